@@ -1,0 +1,1 @@
+"""Corpora and retrievers: where passages live and how they are found."""

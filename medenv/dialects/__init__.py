@@ -1,0 +1,1 @@
+"""Dialects: how a policy writes calls and answers."""

@@ -1,0 +1,89 @@
+"""The exception tree: whose failure it was decides what happens to the episode.
+
+    MedEnvError
+    ├── UsageError              the caller's mistake; one line that says what to do
+    │   ├── UnknownNameError    a name nobody registered; carries the nearest known one
+    │   └── DataError           a file missing, cut short or malformed; carries file and line
+    └── InfraError              the outside world failed; never scored, always masked and counted
+        ├── ToolUnavailableError
+        ├── CorpusUnavailableError
+        ├── JudgeUnavailableError
+        └── PolicyUnavailableError
+
+An agent's mistake is no exception at all: it is an observation.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+from pathlib import Path
+
+
+class MedEnvError(Exception):
+    """Root of every error that medenv raises on purpose."""
+
+
+class UsageError(MedEnvError):
+    """The caller asked for something that cannot be done as asked."""
+
+
+class UnknownNameError(UsageError):
+    """A name that nobody registered.
+
+    Args:
+        kind: What was looked up, e.g. ``"tool"``.
+        name: The name that was asked for.
+        known: The names that exist.
+    """
+
+    def __init__(self, kind: str, name: str, known: Iterable[str]) -> None:
+        self.kind, self.name, self.known = kind, name, tuple(sorted(known))
+        close = difflib.get_close_matches(name, self.known, n=1, cutoff=0.4)
+        hint = f"; did you mean {close[0]!r}?" if close else ""
+        super().__init__(
+            f"unknown {kind} {name!r}{hint} (known: {', '.join(self.known) or 'none'})"
+        )
+
+    def __reduce__(self) -> tuple[type[UnknownNameError], tuple[str, str, tuple[str, ...]]]:
+        """Pickle by the constructor's own arguments, so the error crosses process borders."""
+        return type(self), (self.kind, self.name, self.known)
+
+
+class DataError(UsageError):
+    """A file that is missing, cut short or malformed.
+
+    Args:
+        path: The file.
+        problem: What was expected and what came, in words.
+        line: The 1-based line, where there is one.
+    """
+
+    def __init__(self, path: Path | str, problem: str, line: int | None = None) -> None:
+        self.path, self.problem, self.line = Path(path), problem, line
+        where = f"{path}:{line}" if line is not None else f"{path}"
+        super().__init__(f"{where}: {problem}")
+
+    def __reduce__(self) -> tuple[type[DataError], tuple[Path, str, int | None]]:
+        """Pickle by the constructor's own arguments, so the error crosses process borders."""
+        return type(self), (self.path, self.problem, self.line)
+
+
+class InfraError(MedEnvError):
+    """Something outside the episode failed; the episode has no score, which is not a score of 0."""
+
+
+class ToolUnavailableError(InfraError):
+    """A tool's backend did not answer."""
+
+
+class CorpusUnavailableError(InfraError):
+    """A retriever or corpus server did not answer."""
+
+
+class JudgeUnavailableError(InfraError):
+    """A judge did not answer, or its verdict could not be read."""
+
+
+class PolicyUnavailableError(InfraError):
+    """The model behind a policy did not answer."""

@@ -1,0 +1,1 @@
+"""CPU support for verl: a platform plugin that steps aside where an accelerator is present."""

@@ -1,0 +1,331 @@
+"""The records that every part of medenv speaks in, and the four protocols that join the parts.
+
+Records are frozen `msgspec.Struct`s: cheap to make, checked when decoded, one JSON object each.
+A policy's text and a tool's text are different types (`PolicyText`, `ToolText`), so that no reward,
+parser or gate can take one for the other without the type checker saying so.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal, NewType, Protocol, TypedDict
+
+import msgspec
+
+PolicyText = NewType("PolicyText", str)
+"""Text that the policy wrote itself: the only kind of text that can earn."""
+
+ToolText = NewType("ToolText", str)
+"""Text that came from a tool: shown to the policy, never parsed, never rewarded."""
+
+Status = Literal["ok", "empty", "bad_call", "unavailable"]
+"""How a tool call ended: with content, with nothing found, refused as malformed, or not at all."""
+
+Ending = Literal["answered", "turns", "calls", "tokens", "seconds", "unavailable"]
+"""Why an episode ended: an answer, the budget that ran out, or an infrastructure failure."""
+
+
+class Record(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Base of all records: immutable, keyword-only, unknown fields refused when decoding."""
+
+
+class Message(TypedDict):
+    """One chat message as chat templates take it."""
+
+    role: Literal["system", "user", "assistant", "tool"]
+    content: str
+
+
+class Entity(Record, frozen=True, kw_only=True):
+    """A node of the knowledge graph under the names that people use for it.
+
+    Args:
+        id: Identifier with its namespace, e.g. ``"OMIM:154700"``.
+        kind: Node kind, e.g. ``"disease"``, ``"gene"``, ``"phenotype"``.
+        name: Preferred name.
+        aliases: Other names of the same entity, without the preferred one.
+    """
+
+    id: str
+    kind: str
+    name: str
+    aliases: tuple[str, ...] = ()
+
+
+class Passage(Record, frozen=True, kw_only=True):
+    """A retrievable piece of text with a stable id.
+
+    Args:
+        id: Stable id, unique within a corpus, e.g. ``"OMIM:154700#0"``.
+        title: Title of the document it belongs to.
+        text: The text itself.
+        source: Source and version, e.g. ``"HPO 2025-01-16"``.
+        entity: Id of the entity that the document is about, or ``""``.
+    """
+
+    id: str
+    title: str
+    text: str
+    source: str = ""
+    entity: str = ""
+
+
+class Hop(Record, frozen=True, kw_only=True):
+    """One edge of a gold path, in the direction in which it is walked.
+
+    Args:
+        head: Entity id that the hop starts from.
+        relation: Relation name, e.g. ``"gene_of"``.
+        tail: Entity id that the hop leads to.
+        passages: Ids of the passages that state the edge.
+    """
+
+    head: str
+    relation: str
+    tail: str
+    passages: tuple[str, ...] = ()
+
+
+class Certificate(Record, frozen=True, kw_only=True):
+    """The proof that a question has the answers it claims, re-checkable against the graph.
+
+    Args:
+        query: The typed query as nested lists, e.g. ``["walk", "OMIM:1", ["gene_of"]]``.
+        answers: Ids of all entities that satisfy the query, sorted.
+        path: The gold path from the question's entity to the answer.
+        min_hops: Length of the shortest path in the graph between both ends, edges.
+        min_calls: Fewest tool calls that show every hop of the gold path.
+        chance: Probability that a blind guess from the answer's kind is right, by its prior.
+        search_rank: 1-based rank of the first passage that states the last hop when the corpus is
+            searched with the question text, or None where it is not among the first results.
+        shortcuts: Relations of direct edges between both ends, besides the gold path.
+    """
+
+    query: list[Any]
+    answers: tuple[str, ...]
+    path: tuple[Hop, ...]
+    min_hops: int
+    min_calls: int
+    chance: float
+    search_rank: int | None = None
+    shortcuts: tuple[str, ...] = ()
+
+
+class Question(Record, frozen=True, kw_only=True):
+    """A question, its gold answers and the certificate that they are the right and only ones.
+
+    Args:
+        id: ``"<split>:<number>"``.
+        text: The wording that the policy sees.
+        kind: Pattern of the question, e.g. ``"disease>gene"``.
+        split: ``"train"`` or ``"test"``.
+        topic: The entity that the question starts from.
+        answers: The gold answers.
+        certificate: The proof.
+        template: Name of the wording used.
+        source: Source and version of the graph, e.g. ``"HPO 2025-01-16"``.
+    """
+
+    id: str
+    text: str
+    kind: str
+    split: str
+    topic: Entity
+    answers: tuple[Entity, ...]
+    certificate: Certificate
+    template: str = ""
+    source: str = ""
+
+
+class ToolSpec(Record, frozen=True, kw_only=True):
+    """What the policy is told about a tool.
+
+    Args:
+        name: Name under which it is called.
+        description: One sentence.
+        parameters: JSON schema of the arguments (an ``object`` schema).
+    """
+
+    name: str
+    description: str
+    parameters: dict[str, Any]
+
+
+class ToolCall(Record, frozen=True, kw_only=True):
+    """One call that the policy wrote.
+
+    Args:
+        id: Unique within the episode, ``"<turn>.<number>"``.
+        name: Tool name as written.
+        arguments: Arguments as written, decoded from JSON.
+    """
+
+    id: str
+    name: str
+    arguments: dict[str, Any]
+
+
+class ToolResult(Record, frozen=True, kw_only=True):
+    """What a tool gave back.
+
+    Args:
+        call_id: The call that it answers.
+        tool: Tool name.
+        status: How the call ended; rewards read this, never the text.
+        text: What the policy will see.
+        passages: Ids of the passages shown, in order.
+        seconds: Wall-clock time of the call.
+    """
+
+    call_id: str
+    tool: str
+    status: Status
+    text: str
+    passages: tuple[str, ...] = ()
+    seconds: float = 0.0
+
+
+class Parsed(Record, frozen=True, kw_only=True):
+    """What a dialect read in one policy-written text.
+
+    Args:
+        thought: Text outside calls and answer.
+        calls: Well-formed calls as (name, arguments) in the order written.
+        answer: The final answer, or None.
+        problems: What was wrong, in words the policy can act on; empty where nothing was.
+    """
+
+    thought: str = ""
+    calls: tuple[tuple[str, dict[str, Any]], ...] = ()
+    answer: str | None = None
+    problems: tuple[str, ...] = ()
+
+
+class Turn(Record, frozen=True, kw_only=True):
+    """One exchange: what the policy wrote and what it was shown in return.
+
+    Args:
+        text: The policy's own text, verbatim.
+        parsed: What the dialect read in it.
+        calls: The calls that were made.
+        results: Their results, in the order of the calls.
+        observation: The text shown to the policy afterwards; empty when the episode ended.
+        tokens: Number of tokens the policy wrote, where known.
+    """
+
+    text: str
+    parsed: Parsed
+    calls: tuple[ToolCall, ...] = ()
+    results: tuple[ToolResult, ...] = ()
+    observation: str = ""
+    tokens: int = 0
+
+
+class Trajectory(Record, frozen=True, kw_only=True):
+    """A finished or running episode with the provenance of every part.
+
+    Args:
+        question: What was asked.
+        turns: The exchanges so far.
+        ending: Why it ended, or None while it runs.
+        answer: The answer that the policy itself wrote, or None.
+        env_id: Versioned id of the environment.
+        dialect: Name of the dialect.
+        seed: Seed of the episode.
+        config_hash: Hash of the settings that can change a score.
+        seconds: Wall-clock time from reset to end.
+    """
+
+    question: Question
+    turns: tuple[Turn, ...]
+    ending: Ending | None
+    answer: str | None
+    env_id: str = ""
+    dialect: str = ""
+    seed: int = 0
+    config_hash: str = ""
+    seconds: float = 0.0
+
+
+class Part(Record, frozen=True, kw_only=True):
+    """One component of a score.
+
+    Args:
+        raw: The component's own value, in its own range.
+        weight: Its weight in the composition.
+        weighted: What it contributed to the total: raw x weight, or 0 behind a closed gate.
+        gated: Whether a closed gate kept it from paying.
+        reason: Why it has this value, in words.
+    """
+
+    raw: float
+    weight: float
+    weighted: float
+    gated: bool = False
+    reason: str = ""
+
+
+class Score(Record, frozen=True, kw_only=True):
+    """A reward with everything that went into it.
+
+    Args:
+        total: Sum of the weighted parts, or None where the episode could not be scored.
+        parts: Component name to its part.
+        gates: Gate name to whether it was open.
+    """
+
+    total: float | None
+    parts: dict[str, Part]
+    gates: dict[str, bool] = {}
+
+
+class Scored(Record, frozen=True, kw_only=True):
+    """A trajectory and its score, one line of a rollout file.
+
+    Args:
+        trajectory: The episode.
+        score: Its score.
+        sample: 0-based number of the sample among those of the same question.
+        step: Training step of the policy that wrote it.
+    """
+
+    trajectory: Trajectory
+    score: Score
+    sample: int = 0
+    step: int = 0
+
+
+class RewardFn(Protocol):
+    """Scores a finished trajectory; pure, and None where the trajectory cannot be scored."""
+
+    def __call__(self, trajectory: Trajectory) -> Score:
+        """Return the score of `trajectory`."""
+        ...
+
+
+class Retriever(Protocol):
+    """Finds passages."""
+
+    def search(self, queries: Sequence[str], k: int) -> list[list[tuple[Passage, float]]]:
+        """Return for each query up to `k` passages with their scores, best first.
+
+        Raises:
+            CorpusUnavailableError: The backend did not answer.
+        """
+        ...
+
+    def get(self, passage_id: str) -> Passage | None:
+        """Return the passage of that id, or None where there is none."""
+        ...
+
+
+class Policy(Protocol):
+    """Writes the next text of an episode."""
+
+    def act(self, messages: Sequence[Message]) -> str:
+        """Return the policy's text for the conversation so far."""
+        ...
+
+
+Json = Mapping[str, Any]
+"""A decoded JSON object."""
