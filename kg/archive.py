@@ -1,0 +1,135 @@
+"""Saved graphs: one folder with a JSON file for the texts and an ``.npy`` file per array."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import numpy as np
+
+from medenv.errors import DataError
+from medenv.kg.graph import Column, Graph, GraphInfo, Nodes, Rows
+from medenv.kg.schema import Relation
+from medenv.records import Record
+
+FORMAT = 1
+"""Version of the layout; raise it when a saved graph of before can no longer be read."""
+
+
+class _Header(Record, frozen=True, kw_only=True):
+    """Everything of a graph but its arrays."""
+
+    format: int
+    info: GraphInfo
+    kinds: tuple[str, ...]
+    relations: tuple[Relation, ...]
+    vocabularies: dict[str, dict[str, tuple[str, ...]]]
+    nodes: Nodes
+
+
+def save_graph(graph: Graph, folder: Path) -> None:
+    """Write a graph to `folder` by way of a folder beside it, so that no half is ever seen."""
+    header = _Header(
+        format=FORMAT,
+        info=graph.info,
+        kinds=graph.kinds,
+        relations=tuple(graph.relations.values()),
+        vocabularies={
+            relation: {name: column.values for name, column in columns.items()}
+            for relation, columns in graph.columns.items()
+        },
+        nodes=graph.nodes,
+    )
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    scratch = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
+    try:
+        (scratch / "graph.json").write_bytes(msgspec.json.encode(header))
+        for name, values in _arrays(graph).items():
+            np.save(scratch / f"{name}.npy", values, allow_pickle=False)
+        _move_into_place(scratch, folder)
+    finally:
+        shutil.rmtree(scratch, ignore_errors=True)
+
+
+def _move_into_place(scratch: Path, folder: Path) -> None:
+    """Rename; where another process was faster with the same graph, leave its work."""
+    try:
+        os.replace(scratch, folder)
+    except OSError as error:
+        written = scratch / "graph.json"
+        present = folder / "graph.json"
+        if not present.is_file() or present.read_bytes() != written.read_bytes():
+            raise DataError(folder, "holds something else already; name a new folder") from error
+
+
+def _arrays(graph: Graph) -> dict[str, np.ndarray[Any, Any]]:
+    arrays: dict[str, np.ndarray[Any, Any]] = {"kinds": graph.kind_codes}
+    for relation, rows in graph.rows.items():
+        arrays[f"{relation}.starts"], arrays[f"{relation}.tails"] = rows
+    for relation, columns in graph.columns.items():
+        for name, column in columns.items():
+            arrays[f"{relation}.{name}.codes"] = column.codes
+    return arrays
+
+
+def load_graph(folder: Path) -> Graph:
+    """Read what `save_graph` wrote; the arrays stay on disk until they are touched."""
+    header = _read_header(folder / "graph.json")
+    relations = {relation.name: relation for relation in header.relations}
+    directions = [name for r in header.relations for name in (r.name, r.inverse)]
+    size = len(header.nodes.ids)
+    rows = {name: _read_rows(folder, name, size) for name in directions}
+    columns = {
+        relation: {
+            name: _read_column(folder, f"{relation}.{name}.codes", values, rows[relation])
+            for name, values in vocabularies.items()
+        }
+        for relation, vocabularies in header.vocabularies.items()
+    }
+    return Graph(
+        info=header.info,
+        nodes=header.nodes,
+        kinds=header.kinds,
+        kind_codes=_read_array(folder, "kinds", size),
+        relations=relations,
+        rows=rows,
+        columns=columns,
+    )
+
+
+def _read_header(path: Path) -> _Header:
+    try:
+        raw = path.read_bytes()
+    except OSError as error:
+        raise DataError(path, f"cannot be read as a saved graph ({error.strerror})") from error
+    try:
+        header = msgspec.json.decode(raw, type=_Header)
+    except msgspec.MsgspecError as error:
+        raise DataError(path, f"is not a saved graph, or was cut short ({error})") from error
+    if header.format != FORMAT:
+        raise DataError(path, f"has format {header.format}, expected {FORMAT}; save it anew")
+    return header
+
+
+def _read_array(folder: Path, name: str, size: int | None = None) -> np.ndarray[Any, Any]:
+    path = folder / f"{name}.npy"
+    try:
+        values: np.ndarray[Any, Any] = np.load(path, mmap_mode="r", allow_pickle=False)
+    except (OSError, ValueError, EOFError) as error:
+        raise DataError(path, f"cannot be read as an array ({error})") from error
+    if size is not None and values.shape != (size,):
+        raise DataError(path, f"has shape {list(values.shape)}, expected [{size}]")
+    return values
+
+
+def _read_rows(folder: Path, relation: str, size: int) -> Rows:
+    starts = _read_array(folder, f"{relation}.starts", size + 1)
+    return Rows(starts, _read_array(folder, f"{relation}.tails", int(starts[-1])))
+
+
+def _read_column(folder: Path, name: str, values: tuple[str, ...], rows: Rows) -> Column:
+    return Column(_read_array(folder, name, rows.tails.size), values)

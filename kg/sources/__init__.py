@@ -1,0 +1,1 @@
+"""Readers that turn public files into a `medenv.kg.Graph`."""
