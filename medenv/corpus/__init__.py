@@ -1,1 +1,6 @@
-"""Corpora and retrievers: where passages live and how they are found."""
+"""Corpora: where passages live and how they are found."""
+
+from medenv.corpus.bm25 import BM25Retriever, tokenise
+from medenv.corpus.store import PassageStore
+
+__all__ = ["BM25Retriever", "PassageStore", "tokenise"]

@@ -1,0 +1,159 @@
+"""BM25 over titles and texts, in memory or memory-mapped, with deterministic order."""
+
+from __future__ import annotations
+
+import re
+import threading
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from medenv.corpus.store import PassageStore
+from medenv.errors import DataError, UsageError
+from medenv.records import Passage
+
+_WORD = re.compile(r"\w+")
+_PASSAGES = "passages.jsonl"
+
+
+def tokenise(text: str) -> list[str]:
+    """Return the words of a text, lower-cased; single characters and digits are words too."""
+    return _WORD.findall(text.lower())
+
+
+class BM25Retriever:
+    """Ranks passages by BM25 in its Lucene form.
+
+    For a query of words q and a passage d of |d| words (title and text), with N passages, of which
+    n(w) contain w, and mean length L, the score is the sum over all words w of the query of
+
+        ln(1 + (N - n(w) + 0.5) / (n(w) + 0.5)) * f / (f + k1 * (1 - b + b * |d| / L))
+
+    where f is how often w occurs in d; a word that the query repeats counts each time. Passages
+    that share no word with the query are not returned; ties go by passage id. Safe to call from
+    many threads.
+
+    Args:
+        passages: The corpus.
+        k1: How slowly repeated words saturate, at least 0.
+        b: How much long passages are discounted, in [0, 1].
+
+    Raises:
+        UsageError: No passages, two of one id, or a parameter out of range.
+
+    Source:
+        S. Robertson, H. Zaragoza: The Probabilistic Relevance Framework: BM25 and Beyond (2009);
+        C. Kamphuis et al.: Which BM25 Do You Mean? (2020); index by X. H. Lu: BM25S (2024).
+    """
+
+    def __init__(self, passages: Iterable[Passage], *, k1: float = 1.5, b: float = 0.75) -> None:
+        if k1 < 0 or not 0 <= b <= 1:
+            raise UsageError(f"BM25 needs k1 >= 0 and 0 <= b <= 1, got k1={k1}, b={b}")
+        store = passages if isinstance(passages, PassageStore) else PassageStore(passages)
+        if not len(store):
+            raise UsageError("a corpus needs at least one passage, got none")
+        import bm25s  # here and not above: it takes 0.3 s to import
+
+        vocabulary: dict[str, int] = {}
+        ids = [
+            [
+                vocabulary.setdefault(word, len(vocabulary))
+                for word in tokenise(f"{passage.title}\n{passage.text}")
+            ]
+            for passage in store
+        ]
+        index = bm25s.BM25(method="lucene", k1=k1, b=b, csc_backend="scipy")
+        vocabulary.setdefault("", len(vocabulary))
+        index.index((ids, vocabulary), show_progress=False)
+        self._attach(store, index)
+
+    def search(self, queries: Sequence[str], k: int) -> list[list[tuple[Passage, float]]]:
+        """Return for each query up to `k` passages with their scores, best first.
+
+        Args:
+            queries: Plain words, no operators.
+            k: How many, at least 1.
+
+        Raises:
+            UsageError: `k` below 1.
+        """
+        if k < 1:
+            raise UsageError(f"k must be at least 1, got {k}")
+        scores, touched = self._scratch()
+        best, best_scores = np.empty(k, np.int32), np.empty(k, np.float32)
+        results = []
+        for query in queries:
+            known = [i for i in map(self._vocabulary.get, tokenise(query)) if i is not None]
+            words = np.array(known, np.int32)
+            found = self._top_k(*self._arrays, words, scores, touched, best, best_scores)
+            ranked = zip(best[:found].tolist(), best_scores[:found].tolist(), strict=True)
+            results.append([(self.passages[number], score) for number, score in ranked])
+        return results
+
+    def get(self, passage_id: str) -> Passage | None:
+        """Return the passage of that id, or None where there is none."""
+        return self.passages.get(passage_id)
+
+    def save(self, folder: Path | str) -> None:
+        """Write passages and index into a folder, made where it does not exist."""
+        self._index.save(folder, show_progress=False)
+        self.passages.save(Path(folder) / _PASSAGES)
+
+    @classmethod
+    def load(cls, folder: Path | str) -> BM25Retriever:
+        """Open a saved index; its arrays are memory-mapped and shared between processes.
+
+        Args:
+            folder: What `save` wrote.
+
+        Raises:
+            DataError: A file is missing or damaged.
+        """
+        import bm25s  # here and not above: it takes 0.3 s to import
+
+        store = PassageStore.load(Path(folder) / _PASSAGES)
+        try:
+            index = bm25s.BM25.load(folder, mmap=True, show_progress=False)
+        except (OSError, ValueError, EOFError, TypeError) as error:
+            raise DataError(folder, f"no readable BM25 index: {error}") from error
+        if index.scores["num_docs"] != len(store):
+            problem = f"index of {index.scores['num_docs']} passages, file of {len(store)}"
+            raise DataError(folder, f"{problem}: build it again")
+        retriever = cls.__new__(cls)
+        retriever._attach(store, index)
+        return retriever
+
+    def _attach(self, store: PassageStore, index: Any) -> None:
+        from medenv.corpus.kernel import top_k  # compiled code, loaded with the first corpus
+
+        self.passages, self._index, self._top_k = store, index, top_k
+        self._vocabulary: dict[str, int] = index.vocab_dict
+        self._arrays = (
+            _flat(index.scores["data"], np.float32),
+            _flat(index.scores["indices"], np.int32),
+            _flat(index.scores["indptr"], np.int64),
+        )
+        self._local = threading.local()
+
+    def _scratch(self) -> tuple[NDArray[np.float32], NDArray[np.int32]]:
+        """Return this thread's own working arrays."""
+        scratch: tuple[NDArray[np.float32], NDArray[np.int32]] | None
+        scratch = getattr(self._local, "scratch", None)
+        if scratch is None:
+            size = len(self.passages)
+            scratch = self._local.scratch = np.zeros(size, np.float32), np.empty(size, np.int32)
+        return scratch
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {"passages": self.passages, "_index": self._index}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self._attach(state["passages"], state["_index"])
+
+
+def _flat(array: NDArray[Any], dtype: type[np.generic]) -> NDArray[Any]:
+    """Return the array as a plain contiguous one, without copying where it already is."""
+    return np.asarray(array).astype(dtype, copy=False).view(np.ndarray)

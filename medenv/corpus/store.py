@@ -1,0 +1,75 @@
+"""Passages in memory, and their form on disk: one JSON object a line."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+import msgspec
+
+from medenv.errors import DataError, UsageError
+from medenv.records import Passage
+
+
+class PassageStore:
+    """Passages of one corpus, numbered in the order of their ids.
+
+    Args:
+        passages: Passages of different ids, in any order.
+
+    Raises:
+        UsageError: Two passages have the same id.
+    """
+
+    def __init__(self, passages: Iterable[Passage]) -> None:
+        self._passages = sorted(passages, key=lambda passage: passage.id)
+        self._by_id = {passage.id: passage for passage in self._passages}
+        if len(self._by_id) < len(self._passages):
+            ids = [passage.id for passage in self._passages]
+            double = next(a for a, b in zip(ids, ids[1:], strict=False) if a == b)
+            raise UsageError(f"two passages have the id {double!r}")
+
+    def __len__(self) -> int:
+        return len(self._passages)
+
+    def __getitem__(self, number: int) -> Passage:
+        return self._passages[number]
+
+    def __iter__(self) -> Iterator[Passage]:
+        return iter(self._passages)
+
+    def get(self, passage_id: str) -> Passage | None:
+        """Return the passage of that id, or None."""
+        return self._by_id.get(passage_id)
+
+    def save(self, path: Path | str) -> None:
+        """Write the passages as JSON lines, in the order of their ids."""
+        encode = msgspec.json.encode
+        with Path(path).open("wb") as file:
+            file.writelines(encode(passage) + b"\n" for passage in self._passages)
+
+    @classmethod
+    def load(cls, path: Path | str) -> PassageStore:
+        """Read passages from JSON lines.
+
+        Args:
+            path: File of one `Passage` object a line; empty lines are skipped.
+
+        Raises:
+            DataError: The file is missing, or a line is no passage.
+        """
+        return cls(_read(Path(path)))
+
+
+def _read(path: Path) -> Iterator[Passage]:
+    decode = msgspec.json.Decoder(Passage).decode
+    try:
+        with path.open("rb") as file:
+            for number, line in enumerate(file, 1):
+                if not line.isspace():
+                    try:
+                        yield decode(line)
+                    except msgspec.DecodeError as error:
+                        raise DataError(path, f"expected a passage: {error}", number) from error
+    except OSError as error:
+        raise DataError(path, f"cannot be read: {error.strerror}") from error

@@ -1,0 +1,253 @@
+"""Tools: typed functions that a policy calls, and the box that checks and makes the calls.
+
+A tool's schema comes from its signature and docstring, so that what the policy is told and what
+the code accepts cannot differ. Write one as a decorated function,
+
+    >>> @tool
+    ... def dose(drug: str, weight_kg: float = 70.0) -> ToolOutput:
+    ...     '''Look up the usual dose of a drug.
+    ...
+    ...     Args:
+    ...         drug: Name of the drug.
+    ...         weight_kg: Body weight in kg.
+    ...     '''
+    ...     return ToolOutput(text=f"no dose of {drug} on file", status="empty")
+    >>> dose.spec.parameters["required"]
+    ['drug']
+
+or, when it has options, as a subclass of `Tool` with a method ``call``.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import difflib
+import inspect
+import re
+import time
+from collections.abc import Awaitable, Callable, Iterable
+from typing import Annotated, Any, cast, get_type_hints
+
+import msgspec
+
+from medenv.errors import UsageError
+from medenv.records import Record, Status, ToolCall, ToolResult, ToolSpec
+
+_ARGUMENT = re.compile(r"^\s+(\w+)(?: \([^)]*\))?: (.+)$")
+
+
+class ToolOutput(Record, frozen=True, kw_only=True):
+    """What a tool gives back.
+
+    Args:
+        text: What the policy will see.
+        status: How the call ended.
+        passages: Ids of the passages shown, in order.
+    """
+
+    text: str
+    status: Status = "ok"
+    passages: tuple[str, ...] = ()
+
+
+class Tool:
+    """A tool; a subclass defines ``call``, plain or ``async``, with typed, documented parameters.
+
+    A mistake of the policy is an output of status ``"bad_call"``; a backend that does not answer
+    raises an `InfraError`.
+
+    Attributes:
+        name: The name under which it is called.
+        local: Whether it runs in memory without waiting, so that async drivers call it inline.
+        spec: What the policy is told.
+    """
+
+    name: str = ""
+    local: bool = True
+    call: Callable[..., ToolOutput | Awaitable[ToolOutput]]
+
+    def __init__(self) -> None:
+        self.is_async = inspect.iscoroutinefunction(self.call)
+        self._type = _arguments_type(self.name, self.call)
+        self.spec = ToolSpec(
+            name=self.name,
+            description=_summary(self.name, self.call),
+            parameters=_schema(self._type),
+        )
+
+    def bind(self, arguments: dict[str, Any]) -> tuple[Any, ...]:
+        """Return the arguments checked and in order.
+
+        Args:
+            arguments: As the policy wrote them.
+
+        Raises:
+            msgspec.ValidationError: One is missing, unknown or of the wrong type.
+        """
+        return msgspec.structs.astuple(msgspec.convert(arguments, self._type))
+
+
+class FunctionTool(Tool):
+    """A tool made of a function.
+
+    Args:
+        function: A documented function that returns a `ToolOutput`.
+        local: Whether it runs in memory without waiting.
+    """
+
+    def __init__(
+        self, function: Callable[..., ToolOutput | Awaitable[ToolOutput]], *, local: bool = True
+    ) -> None:
+        self.name, self.local, self.call = function.__name__, local, function
+        super().__init__()
+
+
+def tool(function: Callable[..., ToolOutput | Awaitable[ToolOutput]]) -> FunctionTool:
+    """Make a tool of a function, under the function's name."""
+    return FunctionTool(function, local=not inspect.iscoroutinefunction(function))
+
+
+class ToolBox:
+    """The tools of an environment.
+
+    Args:
+        tools: Tools of different names.
+        clock: Time in seconds, for the results' durations.
+
+    Attributes:
+        specs: What the policy is told, in the order given.
+
+    Raises:
+        UsageError: Two tools have the same name.
+    """
+
+    def __init__(
+        self, tools: Iterable[Tool], clock: Callable[[], float] = time.perf_counter
+    ) -> None:
+        listed = tuple(tools)
+        self.tools = {tool.name: tool for tool in listed}
+        if len(self.tools) < len(listed):
+            raise UsageError(f"two tools of one name: {[tool.name for tool in listed]}")
+        self.specs = tuple(tool.spec for tool in listed)
+        self._clock = clock
+
+    def run(self, call: ToolCall) -> ToolResult:
+        """Make a call.
+
+        Args:
+            call: As the policy wrote it.
+
+        Returns:
+            The result; of status ``"bad_call"`` where tool or arguments are wrong.
+
+        Raises:
+            InfraError: The tool's backend did not answer.
+            UsageError: The tool is asynchronous.
+        """
+        begun = self._clock()
+        prepared = self._prepare(call)
+        if isinstance(prepared, ToolOutput):
+            return self._result(call, prepared, begun)
+        tool, arguments = prepared
+        if tool.is_async:
+            raise UsageError(f"tool {tool.name!r} is asynchronous: drive it with arun")
+        return self._result(call, cast(ToolOutput, tool.call(*arguments)), begun)
+
+    async def arun(self, call: ToolCall) -> ToolResult:
+        """Make a call without blocking: async tools are awaited, remote ones run in a thread.
+
+        Args:
+            call: As the policy wrote it.
+
+        Returns:
+            The result; of status ``"bad_call"`` where tool or arguments are wrong.
+
+        Raises:
+            InfraError: The tool's backend did not answer.
+        """
+        begun = self._clock()
+        prepared = self._prepare(call)
+        if isinstance(prepared, ToolOutput):
+            return self._result(call, prepared, begun)
+        tool, arguments = prepared
+        if tool.is_async:
+            output = await cast(Awaitable[ToolOutput], tool.call(*arguments))
+        elif tool.local:
+            output = cast(ToolOutput, tool.call(*arguments))
+        else:
+            output = cast(ToolOutput, await asyncio.to_thread(tool.call, *arguments))
+        return self._result(call, output, begun)
+
+    def _prepare(self, call: ToolCall) -> tuple[Tool, tuple[Any, ...]] | ToolOutput:
+        """Return the tool and its checked arguments, or the refusal."""
+        tool = self.tools.get(call.name)
+        if tool is None:
+            return ToolOutput(text=self._unknown(call.name), status="bad_call")
+        try:
+            return tool, tool.bind(call.arguments)
+        except msgspec.ValidationError as error:
+            takes = ", ".join(tool.spec.parameters["properties"]) or "no arguments"
+            text = f"{tool.name}: {error} (it takes: {takes})"
+            return ToolOutput(text=text, status="bad_call")
+
+    def _unknown(self, name: str) -> str:
+        close = difflib.get_close_matches(name[:80], self.tools, n=1, cutoff=0.4)
+        hint = f"; did you mean {close[0]!r}?" if close else ""
+        return f"there is no tool {name[:80]!r}{hint} (tools: {', '.join(sorted(self.tools))})"
+
+    def _result(self, call: ToolCall, output: ToolOutput, begun: float) -> ToolResult:
+        return ToolResult(
+            call_id=call.id,
+            tool=call.name,
+            status=output.status,
+            text=output.text,
+            passages=output.passages,
+            seconds=self._clock() - begun,
+        )
+
+
+def _arguments_type(name: str, function: Callable[..., Any]) -> type[msgspec.Struct]:
+    """Return a struct type whose fields are the function's parameters."""
+    hints = get_type_hints(function, include_extras=True)
+    described = _described(function)
+    fields: list[Any] = []
+    for parameter in inspect.signature(function).parameters.values():
+        if parameter.name not in hints:
+            raise UsageError(f"tool {name!r}: parameter {parameter.name!r} needs a type")
+        hint = hints[parameter.name]
+        if parameter.name in described:
+            hint = Annotated[hint, msgspec.Meta(description=described[parameter.name])]
+        if parameter.default is parameter.empty:
+            fields.append((parameter.name, hint))
+        else:
+            fields.append((parameter.name, hint, parameter.default))
+    return msgspec.defstruct(f"{name}_arguments", fields, forbid_unknown_fields=True)
+
+
+def _schema(type_: type[msgspec.Struct]) -> dict[str, Any]:
+    """Return the JSON schema of the arguments as one object schema."""
+    (_,), components = msgspec.json.schema_components([type_], ref_template="#/$defs/{name}")
+    schema = components.pop(type_.__name__)
+    schema.pop("title", None)
+    if components:
+        schema["$defs"] = components
+    return schema
+
+
+def _summary(name: str, function: Callable[..., Any]) -> str:
+    """Return the first paragraph of the docstring on one line."""
+    text = inspect.getdoc(function)
+    if not name or not text:
+        raise UsageError(f"a tool needs a name and a docstring; {name!r} has {text!r}")
+    return " ".join(text.split("\n\n")[0].split())
+
+
+def _described(function: Callable[..., Any]) -> dict[str, str]:
+    """Return what the docstring's Args section says of each parameter, one line each."""
+    text = inspect.getdoc(function) or ""
+    section = text.partition("\nArgs:\n")[2].partition("\n\n")[0]
+    matches = (_ARGUMENT.match(line) for line in section.splitlines())
+    return {match[1]: match[2] for match in matches if match is not None}
+
+
+__all__ = ["FunctionTool", "Tool", "ToolBox", "ToolOutput", "tool"]

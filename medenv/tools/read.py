@@ -1,0 +1,74 @@
+"""The read tool: a passage id in, a window of its document out."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from medenv.errors import UsageError
+from medenv.records import Passage, Retriever
+from medenv.tools.base import Tool, ToolOutput
+
+
+class Read(Tool):
+    """Reads on in a document from a passage that a search has shown.
+
+    Passages of one document have ids ``"<document>#0"``, ``"<document>#1"``, ...
+
+    Args:
+        retriever: The corpus.
+        window_chars: Characters shown by one call.
+
+    Raises:
+        UsageError: `window_chars` below 1.
+    """
+
+    name = "read"
+
+    def __init__(self, retriever: Retriever, *, window_chars: int = 2000) -> None:
+        if window_chars < 1:
+            raise UsageError(f"window_chars must be at least 1, got {window_chars}")
+        super().__init__()
+        self._retriever, self._window = retriever, window_chars
+
+    def call(self, passage_id: str, start: int = 0) -> ToolOutput:
+        """Read the text of a document, beginning at a passage that search has shown.
+
+        Args:
+            passage_id: Id of the passage as search shows it, without brackets.
+            start: Character to begin at, to read on where an earlier window ended.
+        """
+        first = self._retriever.get(passage_id)
+        if first is None:
+            text = f"there is no passage {passage_id[:80]!r}: use an id that search has shown"
+            return ToolOutput(text=text, status="bad_call")
+        if start < 0:
+            return ToolOutput(text=f"start must be 0 or more, got {start}", status="bad_call")
+        pieces, shown, begin, end = [], [], 0, start + self._window
+        more = False
+        for passage in self._document(first):
+            if begin >= end:
+                more = True
+                break
+            piece = passage.text[max(0, start - begin) : end - begin]
+            if piece:
+                pieces.append(piece)
+                shown.append(passage.id)
+            more = begin + len(passage.text) > end
+            begin += len(passage.text) + 1
+        if not pieces:
+            return ToolOutput(text=f"the document ends before character {start}", status="empty")
+        tail = f"\n… (it goes on: start={end})" if more else ""
+        text = f"{first.title}: " + "\n".join(pieces) + tail
+        return ToolOutput(text=text, passages=tuple(shown))
+
+    def _document(self, passage: Passage) -> Iterator[Passage]:
+        """Yield the passage and those that follow it in its document."""
+        yield passage
+        document, _, number = passage.id.rpartition("#")
+        if not document or not number.isdecimal():
+            return
+        following = int(number)
+        while (
+            found := self._retriever.get(f"{document}#{(following := following + 1)}")
+        ) is not None:
+            yield found
