@@ -55,7 +55,7 @@ class BM25Retriever:
         store = passages if isinstance(passages, PassageStore) else PassageStore(passages)
         if not len(store):
             raise UsageError("a corpus needs at least one passage, got none")
-        import bm25s  # here and not above: it takes 0.3 s to import
+        bm25s = _bm25s()
 
         vocabulary: dict[str, int] = {}
         ids = [
@@ -112,7 +112,7 @@ class BM25Retriever:
         Raises:
             DataError: A file is missing or damaged.
         """
-        import bm25s  # here and not above: it takes 0.3 s to import
+        bm25s = _bm25s()
 
         store = PassageStore.load(Path(folder) / _PASSAGES)
         try:
@@ -152,6 +152,13 @@ class BM25Retriever:
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self._attach(state["passages"], state["_index"])
+
+
+def _bm25s() -> Any:
+    """Import the indexing library, which takes longer than all of medenv, when it is needed."""
+    import bm25s  # type: ignore[import-untyped]  # ships no types
+
+    return bm25s
 
 
 def _flat(array: NDArray[Any], dtype: type[np.generic]) -> NDArray[Any]:

@@ -6,7 +6,7 @@ breaks them by document number and looks only at documents that share a word wit
 
 from __future__ import annotations
 
-import numba
+import numba  # type: ignore[import-untyped]  # ships no types
 import numpy as np
 from numpy.typing import NDArray
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
@@ -26,7 +27,7 @@ class PassageStore:
         self._by_id = {passage.id: passage for passage in self._passages}
         if len(self._by_id) < len(self._passages):
             ids = [passage.id for passage in self._passages]
-            double = next(a for a, b in zip(ids, ids[1:], strict=False) if a == b)
+            double = next(a for a, b in itertools.pairwise(ids) if a == b)
             raise UsageError(f"two passages have the id {double!r}")
 
     def __len__(self) -> int:

@@ -227,7 +227,7 @@ def _arguments_type(name: str, function: Callable[..., Any]) -> type[msgspec.Str
 def _schema(type_: type[msgspec.Struct]) -> dict[str, Any]:
     """Return the JSON schema of the arguments as one object schema."""
     (_,), components = msgspec.json.schema_components([type_], ref_template="#/$defs/{name}")
-    schema = components.pop(type_.__name__)
+    schema: dict[str, Any] = components.pop(type_.__name__)
     schema.pop("title", None)
     if components:
         schema["$defs"] = components

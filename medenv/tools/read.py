@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator
 
 from medenv.errors import UsageError
@@ -67,8 +68,8 @@ class Read(Tool):
         document, _, number = passage.id.rpartition("#")
         if not document or not number.isdecimal():
             return
-        following = int(number)
-        while (
-            found := self._retriever.get(f"{document}#{(following := following + 1)}")
-        ) is not None:
+        for following in itertools.count(int(number) + 1):
+            found = self._retriever.get(f"{document}#{following}")
+            if found is None:
+                return
             yield found
