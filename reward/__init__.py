@@ -2,3 +2,38 @@
 
 if __name__ != "medenv.reward":
     raise ImportError("`reward/` is the source of `medenv.reward`; import it by that name")
+
+from medenv.reward.components import COMPONENTS, Component, Knowledge, Value, component
+from medenv.reward.composition import GATES, PRESETS, Composition, Gate, Reward, compose
+from medenv.reward.equivalence import Match, judge_answer
+from medenv.reward.groups import (
+    advantage_shares,
+    dead_group_rate,
+    group_advantages,
+    phantom_advantage_rate,
+)
+from medenv.reward.names import EntityNames, normalise
+from medenv.reward.shuffle import shuffle_totals
+
+__all__ = [
+    "COMPONENTS",
+    "GATES",
+    "PRESETS",
+    "Component",
+    "Composition",
+    "EntityNames",
+    "Gate",
+    "Knowledge",
+    "Match",
+    "Reward",
+    "Value",
+    "advantage_shares",
+    "component",
+    "compose",
+    "dead_group_rate",
+    "group_advantages",
+    "judge_answer",
+    "normalise",
+    "phantom_advantage_rate",
+    "shuffle_totals",
+]

@@ -1,0 +1,238 @@
+"""How components make a reward: weights and gates as data, checked before anything is scored."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from types import MappingProxyType
+
+import msgspec
+
+from medenv.errors import UnknownNameError, UsageError
+from medenv.records import Part, Record, Score, Trajectory
+from medenv.reward.components import COMPONENTS, Component, Knowledge, Value, component
+from medenv.reward.names import EntityNames
+
+
+class Gate(Record, frozen=True, kw_only=True):
+    """A condition under which other components pay.
+
+    Args:
+        component: The component that decides, or "" for a gate that is always open.
+        at_least: The raw value from which the gate is open.
+        rationale: What it is for, one sentence.
+    """
+
+    component: str
+    at_least: float = 1.0
+    rationale: str
+
+
+GATES: Mapping[str, Gate] = MappingProxyType(
+    {
+        "correct": Gate(
+            component="accuracy",
+            rationale="Nothing but a right answer earns, so that no wrong answer outranks another.",
+        ),
+        "well_formed": Gate(
+            component="format", rationale="Nothing earns that could not be read in full."
+        ),
+        "open": Gate(
+            component="", at_least=0.0, rationale="Pays whatever the answer: for ablations."
+        ),
+    }
+)
+"""All gates by name."""
+
+DEFAULT_GATES: Mapping[str, str] = MappingProxyType({"accuracy": "open"})
+"""Gates of the components that a composition does not mention; all others are behind `correct`."""
+
+
+class Composition(Record, frozen=True, kw_only=True):
+    """A reward as data.
+
+    Args:
+        weights: Component name to its weight, finite and not negative; 0 logs without paying.
+        gates: Component name to its gate's name, where it is not the default: `accuracy` is
+            open and everything else is behind `correct`. Ungated shaping terms give groups in which
+            every answer is wrong an advantage to learn from ("phantom advantage"), and GRPO then
+            optimises the shape instead of the answer.
+        rationale: What it is for, in words.
+    """
+
+    weights: dict[str, float]
+    gates: dict[str, str] = msgspec.field(default_factory=dict)
+    rationale: str = ""
+
+    def gate_of(self, name: str) -> str:
+        """Return the name of the gate that a component pays behind.
+
+        Args:
+            name: Component name.
+        """
+        return self.gates.get(name) or DEFAULT_GATES.get(name, "correct")
+
+    def margin(self) -> float:
+        """Return by how much the worst right answer outranks the best wrong one, from the ranges.
+
+        Positive means that a wrong answer can never outrank a right one.
+        """
+        right = wrong = 0.0
+        for name, weight in self.weights.items():
+            low, high = COMPONENTS[name].low, COMPONENTS[name].high
+            if name == "accuracy":
+                right += weight
+                continue
+            behind = self.gate_of(name)
+            right += weight * (low if behind in ("correct", "open") else min(low, 0.0))
+            wrong += 0.0 if behind == "correct" else weight * max(high, 0.0)
+        return right - wrong
+
+
+PRESETS: Mapping[str, Composition] = MappingProxyType(
+    {
+        "answer_only": Composition(
+            weights={"accuracy": 1.0},
+            rationale="The answer alone: the baseline that every other reward must beat.",
+        ),
+        "composite": Composition(
+            weights={"accuracy": 1.0, "format": 0.1, "efficiency": 0.2},
+            rationale=(
+                "Among right answers the readable and frugal ones are better; among wrong ones none"
+                " is, so form and thrift pay behind `correct` alone and cannot be learnt instead of"
+                " the answer."
+            ),
+        ),
+        "paper": Composition(
+            weights={"accuracy": 1.0, "efficiency": 0.1},
+            rationale=(
+                "alpha * task + beta * expert + gamma * efficiency with alpha 1.0, beta 0.2 and"
+                " gamma 0.1. The expert's preference needs a judge; without one that term is"
+                " left out and the weights of the others stay as they are."
+            ),
+        ),
+    }
+)
+"""The compositions that have a name."""
+
+
+class Reward:
+    """A composition ready to score; pure, picklable, and a `medenv.records.RewardFn`.
+
+    Args:
+        composition: Weights and gates.
+        knowledge: What components may know besides the trajectory.
+
+    Raises:
+        UnknownNameError: A weight or gate names nothing that exists.
+        UsageError: A weight is negative or no number.
+    """
+
+    def __init__(self, composition: Composition, knowledge: Knowledge) -> None:
+        check_composition(composition)
+        self.composition = composition
+        self.knowledge = knowledge
+        self._gate_of = {name: composition.gate_of(name) for name in composition.weights}
+        self._gates = {name: GATES[name] for name in sorted(set(self._gate_of.values()) - {"open"})}
+        measured = {*composition.weights, *(gate.component for gate in self._gates.values())}
+        self._components = tuple(component(name) for name in sorted(measured))
+
+    def __call__(self, trajectory: Trajectory) -> Score:
+        """Score a finished trajectory.
+
+        Args:
+            trajectory: A finished episode.
+
+        Returns:
+            The score; without total where the episode ended in an infrastructure failure.
+
+        Raises:
+            UsageError: The trajectory has not ended, or a component left its range.
+        """
+        if trajectory.ending is None:
+            raise UsageError(
+                f"the trajectory of question {trajectory.question.id!r} has not ended;"
+                " score it when it has"
+            )
+        if trajectory.ending == "unavailable":
+            return Score(total=None, parts={})
+        values = {one.name: measured(one, trajectory, self.knowledge) for one in self._components}
+        gates = {
+            name: values[gate.component].raw >= gate.at_least for name, gate in self._gates.items()
+        }
+        parts: dict[str, Part] = {}
+        total = 0.0
+        for name, weight in self.composition.weights.items():
+            raw, reason = values[name]
+            gated = not gates.get(self._gate_of[name], True)
+            weighted = 0.0 if gated else raw * weight
+            total += weighted
+            parts[name] = Part(
+                raw=raw, weight=weight, weighted=weighted, gated=gated, reason=reason
+            )
+        return Score(total=total, parts=parts, gates=gates)
+
+
+def measured(one: Component, trajectory: Trajectory, knowledge: Knowledge) -> Value:
+    """Measure a trajectory by a component and hold the value against the component's range.
+
+    Args:
+        one: The component.
+        trajectory: A finished episode.
+        knowledge: What the component may know besides.
+
+    Raises:
+        UsageError: The value is no number or lies outside the declared range.
+    """
+    value = one.measure(trajectory, knowledge)
+    if not one.low <= value.raw <= one.high:
+        raise UsageError(
+            f"reward component {one.name!r} gave {value.raw!r} for question"
+            f" {trajectory.question.id!r}; expected a number in [{one.low:g}, {one.high:g}]"
+        )
+    return value
+
+
+def check_composition(composition: Composition) -> None:
+    """Refuse a composition that names what does not exist or weighs with what is no weight.
+
+    Args:
+        composition: Weights and gates.
+
+    Raises:
+        UnknownNameError: A weight or gate names nothing that exists.
+        UsageError: There is no weight, one is negative or no number, or a gate is for a component
+            without a weight.
+    """
+    if not composition.weights:
+        raise UsageError("a composition without weights rewards nothing; give at least one weight")
+    for name, weight in composition.weights.items():
+        component(name)
+        if not (math.isfinite(weight) and weight >= 0):
+            raise UsageError(f"the weight of {name!r} is {weight!r}; expected a finite number >= 0")
+    for name, gate in composition.gates.items():
+        if name not in composition.weights:
+            raise UnknownNameError("weighted component behind a gate", name, composition.weights)
+        if gate not in GATES:
+            raise UnknownNameError("gate", gate, GATES)
+
+
+def compose(composition: str | Composition, names: EntityNames | None = None) -> Reward:
+    """Make a reward of a composition or of the preset of that name.
+
+    Args:
+        composition: A preset's name, or weights and gates.
+        names: Index of all names, so that a misspelt answer can be told from another entity's.
+
+    Returns:
+        A callable that scores finished trajectories.
+
+    Raises:
+        UnknownNameError: No preset, component or gate has that name.
+        UsageError: A weight is negative or no number.
+    """
+    if isinstance(composition, str):
+        if composition not in PRESETS:
+            raise UnknownNameError("reward preset", composition, PRESETS)
+        composition = PRESETS[composition]
+    return Reward(composition, Knowledge(names=names))

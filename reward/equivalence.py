@@ -1,0 +1,258 @@
+"""Whether an answer names the gold entity, and nothing else.
+
+An answer is paid only when the whole of it, after a small closed set of lead-in phrases, is a name
+of the gold entity. A slip of the pen is forgiven only where an index of all names shows that the
+answer is nobody else's name and that the slip is in a long ordinary word, never in a number, a
+letter, a gene symbol or a prefix that turns the meaning round.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from functools import lru_cache
+from typing import Literal, NamedTuple
+
+from rapidfuzz.distance import OSA
+
+from medenv.records import Entity
+from medenv.reward.names import EntityNames, keys_of, normalise
+
+Kind = Literal["exact", "alias", "near", "other_entity", "wrong", "empty", "overlong", "hedged"]
+"""What an answer is: three ways of being right, five of not being."""
+
+RIGHT: frozenset[Kind] = frozenset(("exact", "alias", "near"))
+"""The kinds that name the gold entity."""
+
+MAX_CHARS = 400
+"""Longest answer that is looked at; the longest name in OMIM and HPO has under 250 characters."""
+
+MIN_NEAR_CHARS = 8
+"""Shortest answer that may hold a slip of the pen."""
+
+_KIND = r"(?:gene|disease|disorder|syndrome|condition|diagnosis|phenotype|symptom|finding|drug)"
+_LEAD_IN = re.compile(
+    rf"(?:(?:the )?(?:final |correct |most likely |likely )?(?:answer|{_KIND})(?: name)?"
+    r" (?:is|would be)"
+    rf"|(?:final )?answer|(?:it|this|that) is)(?: the)?(?: gene)? "
+)
+_PARENTHESIS = re.compile(r"([^()]+)\(([^()]+)\)[\s.]*")
+_LIST = re.compile(
+    r"[,;/|&\n()?]|\b(?:or|and|vs|versus|either|also|alternatively|possibly)\b", re.IGNORECASE
+)
+
+_PREFIXES = """
+    hypo hyper macro micro mega megalo brady tachy intra inter infra ante anti ab ad endo ecto exo
+    eso ento epi hemi oligo poly pre pro peri per post sub super supra supero infero iso aniso normo
+    dys eu un non pseudo para meta ortho retro leuko mono bi tri tetra multi pan acro osteo arthr
+    arteri neuro nephro hepato gastro entero cardio myo myelo
+"""
+_SUFFIXES = """
+    itis osis oma emia uria penia cytosis pathy plasia plegia paresis algia phagia phasia phonia
+    trophy tropia phoria opsia ectasia stenosis malacia megaly sclerosis lysis tony tonia kinesia
+    lexia praxia gnosia thymia melia dactyly cephaly gnathia genesis ectomy otomy ostomy oplasty
+"""
+_PREFIX = re.compile("|".join(sorted(_PREFIXES.split(), key=len, reverse=True)))
+_SUFFIX = re.compile("(?:" + "|".join(sorted(_SUFFIXES.split(), key=len, reverse=True)) + ")$")
+
+
+class Match(NamedTuple):
+    """What an answer was judged to be, and why.
+
+    Attributes:
+        kind: What it is.
+        reason: Why, in words.
+    """
+
+    kind: Kind
+    reason: str
+
+    @property
+    def right(self) -> bool:
+        """Whether the answer names the gold entity."""
+        return self.kind in RIGHT
+
+
+def judge_answer(
+    answer: str | None, gold: Sequence[Entity], names: EntityNames | None = None
+) -> Match:
+    """Judge whether an answer names one of the gold entities.
+
+    Args:
+        answer: The answer that the policy wrote, or None.
+        gold: The gold answers.
+        names: All names known, which a near miss is held against; without it only exact names
+            and aliases count.
+
+    Returns:
+        The kind of match and the reason for it.
+    """
+    if answer is None or not answer.strip():
+        return Match("empty", "no answer was given")
+    if len(answer) > MAX_CHARS:
+        return Match("overlong", f"{len(answer)} characters; a name has at most {MAX_CHARS}")
+    key = normalise(answer)
+    if not key:
+        return Match("empty", "the answer holds no legible character")
+    for reading in _readings(key, gold, names is not None):
+        match = _match_key(reading, gold, names)
+        if match is not None:
+            return match
+    return (
+        _with_synonym(answer, gold, names) or _near(key, gold, names) or _why_not(answer, key, gold)
+    )
+
+
+def _readings(key: str, gold: Sequence[Entity], indexed: bool) -> list[str]:
+    """Return the answer as it stands, then without a lead-in or a word that says its kind.
+
+    A trailing "disease" goes only where an index shows whose name the rest is: "Cushing disease"
+    and "Cushing syndrome" are two diseases.
+    """
+    readings = [key]
+    lead_in = _LEAD_IN.match(key)
+    if lead_in is not None:
+        readings.append(key[lead_in.end() :])
+    kinds = {entity.kind for entity in gold}
+    for reading in tuple(readings):
+        if "gene" in kinds:
+            readings.append(reading.removeprefix("gene ").removesuffix(" gene"))
+        if "disease" in kinds and indexed:
+            readings.append(reading.removesuffix(" disease").removesuffix(" disorder"))
+    return readings
+
+
+def _match_key(key: str, gold: Sequence[Entity], names: EntityNames | None) -> Match | None:
+    """Return how a canonical name is one of a gold or of another entity, or None."""
+    aliased: Entity | None = None
+    for entity in gold:
+        preferred, others = keys_of(entity)
+        if key == preferred:
+            return Match("exact", f"is the name of {entity.id}")
+        if aliased is None and key in others:
+            aliased = entity
+    if aliased is None:
+        return _other(key, names, "")
+    return _other(key, names, aliased.kind, {entity.id for entity in gold}) or Match(
+        "alias", f"is another name of {aliased.id}"
+    )
+
+
+def _other(
+    key: str,
+    names: EntityNames | None,
+    kind: str,
+    gold_ids: set[str] | frozenset[str] = frozenset(),
+) -> Match | None:
+    """Return the match with an entity that is not gold, of the given kind or of any ("")."""
+    if names is None:
+        return None
+    others = sorted(
+        other for other in names.owners(key) - gold_ids if not kind or names.kind(other) == kind
+    )
+    return Match("other_entity", f"is a name of {', '.join(others)}") if others else None
+
+
+def _with_synonym(answer: str, gold: Sequence[Entity], names: EntityNames | None) -> Match | None:
+    """Accept "name (other name)" where both are names of the same gold entity."""
+    parts = _PARENTHESIS.fullmatch(answer)
+    if parts is None:
+        return None
+    for entity in gold:
+        matches = [_match_key(normalise(part), (entity,), names) for part in parts.groups()]
+        if all(match is not None and match.right for match in matches):
+            return Match("alias", f"is two names of {entity.id}")
+    return None
+
+
+def _near(key: str, gold: Sequence[Entity], names: EntityNames | None) -> Match | None:
+    """Accept a slip of the pen that is nearer to the gold name than to any other."""
+    if names is None or len(key) < MIN_NEAR_CHARS or not key.isascii():
+        return None
+    best: tuple[int, str, Entity] | None = None
+    for entity in gold:
+        if entity.kind == "gene":
+            continue
+        preferred, others = keys_of(entity)
+        for name in (preferred, *others):
+            edits = slip(key, name, names)
+            if edits is not None and (best is None or edits < best[0]):
+                best = (edits, name, entity)
+    if best is None:
+        return None
+    edits, name, entity = best
+    gold_ids = {one.id for one in gold}
+    for other in names.of_length(len(key) - edits, len(key) + edits):
+        if OSA.distance(key, other, score_cutoff=edits) <= edits and names.owners(other) - gold_ids:
+            return Match("other_entity", f"is as near to {other!r} as to {name!r}")
+    return Match("near", f"is {name!r} of {entity.id} but for {edits} letters")
+
+
+def slip(answer: str, name: str, names: EntityNames) -> int | None:
+    """Return the edits that turn an answer into a name if it is that name misspelt, else None.
+
+    Misspelt means: the same words in the same order, but for one letter in a word of seven letters
+    or more, or two in a word of twelve or more, two in all; the word as written occurs in no name
+    at all; and its prefix and suffix do not change the meaning ("hypo-", "-itis"). A space too
+    many or too few between ordinary words is one edit.
+
+    Args:
+        answer: Canonical form of the answer.
+        name: Canonical form of the name.
+        names: All names known.
+    """
+    if abs(len(answer) - len(name)) > 2:
+        return None
+    ours, theirs = answer.split(), name.split()
+    if len(ours) != len(theirs):
+        return 1 if _same_but_for_a_space(ours, theirs) else None
+    edits = 0
+    for word, gold in zip(ours, theirs, strict=True):
+        if word != gold:
+            cost = _word_slip(word, gold, names)
+            if cost is None:
+                return None
+            edits += cost
+    return edits if 0 < edits <= 2 else None
+
+
+def _same_but_for_a_space(ours: list[str], theirs: list[str]) -> bool:
+    """Return whether two names differ by one space between words of three letters or more."""
+    short, long = sorted((ours, theirs), key=len)
+    if len(long) != len(short) + 1 or "".join(ours) != "".join(theirs):
+        return False
+    split = next(i for i, word in enumerate(short) if word != long[i])
+    return all(len(word) >= 3 and word.isalpha() for word in long[split : split + 2])
+
+
+def _word_slip(word: str, gold: str, names: EntityNames) -> int | None:
+    """Return the edits between a misspelt word and the right one, or None where it is no slip."""
+    shorter = min(len(word), len(gold))
+    if shorter < 7 or not (word.isalpha() and gold.isalpha()) or word[0] != gold[0]:
+        return None
+    if names.knows_word(word) or _affixes(word) != _affixes(gold):
+        return None
+    allowed = 1 if shorter < 12 else 2
+    edits = int(OSA.distance(word, gold, score_cutoff=allowed))
+    return edits if edits <= allowed else None
+
+
+@lru_cache(maxsize=1 << 14)
+def _affixes(word: str) -> tuple[str, str]:
+    """Return the longest known prefix and suffix of a word."""
+    prefix, suffix = _PREFIX.match(word), _SUFFIX.search(word)
+    return prefix[0] if prefix else "", suffix[0] if suffix else ""
+
+
+def _why_not(answer: str, key: str, gold: Sequence[Entity]) -> Match:
+    """Say how an answer that names no gold entity goes wrong."""
+    wanted = {
+        name for entity in gold for keys in (keys_of(entity),) for name in (keys[0], *keys[1])
+    }
+    wanted.discard("")
+    parts = {normalise(part) for part in _LIST.split(answer)}
+    if len(parts - {""}) > 1 and parts & wanted:
+        return Match("hedged", "a gold name is one of several answers")
+    if any(f" {name} " in f" {key} " for name in wanted):
+        return Match("overlong", "a gold name is buried in other words")
+    return Match("wrong", "names no gold answer")

@@ -1,0 +1,42 @@
+"""The control condition: rewards that carry no information but keep their distribution."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from medenv.errors import UsageError
+
+
+def shuffle_totals(
+    totals: Sequence[float | None], *, seed: int, step: int, group: int
+) -> list[float | None]:
+    """Return the totals of one question's rollouts, dealt out again at random.
+
+    A policy trained on shuffled totals sees the same rewards in every group, but which rollout
+    got which says nothing: what it still learns is the optimiser's doing. A rollout without a
+    total (None) keeps its place, since it is masked and not rewarded.
+
+    Args:
+        totals: Totals of the rollouts of one question.
+        seed: Seed of the run, not negative.
+        step: Training step, not negative.
+        group: Number of the group within the step, not negative.
+
+    Returns:
+        A permutation of the totals, the same for the same arguments.
+
+    Raises:
+        UsageError: `seed`, `step` or `group` is negative.
+    """
+    if min(seed, step, group) < 0:
+        raise UsageError(
+            f"seed, step and group must not be negative; got {seed}, {step} and {group}"
+        )
+    places = [i for i, total in enumerate(totals) if total is not None]
+    dealt = list(totals)
+    order = np.random.default_rng([seed, step, group]).permutation(len(places))
+    for place, source in zip(places, order, strict=True):
+        dealt[place] = totals[places[source]]
+    return dealt
