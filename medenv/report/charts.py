@@ -1,0 +1,218 @@
+"""The geometry of the charts: numbers in, coordinates of an inline SVG out."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Literal, NamedTuple
+
+from medenv.errors import UsageError
+from medenv.report.words import minus, number
+
+Point = tuple[float, float]
+Tone = Literal["before", "after", "validation", "control"]
+"""Meaning of a colour; the style sheet holds the colours, for light and for dark."""
+
+WIDTH, HEIGHT = 440.0, 250.0
+LEFT, RIGHT, TOP, BOTTOM = 50.0, 14.0, 12.0, 44.0
+
+
+class Series(NamedTuple):
+    """One curve.
+
+    Args:
+        label: Name in the legend.
+        points: (x, y), sorted by x.
+        tone: What its colour means.
+        style: How it is drawn.
+        ends: (low, high) per point: a band around a line, whiskers at dots; empty for none.
+    """
+
+    label: str
+    points: tuple[Point, ...]
+    tone: Tone = "after"
+    style: Literal["line", "faint", "dashed", "dots"] = "line"
+    ends: tuple[Point, ...] = ()
+
+
+class Chart(NamedTuple):
+    """A chart with its words.
+
+    Args:
+        title: What it shows.
+        series: The curves.
+        y_label: Quantity and unit.
+        x_label: Quantity and unit.
+        percent: Whether y is a share, shown in percent.
+        note: One line under the chart.
+    """
+
+    title: str
+    series: tuple[Series, ...]
+    y_label: str
+    x_label: str = "training step"
+    percent: bool = False
+    note: str = ""
+
+
+class Drawn(NamedTuple):
+    """One curve in coordinates.
+
+    Args:
+        series: What was drawn.
+        path: The SVG path of its line; empty for dots.
+        band: The SVG path of its band; empty without one.
+        dots: Centres of its dots.
+        whiskers: (x, y of the low end, y of the high end) of its dots.
+    """
+
+    series: Series
+    path: str
+    band: str
+    dots: tuple[Point, ...]
+    whiskers: tuple[tuple[float, float, float], ...]
+
+
+class Drawing(NamedTuple):
+    """A chart in coordinates, ready for the template.
+
+    Args:
+        x_ticks: (position, text).
+        y_ticks: (position, text).
+        curves: The curves.
+        readings: (x, position, [(label, tone, text)]) that a pointer over the chart shows.
+    """
+
+    x_ticks: tuple[tuple[float, str], ...]
+    y_ticks: tuple[tuple[float, str], ...]
+    curves: tuple[Drawn, ...]
+    readings: list[tuple[str, float, list[tuple[str, str, str]]]]
+
+
+def ticks(low: float, high: float, count: int = 4) -> list[float]:
+    """Return round numbers (1, 2 or 5 times a power of ten apart) from below `low` to above `high`.
+
+    Args:
+        low: Smallest value to show.
+        high: Largest value to show; equal ends are widened.
+        count: About how many steps.
+
+    Raises:
+        UsageError: The ends are not finite, or in the wrong order.
+    """
+    if not (math.isfinite(low) and math.isfinite(high) and low <= high):
+        raise UsageError(f"expected finite ends in order, got {low} and {high}")
+    if high - low <= 1e-12 * max(abs(low), abs(high), 1e-300):
+        half = abs(low) / 2 or 0.5
+        low, high = low - half, high + half
+    rough = (high - low) / count
+    power = 10.0 ** math.floor(math.log10(rough))
+    step = power * next(m for m in (1, 2, 5, 10) if m * power >= rough * (1 - 1e-9))
+    first, last = math.floor(low / step + 1e-9), math.ceil(high / step - 1e-9)
+    return [round(i * step, 12 - math.floor(math.log10(step))) for i in range(first, last + 1)]
+
+
+def smooth(points: Sequence[Point], window: int) -> tuple[Point, ...]:
+    """Return the centred rolling mean, over fewer points near the ends.
+
+    Args:
+        points: (x, y), sorted by x.
+        window: Number of points averaged; even numbers count as the next odd one.
+    """
+    half = window // 2
+    result = []
+    for i, (x, _) in enumerate(points):
+        near = points[max(0, i - half) : i + half + 1]
+        result.append((x, math.fsum(y for _, y in near) / len(near)))
+    return tuple(result)
+
+
+def draw(chart: Chart) -> Drawing:
+    """Lay a chart out.
+
+    Args:
+        chart: What to draw; every series has at least one point.
+
+    Raises:
+        UsageError: A chart without points.
+    """
+    for series in chart.series:
+        if series.ends and len(series.ends) != len(series.points):
+            raise UsageError(f"expected one interval per point of {series.label!r}, or none")
+    xs = [x for series in chart.series for x, _ in series.points]
+    ys = [y for series in chart.series for _, y in series.points]
+    ys += [end for series in chart.series for ends in series.ends for end in ends]
+    if not xs:
+        raise UsageError(f"expected points to draw in {chart.title!r}, got none")
+    y_values = ticks(min(ys), max(ys))
+    x_low, x_high = min(xs), max(xs)
+    x_values = [x for x in ticks(x_low, x_high, 5) if x_low <= x <= x_high] or [x_low]
+    to_x = _scale(x_low, x_high, LEFT, WIDTH - RIGHT)
+    to_y = _scale(y_values[0], y_values[-1], HEIGHT - BOTTOM, TOP)
+    return Drawing(
+        x_ticks=tuple((to_x(x), number(x)) for x in x_values),
+        y_ticks=tuple((to_y(y), axis_text(y, y_values, chart.percent)) for y in y_values),
+        curves=tuple(_curve(series, to_x, to_y) for series in chart.series),
+        readings=_readings(chart, to_x),
+    )
+
+
+def axis_text(value: float, values: Sequence[float], percent: bool) -> str:
+    """Return a tick's text; shares as percent, with digits only where the ticks need them."""
+    if not percent:
+        return number(value)
+    step = values[1] - values[0]
+    return minus(f"{100 * value:.{0 if step >= 0.00999 else 1}f}")
+
+
+class _Scale(NamedTuple):
+    low: float
+    high: float
+    start: float
+    end: float
+
+    def __call__(self, value: float) -> float:
+        share = (value - self.low) / (self.high - self.low) if self.high > self.low else 0.5
+        return round(self.start + share * (self.end - self.start), 2)
+
+
+def _scale(low: float, high: float, start: float, end: float) -> _Scale:
+    return _Scale(low, high, start, end)
+
+
+def _curve(series: Series, to_x: _Scale, to_y: _Scale) -> Drawn:
+    spots = tuple((to_x(x), to_y(y)) for x, y in series.points)
+    ends = tuple(
+        (x, to_y(low), to_y(high))
+        for (x, _), (low, high) in zip(spots, series.ends, strict=bool(series.ends))
+    )
+    dotted = series.style == "dots" or len(spots) == 1
+    band = ""
+    if ends and not dotted:
+        edge = [(x, high) for x, _, high in ends] + [(x, low) for x, low, _ in reversed(ends)]
+        band = _path(edge) + "Z"
+    return Drawn(
+        series=series,
+        path=_path(spots),
+        band=band,
+        dots=spots if dotted else (),
+        whiskers=ends if dotted else (),
+    )
+
+
+def _path(spots: Sequence[Point]) -> str:
+    return "M" + "L".join(f"{x:g},{y:g}" for x, y in spots)
+
+
+def _readings(chart: Chart, to_x: _Scale) -> list[tuple[str, float, list[tuple[str, str, str]]]]:
+    """Collect what is known at each x, for the pointer."""
+    found: dict[float, list[tuple[str, str, str]]] = {}
+    for series in chart.series:
+        for i, (x, y) in enumerate(series.points):
+            text = f"{100 * y:.1f} %" if chart.percent else number(y)
+            if series.ends:
+                low, high = series.ends[i]
+                scale = 100 if chart.percent else 1
+                text += f" ({number(scale * low)} to {number(scale * high)})"
+            found.setdefault(x, []).append((series.label, series.tone, text))
+    return [(f"{chart.x_label} {number(x)}", to_x(x), rows) for x, rows in sorted(found.items())]

@@ -1,0 +1,159 @@
+"""Charts of a training run, from the metrics that the trainer wrote at each step."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+
+from medenv.errors import UsageError
+from medenv.report.charts import Chart, Point, Series, Tone, smooth
+
+Metrics = Sequence[Mapping[str, float]]
+
+_OTHERS = (
+    ("kl", "KL divergence from the reference", "nats"),
+    ("entropy", "Entropy of the policy", "nats per token"),
+    ("response_length/mean", "Response length", "tokens"),
+    ("grad_norm", "Gradient norm", "norm"),
+    ("clipfrac", "Clipped share", "share"),
+    ("num_turns/mean", "Turns per episode", "turns"),
+)
+"""Endings of well-known keys with a title and a unit; the first match of each is shown."""
+
+
+class Run:
+    """The metrics of one run, checked and sorted by step.
+
+    Args:
+        metrics: One mapping per step, each with the key ``"step"``.
+        control: The same of a control run to draw beside it, or None.
+
+    Raises:
+        UsageError: An entry without a step.
+    """
+
+    def __init__(self, metrics: Metrics, control: Metrics | None = None) -> None:
+        self.metrics, self.control = _sorted(metrics), _sorted(control or [])
+        self.window = max(1, len(self.metrics) // 15)
+
+    @property
+    def keys(self) -> list[str]:
+        """Names of all metrics, sorted, without the step."""
+        return sorted({key for row in self.metrics for key in row} - {"step"})
+
+    def points(self, key: str, *, control: bool = False) -> tuple[Point, ...]:
+        """Return (step, value) of a metric wherever it is a finite number."""
+        rows = self.control if control else self.metrics
+        return tuple(
+            (row["step"], row[key]) for row in rows if key in row and math.isfinite(row[key])
+        )
+
+
+def learning_charts(run: Run) -> list[Chart]:
+    """Return the learning curves: accuracy with its validation points, and the total reward."""
+    accuracy = [
+        *_trend(run, "reward/accuracy/raw", "training"),
+        *_validation(run),
+        *_control(run, "reward/accuracy/raw", "control run, training"),
+        *_control(run, "val/accuracy", "control run, held out"),
+    ]
+    reward = [
+        *_trend(run, "reward/total", "training"),
+        *_control(run, "reward/total", "control run"),
+    ]
+    charts = [
+        Chart("Accuracy while learning", tuple(accuracy), "accuracy, %", percent=True),
+        Chart("Reward while learning", tuple(reward), "total reward per episode"),
+    ]
+    return [chart._replace(note=_note(run, chart)) for chart in charts if chart.series]
+
+
+def component_charts(run: Run) -> list[Chart]:
+    """Return one chart per reward component: its raw value and what it paid."""
+    names = {key.split("/")[1] for key in run.keys if _is_component(key)}
+    charts = []
+    for name in sorted(names):
+        series = [
+            *_trend(run, f"reward/{name}/raw", "raw value"),
+            *_line(run, f"reward/{name}/weighted", "weighted, as paid", "before", "dashed"),
+            *_control(run, f"reward/{name}/raw", "control run, raw value"),
+        ]
+        if series:
+            charts.append(Chart(name, tuple(series), "per episode"))
+    return charts
+
+
+def other_charts(run: Run) -> tuple[list[Chart], list[Chart]]:
+    """Return the well-known other curves, and all that are left."""
+    shown: list[Chart] = []
+    taken = {key for key in run.keys if key.startswith(("reward/", "val/accuracy"))}
+    for ending, title, unit in _OTHERS:
+        for key in run.keys:
+            if key not in taken and _ends_with(key, ending) and run.points(key):
+                taken.add(key)
+                shown.append(_plain(run, key, title, unit))
+                break
+    rest = [key for key in run.keys if key not in taken and run.points(key)]
+    return shown, [_plain(run, key, key, key.rsplit("/", 1)[-1]) for key in rest]
+
+
+def _sorted(metrics: Metrics) -> list[dict[str, float]]:
+    for number, row in enumerate(metrics):
+        if "step" not in row:
+            raise UsageError(
+                f"expected a 'step' in every entry of the metrics, but entry {number} has "
+                f"{', '.join(sorted(row)) or 'nothing'}"
+            )
+    return sorted((dict(row) for row in metrics), key=lambda row: row["step"])
+
+
+def _is_component(key: str) -> bool:
+    head, *rest = key.split("/")
+    return head == "reward" and len(rest) == 2 and rest[1] in ("raw", "weighted")
+
+
+def _ends_with(key: str, ending: str) -> bool:
+    return key == ending or key.endswith(("/" + ending, "_" + ending))
+
+
+def _trend(run: Run, key: str, label: str) -> Iterable[Series]:
+    """Yield a noisy curve: every step faint, the rolling mean on top."""
+    points = run.points(key)
+    if points and run.window > 1:
+        yield Series(f"{label}, each step", points, "after", "faint")
+        yield Series(f"{label}, mean of {run.window | 1} steps", smooth(points, run.window))
+    elif points:
+        yield Series(label, points)
+
+
+def _line(run: Run, key: str, label: str, tone: Tone, style: str) -> Iterable[Series]:
+    points = smooth(run.points(key), run.window)
+    if points:
+        yield Series(label, points, tone, "dashed" if style == "dashed" else "line")
+
+
+def _control(run: Run, key: str, label: str) -> Iterable[Series]:
+    points = smooth(run.points(key, control=True), run.window if "val/" not in key else 1)
+    if points:
+        yield Series(label, points, "control", "dashed")
+
+
+def _validation(run: Run) -> Iterable[Series]:
+    key = "val/accuracy"
+    points = run.points(key)
+    low, high = dict(run.points(f"{key}/low")), dict(run.points(f"{key}/high"))
+    ends = tuple((low[x], high[x]) for x, _ in points if x in low and x in high)
+    if points:
+        whole = ends if len(ends) == len(points) else ()
+        label = "held out, 95 % interval" if whole else "held out"
+        yield Series(label, points, "validation", "dots", whole)
+
+
+def _plain(run: Run, key: str, title: str, unit: str) -> Chart:
+    series = [*_trend(run, key, "training"), *_control(run, key, "control run")]
+    return Chart(title, tuple(series), unit, note=key if title != key else "")
+
+
+def _note(run: Run, chart: Chart) -> str:
+    steps = len(run.metrics)
+    return f"{steps} training step{'s' if steps != 1 else ''}" if chart.series else ""

@@ -1,0 +1,206 @@
+"""Before against after: the rows of the headline table, and the verdict in words."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+from rich.table import Table
+from rich.text import Text
+
+from medenv.errors import UsageError
+from medenv.records import Record, Scored
+from medenv.report.measures import MEASURES, Measure, accuracy
+from medenv.report.summary import (
+    counted,
+    hops_of,
+    mean_of,
+    part_names,
+    part_value,
+    strata,
+    values_by_question,
+)
+from medenv.report.words import NBSP, Unit, show, show_difference, span
+from medenv.statistics import Interval, paired_difference
+
+_SAMPLED, _GREEDY = "Sampled answers", "Greedy answers"
+
+
+class Row(Record, frozen=True, kw_only=True):
+    """One measure before and after.
+
+    Args:
+        section: Heading that the row stands under.
+        label: What is measured.
+        unit: ``"share"`` or ``"count"``.
+        better: 1 where more is better, -1 where less is, 0 where neither is.
+        before: The mean before, or None where no episode counts for it.
+        after: The mean after, likewise.
+        difference: After minus before over the same questions, or None.
+        note: What narrows the row down, e.g. the chance of a blind guess.
+    """
+
+    section: str
+    label: str
+    unit: Unit
+    better: int
+    before: Interval | None
+    after: Interval | None
+    difference: Interval | None
+    note: str = ""
+
+    @property
+    def judgement(self) -> str:
+        """Return ``"better"``, ``"worse"``, ``"changed"`` or ``"unclear"``, by the interval."""
+        if self.difference is None or not self.difference.excludes_zero:
+            return "unclear"
+        direction = self.better * (1 if self.difference.low > 0 else -1)
+        return {1: "better", -1: "worse", 0: "changed"}[direction]
+
+
+class Pair(Record, frozen=True, kw_only=True):
+    """Episodes before and after over the same questions, infrastructure failures left out.
+
+    Args:
+        before: Episodes before.
+        after: Episodes after.
+        questions: Number of questions on both sides.
+        dropped: Number of questions left out, because they count on one side only.
+    """
+
+    before: tuple[Scored, ...]
+    after: tuple[Scored, ...]
+    questions: int
+    dropped: int
+
+
+def pair(before: Sequence[Scored], after: Sequence[Scored]) -> Pair:
+    """Keep the episodes of questions that count on both sides.
+
+    Args:
+        before: Episodes before training.
+        after: Episodes after training.
+
+    Raises:
+        UsageError: A side has no scored episode, or the sides share no question.
+    """
+    sides = counted(before), counted(after)
+    ids = [{one.trajectory.question.id for one in side} for side in sides]
+    common = ids[0] & ids[1]
+    if not common:
+        raise UsageError(
+            f"expected the same questions before and after, got {len(ids[0])} and {len(ids[1])} "
+            "with none in common; evaluate both policies on one question set"
+        )
+    kept = [tuple(one for one in side if one.trajectory.question.id in common) for side in sides]
+    return Pair(
+        before=kept[0],
+        after=kept[1],
+        questions=len(common),
+        dropped=len((ids[0] | ids[1]) - common),
+    )
+
+
+def headline(sampled: Pair, greedy: Pair | None, *, seed: int = 0) -> list[Row]:
+    """Return the headline table: all measures sampled, greedy accuracy, accuracy per hops.
+
+    Args:
+        sampled: Episodes with sampling.
+        greedy: Episodes with greedy decoding, or None where there are none.
+        seed: Seed of the bootstrap intervals.
+    """
+    first, *rest = MEASURES
+    rows = [_row(_SAMPLED, first, sampled, seed)]
+    if greedy is not None:
+        rows.append(_row(_GREEDY, first, greedy, seed))
+    return [*rows, *_hop_rows(sampled, seed), *(_row(_SAMPLED, m, sampled, seed) for m in rest)]
+
+
+def component_rows(sampled: Pair, *, seed: int = 0) -> list[Row]:
+    """Return one row per reward component: its mean raw value before and after."""
+    names = part_names([*sampled.before, *sampled.after])
+    return [
+        _row("Reward components", Measure(name, name, "count", 0, part_value(name)), sampled, seed)
+        for name in names
+    ]
+
+
+def verdict(sampled: Pair, row: Row) -> str:
+    """Say in one or two sentences what happened to the sampled accuracy.
+
+    Args:
+        sampled: The episodes behind the row.
+        row: The row of the sampled accuracy.
+    """
+    splits = {one.trajectory.question.split for one in sampled.before}
+    kind = "held-out " if splits == {"test"} else ""
+    where = f"on {sampled.questions} {kind}question{'s' if sampled.questions != 1 else ''}"
+    if row.before is None or row.after is None or row.difference is None:
+        raise UsageError("expected the row of the sampled accuracy, got one without values")
+    ends = f"from {show(row.before.mean, 'share')} to {show(row.after.mean, 'share')}"
+    change = show_difference(row.difference.mean, "share")
+    if math.isnan(row.difference.low):
+        return f"Accuracy {where} went {ends}; one question is too few for an interval."
+    interval = f"95{NBSP}% interval {span(row.difference, 'share', signed=True)}"
+    if row.judgement == "unclear":
+        return f"No clear change: accuracy {where} went {ends} ({change}, {interval})."
+    verb = "rose" if row.judgement == "better" else "fell"
+    return f"Accuracy {where} {verb} {ends} ({change}, {interval})."
+
+
+def rich_table(rows: Sequence[Row], title: str) -> Table:
+    """Return the headline table for a terminal."""
+    table = Table(title=Text(title, style="bold"), title_justify="left", caption_justify="left")
+    table.caption = Text("Intervals: 95 %, questions resampled; the difference is paired.")
+    table.add_column("Measure")
+    for name in ("Before", "After", "Difference", "95 % interval"):
+        table.add_column(name, justify="right")
+    styles = {"better": "green", "worse": "red", "changed": "bold", "unclear": "dim"}
+    section = ""
+    for row in rows:
+        if row.section != section:
+            section = row.section
+            table.add_section()
+            table.add_row(Text(section, style="bold"))
+        ends = [show(side.mean, row.unit) if side else "–" for side in (row.before, row.after)]
+        change = (
+            (show_difference(row.difference.mean, row.unit), span(row.difference, row.unit))
+            if row.difference
+            else ("–", "–")
+        )
+        label = f"  {row.label}" + (f" ({row.note})" if row.note else "")
+        style = styles[row.judgement]
+        table.add_row(Text(label), *ends, Text(change[0], style=style), Text(change[1]))
+    return table
+
+
+def _row(section: str, measure: Measure, sides: Pair, seed: int, note: str = "") -> Row:
+    before = values_by_question(sides.before, measure.value)
+    after = values_by_question(sides.after, measure.value)
+    both = any(before.values()) and any(after.values())
+    return Row(
+        section=section,
+        label=measure.label,
+        unit=measure.unit,
+        better=measure.better,
+        before=mean_of(measure.value, sides.before, seed),
+        after=mean_of(measure.value, sides.after, seed),
+        difference=paired_difference(before, after, seed=seed) if both else None,
+        note=note,
+    )
+
+
+def _hop_rows(sampled: Pair, seed: int) -> list[Row]:
+    before, after = strata(sampled.before, hops_of), strata(sampled.after, hops_of)
+    rows = []
+    for hops, group in before.items():
+        part = pair(group, after[hops])
+        chance = sum(one.trajectory.question.certificate.chance for one in group) / len(group)
+        note = (
+            f"{part.questions} question{'s' if part.questions != 1 else ''}, "
+            f"a blind guess: {show(chance, 'share')}"
+        )
+        label = f"Accuracy, {hops} hop{'s' if hops != 1 else ''}"
+        measure = Measure("accuracy", label, "share", 1, accuracy)
+        rows.append(_row("Sampled answers by hops of the gold path", measure, part, seed, note))
+    return rows

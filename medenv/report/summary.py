@@ -1,0 +1,202 @@
+"""Rollout files, and the figures that sum one up."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import TypeVar
+
+import msgspec
+import numpy as np
+
+from medenv.errors import DataError, UsageError
+from medenv.records import Record, Scored
+from medenv.report.measures import MEASURES, accuracy, is_infrastructure_failure, waste
+from medenv.statistics import Interval, cluster_bootstrap
+
+Value = Callable[[Scored], float | None]
+K = TypeVar("K", int, str)
+
+
+class Summary(Record, frozen=True, kw_only=True):
+    """The figures of one rollout; infrastructure failures are counted and left out of all others.
+
+    Args:
+        episodes: Episodes that count.
+        questions: Questions that they came from.
+        infrastructure_failures: Episodes that the outside world spoilt.
+        measures: Name of a measure in `MEASURES` to its mean per episode; one that no episode
+            counts for is absent.
+        parts: Name of a reward component to its mean raw value.
+        wasted: Fault to wasted calls per episode; each call counts under its first fault.
+        endings: Ending to the number of episodes.
+        by_hops: Number of hops of the gold path to the accuracy there.
+        by_kind: Kind of question to the accuracy there.
+        chance: Mean probability that a blind guess is right.
+    """
+
+    episodes: int
+    questions: int
+    infrastructure_failures: int
+    measures: dict[str, Interval]
+    parts: dict[str, Interval]
+    wasted: dict[str, float]
+    endings: dict[str, int]
+    by_hops: dict[int, Interval]
+    by_kind: dict[str, Interval]
+    chance: float
+
+
+def summarise(scored: Sequence[Scored], *, seed: int = 0) -> Summary:
+    """Sum up a rollout.
+
+    Args:
+        scored: The episodes; several samples per question are one cluster.
+        seed: Seed of the bootstrap intervals.
+
+    Raises:
+        UsageError: No episode, or none but infrastructure failures.
+    """
+    valid = counted(scored)
+    faults = [waste(one) for one in valid]
+    return Summary(
+        episodes=len(valid),
+        questions=len({one.trajectory.question.id for one in valid}),
+        infrastructure_failures=len(scored) - len(valid),
+        measures=_means({m.name: m.value for m in MEASURES}, valid, seed),
+        parts=_means({name: part_value(name) for name in part_names(valid)}, valid, seed),
+        wasted={
+            name: float(np.mean([getattr(fault, name) for fault in faults]))
+            for name in ("refused", "repeated", "empty", "beyond")
+        },
+        endings=dict(sorted(Counter(str(one.trajectory.ending) for one in valid).items())),
+        by_hops={
+            hops: _required(accuracy, group, seed) for hops, group in strata(valid, hops_of).items()
+        },
+        by_kind={
+            kind: _required(accuracy, group, seed) for kind, group in strata(valid, kind_of).items()
+        },
+        chance=math.fsum(one.trajectory.question.certificate.chance for one in valid) / len(valid),
+    )
+
+
+def counted(scored: Sequence[Scored]) -> list[Scored]:
+    """Return the episodes that count: all but infrastructure failures.
+
+    Raises:
+        UsageError: None is left.
+    """
+    valid = [one for one in scored if not is_infrastructure_failure(one)]
+    if not valid:
+        raise UsageError(
+            f"expected at least one scored episode, got {len(scored)} episodes of which all are "
+            "infrastructure failures; run them again"
+            if scored
+            else "expected at least one scored episode, got none"
+        )
+    return valid
+
+
+def hops_of(one: Scored) -> int:
+    """Return the number of hops of the question's gold path."""
+    return len(one.trajectory.question.certificate.path)
+
+
+def kind_of(one: Scored) -> str:
+    """Return the kind of the question."""
+    return one.trajectory.question.kind
+
+
+def strata(scored: Iterable[Scored], key: Callable[[Scored], K]) -> dict[K, list[Scored]]:
+    """Return the episodes by `key`, keys sorted."""
+    groups: dict[K, list[Scored]] = {}
+    for one in scored:
+        groups.setdefault(key(one), []).append(one)
+    return dict(sorted(groups.items()))
+
+
+def values_by_question(scored: Iterable[Scored], value: Value) -> dict[str, list[float]]:
+    """Return each question's values; empty where no episode of it counts for `value`."""
+    groups: dict[str, list[float]] = {}
+    for one in scored:
+        group = groups.setdefault(one.trajectory.question.id, [])
+        number = value(one)
+        if number is not None:
+            group.append(number)
+    return groups
+
+
+def mean_of(value: Value, scored: Iterable[Scored], seed: int) -> Interval | None:
+    """Return the mean of `value` over episodes, or None where no episode counts for it."""
+    groups = values_by_question(scored, value)
+    flat = [(number, name) for name, group in sorted(groups.items()) for number in group]
+    if not flat:
+        return None
+    return cluster_bootstrap([v for v, _ in flat], [name for _, name in flat], seed=seed)
+
+
+def part_names(scored: Iterable[Scored]) -> list[str]:
+    """Return the names of all reward components, in the order in which they first appear."""
+    return list(dict.fromkeys(name for one in scored for name in one.score.parts))
+
+
+def part_value(name: str) -> Value:
+    """Return the function that reads a reward component's raw value."""
+
+    def value(one: Scored) -> float | None:
+        part = one.score.parts.get(name)
+        return None if part is None else part.raw
+
+    return value
+
+
+def write_scored(path: Path | str, scored: Iterable[Scored]) -> None:
+    """Write a rollout file: one JSON object per line.
+
+    Args:
+        path: The file; its folder is made where it is missing.
+        scored: The episodes.
+    """
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    encoder = msgspec.json.Encoder()
+    with path.open("wb") as file:
+        for one in scored:
+            file.write(encoder.encode(one) + b"\n")
+
+
+def read_scored(path: Path | str) -> list[Scored]:
+    """Read a rollout file.
+
+    Args:
+        path: A file that `write_scored` wrote.
+
+    Raises:
+        DataError: No such file, a line that is no scored trajectory, or a last line cut short.
+    """
+    try:
+        data = Path(path).read_bytes()
+    except OSError as error:
+        raise DataError(path, f"expected a rollout file: {error.strerror}") from error
+    decoder = msgspec.json.Decoder(Scored)
+    scored = []
+    for number, line in enumerate(data.splitlines(keepends=True), start=1):
+        if not line.endswith(b"\n"):
+            raise DataError(path, "the last line is cut short; write the file again", number)
+        try:
+            scored.append(decoder.decode(line))
+        except msgspec.MsgspecError as error:
+            raise DataError(path, f"expected a scored trajectory: {error}", number) from error
+    return scored
+
+
+def _means(values: Mapping[str, Value], scored: Sequence[Scored], seed: int) -> dict[str, Interval]:
+    found = {name: mean_of(value, scored, seed) for name, value in values.items()}
+    return {name: interval for name, interval in found.items() if interval is not None}
+
+
+def _required(value: Callable[[Scored], float], scored: Sequence[Scored], seed: int) -> Interval:
+    ids = [one.trajectory.question.id for one in scored]
+    return cluster_bootstrap([value(one) for one in scored], ids, seed=seed)

@@ -1,0 +1,128 @@
+"""The report of a training run: did it learn, what did it learn, and what do episodes look like."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import msgspec
+from rich.table import Table
+
+from medenv.records import Record, Scored
+from medenv.report.curves import Run, component_charts, learning_charts, other_charts
+from medenv.report.episodes import RULE, choose, passages_of, path_steps
+from medenv.report.forest import forest
+from medenv.report.headline import (
+    Pair,
+    component_rows,
+    headline,
+    pair,
+    rich_table,
+    verdict,
+)
+from medenv.report.html import write_page
+from medenv.report.measures import is_infrastructure_failure
+from medenv.report.summary import Summary, summarise
+
+
+class TrainingReport(Record, frozen=True, kw_only=True):
+    """Everything that a training report shows.
+
+    Args:
+        before_sampled: Episodes before training, with sampling; several per question.
+        after_sampled: Episodes after training, with sampling, over the same questions.
+        before_greedy: Episodes before training, greedy; may be empty.
+        after_greedy: Episodes after training, greedy; may be empty.
+        metrics: One mapping per training step with the key ``"step"``; reward components under
+            ``"reward/<name>/raw"`` and ``"reward/<name>/weighted"``, the sum under
+            ``"reward/total"``, validation under ``"val/accuracy"`` with optional ``"/low"`` and
+            ``"/high"``.
+        control: The metrics of a control run to draw beside it, or None.
+        facts: Configuration, seed, machine, versions: name to text.
+        notices: Licences and acknowledgements of the sources.
+        title: Title of the page.
+        seed: Seed of the bootstrap intervals.
+    """
+
+    before_sampled: list[Scored]
+    after_sampled: list[Scored]
+    before_greedy: list[Scored] = msgspec.field(default_factory=list)
+    after_greedy: list[Scored] = msgspec.field(default_factory=list)
+    metrics: list[dict[str, float]] = msgspec.field(default_factory=list)
+    control: list[dict[str, float]] | None = None
+    facts: dict[str, str] = msgspec.field(default_factory=dict)
+    notices: list[str] = msgspec.field(default_factory=list)
+    title: str = "Training report"
+    seed: int = 0
+
+
+def write_training_report(path: Path | str, report: TrainingReport) -> None:
+    """Write the report as one HTML file that needs nothing but itself.
+
+    Args:
+        path: The HTML file.
+        report: What to show.
+
+    Raises:
+        UsageError: No scored episode on a side, no question on both sides, an episode without an
+            accuracy part, or metrics without a step.
+    """
+    sampled, greedy = _pairs(report)
+    rows = headline(sampled, greedy, seed=report.seed)
+    run = Run(report.metrics, report.control)
+    well_known, rest = other_charts(run)
+    context = {
+        "title": report.title,
+        "verdict": verdict(sampled, rows[0]),
+        "sampled": sampled,
+        "rows": rows,
+        "components": component_rows(sampled, seed=report.seed),
+        "forest": forest([row for row in rows if row.label.startswith("Accuracy")][:8]),
+        "sides": _sides(report, sampled),
+        "learning": learning_charts(run),
+        "component_charts": component_charts(run),
+        "well_known": well_known,
+        "other_charts": rest,
+        "shown": choose(
+            [*report.before_greedy, *report.before_sampled],
+            [*report.after_greedy, *report.after_sampled],
+        ),
+        "rule": RULE,
+        "facts": report.facts,
+        "notices": report.notices,
+        "path_steps": path_steps,
+        "passages_of": passages_of,
+    }
+    write_page(path, "training.html.j2", context)
+
+
+def print_table(report: TrainingReport) -> Table:
+    """Return the headline table for a terminal; printing it is the caller's choice.
+
+    Args:
+        report: What to show.
+
+    Raises:
+        UsageError: As `write_training_report`.
+    """
+    sampled, greedy = _pairs(report)
+    rows = headline(sampled, greedy, seed=report.seed)
+    return rich_table(rows, verdict(sampled, rows[0]))
+
+
+def _pairs(report: TrainingReport) -> tuple[Pair, Pair | None]:
+    sampled = pair(report.before_sampled, report.after_sampled)
+    if not (report.before_greedy and report.after_greedy):
+        return sampled, None
+    return sampled, pair(report.before_greedy, report.after_greedy)
+
+
+def _sides(report: TrainingReport, sampled: Pair) -> list[tuple[str, Summary, int]]:
+    """Return (name, summary, infrastructure failures among all its episodes) of both sides."""
+    sides = (
+        ("before", sampled.before, [*report.before_sampled, *report.before_greedy]),
+        ("after", sampled.after, [*report.after_sampled, *report.after_greedy]),
+    )
+    return [
+        (name, summarise(kept, seed=report.seed), sum(map(is_infrastructure_failure, every)))
+        for name, kept, every in sides
+    ]
