@@ -13,8 +13,10 @@ Point = tuple[float, float]
 Tone = Literal["before", "after", "validation", "control"]
 """Meaning of a colour; the style sheet holds the colours, for light and for dark."""
 
-WIDTH, HEIGHT = 440.0, 250.0
-LEFT, RIGHT, TOP, BOTTOM = 50.0, 14.0, 12.0, 44.0
+WIDTH, SMALL = 440.0, 320.0
+"""Widths in user units: for two charts in a row and for three, so that the text stays legible."""
+
+_RIGHT, _TOP, _BOTTOM, _DIGIT = 14.0, 12.0, 44.0, 6.6
 
 
 class Series(NamedTuple):
@@ -77,12 +79,24 @@ class Drawing(NamedTuple):
     """A chart in coordinates, ready for the template.
 
     Args:
+        width: Width of the whole, user units.
+        height: Height of the whole.
+        left: Where the x axis starts.
+        right: Where it ends.
+        top: Where the y axis ends.
+        floor: Height of the x axis.
         x_ticks: (position, text).
         y_ticks: (position, text).
         curves: The curves.
         readings: (x, position, [(label, tone, text)]) that a pointer over the chart shows.
     """
 
+    width: float
+    height: float
+    left: float
+    right: float
+    top: float
+    floor: float
     x_ticks: tuple[tuple[float, str], ...]
     y_ticks: tuple[tuple[float, str], ...]
     curves: tuple[Drawn, ...]
@@ -107,7 +121,7 @@ def ticks(low: float, high: float, count: int = 4) -> list[float]:
         low, high = low - half, high + half
     rough = (high - low) / count
     power = 10.0 ** math.floor(math.log10(rough))
-    step = power * next(m for m in (1, 2, 5, 10) if m * power >= rough * (1 - 1e-9))
+    step = min((m * power for m in (1, 2, 5, 10)), key=lambda s: abs(math.log(s / rough)))
     first, last = math.floor(low / step + 1e-9), math.ceil(high / step - 1e-9)
     return [round(i * step, 12 - math.floor(math.log10(step))) for i in range(first, last + 1)]
 
@@ -127,34 +141,42 @@ def smooth(points: Sequence[Point], window: int) -> tuple[Point, ...]:
     return tuple(result)
 
 
-def draw(chart: Chart) -> Drawing:
+def draw(chart: Chart, width: float = WIDTH) -> Drawing:
     """Lay a chart out.
 
     Args:
-        chart: What to draw; every series has at least one point.
+        chart: What to draw; a share's axis includes 0.
+        width: Width in user units.
 
     Raises:
-        UsageError: A chart without points.
+        UsageError: A chart without points, or a series with intervals for some points only.
     """
-    for series in chart.series:
-        if series.ends and len(series.ends) != len(series.points):
-            raise UsageError(f"expected one interval per point of {series.label!r}, or none")
-    xs = [x for series in chart.series for x, _ in series.points]
-    ys = [y for series in chart.series for _, y in series.points]
-    ys += [end for series in chart.series for ends in series.ends for end in ends]
-    if not xs:
-        raise UsageError(f"expected points to draw in {chart.title!r}, got none")
+    xs, ys = _extent(chart)
     y_values = ticks(min(ys), max(ys))
-    x_low, x_high = min(xs), max(xs)
-    x_values = [x for x in ticks(x_low, x_high, 5) if x_low <= x <= x_high] or [x_low]
-    to_x = _scale(x_low, x_high, LEFT, WIDTH - RIGHT)
-    to_y = _scale(y_values[0], y_values[-1], HEIGHT - BOTTOM, TOP)
+    x_values = [x for x in ticks(min(xs), max(xs), 5) if min(xs) <= x <= max(xs)] or [min(xs)]
+    y_texts = [axis_text(y, y_values, chart.percent) for y in y_values]
+    height = round(0.4 * width + 74)
+    left, right = round(28 + _DIGIT * max(map(len, y_texts)), 1), width - _RIGHT
+    to_x = _Scale(min(xs), max(xs), left, right)
+    to_y = _Scale(y_values[0], y_values[-1], height - _BOTTOM, _TOP)
     return Drawing(
+        width=width,
+        height=height,
+        left=left,
+        right=right,
+        top=_TOP,
+        floor=height - _BOTTOM,
         x_ticks=tuple((to_x(x), number(x)) for x in x_values),
-        y_ticks=tuple((to_y(y), axis_text(y, y_values, chart.percent)) for y in y_values),
+        y_ticks=tuple((to_y(y), text) for y, text in zip(y_values, y_texts, strict=True)),
         curves=tuple(_curve(series, to_x, to_y) for series in chart.series),
         readings=_readings(chart, to_x),
     )
+
+
+def shared_legend(charts: Sequence[Chart]) -> list[Series]:
+    """Return one series per entry of the legend that all `charts` share."""
+    found = {(s.label, s.tone, s.style): s for chart in charts for s in chart.series}
+    return list(found.values())
 
 
 def axis_text(value: float, values: Sequence[float], percent: bool) -> str:
@@ -165,7 +187,25 @@ def axis_text(value: float, values: Sequence[float], percent: bool) -> str:
     return minus(f"{100 * value:.{0 if step >= 0.00999 else 1}f}")
 
 
+def _extent(chart: Chart) -> tuple[list[float], list[float]]:
+    """Return all x and all y that the axes must hold."""
+    xs = [x for series in chart.series for x, _ in series.points]
+    ys = [y for series in chart.series for _, y in series.points]
+    for series in chart.series:
+        if series.ends and len(series.ends) != len(series.points):
+            raise UsageError(
+                f"expected an interval for each of the {len(series.points)} points of "
+                f"{series.label!r} or for none, got {len(series.ends)}"
+            )
+        ys += [end for ends in series.ends for end in ends]
+    if not xs:
+        raise UsageError(f"expected points to draw in {chart.title!r}, got none")
+    return xs, [*ys, 0.0] if chart.percent else ys
+
+
 class _Scale(NamedTuple):
+    """Maps values to positions, linearly; a single value to the middle."""
+
     low: float
     high: float
     start: float
@@ -174,10 +214,6 @@ class _Scale(NamedTuple):
     def __call__(self, value: float) -> float:
         share = (value - self.low) / (self.high - self.low) if self.high > self.low else 0.5
         return round(self.start + share * (self.end - self.start), 2)
-
-
-def _scale(low: float, high: float, start: float, end: float) -> _Scale:
-    return _Scale(low, high, start, end)
 
 
 def _curve(series: Series, to_x: _Scale, to_y: _Scale) -> Drawn:

@@ -133,9 +133,11 @@ def _line(run: Run, key: str, label: str, tone: Tone, style: str) -> Iterable[Se
 
 
 def _control(run: Run, key: str, label: str) -> Iterable[Series]:
-    points = smooth(run.points(key, control=True), run.window if "val/" not in key else 1)
-    if points:
-        yield Series(label, points, "control", "dashed")
+    points = run.points(key, control=True)
+    if points and key.startswith("val/"):
+        yield Series(label, points, "control", "dots")
+    elif points:
+        yield Series(label, smooth(points, run.window), "control", "dashed")
 
 
 def _validation(run: Run) -> Iterable[Series]:

@@ -11,7 +11,7 @@ from medenv.report.words import show
 from medenv.statistics import Interval
 
 WIDTH, LEFT, RIGHT = 440.0, 14.0, 14.0
-_ROW, _TOP, _BOTTOM = 48.0, 4.0, 40.0
+_ROW, _TOP, _BOTTOM = 54.0, 4.0, 40.0
 
 
 class Mark(NamedTuple):
@@ -75,9 +75,9 @@ def forest(rows: Sequence[Row]) -> Forest:
     drawn = []
     for number, row in enumerate(rows):
         y = _TOP + number * _ROW
-        sides = (("before", row.before, y + 25), ("after", row.after, y + 36))
+        sides = (("before", row.before, y + 28), ("after", row.after, y + 40))
         marks = tuple(_mark(tone, side, at) for tone, side, at in sides if side is not None)
-        drawn.append(ForestRow(row.label, row.note, y + 13, marks))
+        drawn.append(ForestRow(row.label, row.note, y + 16, marks))
     floor = _TOP + len(rows) * _ROW
     return Forest(
         rows=tuple(drawn),

@@ -23,7 +23,7 @@ from medenv.report.summary import (
 from medenv.report.words import NBSP, Unit, show, show_difference, span
 from medenv.statistics import Interval, paired_difference
 
-_SAMPLED, _GREEDY = "Sampled answers", "Greedy answers"
+_ACCURACY, _HOPS, _EPISODES = "Accuracy", "Accuracy by hops, sampled", "Episodes, sampled"
 
 
 class Row(Record, frozen=True, kw_only=True):
@@ -110,17 +110,23 @@ def headline(sampled: Pair, greedy: Pair | None, *, seed: int = 0) -> list[Row]:
         seed: Seed of the bootstrap intervals.
     """
     first, *rest = MEASURES
-    rows = [_row(_SAMPLED, first, sampled, seed)]
+    rows = [_row(_ACCURACY, first._replace(label="Sampled answers"), sampled, seed)]
     if greedy is not None:
-        rows.append(_row(_GREEDY, first, greedy, seed))
-    return [*rows, *_hop_rows(sampled, seed), *(_row(_SAMPLED, m, sampled, seed) for m in rest)]
+        rows.append(_row(_ACCURACY, first._replace(label="Greedy answers"), greedy, seed))
+    rows += _hop_rows(sampled, seed)
+    return [*rows, *(_row(_EPISODES, measure, sampled, seed) for measure in rest)]
+
+
+def accuracy_rows(rows: Sequence[Row]) -> list[Row]:
+    """Return the rows of a headline table that are accuracies over all questions or some hops."""
+    return [row for row in rows if row.section in (_ACCURACY, _HOPS)]
 
 
 def component_rows(sampled: Pair, *, seed: int = 0) -> list[Row]:
     """Return one row per reward component: its mean raw value before and after."""
     names = part_names([*sampled.before, *sampled.after])
     return [
-        _row("Reward components", Measure(name, name, "count", 0, part_value(name)), sampled, seed)
+        _row("", Measure(name, name, "count", 0, part_value(name)), sampled, seed)
         for name in names
     ]
 
@@ -200,7 +206,7 @@ def _hop_rows(sampled: Pair, seed: int) -> list[Row]:
             f"{part.questions} question{'s' if part.questions != 1 else ''}, "
             f"a blind guess: {show(chance, 'share')}"
         )
-        label = f"Accuracy, {hops} hop{'s' if hops != 1 else ''}"
+        label = f"{hops} hop{'s' if hops != 1 else ''}"
         measure = Measure("accuracy", label, "share", 1, accuracy)
-        rows.append(_row("Sampled answers by hops of the gold path", measure, part, seed, note))
+        rows.append(_row(_HOPS, measure, part, seed, note))
     return rows

@@ -18,7 +18,7 @@ import jinja2
 from markupsafe import Markup
 
 from medenv.report import words
-from medenv.report.charts import draw
+from medenv.report.charts import draw, shared_legend
 
 NOTICE = "For research use. Not medical advice: do not use it to make decisions about patients."
 """Stands at the foot of every page."""
@@ -29,7 +29,7 @@ def environment() -> jinja2.Environment:
     """Return the templates, with escaping on and undefined names an error.
 
     Filters: `show`, `change` and `span` (numbers in words, with a unit), `number`, `odds`, `draw`
-    (a chart to coordinates).
+    (a chart to coordinates), `shared_legend`.
     """
     loader = jinja2.FunctionLoader(_read)
     found = jinja2.Environment(
@@ -46,6 +46,7 @@ def environment() -> jinja2.Environment:
         "number": words.number,
         "odds": words.odds,
         "draw": draw,
+        "shared_legend": shared_legend,
     }
     return found
 

@@ -13,6 +13,7 @@ from medenv.report.episodes import RULE, choose, passages_of, path_steps
 from medenv.report.forest import forest
 from medenv.report.headline import (
     Pair,
+    accuracy_rows,
     component_rows,
     headline,
     pair,
@@ -76,7 +77,7 @@ def write_training_report(path: Path | str, report: TrainingReport) -> None:
         "sampled": sampled,
         "rows": rows,
         "components": component_rows(sampled, seed=report.seed),
-        "forest": forest([row for row in rows if row.label.startswith("Accuracy")][:8]),
+        "forest": forest(accuracy_rows(rows)),
         "sides": _sides(report, sampled),
         "learning": learning_charts(run),
         "component_charts": component_charts(run),

@@ -17,25 +17,39 @@ def show(value: float, unit: Unit) -> str:
     """Return a mean as text: a share in percent, a count with as many digits as it can bear."""
     if unit == "share":
         return f"{100 * value:.1f}{NBSP}%"
-    return minus(f"{value:.0f}" if abs(value) >= 100 else f"{value:.2f}")
+    return minus(f"{value:.{_digits(value)}f}")
 
 
 def show_difference(value: float, unit: Unit) -> str:
     """Return a difference as text with its sign; a share's in percentage points."""
     if unit == "share":
-        return minus(f"{100 * value:+.1f}{NBSP}points")
-    return minus(f"{value:+.0f}" if abs(value) >= 100 else f"{value:+.2f}")
+        return f"{_signed(100 * value, 1)}{NBSP}points"
+    return _signed(value, _digits(value))
 
 
 def span(interval: Interval, unit: Unit, *, signed: bool = False) -> str:
     """Return the ends of an interval as text, or a dash where they are not known."""
     if math.isnan(interval.low):
         return "\N{EN DASH}"
-    scale = 100 if unit == "share" else 1
-    wide = unit == "count" and max(abs(interval.low), abs(interval.high)) >= 100
-    form = ("+" if signed else "") + (".0f" if wide else ".1f" if unit == "share" else ".2f")
-    low, high = (minus(format(scale * end, form)) for end in (interval.low, interval.high))
+    ends = (interval.low, interval.high)
+    if unit == "share":
+        ends, digits = (100 * interval.low, 100 * interval.high), 1
+    else:
+        digits = _digits(max(map(abs, ends)))
+    low, high = (_signed(end, digits) if signed else minus(f"{end:.{digits}f}") for end in ends)
     return f"{low} to {high}"
+
+
+def _digits(value: float) -> int:
+    """Return how many digits a count bears after the point."""
+    size = abs(value)
+    return 3 if 0 < size < 0.1 else 2 if size < 10 else 1 if size < 100 else 0
+
+
+def _signed(value: float, digits: int) -> str:
+    """Return a number with its sign, and zero without."""
+    rounded = round(value, digits)
+    return minus(f"{rounded:+.{digits}f}") if rounded else f"{0:.{digits}f}"
 
 
 def number(value: float) -> str:
