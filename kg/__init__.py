@@ -2,3 +2,36 @@
 
 if __name__ != "medenv.kg":
     raise ImportError("`kg/` is the source of `medenv.kg`; import it by that name")
+
+from medenv.kg.build import GraphBuilder
+from medenv.kg.certificate import certify, search_rank, verify
+from medenv.kg.documents import Documents
+from medenv.kg.graph import Graph, GraphInfo
+from medenv.kg.patterns import PATTERNS, Pattern
+from medenv.kg.schema import Relation
+from medenv.kg.sources.hpo import load_hpo
+from medenv.kg.store import leakage, read_questions, write_questions
+from medenv.kg.synthesize import QuestionConfig, QuestionSet, synthesize
+from medenv.kg.toy import toy_graph, toy_questions
+
+__all__ = [
+    "PATTERNS",
+    "Documents",
+    "Graph",
+    "GraphBuilder",
+    "GraphInfo",
+    "Pattern",
+    "QuestionConfig",
+    "QuestionSet",
+    "Relation",
+    "certify",
+    "leakage",
+    "load_hpo",
+    "read_questions",
+    "search_rank",
+    "synthesize",
+    "toy_graph",
+    "toy_questions",
+    "verify",
+    "write_questions",
+]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 import tempfile
 from pathlib import Path
@@ -58,7 +57,7 @@ def save_graph(graph: Graph, folder: Path) -> None:
 def _move_into_place(scratch: Path, folder: Path) -> None:
     """Rename; where another process was faster with the same graph, leave its work."""
     try:
-        os.replace(scratch, folder)
+        scratch.replace(folder)
     except OSError as error:
         written = scratch / "graph.json"
         present = folder / "graph.json"

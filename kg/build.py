@@ -59,7 +59,7 @@ class GraphBuilder:
         """Return the kind of a node told before."""
         return self._kinds[self._number(entity_id)]
 
-    def node(  # noqa: PLR0913 -- the fields of a node, all by name
+    def node(
         self,
         entity_id: str,
         *,

@@ -6,16 +6,18 @@ are the source's own, unaltered. Which edges a passage states is known because t
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from functools import cached_property, lru_cache
+from functools import cached_property
 from typing import NamedTuple
 
 from medenv.kg.graph import Graph
 from medenv.kg.schema import (
     HAS_COURSE,
     HAS_GENE,
+    HAS_HISTORY,
     HAS_INHERITANCE,
+    HAS_MODIFIER,
     HAS_ONSET,
     HAS_PHENOTYPE,
     IS_A,
@@ -23,32 +25,44 @@ from medenv.kg.schema import (
 from medenv.records import Passage
 
 PASSAGE_CHARS = 1_200
-"""Longest text of a passage, characters."""
+"""Longest text of a passage, characters; a single name longer than that would stand alone."""
 
 LISTED_DISEASES = 5
 """A phenotype's document names its diseases when they are at most this many."""
 
-DOCUMENT_KINDS = ("disease", "gene", "phenotype")
-"""Kinds of nodes that have a document; inheritance, onset and other hubs have none."""
-
 FREQUENCIES = {
-    "HP:0040280": "obligate",
-    "HP:0040281": "very frequent",
-    "HP:0040282": "frequent",
-    "HP:0040283": "occasional",
-    "HP:0040284": "very rare",
+    "HP:0040280": ("obligate", 1.0),
+    "HP:0040281": ("very frequent", 0.8),
+    "HP:0040282": ("frequent", 0.3),
+    "HP:0040283": ("occasional", 0.05),
+    "HP:0040284": ("very rare", 0.01),
 }
-"""Frequency terms of the HPO in words, in descending order."""
+"""The HPO's frequency terms in words, each with the lower end of its range (for the last, 0.01)."""
 
-_RANK = {term: rank for rank, term in enumerate(FREQUENCIES)}
+_ATTRIBUTES = (
+    ("Inheritance", HAS_INHERITANCE),
+    ("Onset", HAS_ONSET),
+    ("Course", HAS_COURSE),
+    ("History", HAS_HISTORY),
+    ("Modifiers", HAS_MODIFIER),
+)
 _Edge = tuple[str, int]  # relation and tail; the head is the document's node
 
 
 class _Item(NamedTuple):
-    """One entry of a list, with the edge that it states, if any."""
+    """One entry of a section, with the edge that it states, if any."""
 
     text: str
     edge: _Edge | None = None
+
+
+class _Section(NamedTuple):
+    """A labelled list, or prose whose items are words."""
+
+    label: str
+    items: list[_Item]
+    separator: str = "; "
+    end: str = "."
 
 
 class Stated(NamedTuple):
@@ -60,7 +74,7 @@ class Stated(NamedTuple):
 
 @dataclass(frozen=True, eq=False)
 class Documents:
-    """All documents of a graph, in the order of their entities' ids.
+    """All documents of a graph, rendered when they are asked for.
 
     Args:
         graph: The graph that they are rendered from.
@@ -71,42 +85,32 @@ class Documents:
     @cached_property
     def passages(self) -> tuple[Passage, ...]:
         """All passages, documents in the order of entity ids, passages in reading order."""
-        return tuple(stated.passage for stated in self)
-
-    def __iter__(self) -> Iterator[Stated]:
         graph = self.graph
-        for node in range(len(graph)):
-            yield from render(graph, node)
-
-    @cached_property
-    def _render(self):  # type: ignore[no-untyped-def]
-        return lru_cache(maxsize=4096)(lambda node: render(self.graph, node))
+        return tuple(stated.passage for node in range(len(graph)) for stated in render(graph, node))
 
     def supporting(self, head: str, relation: str, tail: str) -> tuple[str, ...]:
-        """Return the ids of all passages that state an edge, sorted by document and position.
+        """Return the ids of all passages that state an edge, in the order of `passages`.
 
         Raises:
             UsageError: An entity is not in the graph.
         """
-        ends = self.graph.number(head), self.graph.number(tail)
-        edge = (ends[0], relation, ends[1])
-        found = (
+        graph = self.graph
+        edge = (graph.number(head), relation, graph.number(tail))
+        return tuple(
             stated.passage.id
-            for node in sorted(set(ends))
-            for stated in self._render(node)
+            for node in sorted({edge[0], edge[2]})
+            for stated in render(graph, node)
             if edge in stated.edges
         )
-        return tuple(found)
 
 
 def render(graph: Graph, node: int) -> tuple[Stated, ...]:
     """Return the passages of a node's document; none where its kind has no document."""
-    kind = graph.kind(node)
-    if kind not in DOCUMENT_KINDS:
+    sections = _SECTIONS.get(graph.kind(node))
+    if sections is None:
         return ()
-    parts = {"disease": _disease, "gene": _gene, "phenotype": _phenotype}[kind](graph, node)
     out = []
-    for number, (text, edges) in enumerate(_pack(parts)):
+    for number, (text, edges) in enumerate(_pack(sections(graph, node))):
         passage = Passage(
             id=f"{graph.nodes.ids[node]}#{number}",
             title=graph.nodes.names[node],
@@ -114,7 +118,102 @@ def render(graph: Graph, node: int) -> tuple[Stated, ...]:
             source=graph.info.label,
             entity=graph.nodes.ids[node],
         )
-        both = {(node, relation, tail) for relation, tail in edges}
-        both |= {(tail, graph.inverses[relation], head) for head, relation, tail in both}
-        out.append(Stated(passage, frozenset(both)))
+        stated = {(node, relation, tail) for relation, tail in edges}
+        stated |= {(tail, graph.inverses[relation], node) for relation, tail in edges}
+        out.append(Stated(passage, frozenset(stated)))
     return tuple(out)
+
+
+def _pack(sections: Iterable[_Section]) -> Iterator[tuple[str, list[_Edge]]]:
+    """Fill passages one after the other; a list that goes on is labelled again."""
+    text, edges = "", list[_Edge]()
+    for label, items, separator, end in sections:
+        lead = f" {label}: " if text else f"{label}: "
+        for item in items:
+            room = PASSAGE_CHARS - len(text) - len(lead) - len(item.text) - len(end)
+            if text and room < 0:
+                opened = lead == separator
+                yield (text + end if opened else text), edges
+                text, edges = "", []
+                lead = f"{label} (continued): " if opened else f"{label}: "
+            text += lead + item.text
+            lead = separator
+            if item.edge is not None:
+                edges.append(item.edge)
+        if lead == separator:
+            text += end
+    if text:
+        yield text, edges
+
+
+def _disease(graph: Graph, node: int) -> Iterator[_Section]:
+    genes = _named(graph, node, HAS_GENE.name)
+    yield _Section("Associated genes" if len(genes) > 1 else "Associated gene", genes)
+    for label, relation in _ATTRIBUTES[:3]:
+        yield _Section(label, _named(graph, node, relation.name))
+    yield _Section("Findings", _findings(graph, node))
+    for label, relation in _ATTRIBUTES[3:]:
+        yield _Section(label, _named(graph, node, relation.name))
+    yield _Section("Also known as", _aliases(graph, node))
+
+
+def _gene(graph: Graph, node: int) -> Iterator[_Section]:
+    diseases = _named(graph, node, HAS_GENE.inverse)
+    yield _Section("Associated diseases" if len(diseases) > 1 else "Associated disease", diseases)
+    yield _Section("Also known as", _aliases(graph, node))
+
+
+def _phenotype(graph: Graph, node: int) -> Iterator[_Section]:
+    diseases = _named(graph, node, HAS_PHENOTYPE.inverse)
+    if len(diseases) > LISTED_DISEASES:
+        diseases = [_Item(f"{len(diseases):,} diseases")]
+    yield _Section("Reported in", diseases)
+    words = graph.nodes.texts[node].split(" ") if graph.nodes.texts[node] else []
+    yield _Section("Definition", [_Item(word) for word in words], separator=" ", end="")
+    yield _Section("Synonyms", _aliases(graph, node))
+    yield _Section("Kind of", _named(graph, node, IS_A.name))
+
+
+_SECTIONS = {"disease": _disease, "gene": _gene, "phenotype": _phenotype}
+"""Kinds of nodes that have a document; inheritance, onset and other hubs have none."""
+
+
+def _named(graph: Graph, node: int, relation: str) -> list[_Item]:
+    """Return what a relation leads to as items by name, in the order of their ids."""
+    if relation not in graph.rows:
+        return []
+    names = graph.nodes.names
+    return [_Item(names[tail], (relation, int(tail))) for tail in graph.step(node, relation)]
+
+
+def _aliases(graph: Graph, node: int) -> list[_Item]:
+    return [_Item(alias) for alias in graph.nodes.aliases[node]]
+
+
+def _findings(graph: Graph, node: int) -> list[_Item]:
+    """Return a disease's findings with their frequencies, the most frequent first."""
+    relation = HAS_PHENOTYPE.name
+    items = _named(graph, node, relation)
+    known = graph.qualifier_row(node, relation, "frequency") if items else ()
+    ranked = sorted(zip(known, items, strict=True), key=lambda pair: -_share(pair[0]))
+    return [
+        item._replace(text=f"{item.text} ({_in_words(frequency)})") if frequency else item
+        for frequency, item in ranked
+    ]
+
+
+def _in_words(frequency: str) -> str:
+    values = frequency.split("|")
+    return ", ".join(FREQUENCIES[value][0] if value in FREQUENCIES else value for value in values)
+
+
+def _share(frequency: str) -> float:
+    """Return the share of patients that a frequency stands for; 0 where it is not known."""
+    value = frequency.split("|")[0]
+    if value in FREQUENCIES:
+        return FREQUENCIES[value][1]
+    seen, _, of = value.rstrip("%").partition("/")
+    try:
+        return float(seen) / float(of or 100)
+    except (ValueError, ZeroDivisionError):
+        return 0.0

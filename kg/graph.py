@@ -14,6 +14,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
+import msgspec
 import numpy as np
 import numpy.typing as npt
 
@@ -22,7 +23,7 @@ from medenv.kg.schema import Relation
 from medenv.records import Entity, Record
 
 if TYPE_CHECKING:
-    import networkx as nx
+    import networkx as nx  # type: ignore[import-untyped]  # ships no types
 
 IntArray = npt.NDArray[np.int32]
 
@@ -42,7 +43,7 @@ class GraphInfo(Record, frozen=True, kw_only=True):
     version: str
     licence: str = ""
     acknowledgement: str = ""
-    notes: dict[str, int] = {}
+    notes: dict[str, int] = msgspec.field(default_factory=dict)
 
     @property
     def label(self) -> str:
@@ -69,7 +70,7 @@ class Nodes(Record, frozen=True, kw_only=True):
 
 
 class Rows(NamedTuple):
-    """Compressed sparse rows: the tails of node n are ``tails[starts[n]:starts[n + 1]]``, sorted."""
+    """Compressed sparse rows: node n has the tails ``tails[starts[n]:starts[n + 1]]``, sorted."""
 
     starts: IntArray
     tails: IntArray
@@ -153,7 +154,7 @@ class Graph:
 
     def kind(self, node: int) -> str:
         """Return the kind of a node."""
-        return self.kinds[self.kind_codes[node]]
+        return self.kinds[int(self.kind_codes[node])]
 
     def of_kind(self, kind: str) -> IntArray:
         """Return the numbers of all nodes of a kind, ascending.

@@ -46,11 +46,11 @@ _BRANCHES = {
     "HP:0040279": "frequency",
 }
 _EXCLUDED = "HP:0040285"  # the frequency term for 0 %
-_ANNOTATION = (
-    "database_id disease_name qualifier hpo_id reference evidence onset frequency sex modifier "
-    "aspect biocuration"
-).split()
-_GENE = "ncbi_gene_id gene_symbol hpo_id hpo_name frequency disease_id".split()
+_ANNOTATION = [
+    *("database_id", "disease_name", "qualifier", "hpo_id", "reference", "evidence"),
+    *("onset", "frequency", "sex", "modifier", "aspect", "biocuration"),
+]
+_GENE = ["ncbi_gene_id", "gene_symbol", "hpo_id", "hpo_name", "frequency", "disease_id"]
 
 
 class _Disease(NamedTuple):
@@ -249,9 +249,9 @@ def _add_diseases(
                 )
                 raise DataError(path, problem)
             term = current[term_id]
-            relation = ATTRIBUTES.get(builder.kind(term))
-            if relation is not None:
-                builder.edge(disease_id, relation.name, term, values)
+            kind = builder.kind(term)
+            if kind in ATTRIBUTES:
+                builder.edge(disease_id, ATTRIBUTES[kind].name, term, values)
 
 
 def _add_genes(builder: GraphBuilder, path: Path, notes: dict[str, int]) -> None:

@@ -35,7 +35,7 @@ def numbered_lines(path: Path) -> Iterator[tuple[int, str]]:
             if path.suffix == ".gz"
             else path.open(encoding="utf-8")
         ) as file:
-            for number, line in enumerate(file, start=1):  # noqa: B007 -- read below on failure
+            for number, line in enumerate(file, start=1):
                 yield number, line.rstrip("\r\n")
     except UnicodeDecodeError as error:
         raise DataError(path, f"is not UTF-8 text ({error.reason})", number + 1) from error
