@@ -3,7 +3,7 @@
 if __name__ != "medenv.reward":
     raise ImportError("`reward/` is the source of `medenv.reward`; import it by that name")
 
-from medenv.reward.components import COMPONENTS, Component, Knowledge, Value, component
+from medenv.reward.components import COMPONENTS, Component, Knowledge, Value
 from medenv.reward.composition import GATES, PRESETS, Composition, Gate, Reward, compose
 from medenv.reward.equivalence import Match, judge_answer
 from medenv.reward.groups import (
@@ -28,7 +28,6 @@ __all__ = [
     "Reward",
     "Value",
     "advantage_shares",
-    "component",
     "compose",
     "dead_group_rate",
     "group_advantages",

@@ -7,23 +7,26 @@ that a tool returns can earn. Each value lies in the component's declared range.
 
 from __future__ import annotations
 
-import json
+import re
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import NamedTuple
 
 from rapidfuzz.fuzz import token_sort_ratio
 
-from medenv.errors import UnknownNameError, UsageError
+from medenv.errors import UsageError
 from medenv.records import Record, ToolCall, Trajectory
 from medenv.reward.equivalence import judge_answer
-from medenv.reward.names import EntityNames, normalise
+from medenv.reward.names import EntityNames
 
 MAX_EXTRA_CALLS = 8
 """Calls beyond the fewest needed at which `efficiency` reaches 0."""
 
 REPEAT_SIMILARITY = 90.0
 """Token-sort ratio in [0, 100] from which a query counts as a repeat of an earlier one."""
+
+
+_TELLING = re.compile(r"\d+|\b[^\W\d_]\b")
 
 
 class Value(NamedTuple):
@@ -151,7 +154,7 @@ def efficiency(trajectory: Trajectory, _: Knowledge) -> Value:
         return Value(0.0, f"{len(calls)} calls where {needed} suffice")
     repeats = count_repeats(calls)
     raw = 1.0 - min(1.0, max(0, extra + repeats) / MAX_EXTRA_CALLS)
-    return Value(raw, f"{len(calls)} calls, {repeats} repeated, where {needed} suffice")
+    return Value(raw, f"{len(calls)} calls, {repeats} repeats, where {needed} suffice")
 
 
 def charged_calls(trajectory: Trajectory) -> list[ToolCall]:
@@ -195,19 +198,16 @@ def count_repeats(calls: list[ToolCall]) -> int:
 def _asked(call: ToolCall) -> tuple[str, tuple[str, str, tuple[str, ...]]]:
     """Return a call's text, and the tool, settings and numbers that a repeat must share."""
     texts: list[str] = []
-    settings: dict[str, object] = {}
+    settings: list[tuple[str, object]] = []
     for name, value in sorted(call.arguments.items()):
         if isinstance(value, str):
             texts.append(value)
+        elif isinstance(value, list) and all(isinstance(one, str) for one in value):
+            texts.extend(value)
         else:
-            settings[name] = value
-    text = normalise(" ".join(texts))
-    numbers = tuple(sorted(word for word in text.split() if word.isdigit() or len(word) == 1))
-    return text, (
-        call.name,
-        json.dumps(settings, sort_keys=True, default=str) if settings else "",
-        numbers,
-    )
+            settings.append((name, value))
+    text = " ".join(texts).casefold()
+    return text, (call.name, repr(settings), tuple(sorted(_TELLING.findall(text))))
 
 
 _COMPONENTS = {
@@ -236,17 +236,3 @@ _COMPONENTS = {
 
 COMPONENTS: Mapping[str, Component] = MappingProxyType(_COMPONENTS)
 """All components by name."""
-
-
-def component(name: str) -> Component:
-    """Return the component of that name.
-
-    Args:
-        name: The name.
-
-    Raises:
-        UnknownNameError: There is none.
-    """
-    if name not in COMPONENTS:
-        raise UnknownNameError("reward component", name, COMPONENTS)
-    return COMPONENTS[name]

@@ -10,7 +10,7 @@ import msgspec
 
 from medenv.errors import UnknownNameError, UsageError
 from medenv.records import Part, Record, Score, Trajectory
-from medenv.reward.components import COMPONENTS, Component, Knowledge, Value, component
+from medenv.reward.components import COMPONENTS, Component, Knowledge, Value
 from medenv.reward.names import EntityNames
 
 
@@ -72,14 +72,17 @@ class Composition(Record, frozen=True, kw_only=True):
         """
         return self.gates.get(name) or DEFAULT_GATES.get(name, "correct")
 
-    def margin(self) -> float:
+    def margin(self, components: Mapping[str, Component] = COMPONENTS) -> float:
         """Return by how much the worst right answer outranks the best wrong one, from the ranges.
 
         Positive means that a wrong answer can never outrank a right one.
+
+        Args:
+            components: All components by name.
         """
         right = wrong = 0.0
         for name, weight in self.weights.items():
-            low, high = COMPONENTS[name].low, COMPONENTS[name].high
+            low, high = components[name].low, components[name].high
             if name == "accuracy":
                 right += weight
                 continue
@@ -122,20 +125,26 @@ class Reward:
     Args:
         composition: Weights and gates.
         knowledge: What components may know besides the trajectory.
+        components: All components by name, where there are more than the built-in ones.
 
     Raises:
         UnknownNameError: A weight or gate names nothing that exists.
         UsageError: A weight is negative or no number.
     """
 
-    def __init__(self, composition: Composition, knowledge: Knowledge) -> None:
-        check_composition(composition)
+    def __init__(
+        self,
+        composition: Composition,
+        knowledge: Knowledge,
+        components: Mapping[str, Component] = COMPONENTS,
+    ) -> None:
+        check_composition(composition, components)
         self.composition = composition
         self.knowledge = knowledge
         self._gate_of = {name: composition.gate_of(name) for name in composition.weights}
         self._gates = {name: GATES[name] for name in sorted(set(self._gate_of.values()) - {"open"})}
         measured = {*composition.weights, *(gate.component for gate in self._gates.values())}
-        self._components = tuple(component(name) for name in sorted(measured))
+        self._components = tuple(components[name] for name in sorted(measured))
 
     def __call__(self, trajectory: Trajectory) -> Score:
         """Score a finished trajectory.
@@ -193,11 +202,14 @@ def measured(one: Component, trajectory: Trajectory, knowledge: Knowledge) -> Va
     return value
 
 
-def check_composition(composition: Composition) -> None:
+def check_composition(
+    composition: Composition, components: Mapping[str, Component] = COMPONENTS
+) -> None:
     """Refuse a composition that names what does not exist or weighs with what is no weight.
 
     Args:
         composition: Weights and gates.
+        components: All components by name.
 
     Raises:
         UnknownNameError: A weight or gate names nothing that exists.
@@ -207,7 +219,8 @@ def check_composition(composition: Composition) -> None:
     if not composition.weights:
         raise UsageError("a composition without weights rewards nothing; give at least one weight")
     for name, weight in composition.weights.items():
-        component(name)
+        if name not in components:
+            raise UnknownNameError("reward component", name, components)
         if not (math.isfinite(weight) and weight >= 0):
             raise UsageError(f"the weight of {name!r} is {weight!r}; expected a finite number >= 0")
     for name, gate in composition.gates.items():
@@ -217,12 +230,17 @@ def check_composition(composition: Composition) -> None:
             raise UnknownNameError("gate", gate, GATES)
 
 
-def compose(composition: str | Composition, names: EntityNames | None = None) -> Reward:
+def compose(
+    composition: str | Composition,
+    names: EntityNames | None = None,
+    components: Mapping[str, Component] = COMPONENTS,
+) -> Reward:
     """Make a reward of a composition or of the preset of that name.
 
     Args:
         composition: A preset's name, or weights and gates.
         names: Index of all names, so that a misspelt answer can be told from another entity's.
+        components: All components by name, where there are more than the built-in ones.
 
     Returns:
         A callable that scores finished trajectories.
@@ -235,4 +253,4 @@ def compose(composition: str | Composition, names: EntityNames | None = None) ->
         if composition not in PRESETS:
             raise UnknownNameError("reward preset", composition, PRESETS)
         composition = PRESETS[composition]
-    return Reward(composition, Knowledge(names=names))
+    return Reward(composition, Knowledge(names=names), components)

@@ -14,6 +14,7 @@ from functools import lru_cache
 from typing import Literal, NamedTuple
 
 from rapidfuzz.distance import OSA
+from rapidfuzz.process import extract
 
 from medenv.records import Entity
 from medenv.reward.names import EntityNames, keys_of, normalise
@@ -54,6 +55,8 @@ _SUFFIXES = """
 """
 _PREFIX = re.compile("|".join(sorted(_PREFIXES.split(), key=len, reverse=True)))
 _SUFFIX = re.compile("(?:" + "|".join(sorted(_SUFFIXES.split(), key=len, reverse=True)) + ")$")
+_STEM = re.compile("hyper|hypo|ureter|urethr|renal|retin|meso|telo|(?:mes|met|my|tel|di)en")
+_CHEMICAL = re.compile("yl|oic$|ate$|ose$|ase$|ine$")
 
 
 class Match(NamedTuple):
@@ -182,8 +185,11 @@ def _near(key: str, gold: Sequence[Entity], names: EntityNames | None) -> Match 
         return None
     edits, name, entity = best
     gold_ids = {one.id for one in gold}
-    for other in names.of_length(len(key) - edits, len(key) + edits):
-        if OSA.distance(key, other, score_cutoff=edits) <= edits and names.owners(other) - gold_ids:
+    known = names.of_length(len(key) - edits, len(key) + edits)
+    for other, _, _ in extract(
+        key, known, scorer=OSA.distance, processor=None, score_cutoff=edits, limit=None
+    ):
+        if names.owners(other) - gold_ids:
             return Match("other_entity", f"is as near to {other!r} as to {name!r}")
     return Match("near", f"is {name!r} of {entity.id} but for {edits} letters")
 
@@ -192,9 +198,10 @@ def slip(answer: str, name: str, names: EntityNames) -> int | None:
     """Return the edits that turn an answer into a name if it is that name misspelt, else None.
 
     Misspelt means: the same words in the same order, but for one letter in a word of seven letters
-    or more, or two in a word of twelve or more, two in all; the word as written occurs in no name
-    at all; and its prefix and suffix do not change the meaning ("hypo-", "-itis"). A space too
-    many or too few between ordinary words is one edit.
+    or more, or two in a word of twelve or more, and two in all. The first three letters of the word
+    are right; as written it occurs in no name at all; it is no chemical ("decanoyl", "decenoyl");
+    and what carries its meaning is untouched ("hypo-", "-itis", "ureter"). A space too many or too
+    few between ordinary words is one edit.
 
     Args:
         answer: Canonical form of the answer.
@@ -228,9 +235,9 @@ def _same_but_for_a_space(ours: list[str], theirs: list[str]) -> bool:
 def _word_slip(word: str, gold: str, names: EntityNames) -> int | None:
     """Return the edits between a misspelt word and the right one, or None where it is no slip."""
     shorter = min(len(word), len(gold))
-    if shorter < 7 or not (word.isalpha() and gold.isalpha()) or word[0] != gold[0]:
+    if shorter < 7 or not (word.isalpha() and gold.isalpha()) or word[:3] != gold[:3]:
         return None
-    if names.knows_word(word) or _affixes(word) != _affixes(gold):
+    if names.knows_word(word) or _CHEMICAL.search(gold) or _meaning(word) != _meaning(gold):
         return None
     allowed = 1 if shorter < 12 else 2
     edits = int(OSA.distance(word, gold, score_cutoff=allowed))
@@ -238,10 +245,14 @@ def _word_slip(word: str, gold: str, names: EntityNames) -> int | None:
 
 
 @lru_cache(maxsize=1 << 14)
-def _affixes(word: str) -> tuple[str, str]:
-    """Return the longest known prefix and suffix of a word."""
+def _meaning(word: str) -> tuple[str, str, tuple[str, ...]]:
+    """Return the prefix, suffix and stems of a word that a slip must leave alone."""
     prefix, suffix = _PREFIX.match(word), _SUFFIX.search(word)
-    return prefix[0] if prefix else "", suffix[0] if suffix else ""
+    return (
+        prefix[0] if prefix else "",
+        suffix[0] if suffix else "",
+        tuple(_STEM.findall(word)),
+    )
 
 
 def _why_not(answer: str, key: str, gold: Sequence[Entity]) -> Match:

@@ -18,15 +18,18 @@ _TOKEN = re.compile(r"[^\W\d_]+|\d+|[+%<>=&]|(?<=\w)-(?!\w)")
 _ARTICLE = re.compile(r"\s*(?:the|an?)\s+(?=\S)")
 _POSSESSIVE = re.compile(r"'s\b|(?<=s)'(?!\w)")
 _ROMAN = re.compile(r"(x{0,3}(?:ix|iv|v?i{0,3}))([a-h]?)")
-_NUMBERING = re.compile(r"\s*((?:type\s+)?(?:\d+[a-z]{0,2}|[ivx]+[a-h]?|[a-h]))$", re.IGNORECASE)
+_NUMBERING = re.compile(
+    r"(?:^|\s)((?:type\s+)?(?:\d+[a-z]{0,2}|[ivx]+[a-h]?|[a-h]))$", re.IGNORECASE
+)
 _COUNTED = frozenset(("type", "subtype", "stage", "grade", "class", "factor", "group"))
 _NOT_PLURAL = ("ss", "us", "is", "as", "os")
-_SPELLED = {"’": "'", "‘": "'", "ʼ": "'", "′": "'", "‐": "-", "‑": "-", "−": "-"}
+_SPELLED = {"ς": "σ", "’": "'", "‘": "'", "ʼ": "'", "′": "'", "‐": "-", "‑": "-", "−": "-"}
 _GREEK = {
     chr(code): f" {unicodedata.name(chr(code)).rsplit(' ', 1)[-1].lower()} "
     for code in (*range(0x3B1, 0x3C2), *range(0x3C3, 0x3CA))
 }
-_TRANSLATE = str.maketrans({**_SPELLED, **_GREEK})
+_GREEK_LETTER = re.compile("-?([α-ω])")
+_TRANSLATE = str.maketrans(_SPELLED)
 _ROMAN_VALUE = {
     roman: str(value)
     for value, roman in enumerate(
@@ -72,13 +75,13 @@ def _fold_unicode(text: str) -> str:
             kept.append(" ")
         elif unicodedata.category(char) not in {"Mn", "Me", "Cf", "Cc", "Cs", "Co", "Cn"}:
             kept.append(char)
-    return "".join(kept).translate(_TRANSLATE)
+    return _GREEK_LETTER.sub(lambda match: _GREEK[match[1]], "".join(kept))
 
 
 def _fold_words(tokens: list[str]) -> list[str]:
     """Fold spelling, plural and numbering of the tokens of one name."""
     out: list[str] = []
-    for token in tokens:
+    for i, token in enumerate(tokens):
         if out and out[-1] in _COUNTED:
             token, letter = _arabic(token)
             if out[-1] == "type" and (len(token) == 1 or token.isdigit()):
@@ -86,6 +89,8 @@ def _fold_words(tokens: list[str]) -> list[str]:
             out.extend((token, letter) if letter else (token,))
         elif len(token) < 5:
             out.append("and" if token == "&" else token)
+        elif i + 1 < len(tokens) and tokens[i + 1].isdigit():  # a symbol: CAPNS1 is not CAPN1
+            out.append(token)
         else:
             out.append(_fold_word(token))
     return out
@@ -133,11 +138,12 @@ def _forms(name: str) -> list[str]:
     parts = [part.strip() for part in name.split(",")]
     if not 2 <= len(parts) <= 4 or not all(parts):
         return [name]
+    forms = [name, " ".join(reversed(parts))]
     number = _NUMBERING.search(parts[-1])
-    if number is None:
-        return [name, " ".join(reversed(parts))]
-    parts[-1] = parts[-1][: number.start()]
-    return [name, " ".join((*reversed(parts), number[1]))]
+    if number is not None:
+        parts[-1] = parts[-1][: number.start()]
+        forms.append(" ".join((*reversed(parts), number[1])))
+    return forms
 
 
 class NameTable(Record, frozen=True, kw_only=True):
