@@ -203,6 +203,17 @@ class Episode:
         return self.ending not in (None, "answered", "unavailable")
 
     @property
+    def last_turn(self) -> Turn:
+        """The turn finished last.
+
+        Raises:
+            UsageError: None is finished yet.
+        """
+        if not self._turns:
+            raise UsageError("no turn is finished yet")
+        return self._turns[-1]
+
+    @property
     def messages(self) -> list[Message]:
         """The whole conversation so far."""
         return list(self._messages)
@@ -226,6 +237,8 @@ class Episode:
         """
         if self.ending is not None or self._pending is not None:
             raise UsageError(self._why_not_advance())
+        if not text.isascii():  # a lone surrogate could neither be stored nor tokenised
+            text = text.encode("utf-8", "replace").decode()
         parsed = self._parse(text)
         self._tokens += tokens
         self._messages.append({"role": "assistant", "content": text})

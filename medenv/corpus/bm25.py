@@ -154,6 +154,20 @@ class BM25Retriever:
         self._attach(state["passages"], state["_index"])
 
 
+def open_bm25(path: Path | str) -> BM25Retriever:
+    """Open a saved index, or index a file of passages.
+
+    Args:
+        path: A folder that `BM25Retriever.save` wrote, or a JSONL file of passages.
+
+    Raises:
+        DataError: Neither is there, or it is damaged.
+    """
+    if Path(path).is_dir():
+        return BM25Retriever.load(path)
+    return BM25Retriever(PassageStore.load(path))
+
+
 def _bm25s() -> Any:
     """Import the indexing library, which takes longer than all of medenv, when it is needed."""
     import bm25s  # type: ignore[import-untyped]  # ships no types

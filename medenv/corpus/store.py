@@ -6,9 +6,8 @@ import itertools
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-import msgspec
-
 from medenv.errors import DataError, UsageError
+from medenv.jsonl import read_records, write_records
 from medenv.records import Passage
 
 
@@ -45,9 +44,7 @@ class PassageStore:
 
     def save(self, path: Path | str) -> None:
         """Write the passages as JSON lines, in the order of their ids."""
-        encode = msgspec.json.encode
-        with Path(path).open("wb") as file:
-            file.writelines(encode(passage) + b"\n" for passage in self._passages)
+        write_records(path, self._passages)
 
     @classmethod
     def load(cls, path: Path | str) -> PassageStore:
@@ -57,20 +54,11 @@ class PassageStore:
             path: File of one `Passage` object a line; empty lines are skipped.
 
         Raises:
-            DataError: The file is missing, or a line is no passage.
+            DataError: The file is missing, or a line is no passage, or two have the same id.
         """
-        return cls(_read(Path(path)))
-
-
-def _read(path: Path) -> Iterator[Passage]:
-    decode = msgspec.json.Decoder(Passage).decode
-    try:
-        with path.open("rb") as file:
-            for number, line in enumerate(file, 1):
-                if not line.isspace():
-                    try:
-                        yield decode(line)
-                    except msgspec.DecodeError as error:
-                        raise DataError(path, f"expected a passage: {error}", number) from error
-    except OSError as error:
-        raise DataError(path, f"cannot be read: {error.strerror}") from error
+        try:
+            return cls(read_records(path, Passage))
+        except DataError:
+            raise
+        except UsageError as error:
+            raise DataError(path, str(error)) from error

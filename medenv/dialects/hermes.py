@@ -35,6 +35,12 @@ _FORGED = "<tool_response>"
 _FAULT = "fault"
 _BARE = ""
 
+_NO_TOOLS = """\
+You answer medical questions. You may think between <think> and </think> first.
+
+Write only the name that was asked for:
+<answer>...</answer>"""
+
 _SYSTEM = """\
 You research medical questions with tools. Look things up before you answer, one step at a time.
 
@@ -70,6 +76,8 @@ class Hermes:
         """Return the system message: the tools as JSON lines and the two forms of a turn."""
         if style == "minimal":
             return ""
+        if not tools:
+            return _NO_TOOLS
         lines = (
             msgspec.json.encode({"type": "function", "function": tool}).decode() for tool in tools
         )

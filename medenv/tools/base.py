@@ -30,7 +30,7 @@ from typing import Annotated, Any, cast, get_type_hints
 
 import msgspec
 
-from medenv.errors import UsageError
+from medenv.errors import ToolUnavailableError, UsageError
 from medenv.records import Record, Status, ToolCall, ToolResult, ToolSpec
 
 _ARGUMENT = re.compile(r"^\s+(\w+)(?: \([^)]*\))?: (.+)$")
@@ -54,7 +54,7 @@ class Tool:
     """A tool; a subclass defines ``call``, plain or ``async``, with typed, documented parameters.
 
     A mistake of the policy is an output of status ``"bad_call"``; a backend that does not answer
-    raises an `InfraError`.
+    raises an `InfraError` (or gives status ``"unavailable"``, of which the box makes one).
 
     Attributes:
         name: The name under which it is called.
@@ -196,6 +196,8 @@ class ToolBox:
         return f"there is no tool {name[:80]!r}{hint} (tools: {', '.join(sorted(self.tools))})"
 
     def _result(self, call: ToolCall, output: ToolOutput, begun: float) -> ToolResult:
+        if output.status == "unavailable":
+            raise ToolUnavailableError(f"tool {call.name!r}: {output.text}")
         return ToolResult(
             call_id=call.id,
             tool=call.name,

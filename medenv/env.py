@@ -1,0 +1,202 @@
+"""The Gymnasium face of the episode engine."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, SupportsFloat
+
+import gymnasium
+
+from medenv.episode import Episode, EpisodeRules
+from medenv.errors import InfraError, JudgeUnavailableError, UnknownNameError, UsageError
+from medenv.records import Message, Question, RewardFn, Score
+from medenv.spaces import UnicodeText
+from medenv.tools import ToolBox
+
+MAX_CHARS = 1_000_000
+"""Greatest length of an observation or action, characters."""
+
+
+class MedResearchEnv(gymnasium.Env[str, str]):
+    """Research a medical question with tools over several turns, then answer it.
+
+    ## Description
+    The agent is asked a question that has been proved, against a knowledge graph, to have the
+    answers it is scored by. It may call tools, mostly to search and read a corpus, and ends the
+    episode by answering.
+
+    ## Action Space
+    `UnicodeText`: one turn of the policy's text, in the dialect of the environment. Any text is
+    accepted; one without a call or an answer costs a turn and is told what was wrong.
+
+    ## Observation Space
+    `UnicodeText`: after `reset`, the whole prompt as one text; after `step`, what the tools gave
+    back. The conversation as chat messages is in the information and in `messages`. Text from tools
+    is made harmless: no control token and no tag of the dialect survives in it.
+
+    ## Starting State
+    A question drawn uniformly by the environment's own generator, or the one that
+    ``reset(options={"question": ...})`` names by id or by number.
+
+    ## Rewards
+    0 for every step but the last, and the total of the score at the end. Only text that the agent
+    wrote itself is scored.
+
+    ## Episode End
+    Terminated when the agent answers. Truncated when a budget runs out: turns, tool calls, tokens
+    or seconds. Never both. An infrastructure failure is neither: `step` raises an `InfraError`, the
+    episode stays where it was and the same step can be made again.
+
+    ## Information
+    After `reset`: ``question_id`` and ``messages`` (the prompt as chat messages). After `step`:
+    ``problems`` (what was wrong with the turn) and ``passages`` (ids shown in it); with the last
+    one also ``ending``, ``score`` (a `Score` with its parts) and ``trajectory``.
+
+    ## Arguments
+    `questions`: what can be asked, at least one. `toolbox`: the tools. `reward`: scores a finished
+    trajectory. `rules`: dialect, budget and prompt style of all episodes. Through
+    ``gymnasium.make`` the arguments are those of `medenv.registry.EnvSettings`.
+
+    ## References
+    The tool-using research agent is that of MedResearcher-R1 (Yu et al., 2025); the ontology of the
+    bundled questions is the Human Phenotype Ontology (Gargano et al., 2024).
+
+    ## Version History
+    v0: first version. A change that can change a score raises the version.
+
+    ## Medical Scope and Limits
+    Questions are about documented relations between diseases, genes and phenotypes. A high score
+    shows skill at finding such relations in a given corpus. It shows neither clinical judgement nor
+    safety, and nothing here is medical advice.
+    """
+
+    metadata = {"render_modes": []}  # noqa: RUF012 - Gymnasium's own declaration
+
+    def __init__(
+        self,
+        questions: Sequence[Question],
+        toolbox: ToolBox,
+        reward: RewardFn,
+        rules: EpisodeRules,
+    ) -> None:
+        if not questions:
+            raise UsageError("an environment needs at least one question, got none")
+        self.questions = tuple(questions)
+        self.toolbox, self.reward, self.rules = toolbox, reward, rules
+        self.observation_space = UnicodeText(MAX_CHARS)
+        self.action_space = UnicodeText(MAX_CHARS)
+        self._numbers = {question.id: i for i, question in enumerate(self.questions)}
+        self._episode: Episode | None = None
+        self._score: Score | None = None
+
+    @property
+    def episode(self) -> Episode:
+        """The running or just ended episode.
+
+        Raises:
+            UsageError: `reset` has not been called.
+        """
+        if self._episode is None:
+            raise UsageError("there is no episode yet: call reset first")
+        return self._episode
+
+    @property
+    def messages(self) -> list[Message]:
+        """The conversation so far as chat messages."""
+        return self.episode.messages
+
+    def reset(
+        self, *, seed: int | None = None, options: dict[str, Any] | None = None
+    ) -> tuple[str, dict[str, Any]]:
+        """Begin an episode.
+
+        Args:
+            seed: Seeds the generator that draws questions.
+            options: ``{"question": id or number}`` to choose one.
+
+        Returns:
+            The prompt as text, and ``question_id`` and ``messages``.
+
+        Raises:
+            UsageError: An unknown option or question.
+        """
+        super().reset(seed=seed)
+        number = self._choose(options or {})
+        question = self.questions[number]
+        self._episode, self._score = self.rules.start(question, seed or 0), None
+        messages = self._episode.prompt()
+        text = "\n\n".join([message["content"] for message in messages])
+        return text, {"question_id": question.id, "messages": messages}
+
+    def step(self, action: str) -> tuple[str, SupportsFloat, bool, bool, dict[str, Any]]:
+        """Take the agent's next text, make its calls and show it the results.
+
+        Args:
+            action: What the agent wrote.
+
+        Returns:
+            Observation, reward, terminated, truncated, information.
+
+        Raises:
+            UsageError: `reset` was not called, the episode has ended, or the action is no string.
+            InfraError: Something outside failed; make the same step again.
+        """
+        episode = self.episode
+        observation = ""
+        if not episode.ended:
+            if not isinstance(action, str):
+                raise UsageError(f"an action is a string, got {type(action).__name__}")
+            observation = self._turn(episode, action)
+        elif self._score is not None:
+            raise UsageError("the episode has ended: call reset")
+        turn = episode.last_turn
+        info: dict[str, Any] = {
+            "problems": turn.parsed.problems,
+            "passages": tuple([shown for result in turn.results for shown in result.passages]),
+        }
+        reward = self._finish(episode, info) if episode.ended else 0.0
+        return observation, reward, episode.terminated, episode.truncated, info
+
+    def _turn(self, episode: Episode, action: str) -> str:
+        """Advance by one turn; take it back where its calls cannot be made."""
+        calls = episode.advance(action)
+        if episode.ended:
+            return ""
+        run = self.toolbox.run
+        try:
+            results = [run(call) for call in calls]
+        except InfraError:
+            episode.retract()
+            raise
+        return episode.observe(results)
+
+    def _finish(self, episode: Episode, info: dict[str, Any]) -> float:
+        """Score the ended episode and add to the information what belongs to its end."""
+        if episode.ending == "unavailable":
+            raise InfraError(f"the episode cannot be scored: {episode.failure}; call reset")
+        trajectory = episode.trajectory()
+        score = self.reward(trajectory)
+        if score.total is None:
+            raise JudgeUnavailableError("the reward gave no score; make the same step again")
+        self._score = score
+        info.update(ending=episode.ending, score=score, trajectory=trajectory)
+        return score.total
+
+    def _choose(self, options: dict[str, Any]) -> int:
+        """Return the number of the question that the options name, or a drawn one."""
+        for name in options:
+            if name != "question":
+                raise UnknownNameError("reset option", name, ["question"])
+        wanted = options.get("question")
+        if wanted is None:
+            return int(self.np_random.integers(len(self.questions)))
+        if isinstance(wanted, str):
+            if wanted not in self._numbers:
+                known = f"{len(self.questions)} questions, such as {self.questions[0].id!r}"
+                raise UsageError(f"no question has the id {wanted!r} ({known})")
+            return self._numbers[wanted]
+        if not 0 <= int(wanted) < len(self.questions):
+            raise UsageError(
+                f"question numbers go from 0 to {len(self.questions) - 1}, got {wanted!r}"
+            )
+        return int(wanted)

@@ -1,0 +1,32 @@
+"""The ids of medenv's environments, registered with Gymnasium when medenv is imported.
+
+``gymnasium.make("medenv:medenv/Research-v0")`` imports it by itself. What an environment is made of
+is imported when one is made.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Any
+
+from gymnasium.envs.registration import register, registry
+
+ENVIRONMENTS: Mapping[str, Mapping[str, Any]] = MappingProxyType(
+    {
+        "medenv/Research-v0": {},
+        "medenv/ClosedBook-v0": {"tools": (), "budget": {"turns": 2}},
+    }
+)
+"""Ids to the settings in which they differ from the defaults of `medenv.registry.EnvSettings`."""
+
+
+def register_all() -> None:
+    """Register all environments; a second call changes nothing."""
+    for env_id, settings in ENVIRONMENTS.items():
+        if env_id not in registry:
+            register(
+                id=env_id,
+                entry_point="medenv.registry:make_env",
+                kwargs={"env_id": env_id, **settings},
+            )

@@ -1,0 +1,195 @@
+"""Drivers that bring policy, tools, episode and reward together: one episode, or many at once."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Protocol, TypeVar
+
+from medenv.episode import Episode, EpisodeRules
+from medenv.errors import InfraError, PolicyUnavailableError, ToolUnavailableError, UsageError
+from medenv.records import (
+    Message,
+    Policy,
+    Question,
+    Record,
+    RewardFn,
+    Scored,
+    ToolCall,
+    ToolResult,
+)
+from medenv.tools import ToolBox
+
+_T = TypeVar("_T")
+
+
+class AsyncPolicy(Protocol):
+    """Writes the next text of an episode without blocking."""
+
+    async def act(self, messages: Sequence[Message]) -> str:
+        """Return the policy's text for the conversation so far."""
+        ...
+
+
+class Patience(Record, frozen=True, kw_only=True):
+    """How long and how often to try what may fail for reasons outside the episode.
+
+    Args:
+        attempts: Tries in all, at least 1.
+        backoff: Wait before the second try, seconds; doubled before each further one.
+        timeout: Longest wait for one tool call or policy text in async drivers, seconds.
+
+    Raises:
+        UsageError: A value out of range.
+    """
+
+    attempts: int = 3
+    backoff: float = 0.5
+    timeout: float = 60.0
+
+    def __post_init__(self) -> None:
+        """Check the values."""
+        if self.attempts < 1 or self.backoff < 0 or not self.timeout > 0:
+            raise UsageError(
+                "patience needs attempts >= 1, backoff >= 0 and timeout > 0, got "
+                f"{self.attempts}, {self.backoff}, {self.timeout}"
+            )
+
+
+@dataclass(frozen=True)
+class Rollouts:
+    """Runs episodes of one setting.
+
+    A failure outside the episode is tried again with growing waits; when patience is at its end,
+    the episode ends as ``"unavailable"`` and has no score.
+
+    Args:
+        rules: Starts the episodes.
+        toolbox: Makes the calls.
+        reward: Scores the trajectories.
+        patience: How often failures are tried again.
+        sleep: Waits, in seconds; for tests.
+    """
+
+    rules: EpisodeRules
+    toolbox: ToolBox
+    reward: RewardFn
+    patience: Patience = field(default_factory=Patience)
+    sleep: Callable[[float], None] = time.sleep
+
+    def run(self, policy: Policy, question: Question, seed: int = 0) -> Scored:
+        """Play one episode to its end.
+
+        Args:
+            policy: Writes the texts.
+            question: What is asked.
+            seed: Recorded with the trajectory.
+
+        Returns:
+            Trajectory and score.
+        """
+        episode = self.rules.start(question, seed)
+        run = self.toolbox.run
+        try:
+            while not episode.ended:
+                text = self._retry(lambda: policy.act(episode.messages))
+                calls = episode.advance(text)
+                if not episode.ended:
+                    episode.observe([self._retry(partial(run, call)) for call in calls])
+        except InfraError as error:
+            episode.fail(str(error))
+        return self._scored(episode)
+
+    async def arun(self, policy: Policy | AsyncPolicy, question: Question, seed: int = 0) -> Scored:
+        """Play one episode to its end, the calls of a turn at the same time.
+
+        Args:
+            policy: Writes the texts.
+            question: What is asked.
+            seed: Recorded with the trajectory.
+
+        Returns:
+            Trajectory and score.
+        """
+        episode = self.rules.start(question, seed)
+        try:
+            while not episode.ended:
+                text = await self._aretry(lambda: self._act(policy, episode))
+                calls = episode.advance(text)
+                if not episode.ended:
+                    episode.observe(await asyncio.gather(*[self._call(call) for call in calls]))
+        except InfraError as error:
+            episode.fail(str(error))
+        return self._scored(episode)
+
+    async def arun_all(
+        self,
+        episodes: Iterable[tuple[Policy | AsyncPolicy, Question]],
+        concurrency: int = 64,
+    ) -> list[Scored]:
+        """Play many episodes, a bounded number at the same time.
+
+        Args:
+            episodes: Policies and questions; the i-th episode has seed i.
+            concurrency: Episodes that run at the same time, at least 1.
+
+        Returns:
+            Trajectories and scores, in the order given.
+
+        Raises:
+            UsageError: `concurrency` below 1.
+        """
+        if concurrency < 1:
+            raise UsageError(f"concurrency must be at least 1, got {concurrency}")
+        room = asyncio.Semaphore(concurrency)
+
+        async def one(policy: Policy | AsyncPolicy, question: Question, seed: int) -> Scored:
+            async with room:
+                return await self.arun(policy, question, seed)
+
+        return await asyncio.gather(
+            *[one(policy, question, i) for i, (policy, question) in enumerate(episodes)]
+        )
+
+    async def _act(self, policy: Policy | AsyncPolicy, episode: Episode) -> str:
+        written = policy.act(episode.messages)
+        if isinstance(written, str):
+            return written
+        try:
+            return await asyncio.wait_for(written, self.patience.timeout)
+        except TimeoutError as error:
+            limit = self.patience.timeout
+            raise PolicyUnavailableError(f"the policy wrote nothing for {limit:g} s") from error
+
+    async def _call(self, call: ToolCall) -> ToolResult:
+        return await self._aretry(lambda: self._call_once(call))
+
+    async def _call_once(self, call: ToolCall) -> ToolResult:
+        try:
+            return await asyncio.wait_for(self.toolbox.arun(call), self.patience.timeout)
+        except TimeoutError as error:
+            limit = self.patience.timeout
+            raise ToolUnavailableError(f"{call.name!r} gave nothing for {limit:g} s") from error
+
+    def _retry(self, attempt: Callable[[], _T]) -> _T:
+        for tried in range(1, self.patience.attempts):
+            try:
+                return attempt()
+            except InfraError:
+                self.sleep(self.patience.backoff * 2.0 ** (tried - 1))
+        return attempt()
+
+    async def _aretry(self, attempt: Callable[[], Awaitable[_T]]) -> _T:
+        for tried in range(1, self.patience.attempts):
+            try:
+                return await attempt()
+            except InfraError:
+                await asyncio.sleep(self.patience.backoff * 2.0 ** (tried - 1))
+        return await attempt()
+
+    def _scored(self, episode: Episode) -> Scored:
+        trajectory = episode.trajectory()
+        return Scored(trajectory=trajectory, score=self.reward(trajectory))
