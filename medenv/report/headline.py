@@ -126,8 +126,7 @@ def component_rows(sampled: Pair, *, seed: int = 0) -> list[Row]:
     """Return one row per reward component: its mean raw value before and after."""
     names = part_names([*sampled.before, *sampled.after])
     return [
-        _row("", Measure(name, name, "count", 0, part_value(name)), sampled, seed)
-        for name in names
+        _row("", Measure(name, name, "count", 0, part_value(name)), sampled, seed) for name in names
     ]
 
 

@@ -83,7 +83,7 @@ def write_page(path: Path | str, template: str, context: Mapping[str, object]) -
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(render(template, context), encoding="utf-8")
+    path.write_text(render(template, context), encoding="utf-8", errors="replace")
 
 
 def _read(name: str) -> str:

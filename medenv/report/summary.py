@@ -8,10 +8,10 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TypeVar
 
-import msgspec
 import numpy as np
 
-from medenv.errors import DataError, UsageError
+from medenv.errors import UsageError
+from medenv.jsonl import read_records, write_records
 from medenv.records import Record, Scored
 from medenv.report.measures import MEASURES, accuracy, is_infrastructure_failure, waste
 from medenv.statistics import Interval, cluster_bootstrap
@@ -152,19 +152,14 @@ def part_value(name: str) -> Value:
     return value
 
 
-def write_scored(path: Path | str, scored: Iterable[Scored]) -> None:
-    """Write a rollout file: one JSON object per line.
+def write_scored(path: Path | str, scored: Iterable[Scored]) -> int:
+    """Write a rollout file, one JSON object per line, and return how many.
 
     Args:
         path: The file; its folder is made where it is missing.
         scored: The episodes.
     """
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    encoder = msgspec.json.Encoder()
-    with path.open("wb") as file:
-        for one in scored:
-            file.write(encoder.encode(one) + b"\n")
+    return write_records(path, scored)
 
 
 def read_scored(path: Path | str) -> list[Scored]:
@@ -174,22 +169,9 @@ def read_scored(path: Path | str) -> list[Scored]:
         path: A file that `write_scored` wrote.
 
     Raises:
-        DataError: No such file, a line that is no scored trajectory, or a last line cut short.
+        DataError: No such file, or a line that is no scored trajectory, e.g. one cut short.
     """
-    try:
-        data = Path(path).read_bytes()
-    except OSError as error:
-        raise DataError(path, f"expected a rollout file: {error.strerror}") from error
-    decoder = msgspec.json.Decoder(Scored)
-    scored = []
-    for number, line in enumerate(data.splitlines(keepends=True), start=1):
-        if not line.endswith(b"\n"):
-            raise DataError(path, "the last line is cut short; write the file again", number)
-        try:
-            scored.append(decoder.decode(line))
-        except msgspec.MsgspecError as error:
-            raise DataError(path, f"expected a scored trajectory: {error}", number) from error
-    return scored
+    return list(read_records(path, Scored))
 
 
 def _means(values: Mapping[str, Value], scored: Sequence[Scored], seed: int) -> dict[str, Interval]:

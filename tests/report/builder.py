@@ -24,6 +24,9 @@ from medenv.records import (
     Turn,
 )
 
+Call = tuple[str, dict[str, Any], Status]
+"""Tool, arguments, status."""
+
 GENES = ["FBN1", "PKD1", "CFTR", "NF1", "HBB", "DMD", "COL1A1", "MECP2"]
 DISEASES = [
     "Marfan syndrome",
@@ -75,7 +78,7 @@ def question(number: int = 0, *, hops: int = 2, text: str = "", chance: float = 
 def turn(
     number: int,
     text: str,
-    calls: Sequence[tuple[str, dict[str, Any], Status]] = (),
+    calls: Sequence[Call] = (),
     *,
     shown: str = "",
     problems: tuple[str, ...] = (),
