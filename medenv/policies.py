@@ -75,6 +75,9 @@ class Texts:
 class Oracle:
     """Walks the certificate's path through the real tools, then answers with the gold name.
 
+    It searches the name of each hop's head once. Whether every hop was shown in the end is for the
+    caller to check: an oracle answers from the certificate.
+
     Args:
         names: Entity id to the name under which the corpus knows it.
         dialect: How to write.
@@ -90,15 +93,14 @@ class Oracle:
         """Return a policy that follows the question's path."""
         return ScriptedPolicy(self.script(question))
 
-    def script(self, question: Question, first: int = 0) -> Script:
+    def script(self, question: Question) -> Script:
         """Search the head of each hop once, then answer.
 
         Args:
             question: What is asked.
-            first: The hop to begin at.
         """
         searched: set[str] = set()
-        for hop in question.certificate.path[first:]:
+        for hop in question.certificate.path:
             if hop.head not in searched:
                 searched.add(hop.head)
                 yield self.search(self.name(hop.head), hop.relation)
@@ -116,8 +118,8 @@ class Oracle:
 
     def search(self, query: str, relation: str = "") -> str:
         """Write a search."""
-        sought = relation.replace("_", " ")
-        thought = f"I need the {sought} of {query}." if self._thoughts and relation else ""
+        sought = relation.replace("_", " ") or "facts"
+        thought = f"I look up {query}: {sought}." if self._thoughts else ""
         return self._dialect.write_call("search", {"query": query}, thought)
 
     def answer(self, text: str) -> str:

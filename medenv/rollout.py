@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Protocol, TypeVar
+from typing import Any, Protocol, TypeVar
 
 from medenv.episode import Episode, EpisodeRules
 from medenv.errors import InfraError, PolicyUnavailableError, ToolUnavailableError, UsageError
@@ -17,6 +17,7 @@ from medenv.records import (
     Question,
     Record,
     RewardFn,
+    Score,
     Scored,
     ToolCall,
     ToolResult,
@@ -64,7 +65,8 @@ class Rollouts:
     """Runs episodes of one setting.
 
     A failure outside the episode is tried again with growing waits; when patience is at its end,
-    the episode ends as ``"unavailable"`` and has no score.
+    the episode ends as ``"unavailable"`` and has no score. One that fails only in scoring keeps its
+    ending and has no score either.
 
     Args:
         rules: Starts the episodes.
@@ -120,7 +122,7 @@ class Rollouts:
                 text = await self._aretry(lambda: self._act(policy, episode))
                 calls = episode.advance(text)
                 if not episode.ended:
-                    episode.observe(await asyncio.gather(*[self._call(call) for call in calls]))
+                    episode.observe(await _together([self._call(call) for call in calls]))
         except InfraError as error:
             episode.fail(str(error))
         return self._scored(episode)
@@ -150,8 +152,8 @@ class Rollouts:
             async with room:
                 return await self.arun(policy, question, seed)
 
-        return await asyncio.gather(
-            *[one(policy, question, i) for i, (policy, question) in enumerate(episodes)]
+        return await _together(
+            [one(policy, question, i) for i, (policy, question) in enumerate(episodes)]
         )
 
     async def _act(self, policy: Policy | AsyncPolicy, episode: Episode) -> str:
@@ -168,6 +170,8 @@ class Rollouts:
         return await self._aretry(lambda: self._call_once(call))
 
     async def _call_once(self, call: ToolCall) -> ToolResult:
+        if self.toolbox.is_inline(call):
+            return self.toolbox.run(call)
         try:
             return await asyncio.wait_for(self.toolbox.arun(call), self.patience.timeout)
         except TimeoutError as error:
@@ -192,4 +196,20 @@ class Rollouts:
 
     def _scored(self, episode: Episode) -> Scored:
         trajectory = episode.trajectory()
-        return Scored(trajectory=trajectory, score=self.reward(trajectory))
+        try:
+            score = self._retry(partial(self.reward, trajectory))
+        except InfraError:
+            score = Score(total=None, parts={})
+        return Scored(trajectory=trajectory, score=score)
+
+
+async def _together(jobs: Sequence[Coroutine[Any, Any, _T]]) -> list[_T]:
+    """Await all jobs at once, in order; where one fails, the others are cancelled."""
+    if len(jobs) == 1:
+        return [await jobs[0]]
+    tasks = [asyncio.ensure_future(job) for job in jobs]
+    try:
+        return await asyncio.gather(*tasks)
+    finally:
+        for task in tasks:
+            task.cancel()

@@ -153,6 +153,15 @@ class ToolBox:
             raise UsageError(f"tool {tool.name!r} is asynchronous: drive it with arun")
         return self._result(call, cast(ToolOutput, tool.call(*arguments)), begun)
 
+    def is_inline(self, call: ToolCall) -> bool:
+        """Return whether `run` makes this call in memory, without waiting for anything.
+
+        Args:
+            call: As the policy wrote it.
+        """
+        tool = self.tools.get(call.name)
+        return tool is None or (tool.local and not tool.is_async)
+
     async def arun(self, call: ToolCall) -> ToolResult:
         """Make a call without blocking: async tools are awaited, remote ones run in a thread.
 
