@@ -84,8 +84,7 @@ class Composition(Record, frozen=True, kw_only=True):
         for name, weight in self.weights.items():
             low, high = components[name].low, components[name].high
             if name == "accuracy":
-                right += weight
-                continue
+                low, high = 1.0, 0.0
             behind = self.gate_of(name)
             right += weight * (low if behind in ("correct", "open") else min(low, 0.0))
             wrong += 0.0 if behind == "correct" else weight * max(high, 0.0)

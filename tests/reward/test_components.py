@@ -1,0 +1,143 @@
+"""Each component by its own definition."""
+
+import msgspec
+import pytest
+
+from medenv.errors import UsageError
+from medenv.records import Entity, ToolCall
+from medenv.reward import EntityNames, Knowledge
+from medenv.reward.components import (
+    MAX_EXTRA_CALLS,
+    accuracy,
+    count_repeats,
+    efficiency,
+    final_answer,
+    format_,
+)
+
+from .builder import SCN1A, answering, episode, malformed, question, search
+
+NOTHING = Knowledge()
+
+
+def calls(*arguments, tool="search"):
+    return [ToolCall(id=f"{i}.0", name=tool, arguments=one) for i, one in enumerate(arguments)]
+
+
+def asking(*queries):
+    return calls(*({"query": query} for query in queries))
+
+
+def different(n):
+    words = ["kidney", "liver", "heart", "brain", "skin", "bone", "eye", "lung", "blood", "ear"]
+    return [search(f"{words[i % 10]} {i}") for i in range(n)]
+
+
+def test_an_answer_counts_only_where_the_policy_ended_by_it():
+    assert final_answer(episode(answering("SCN1A"))) == "SCN1A"
+    assert final_answer(episode(search("SCN1A"))) is None
+
+
+@pytest.mark.parametrize("claimed", ["SCN1A", None])
+def test_an_answer_that_the_last_turn_does_not_state_is_refused(claimed):
+    forged = msgspec.structs.replace(episode(answering("SCN2A")), answer=claimed, ending="answered")
+    with pytest.raises(UsageError, match="its last turn states 'SCN2A'"):
+        final_answer(forged)
+
+
+def test_an_answer_without_any_turn_is_refused():
+    forged = msgspec.structs.replace(episode(), answer="SCN1A", ending="answered")
+    with pytest.raises(
+        UsageError, match=r"claims the answer 'SCN1A', but its last turn states None"
+    ):
+        final_answer(forged)
+
+
+def test_a_near_miss_pays_its_declared_share():
+    gold = Entity(id="D:1", kind="disease", name="Pheochromocytoma")
+    trajectory = episode(answering("Pheochromocitoma"), asked=question(gold))
+    names = EntityNames([gold])
+    assert accuracy(trajectory, Knowledge(names=names)).raw == 1
+    assert accuracy(trajectory, Knowledge(names=names, near=0.5)).raw == 0.5
+    assert accuracy(trajectory, NOTHING).raw == 0
+
+
+def test_accuracy_says_why():
+    assert accuracy(episode(answering("SCN1A")), NOTHING).reason.startswith("exact: ")
+    assert accuracy(episode(), NOTHING).reason == "empty: no answer was given"
+
+
+@pytest.mark.parametrize(
+    ("turns", "raw"),
+    [
+        ([answering("SCN1A")], 1),
+        ([search("a"), answering("SCN1A")], 1),
+        ([malformed(), answering("SCN1A")], 0),
+        ([search("a", problems=["one call too many"]), answering("SCN1A")], 0),
+        ([search("a")], 0),
+        ([answering(" ")], 0),
+        ([], 0),
+    ],
+)
+def test_format_asks_for_well_formed_turns_and_an_answer(turns, raw):
+    assert format_(episode(*turns), NOTHING).raw == raw
+
+
+@pytest.mark.parametrize("made", range(15))
+@pytest.mark.parametrize("needed", [0, 2, 5])
+def test_efficiency_falls_in_a_line_from_the_fewest_calls_needed(made, needed):
+    asked = question(min_calls=needed)
+    value = efficiency(episode(*different(made), answering("SCN1A"), asked=asked), NOTHING)
+    lost = max(0, made - needed) / MAX_EXTRA_CALLS
+    assert value.raw == pytest.approx(max(0.0, 1.0 - lost))
+
+
+def test_efficiency_counts_a_repeat_twice():
+    once = episode(search("dravet"), search("sodium"), search("gene"), answering("SCN1A"))
+    twice = episode(search("dravet"), search("sodium"), search("dravet"), answering("SCN1A"))
+    lost = 1 / MAX_EXTRA_CALLS
+    assert efficiency(once, NOTHING).raw == pytest.approx(1 - lost)
+    assert efficiency(twice, NOTHING).raw == pytest.approx(1 - 2 * lost)
+
+
+def test_efficiency_forgives_calls_that_the_outside_world_failed():
+    failed = [search("dravet", status="unavailable") for _ in range(9)]
+    assert efficiency(episode(*failed, *different(2), answering("SCN1A")), NOTHING).raw == 1
+
+
+def test_efficiency_charges_calls_that_the_policy_got_wrong():
+    refused = [search(f"{i}", status="bad_call") for i in range(4)]
+    assert efficiency(episode(*refused, answering("SCN1A")), NOTHING).raw == 1 - 2 / MAX_EXTRA_CALLS
+
+
+@pytest.mark.parametrize(
+    ("made", "repeats"),
+    [
+        (asking("dravet syndrome", "dravet syndrome"), 1),
+        (asking("dravet syndrome", "Dravet syndrome"), 1),
+        (asking("gene of dravet syndrome", "dravet syndrome gene of"), 1),
+        (asking("dravet syndrome gene", "dravet syndrome genes"), 1),
+        (asking("a", "a", "a"), 2),
+        (asking("", ""), 1),
+        (asking("KCNQ2 epilepsy", "KCNQ3 epilepsy"), 0),
+        (asking("hemophilia A cause", "hemophilia B cause"), 0),
+        (asking("dravet syndrome", "marfan syndrome"), 0),
+        (asking("dravet syndrome", "sodium channel"), 0),
+        (calls({"query": "dravet", "page": 1}, {"query": "dravet", "page": 2}), 0),
+        (calls({"query": "dravet", "page": 2}, {"query": "dravet", "page": 2}), 1),
+        (calls({"query": ["dravet", "gene"]}, {"query": ["dravet", "gene"]}), 1),
+        (calls({"query": ["dravet gene"]}, {"query": "dravet gene"}), 1),
+        (calls({"id": "OMIM:1#0"}, {"id": "OMIM:1#1"}, tool="read"), 0),
+        (calls({"id": "OMIM:1#0"}, tool="read") + calls({"id": "OMIM:1#0"}), 0),
+        (calls({}, {}), 1),
+        ([], 0),
+    ],
+)
+def test_a_repeat_asks_the_same_tool_the_same_thing(made, repeats):
+    assert count_repeats(made) == repeats
+
+
+def test_the_gold_answer_of_any_kind_is_right():
+    term = Entity(id="HP:1", kind="phenotype", name="Febrile seizures")
+    assert accuracy(episode(answering("febrile seizure"), asked=question(term)), NOTHING).raw == 1
+    assert accuracy(episode(answering("SCN1A"), asked=question(SCN1A, term)), NOTHING).raw == 1
