@@ -62,6 +62,27 @@ def test_points_lie_in_the_frame_and_greater_values_lie_higher() -> None:
     assert got.y_ticks[0][1] == "0"
 
 
+def test_the_axis_of_a_share_starts_at_zero_and_that_of_a_count_where_the_values_do() -> None:
+    series = Series("a", ((1.0, 0.7), (2.0, 0.9)))
+    share, count = (draw(Chart("t", (series,), "y", percent=p)) for p in (True, False))
+    assert share.y_ticks[0][1] == "0"
+    assert count.y_ticks[0][1] == "0.7"
+
+
+def test_a_pointer_reads_all_curves_at_a_step_with_their_intervals() -> None:
+    held_out = Series("held out", ((2.0, 0.5),), "validation", "dots", ((0.4, 0.6),))
+    training = Series("training", ((1.0, 0.1), (2.0, 0.2)))
+    got = draw(Chart("t", (training, held_out), "y, %", percent=True))
+    assert got.readings == [
+        ("training step 1", got.left, [("training", "after", "10.0 %")]),
+        (
+            "training step 2",
+            got.right,
+            [("training", "after", "20.0 %"), ("held out", "validation", "50.0 % (40 to 60)")],
+        ),
+    ]
+
+
 def test_a_band_goes_along_the_upper_ends_and_back_along_the_lower_ones() -> None:
     series = Series("a", ((0.0, 5.0), (1.0, 5.0)), ends=((4.0, 6.0), (4.0, 6.0)))
     got = draw(Chart("t", (series,), "y"))

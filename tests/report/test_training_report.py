@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import json
 import re
 from html.parser import HTMLParser
 from pathlib import Path
@@ -138,6 +139,17 @@ def test_nothing_is_loaded_from_anywhere(page: str) -> None:
     assert "url(" not in page
     assert "@import" not in page
     assert got.count("link") == got.count("img") == got.count("iframe") == 0
+
+
+def test_every_line_chart_carries_its_readings_for_the_pointer(page: str) -> None:
+    found = [
+        a["data-readings"] for t, a in Page(page).elements if t == "svg" and "data-readings" in a
+    ]
+    assert len(found) == 10
+    for text in found:
+        readings = json.loads(text or "")
+        assert len(readings) == 30
+        assert readings[0][0] == "training step 1"
 
 
 def test_the_policy_of_the_page_lets_its_own_script_run_and_no_other(page: str) -> None:
