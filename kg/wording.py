@@ -20,7 +20,7 @@ WORDINGS: dict[str, tuple[str, ...]] = {
     "gene>disease": (
         "Which disease is associated with the gene {topic}?",
         "Name the disease that the gene {topic} is associated with.",
-        "A laboratory reports a finding in the gene {topic}. Which disease is this gene "
+        "A laboratory reports a variant in the gene {topic}. Which disease is this gene "
         "associated with?",
         "The gene {topic} is associated with one disease. Which one is it?",
     ),
