@@ -46,12 +46,13 @@ _PREFIXES = """
     hypo hyper macro micro mega megalo brady tachy intra inter infra ante anti ab ad endo ecto exo
     eso ento epi hemi oligo poly pre pro peri per post sub super supra supero infero iso aniso normo
     dys eu un non pseudo para meta ortho retro leuko mono bi tri tetra multi pan acro osteo arthr
-    arteri neuro nephro hepato gastro entero cardio myo myelo
+    arteri neuro nephro hepato gastro entero cardio myo myelo phono photo
 """
 _SUFFIXES = """
     itis osis oma emia uria penia cytosis pathy plasia plegia paresis algia phagia phasia phonia
     trophy tropia phoria opsia ectasia stenosis malacia megaly sclerosis lysis tony tonia kinesia
     lexia praxia gnosia thymia melia dactyly cephaly gnathia genesis ectomy otomy ostomy oplasty
+    somia stomia
 """
 _PREFIX = re.compile("|".join(sorted(_PREFIXES.split(), key=len, reverse=True)))
 _SUFFIX = re.compile("(?:" + "|".join(sorted(_SUFFIXES.split(), key=len, reverse=True)) + ")$")
@@ -172,55 +173,47 @@ def _near(key: str, gold: Sequence[Entity], names: EntityNames | None) -> Match 
     """Accept a slip of the pen that is nearer to the gold name than to any other."""
     if names is None or len(key) < MIN_NEAR_CHARS or not key.isascii():
         return None
-    best: tuple[int, str, Entity] | None = None
+    gold_ids = {entity.id for entity in gold}
     for entity in gold:
-        if entity.kind == "gene":
-            continue
         preferred, others = keys_of(entity)
-        for name in (preferred, *others):
-            edits = slip(key, name, names)
-            if edits is not None and (best is None or edits < best[0]):
-                best = (edits, name, entity)
-    if best is None:
-        return None
-    edits, name, entity = best
-    gold_ids = {one.id for one in gold}
-    known = names.of_length(len(key) - edits, len(key) + edits)
-    for other, _, _ in extract(
-        key, known, scorer=OSA.distance, processor=None, score_cutoff=edits, limit=None
-    ):
-        if names.owners(other) - gold_ids:
-            return Match("other_entity", f"is as near to {other!r} as to {name!r}")
-    return Match("near", f"is {name!r} of {entity.id} but for {edits} letters")
+        meant = next((one for one in (preferred, *others) if is_slip(key, one, names)), None)
+        if entity.kind == "gene" or meant is None:
+            continue
+        for other in _one_edit_away(key, names):
+            if names.owners(other) - gold_ids:
+                return Match("other_entity", f"is as near to {other!r} as to {meant!r}")
+        return Match("near", f"is {meant!r} of {entity.id} but for one letter")
+    return None
 
 
-def slip(answer: str, name: str, names: EntityNames) -> int | None:
-    """Return the edits that turn an answer into a name if it is that name misspelt, else None.
+def _one_edit_away(key: str, names: EntityNames) -> list[str]:
+    """Return the canonical names that one edit turns the answer into."""
+    known = names.of_length(len(key) - 1, len(key) + 1)
+    found = extract(key, known, scorer=OSA.distance, processor=None, score_cutoff=1, limit=None)
+    return [name for name, _, _ in found]
 
-    Misspelt means: the same words in the same order, but for one letter in a word of seven letters
-    or more, or two in a word of twelve or more, and two in all. The first three letters of the word
-    are right; as written it occurs in no name at all; it is no chemical ("decanoyl", "decenoyl");
-    and what carries its meaning is untouched ("hypo-", "-itis", "ureter"). A space too many or too
-    few between ordinary words is one edit.
+
+def is_slip(answer: str, name: str, names: EntityNames) -> bool:
+    """Return whether an answer is a name misspelt.
+
+    Misspelt means: the same words in the same order but for one edit, which is either a space too
+    many or too few between ordinary words, or one letter in a word of seven letters or more. The
+    first three letters of that word are right; as written it occurs in no name at all; it is no
+    chemical ("decanoyl", "decenoyl"); and what carries its meaning is untouched ("hypo-", "-itis",
+    "ureter").
 
     Args:
         answer: Canonical form of the answer.
         name: Canonical form of the name.
         names: All names known.
     """
-    if abs(len(answer) - len(name)) > 2:
-        return None
+    if abs(len(answer) - len(name)) > 1:
+        return False
     ours, theirs = answer.split(), name.split()
     if len(ours) != len(theirs):
-        return 1 if _same_but_for_a_space(ours, theirs) else None
-    edits = 0
-    for word, gold in zip(ours, theirs, strict=True):
-        if word != gold:
-            cost = _word_slip(word, gold, names)
-            if cost is None:
-                return None
-            edits += cost
-    return edits if 0 < edits <= 2 else None
+        return _same_but_for_a_space(ours, theirs)
+    differing = [pair for pair in zip(ours, theirs, strict=True) if pair[0] != pair[1]]
+    return len(differing) == 1 and _is_word_slip(*differing[0], names)
 
 
 def _same_but_for_a_space(ours: list[str], theirs: list[str]) -> bool:
@@ -232,16 +225,15 @@ def _same_but_for_a_space(ours: list[str], theirs: list[str]) -> bool:
     return all(len(word) >= 3 and word.isalpha() for word in long[split : split + 2])
 
 
-def _word_slip(word: str, gold: str, names: EntityNames) -> int | None:
-    """Return the edits between a misspelt word and the right one, or None where it is no slip."""
-    shorter = min(len(word), len(gold))
-    if shorter < 7 or not (word.isalpha() and gold.isalpha()) or word[:3] != gold[:3]:
-        return None
-    if names.knows_word(word) or _CHEMICAL.search(gold) or _meaning(word) != _meaning(gold):
-        return None
-    allowed = 1 if shorter < 12 else 2
-    edits = int(OSA.distance(word, gold, score_cutoff=allowed))
-    return edits if edits <= allowed else None
+def _is_word_slip(word: str, gold: str, names: EntityNames) -> bool:
+    """Return whether a word is another one misspelt."""
+    if min(len(word), len(gold)) < 7 or not (word.isalpha() and gold.isalpha()):
+        return False
+    if word[:3] != gold[:3] or names.knows_word(word):
+        return False
+    if _CHEMICAL.search(gold) or _meaning(word) != _meaning(gold):
+        return False
+    return int(OSA.distance(word, gold, score_cutoff=1)) == 1
 
 
 @lru_cache(maxsize=1 << 14)
