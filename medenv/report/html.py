@@ -18,7 +18,7 @@ import jinja2
 from markupsafe import Markup
 
 from medenv.report import words
-from medenv.report.charts import draw, shared_legend
+from medenv.report.charts import SMALL, draw, shared_legend
 
 NOTICE = "For research use. Not medical advice: do not use it to make decisions about patients."
 """Stands at the foot of every page."""
@@ -29,7 +29,8 @@ def environment() -> jinja2.Environment:
     """Return the templates, with escaping on and undefined names an error.
 
     Filters: `show`, `change` and `span` (numbers in words, with a unit), `number`, `odds`, `draw`
-    (a chart to coordinates), `shared_legend`.
+    (a chart to coordinates), `shared_legend`. The macros in ``parts.html.j2`` draw charts, tables
+    and episodes with them.
     """
     loader = jinja2.FunctionLoader(_read)
     found = jinja2.Environment(
@@ -48,6 +49,7 @@ def environment() -> jinja2.Environment:
         "draw": draw,
         "shared_legend": shared_legend,
     }
+    found.globals["small"] = SMALL
     return found
 
 
