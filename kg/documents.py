@@ -57,12 +57,13 @@ class _Item(NamedTuple):
 
 
 class _Section(NamedTuple):
-    """A labelled list, or prose whose items are words."""
+    """A labelled list, or prose whose items are words; one set apart opens a new passage."""
 
     label: str
     items: list[_Item]
     separator: str = "; "
     end: str = "."
+    apart: bool = False
 
 
 class Stated(NamedTuple):
@@ -127,7 +128,10 @@ def render(graph: Graph, node: int) -> tuple[Stated, ...]:
 def _pack(sections: Iterable[_Section]) -> Iterator[tuple[str, list[_Edge]]]:
     """Fill passages one after the other; a list that goes on is labelled again."""
     text, edges = "", list[_Edge]()
-    for label, items, separator, end in sections:
+    for label, items, separator, end, apart in sections:
+        if apart and text and items:
+            yield text, edges
+            text, edges = "", []
         lead = f" {label}: " if text else f"{label}: "
         for item in items:
             room = PASSAGE_CHARS - len(text) - len(lead) - len(item.text) - len(end)
@@ -151,7 +155,8 @@ def _disease(graph: Graph, node: int) -> Iterator[_Section]:
     yield _Section("Associated genes" if len(genes) > 1 else "Associated gene", genes)
     for label, relation in _ATTRIBUTES[:3]:
         yield _Section(label, _named(graph, node, relation.name))
-    yield _Section("Findings", _findings(graph, node))
+    # Apart, so that no single passage leads from a finding to the gene.
+    yield _Section("Findings", _findings(graph, node), apart=True)
     for label, relation in _ATTRIBUTES[3:]:
         yield _Section(label, _named(graph, node, relation.name))
     yield _Section("Also known as", _aliases(graph, node))

@@ -12,14 +12,16 @@ def passage(documents: Documents, passage_id: str) -> Passage:
     return found
 
 
-def test_a_disease_begins_with_its_gene_and_lists_the_most_frequent_findings_first(
+def test_a_disease_states_its_gene_and_its_findings_in_passages_of_their_own(
     documents: Documents,
 ) -> None:
     text = passage(documents, "TOY:D3#0")
     assert text.title == "Alder fever, familial, 2"
     assert text.text == (
-        "Associated gene: TREV3. Inheritance: Autosomal recessive inheritance. "
-        "Onset: Adult onset. Findings: Green-banded nails (7/10); Persistent tiredness (6/10); "
+        "Associated gene: TREV3. Inheritance: Autosomal recessive inheritance. Onset: Adult onset."
+    )
+    assert passage(documents, "TOY:D3#1").text == (
+        "Findings: Green-banded nails (7/10); Persistent tiredness (6/10); "
         "Excess of tears at night (5/10)."
     )
     assert (text.source, text.entity) == ("medenv toy 1", "TOY:D3")
