@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any, SupportsFloat
 
 import gymnasium
+import numpy as np
 
 from medenv.episode import Episode, EpisodeRules
 from medenv.errors import InfraError, JudgeUnavailableError, UnknownNameError, UsageError
@@ -195,7 +196,9 @@ class MedResearchEnv(gymnasium.Env[str, str]):
                 known = f"{len(self.questions)} questions, such as {self.questions[0].id!r}"
                 raise UsageError(f"no question has the id {wanted!r} ({known})")
             return self._numbers[wanted]
-        if not 0 <= int(wanted) < len(self.questions):
+        if not isinstance(wanted, int | np.integer):
+            raise UsageError(f"a question is chosen by id or by number, got {wanted!r}")
+        if not 0 <= wanted < len(self.questions):
             raise UsageError(
                 f"question numbers go from 0 to {len(self.questions) - 1}, got {wanted!r}"
             )

@@ -44,7 +44,7 @@ class BM25Retriever:
         title_weight: How often a title is counted, at least 1.
 
     Raises:
-        UsageError: No passages, two of one id, or a parameter out of range.
+        UsageError: No words at all, two passages of one id, or a parameter out of range.
 
     Source:
         S. Robertson, H. Zaragoza: The Probabilistic Relevance Framework: BM25 and Beyond (2009);
@@ -67,8 +67,6 @@ class BM25Retriever:
                 f"k1={k1}, b={b}, title_weight={title_weight}"
             )
         store = passages if isinstance(passages, PassageStore) else PassageStore(passages)
-        if not len(store):
-            raise UsageError("a corpus needs at least one passage, got none")
         bm25s = _bm25s()
 
         vocabulary: dict[str, int] = {}
@@ -79,6 +77,8 @@ class BM25Retriever:
             ]
             for passage in store
         ]
+        if not vocabulary:
+            raise UsageError(f"a corpus needs at least one word, got {len(store)} empty passages")
         index = bm25s.BM25(method="lucene", k1=k1, b=b, csc_backend="scipy")
         vocabulary.setdefault("", len(vocabulary))
         index.index((ids, vocabulary), show_progress=False)

@@ -1,0 +1,210 @@
+"""BM25 against the formula written out, and what else a rollout relies on."""
+
+from __future__ import annotations
+
+import math
+import pickle
+from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from medenv.corpus import BM25Retriever, PassageStore, tokenise
+from medenv.corpus.bm25 import open_bm25
+from medenv.errors import DataError, UsageError
+from medenv.records import Passage
+
+from ..fakes import PASSAGES
+
+WORDS = ["type", "1", "2", "fever", "β", "gene", "syndrome", "of", "the", "hand", "µg", "a"]
+
+
+def passages(count: int = 60, seed: int = 0) -> list[Passage]:
+    """Passages of random words, some of them equal texts under different ids."""
+    rng = np.random.default_rng(seed)
+    made = []
+    for number in range(count):
+        words = rng.choice(WORDS, int(rng.integers(1, 15)))
+        made.append(
+            Passage(id=f"d{number % 7}:{number}", title=str(words[0]), text=" ".join(words[1:]))
+        )
+    return made + [Passage(id=f"twin{n}", title="Twin", text="fever of the hand") for n in "cab"]
+
+
+def bm25(
+    query: str, corpus: list[Passage], k1: float, b: float, title_weight: int = 1
+) -> Counter[str]:
+    """The formula of the retriever's docstring, word by word in double precision."""
+    texts = {p.id: tokenise(p.title) * title_weight + tokenise(p.text) for p in corpus}
+    mean = sum(map(len, texts.values())) / len(texts)
+    scores: Counter[str] = Counter()
+    for word in tokenise(query):
+        holders = sum(word in words for words in texts.values())
+        idf = math.log(1 + (len(texts) - holders + 0.5) / (holders + 0.5))
+        for name, words in texts.items():
+            f = words.count(word)
+            if f:
+                scores[name] += idf * f / (f + k1 * (1 - b + b * len(words) / mean))
+    return scores
+
+
+@pytest.mark.parametrize(
+    ("k1", "b", "title_weight"), [(1.5, 0.75, 1), (0.9, 0.4, 1), (1.2, 0.0, 3), (0.0, 1.0, 2)]
+)
+@pytest.mark.parametrize(
+    "query", ["type 1 fever", "β", "fever fever gene", "the hand OF", "nothing"]
+)
+def test_scores_are_those_of_the_formula(
+    query: str, k1: float, b: float, title_weight: int
+) -> None:
+    corpus = passages()
+    retriever = BM25Retriever(corpus, k1=k1, b=b, title_weight=title_weight)
+    (found,) = retriever.search([query], len(corpus))
+    expected = bm25(query, corpus, k1, b, title_weight)
+    assert {p.id for p, _ in found} == set(expected)
+    for passage, score in found:
+        assert score == pytest.approx(expected[passage.id], rel=1e-5)
+    assert [score for _, score in found] == sorted((s for _, s in found), reverse=True)
+
+
+@pytest.mark.parametrize("k", [1, 3, 10])
+def test_the_first_k_are_the_first_of_all(k: int) -> None:
+    retriever = BM25Retriever(passages())
+    queries = ["fever of the hand", "gene 2", "syndrome a"]
+    for few, everything in zip(
+        retriever.search(queries, k), retriever.search(queries, 1000), strict=True
+    ):
+        assert few == everything[:k]
+
+
+def test_ties_go_by_passage_id_whatever_the_order_of_the_corpus() -> None:
+    for corpus in (passages(), passages()[::-1]):
+        (found,) = BM25Retriever(corpus).search(["twin"], 3)
+        assert [passage.id for passage, _ in found] == ["twina", "twinb", "twinc"]
+
+
+def test_single_characters_and_digits_are_words() -> None:
+    assert tokenise("Type 1, β-blocker; 5 µg!") == ["type", "1", "β", "blocker", "5", "µg"]
+    corpus = [
+        Passage(id="1", title="Diabetes type 1", text="x"),
+        Passage(id="2", title="Diabetes type 2", text="x"),
+    ]
+    (found,) = BM25Retriever(corpus).search(["diabetes type 2"], 1)
+    assert found[0][0].id == "2"
+
+
+def test_titles_are_searched() -> None:
+    (found,) = BM25Retriever(passages()).search(["Twin"], 5)
+    assert {passage.title for passage, _ in found} == {"Twin"}
+
+
+def test_a_heavier_title_lifts_the_document_about_it() -> None:
+    corpus = [
+        Passage(id="about", title="Fever", text="a long text " * 8),
+        Passage(id="mentions", title="Hand", text="fever"),
+    ]
+    light = BM25Retriever(corpus).search(["fever"], 1)[0]
+    heavy = BM25Retriever(corpus, title_weight=4).search(["fever"], 1)[0]
+    assert (light[0][0].id, heavy[0][0].id) == ("mentions", "about")
+
+
+@pytest.mark.parametrize("query", ["", "  ", "zzz", "?!"])
+def test_a_query_without_known_words_finds_nothing(query: str) -> None:
+    assert BM25Retriever(passages()).search([query], 3) == [[]]
+
+
+def test_a_passage_without_words_is_kept_and_never_found() -> None:
+    retriever = BM25Retriever([*PASSAGES, Passage(id="empty", title="", text="")])
+    assert retriever.get("empty") is not None
+    assert [p.id for p, _ in retriever.search(["myopia"], 9)[0]] == ["D:2#0"]
+
+
+def test_passages_are_got_by_id() -> None:
+    retriever = BM25Retriever(passages())
+    twin = retriever.get("twina")
+    assert twin is not None
+    assert twin.text == "fever of the hand"
+    assert retriever.get("none") is None
+
+
+def test_a_saved_index_answers_as_the_fresh_one(tmp_path: Path) -> None:
+    fresh = BM25Retriever(passages(), k1=1.2, title_weight=2)
+    fresh.save(tmp_path / "index")
+    saved = open_bm25(tmp_path / "index")
+    queries = ["fever of the hand", "type 1", "β µg"]
+    assert saved.search(queries, 9) == fresh.search(queries, 9)
+
+
+def test_a_saved_index_is_memory_mapped(tmp_path: Path) -> None:
+    BM25Retriever(passages()).save(tmp_path)
+    data = tmp_path / "data.csc.index.npy"
+    saved = BM25Retriever.load(tmp_path)
+    before = saved.search(["twin"], 1)[0][0][1]
+    values = np.load(data, mmap_mode="r+")
+    values *= 2
+    values.flush()
+    assert saved.search(["twin"], 1)[0][0][1] == pytest.approx(2 * before)
+
+
+def test_a_retriever_survives_pickling() -> None:
+    fresh = BM25Retriever(passages())
+    copy = pickle.loads(pickle.dumps(fresh))
+    assert copy.search(["fever"], 5) == fresh.search(["fever"], 5)
+
+
+def test_many_threads_get_the_answers_of_one() -> None:
+    retriever = BM25Retriever(passages(400))
+    queries = [" ".join(WORDS[i % 12 : i % 12 + 3]) for i in range(200)]
+    alone = [retriever.search([query], 5) for query in queries]
+    with ThreadPoolExecutor(4) as pool:
+        together = list(pool.map(lambda query: retriever.search([query], 5), queries))
+    assert together == alone
+
+
+@pytest.mark.parametrize("missing", ["passages.jsonl", "data.csc.index.npy", "vocab.index.json"])
+def test_an_index_without_a_file_is_refused(tmp_path: Path, missing: str) -> None:
+    BM25Retriever(passages()).save(tmp_path)
+    (tmp_path / missing).unlink()
+    with pytest.raises(DataError, match=r"cannot be read|no readable BM25 index"):
+        BM25Retriever.load(tmp_path)
+
+
+@pytest.mark.parametrize("cut", ["data.csc.index.npy", "indices.csc.index.npy"])
+def test_an_index_that_was_cut_short_is_refused(tmp_path: Path, cut: str) -> None:
+    BM25Retriever(passages()).save(tmp_path)
+    file = tmp_path / cut
+    file.write_bytes(file.read_bytes()[:-8])
+    with pytest.raises(DataError, match="no readable BM25 index"):
+        BM25Retriever.load(tmp_path)
+
+
+def test_an_index_of_other_passages_is_refused(tmp_path: Path) -> None:
+    BM25Retriever(passages()).save(tmp_path)
+    PassageStore(passages(5)).save(tmp_path / "passages.jsonl")
+    with pytest.raises(DataError, match=r"index of 63 passages, file of 8: build it again"):
+        BM25Retriever.load(tmp_path)
+
+
+def test_a_file_of_passages_is_indexed_when_opened(tmp_path: Path) -> None:
+    PassageStore(passages()).save(tmp_path / "p.jsonl")
+    assert open_bm25(tmp_path / "p.jsonl").search(["twin"], 3) == BM25Retriever(passages()).search(
+        ["twin"], 3
+    )
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"k1": -1.0}, {"b": 1.5}, {"b": -0.1}, {"title_weight": 0}], ids=str
+)
+def test_impossible_parameters_are_refused(wrong: dict[str, float]) -> None:
+    with pytest.raises(UsageError, match="BM25 needs k1 >= 0, 0 <= b <= 1 and title_weight >= 1"):
+        BM25Retriever(passages(), **wrong)  # type: ignore[arg-type]  # from a table
+
+
+def test_a_corpus_without_a_word_and_an_empty_list_are_refused() -> None:
+    for corpus in ([], [Passage(id="a", title="", text="?!")]):
+        with pytest.raises(UsageError, match=f"at least one word, got {len(corpus)} empty"):
+            BM25Retriever(corpus)
+    with pytest.raises(UsageError, match="k must be at least 1, got 0"):
+        BM25Retriever(passages()).search(["fever"], 0)

@@ -1,0 +1,120 @@
+"""What the two tools of every research environment show."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from medenv.errors import CorpusUnavailableError, UsageError
+from medenv.records import Passage, ToolCall, ToolResult
+from medenv.tools import Read, Search, Tool, ToolBox
+
+from ..fakes import PASSAGES, Shelf
+
+
+def run(one: Tool, **arguments: Any) -> ToolResult:
+    return ToolBox([one]).run(ToolCall(id="0.0", name=one.name, arguments=arguments))
+
+
+def test_search_shows_the_best_passages_with_their_ids() -> None:
+    found = run(Search(Shelf(), k=2), query="ectopia lentis")
+    assert found.status == "ok"
+    assert found.passages == ("D:1#0", "D:1#1")
+    assert found.text.splitlines() == [
+        "[1] (D:1#0) Marfan syndrome: Gene: FBN1. Findings: ectopia lentis.",
+        "[2] (D:1#1) Marfan syndrome: Onset: any age.",
+    ]
+
+
+def test_search_without_ids_shows_titles_alone() -> None:
+    found = run(Search(Shelf(), k=1, show_ids=False), query="x")
+    assert found.text.startswith("[1] Marfan syndrome: Gene")
+    assert found.passages == ("D:1#0",)
+
+
+@given(st.text("ab \n", min_size=1, max_size=60), st.integers(1, 30))
+def test_a_snippet_is_one_line_of_bounded_length(text: str, limit: int) -> None:
+    shelf = Shelf([Passage(id="a", title="T", text=text)])
+    line = run(Search(shelf, snippet_chars=limit, show_ids=False), query="x").text
+    assert "\n" not in line
+    assert len(line) <= len("[1] T: ") + limit + 1
+    assert ("…" in line) == (len(text) > limit)
+
+
+def test_a_long_text_is_cut_between_words() -> None:
+    shelf = Shelf([Passage(id="a", title="T", text="alpha beta gamma")])
+    assert run(Search(shelf, snippet_chars=13), query="x").text == "[1] (a) T: alpha beta…"
+
+
+def test_nothing_found_is_empty_and_an_empty_query_is_refused() -> None:
+    assert run(Search(Shelf([])), query="x").status == "empty"
+    refused = run(Search(Shelf()), query=" \n")
+    assert (refused.status, refused.text) == (
+        "bad_call",
+        "the query is empty: write words to look for",
+    )
+
+
+def test_an_unreachable_corpus_is_unavailable_not_empty() -> None:
+    class Away(Shelf):
+        def search(self, queries: Any, k: int) -> Any:
+            raise CorpusUnavailableError("connection refused")
+
+    with pytest.raises(CorpusUnavailableError, match="connection refused"):
+        run(Search(Away()), query="x")
+
+
+def test_read_shows_the_document_from_the_passage_on() -> None:
+    read = run(Read(Shelf()), passage_id="D:1#0")
+    assert read.text == f"Marfan syndrome: {PASSAGES[0].text}\n{PASSAGES[1].text}"
+    assert read.passages == ("D:1#0", "D:1#1")
+    assert run(Read(Shelf()), passage_id="D:1#1").passages == ("D:1#1",)
+
+
+def test_windows_put_together_are_the_document() -> None:
+    whole = f"{PASSAGES[0].text}\n{PASSAGES[1].text}"
+    shown, start = "", 0
+    for _ in range(20):
+        read = run(Read(Shelf(), window_chars=10), passage_id="D:1#0", start=start)
+        window, tail, _ = read.text.removeprefix("Marfan syndrome: ").partition("\n… (")
+        shown += window
+        start += 10
+        if not tail:
+            break
+        assert read.text.endswith(f"\n… (it goes on: start={start})")
+    assert shown.replace("\n", "") == whole.replace("\n", "")
+
+
+def test_only_passages_that_were_shown_are_named() -> None:
+    read = run(Read(Shelf(), window_chars=5), passage_id="D:1#0")
+    assert read.passages == ("D:1#0",)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "status", "told"),
+    [
+        ({"passage_id": "D:9#0"}, "bad_call", "there is no passage 'D:9#0': use an id"),
+        ({"passage_id": "D:1#0", "start": -1}, "bad_call", "start must be 0 or more, got -1"),
+        ({"passage_id": "D:1#0", "start": 999}, "empty", "ends before character 999"),
+    ],
+    ids=["unknown", "negative", "beyond"],
+)
+def test_a_wrong_reading_is_told(arguments: dict[str, Any], status: str, told: str) -> None:
+    read = run(Read(Shelf()), **arguments)
+    assert read.status == status
+    assert told in read.text
+
+
+def test_a_passage_without_a_number_is_its_own_document() -> None:
+    shelf = Shelf([Passage(id="note", title="Note", text="alone")])
+    assert run(Read(shelf), passage_id="note").text == "Note: alone"
+
+
+@pytest.mark.parametrize("make", [Search, Read])
+def test_impossible_sizes_are_refused(make: Any) -> None:
+    wrong = {"k": 0} if make is Search else {"window_chars": 0}
+    with pytest.raises(UsageError, match=r"must be at least 1, got 0"):
+        make(Shelf(), **wrong)

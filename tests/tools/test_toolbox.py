@@ -1,0 +1,198 @@
+"""Schemas from signatures, arguments checked against them, calls made."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from typing import Any, Literal
+
+import jsonschema
+import pytest
+
+from medenv.errors import ToolUnavailableError, UsageError
+from medenv.records import ToolCall
+from medenv.tools import FunctionTool, Read, Search, Tool, ToolBox, ToolOutput, tool
+
+from ..fakes import Clock, Flaky, Shelf
+
+
+@tool
+def dose(drug: str, weight_kg: float = 70.0, route: Literal["oral", "iv"] = "oral") -> ToolOutput:
+    """Look up
+    a dose.
+
+    More that the policy need not know.
+
+    Args:
+        drug: Name of the drug.
+        weight_kg: Body weight in kg.
+
+    Returns:
+        The dose.
+    """
+    return ToolOutput(text=f"{drug} {weight_kg:g} {route}", passages=("L#1",))
+
+
+@tool
+async def remote(query: str) -> ToolOutput:
+    """Ask a server."""
+    await asyncio.sleep(0)
+    return ToolOutput(text=f"{query} from afar")
+
+
+def call(name: str, **arguments: Any) -> ToolCall:
+    return ToolCall(id="0.0", name=name, arguments=arguments)
+
+
+BOX = ToolBox([dose, Search(Shelf()), Read(Shelf()), remote])
+
+
+def test_the_schema_is_the_signature() -> None:
+    assert dose.spec.name == "dose"
+    assert dose.spec.description == "Look up a dose."
+    assert dose.spec.parameters == {
+        "type": "object",
+        "properties": {
+            "drug": {"type": "string", "description": "Name of the drug."},
+            "weight_kg": {
+                "type": "number",
+                "description": "Body weight in kg.",
+                "default": 70.0,
+            },
+            "route": {"enum": ["iv", "oral"], "default": "oral"},
+        },
+        "required": ["drug"],
+        "additionalProperties": False,
+    }
+
+
+@pytest.mark.parametrize("spec", BOX.specs, ids=lambda spec: spec.name)
+def test_every_schema_is_a_valid_object_schema(spec: Any) -> None:
+    jsonschema.Draft202012Validator.check_schema(spec.parameters)
+    assert spec.parameters["type"] == "object"
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        {"drug": "aspirin"},
+        {"drug": "aspirin", "weight_kg": 60, "route": "iv"},
+        {},
+        {"drug": 3},
+        {"drug": "aspirin", "weight": 3},
+        {"drug": "aspirin", "route": "rectal"},
+        {"drug": "aspirin", "weight_kg": "60"},
+        {"drug": None},
+    ],
+    ids=str,
+)
+def test_arguments_are_accepted_exactly_where_the_schema_accepts_them(
+    arguments: dict[str, Any],
+) -> None:
+    valid = jsonschema.Draft202012Validator(dose.spec.parameters).is_valid(arguments)
+    assert (BOX.run(call("dose", **arguments)).status == "ok") == valid
+
+
+def test_a_call_is_made_with_its_arguments() -> None:
+    clock = Clock()
+    box = ToolBox([dose], clock)
+    result = box.run(call("dose", drug="aspirin", route="iv"))
+    assert (result.call_id, result.tool, result.status) == ("0.0", "dose", "ok")
+    assert (result.text, result.passages, result.seconds) == ("aspirin 70 iv", ("L#1",), 0.0)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "told"),
+    [
+        (call("dose"), "dose: Object missing required field `drug`"),
+        (call("dose", drug="a", weight=1), "dose: Object contains unknown field `weight`"),
+        (call("dose", drug=["a"]), "dose: Expected `str`, got `array` - at `$.drug`"),
+        (call("dsoe", drug="a"), "there is no tool 'dsoe'; did you mean 'dose'?"),
+        (call("x" * 10_000), "there is no tool 'xxxx"),
+    ],
+    ids=["missing", "unknown", "type", "name", "long name"],
+)
+def test_a_wrong_call_is_told_in_words_to_act_on(wrong: ToolCall, told: str) -> None:
+    result = BOX.run(wrong)
+    assert result.status == "bad_call"
+    assert result.text.startswith(told)
+    assert len(result.text) < 300
+    if wrong.name == "dose":
+        assert "it takes: drug, weight_kg, route" in result.text
+
+
+def test_an_async_tool_is_awaited_by_arun_and_refused_by_run() -> None:
+    assert asyncio.run(BOX.arun(call("remote", query="fever"))).text == "fever from afar"
+    with pytest.raises(UsageError, match="'remote' is asynchronous: drive it with arun"):
+        BOX.run(call("remote", query="fever"))
+
+
+def test_arun_answers_as_run_does() -> None:
+    for one in (call("dose", drug="aspirin"), call("dose"), call("nothing")):
+        plain, awaited = BOX.run(one), asyncio.run(BOX.arun(one))
+        assert (plain.status, plain.text) == (awaited.status, awaited.text)
+
+
+def test_a_blocking_tool_does_not_block_the_loop() -> None:
+    seen: list[int] = []
+
+    def slow(query: str) -> ToolOutput:
+        """Wait."""
+        seen.append(threading.get_ident())
+        return ToolOutput(text=query)
+
+    box = ToolBox([FunctionTool(slow, local=False)])
+    assert asyncio.run(box.arun(call("slow", query="x"))).text == "x"
+    assert seen != [threading.get_ident()]
+
+
+def test_which_calls_wait_for_nothing() -> None:
+    assert BOX.is_inline(call("dose", drug="a"))
+    assert BOX.is_inline(call("no such tool"))
+    assert not BOX.is_inline(call("remote", query="a"))
+
+
+def test_a_backend_that_is_away_is_raised_and_no_result() -> None:
+    box = ToolBox([Flaky(failures=1)])
+    with pytest.raises(ToolUnavailableError, match="the backend is away"):
+        box.run(call("search", query="x"))
+    assert box.run(call("search", query="x")).status == "ok"
+
+
+def test_a_tool_that_says_unavailable_is_raised_too() -> None:
+    @tool
+    def label(drug: str) -> ToolOutput:
+        """Ask a server that is away."""
+        return ToolOutput(text="HTTP 503", status="unavailable")
+
+    with pytest.raises(ToolUnavailableError, match="tool 'label': HTTP 503"):
+        ToolBox([label]).run(call("label", drug="x"))
+
+
+def test_two_tools_of_one_name_are_refused() -> None:
+    with pytest.raises(UsageError, match=r"two tools of one name: \['dose', 'dose'\]"):
+        ToolBox([dose, dose])
+
+
+def test_a_tool_without_types_or_words_is_refused() -> None:
+    def untyped(query) -> ToolOutput:  # type: ignore[no-untyped-def]  # that is the point
+        """Search."""
+        return ToolOutput(text="")
+
+    def silent(query: str) -> ToolOutput:
+        return ToolOutput(text="")
+
+    with pytest.raises(UsageError, match="parameter 'query' needs a type"):
+        tool(untyped)
+    with pytest.raises(UsageError, match="needs a name and a docstring"):
+        tool(silent)
+
+
+def test_a_class_without_a_name_is_refused() -> None:
+    class Nameless(Tool):
+        def call(self, query: str) -> ToolOutput:
+            """Search."""
+            return ToolOutput(text="")
+
+    with pytest.raises(UsageError, match="needs a name"):
+        Nameless()
