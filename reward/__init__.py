@@ -3,8 +3,9 @@
 if __name__ != "medenv.reward":
     raise ImportError("`reward/` is the source of `medenv.reward`; import it by that name")
 
-from medenv.reward.components import COMPONENTS, Component, Knowledge, Value
+from medenv.reward.components import COMPONENTS
 from medenv.reward.composition import GATES, PRESETS, Composition, Gate, Reward, compose
+from medenv.reward.contract import Component, Knowledge, Value
 from medenv.reward.equivalence import Match, judge_answer
 from medenv.reward.groups import (
     advantage_shares,
@@ -13,7 +14,9 @@ from medenv.reward.groups import (
     phantom_advantage_rate,
 )
 from medenv.reward.names import EntityNames, normalise
-from medenv.reward.shuffle import shuffle_totals
+from medenv.reward.process import turn_rewards
+from medenv.reward.schedule import Ramp, Schedule
+from medenv.reward.shuffle import shuffle_within_group
 
 __all__ = [
     "COMPONENTS",
@@ -25,7 +28,9 @@ __all__ = [
     "Gate",
     "Knowledge",
     "Match",
+    "Ramp",
     "Reward",
+    "Schedule",
     "Value",
     "advantage_shares",
     "compose",
@@ -34,5 +39,6 @@ __all__ = [
     "judge_answer",
     "normalise",
     "phantom_advantage_rate",
-    "shuffle_totals",
+    "shuffle_within_group",
+    "turn_rewards",
 ]

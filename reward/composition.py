@@ -10,7 +10,8 @@ import msgspec
 
 from medenv.errors import UnknownNameError, UsageError
 from medenv.records import Part, Record, Score, Trajectory
-from medenv.reward.components import COMPONENTS, Component, Knowledge, Value
+from medenv.reward.components import COMPONENTS
+from medenv.reward.contract import Component, Knowledge, Value
 from medenv.reward.names import EntityNames
 
 
@@ -44,8 +45,8 @@ GATES: Mapping[str, Gate] = MappingProxyType(
 )
 """All gates by name."""
 
-DEFAULT_GATES: Mapping[str, str] = MappingProxyType({"accuracy": "open"})
-"""Gates of the components that a composition does not mention; all others are behind `correct`."""
+OUTCOMES = frozenset(("accuracy", "list_f1", "kinship", "calibration", "abstention"))
+"""Components that judge the outcome itself: open by default, all others are behind `correct`."""
 
 
 class Composition(Record, frozen=True, kw_only=True):
@@ -53,7 +54,7 @@ class Composition(Record, frozen=True, kw_only=True):
 
     Args:
         weights: Component name to its weight, finite and not negative; 0 logs without paying.
-        gates: Component name to its gate's name, where it is not the default: `accuracy` is
+        gates: Component name to its gate's name, where it is not the default: `OUTCOMES` are
             open and everything else is behind `correct`. Ungated shaping terms give groups in which
             every answer is wrong an advantage to learn from ("phantom advantage"), and GRPO then
             optimises the shape instead of the answer.
@@ -70,7 +71,7 @@ class Composition(Record, frozen=True, kw_only=True):
         Args:
             name: Component name.
         """
-        return self.gates.get(name) or DEFAULT_GATES.get(name, "correct")
+        return self.gates.get(name) or ("open" if name in OUTCOMES else "correct")
 
     def margin(self, components: Mapping[str, Component] = COMPONENTS) -> float:
         """Return by how much the worst right answer outranks the best wrong one, from the ranges.
@@ -111,6 +112,25 @@ PRESETS: Mapping[str, Composition] = MappingProxyType(
                 "alpha * task + beta * expert + gamma * efficiency with alpha 1.0, beta 0.2 and"
                 " gamma 0.1. The expert's preference needs a judge; without one that term is"
                 " left out and the weights of the others stay as they are."
+            ),
+        ),
+        "evidence": Composition(
+            weights={
+                "accuracy": 1.0,
+                "format": 0.1,
+                "evidence_recall": 0.2,
+                "citation_precision": 0.2,
+            },
+            rationale=(
+                "Among right answers those are better that rest on passages which were read and"
+                " cited: a right guess from memory earns 1.1 of 1.5."
+            ),
+        ),
+        "process": Composition(
+            weights={"accuracy": 1.0, "format": 0.1, "efficiency": 0.1, "process": 0.3},
+            rationale=(
+                "As `composite`, with most of the shaping on the turns that first showed a hop of"
+                " the gold path; `turn_rewards` places it there."
             ),
         ),
     }

@@ -231,20 +231,39 @@ def _is_word_slip(word: str, gold: str, names: EntityNames) -> bool:
         return False
     if word[:3] != gold[:3] or names.knows_word(word):
         return False
-    if _CHEMICAL.search(gold) or _meaning(word) != _meaning(gold):
+    if _CHEMICAL.search(gold) or meaning(word) != meaning(gold):
         return False
     return int(OSA.distance(word, gold, score_cutoff=1)) == 1
 
 
 @lru_cache(maxsize=1 << 14)
-def _meaning(word: str) -> tuple[str, str, tuple[str, ...]]:
-    """Return the prefix, suffix and stems of a word that a slip must leave alone."""
+def meaning(word: str) -> tuple[str, str, tuple[str, ...]]:
+    """Return the parts that carry a word's meaning: its prefix, its suffix and its stems.
+
+    Args:
+        word: A canonical word.
+    """
     prefix, suffix = _PREFIX.match(word), _SUFFIX.search(word)
     return (
         prefix[0] if prefix else "",
         suffix[0] if suffix else "",
         tuple(_STEM.findall(word)),
     )
+
+
+def owners_of(answer: str, gold: Sequence[Entity], names: EntityNames) -> frozenset[str]:
+    """Return the ids of all entities that an answer names, whether gold or not.
+
+    Args:
+        answer: The answer that the policy wrote.
+        gold: The gold answers, whose kind decides which lead-in may go.
+        names: All names known.
+    """
+    for reading in _readings(normalise(answer[: MAX_CHARS + 1]), gold, True):
+        owners = names.owners(reading)
+        if owners:
+            return owners
+    return frozenset()
 
 
 def _why_not(answer: str, key: str, gold: Sequence[Entity]) -> Match:

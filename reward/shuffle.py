@@ -9,7 +9,7 @@ import numpy as np
 from medenv.errors import UsageError
 
 
-def shuffle_totals(
+def shuffle_within_group(
     totals: Sequence[float | None], *, seed: int, step: int, group: int
 ) -> list[float | None]:
     """Return the totals of one question's rollouts, dealt out again at random.

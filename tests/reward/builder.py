@@ -28,11 +28,17 @@ SCN1A = Entity(id="NCBIGene:6323", kind="gene", name="SCN1A", aliases=("NAC1", "
 SCN2A = Entity(id="NCBIGene:6326", kind="gene", name="SCN2A", aliases=("NAC2",))
 
 
+ASSOCIATION = Hop(
+    head=DRAVET.id, relation="gene_of", tail=SCN1A.id, passages=("OMIM:607208#0", "OMIM:607208#1")
+)
+PRODUCT = Hop(head=SCN1A.id, relation="makes", tail="PR:1", passages=("UniProt:P35498#0",))
+
+
 def question(
     *answers: Entity,
     text: str = "Which gene causes the disease?",
     min_calls: int = 2,
-    path: Sequence[Hop] = (),
+    path: Sequence[Hop] = (ASSOCIATION, PRODUCT),
 ) -> Question:
     golds = answers or (SCN1A,)
     return Question(

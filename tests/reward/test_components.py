@@ -6,14 +6,13 @@ import pytest
 from medenv.errors import UsageError
 from medenv.records import Entity, ToolCall
 from medenv.reward import EntityNames, Knowledge
-from medenv.reward.components import (
+from medenv.reward.contract import final_answer
+from medenv.reward.cost import (
     MAX_EXTRA_CALLS,
-    accuracy,
-    count_repeats,
     efficiency,
-    final_answer,
-    format_,
+    find_repeats,
 )
+from medenv.reward.outcome import accuracy, format_
 
 from .builder import SCN1A, answering, episode, malformed, question, search
 
@@ -123,6 +122,8 @@ def test_efficiency_charges_calls_that_the_policy_got_wrong():
         (asking("hemophilia A cause", "hemophilia B cause"), 0),
         (asking("dravet syndrome", "marfan syndrome"), 0),
         (asking("dravet syndrome", "sodium channel"), 0),
+        (asking("causes of hypokalemia", "causes of hyperkalemia"), 0),
+        (asking("gene of galactosemia", "gene of galactosuria"), 0),
         (calls({"query": "dravet", "page": 1}, {"query": "dravet", "page": 2}), 0),
         (calls({"query": "dravet", "page": 2}, {"query": "dravet", "page": 2}), 1),
         (calls({"query": ["dravet", "gene"]}, {"query": ["dravet", "gene"]}), 1),
@@ -134,7 +135,7 @@ def test_efficiency_charges_calls_that_the_policy_got_wrong():
     ],
 )
 def test_a_repeat_asks_the_same_tool_the_same_thing(made, repeats):
-    assert count_repeats(made) == repeats
+    assert sum(find_repeats(made)) == repeats
 
 
 def test_the_gold_answer_of_any_kind_is_right():

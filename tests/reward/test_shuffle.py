@@ -8,14 +8,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from medenv.errors import UsageError
-from medenv.reward import shuffle_totals
+from medenv.reward import shuffle_within_group
 
 totals = st.lists(st.none() | st.floats(-2, 2), max_size=12)
 
 
 @given(totals, st.integers(0, 9), st.integers(0, 9), st.integers(0, 9))
 def test_the_totals_are_the_same_and_the_masked_stay_masked(given_, seed, step, group):
-    dealt = shuffle_totals(given_, seed=seed, step=step, group=group)
+    dealt = shuffle_within_group(given_, seed=seed, step=step, group=group)
     assert Counter(dealt) == Counter(given_)
     assert [one is None for one in dealt] == [one is None for one in given_]
 
@@ -23,29 +23,29 @@ def test_the_totals_are_the_same_and_the_masked_stay_masked(given_, seed, step, 
 def test_the_same_arguments_give_the_same_deal_and_others_another():
     given_ = [float(i) for i in range(16)]
     deals = {
-        (seed, step, group): tuple(shuffle_totals(given_, seed=seed, step=step, group=group))
+        (seed, step, group): tuple(shuffle_within_group(given_, seed=seed, step=step, group=group))
         for seed in range(3)
         for step in range(3)
         for group in range(3)
     }
     assert len(set(deals.values())) == 27
-    assert deals[1, 2, 0] == tuple(shuffle_totals(given_, seed=1, step=2, group=0))
+    assert deals[1, 2, 0] == tuple(shuffle_within_group(given_, seed=1, step=2, group=0))
 
 
 def test_a_total_says_nothing_about_the_rollout_that_got_it():
     given_ = [1.0, 0.0, 0.0, 0.0]
     hits = np.mean(
-        [shuffle_totals(given_, seed=0, step=i, group=0).index(1.0) == 0 for i in range(4000)]
+        [shuffle_within_group(given_, seed=0, step=i, group=0).index(1.0) == 0 for i in range(4000)]
     )
     assert hits == pytest.approx(0.25, abs=4 * (0.25 * 0.75 / 4000) ** 0.5)
 
 
 def test_the_input_is_left_alone():
     given_ = [1.0, None, 3.0, 4.0]
-    shuffle_totals(given_, seed=0, step=0, group=0)
+    shuffle_within_group(given_, seed=0, step=0, group=0)
     assert given_ == [1.0, None, 3.0, 4.0]
 
 
 def test_a_negative_number_is_refused():
     with pytest.raises(UsageError, match="must not be negative; got 0, -1 and 0"):
-        shuffle_totals([1.0], seed=0, step=-1, group=0)
+        shuffle_within_group([1.0], seed=0, step=-1, group=0)

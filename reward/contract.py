@@ -1,0 +1,89 @@
+"""What a component of a reward is, and the one place where an answer is taken from.
+
+A component reads the policy's own spans (`Turn.text`, `Turn.parsed`, `Turn.calls`), the statuses of
+results and the ids of passages shown. It never reads a result's text or an observation, so nothing
+that a tool returns can earn.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import NamedTuple
+
+import msgspec
+
+from medenv.errors import UsageError
+from medenv.records import Record, Trajectory
+from medenv.reward.names import EntityNames
+
+
+class Value(NamedTuple):
+    """What a component says of a trajectory.
+
+    Attributes:
+        raw: The value, in the component's range.
+        reason: Why, in words.
+    """
+
+    raw: float
+    reason: str
+
+
+class Knowledge(Record, frozen=True, kw_only=True):
+    """What a component may know besides the trajectory.
+
+    Args:
+        names: Index of all names, for near misses; None for exact names and aliases only.
+        parents: Entity id to the ids of its direct parents in an ontology, for `kinship`.
+        near: What a near miss pays. It pays in full by default, because a misspelt name that
+            passes every guard of `medenv.reward.equivalence` names the right entity.
+    """
+
+    names: EntityNames | None = None
+    parents: Mapping[str, Sequence[str]] = msgspec.field(default_factory=dict)
+    near: float = 1.0
+
+
+Measure = Callable[[Trajectory, Knowledge], Value]
+"""A component's function: pure, fast, and silent about what tools said."""
+
+
+class Component(Record, frozen=True, kw_only=True):
+    """A named measure with its card.
+
+    Args:
+        name: Name under which compositions weigh it.
+        measure: The function.
+        low: Least value.
+        high: Greatest value.
+        rationale: What it is for, one sentence.
+        exploit: The known way to collect it undeserved, and what stops that, one sentence.
+    """
+
+    name: str
+    measure: Measure
+    low: float = 0.0
+    high: float = 1.0
+    rationale: str
+    exploit: str
+
+
+def final_answer(trajectory: Trajectory) -> str | None:
+    """Return the answer that the policy's last turn states, or None where it ended without one.
+
+    Args:
+        trajectory: A finished episode.
+
+    Raises:
+        UsageError: The trajectory claims an answer that its last turn does not state.
+    """
+    if trajectory.ending != "answered":
+        return None
+    stated = trajectory.turns[-1].parsed.answer if trajectory.turns else None
+    if stated != trajectory.answer:
+        raise UsageError(
+            f"the trajectory of question {trajectory.question.id!r} claims the answer"
+            f" {trajectory.answer!r}, but its last turn states {stated!r}; take the answer from the"
+            " policy's own turn"
+        )
+    return stated

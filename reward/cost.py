@@ -1,0 +1,101 @@
+"""The component of cost: were the calls needed."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+
+from rapidfuzz.fuzz import token_sort_ratio
+
+from medenv.records import ToolCall, Trajectory
+from medenv.reward.contract import Knowledge, Value, final_answer
+from medenv.reward.equivalence import meaning
+
+MAX_EXTRA_CALLS = 8
+"""Calls beyond the fewest needed at which `efficiency` reaches 0."""
+
+REPEAT_SIMILARITY = 90.0
+"""Token-sort ratio in [0, 100] from which a query counts as a repeat of an earlier one."""
+
+_Settings = tuple[str, str, tuple[str, ...], tuple[tuple[str, str, tuple[str, ...]], ...]]
+_TELLING = re.compile(r"\d+|\b[^\W\d_]\b")
+
+
+def efficiency(trajectory: Trajectory, _: Knowledge) -> Value:
+    """Pay 1 up to the fewest calls that the question needs, falling to 0 with calls beyond.
+
+    The value is ``1 - min(1, max(0, calls + repeats - min_calls) / MAX_EXTRA_CALLS)``: a call that
+    repeats an earlier one counts twice. Calls that the outside world failed do not count, and
+    fewer calls than needed pay no more than the needed ones.
+
+    Known exploit: answering at once; the gate `correct` and the cap at `min_calls` keep that from
+    paying more than research does.
+
+    Args:
+        trajectory: A finished episode.
+    """
+    if final_answer(trajectory) is None:
+        return Value(0.0, "ended without an answer")
+    calls = charged_calls(trajectory)
+    needed = trajectory.question.certificate.min_calls
+    extra = len(calls) - needed
+    if extra >= MAX_EXTRA_CALLS:
+        return Value(0.0, f"{len(calls)} calls where {needed} suffice")
+    repeats = sum(find_repeats(calls))
+    raw = 1.0 - min(1.0, max(0, extra + repeats) / MAX_EXTRA_CALLS)
+    return Value(raw, f"{len(calls)} calls, {repeats} repeats, where {needed} suffice")
+
+
+def charged_calls(trajectory: Trajectory) -> list[ToolCall]:
+    """Return the calls that the policy made, without those that the outside world failed.
+
+    Args:
+        trajectory: A finished episode.
+    """
+    calls: list[ToolCall] = []
+    for turn in trajectory.turns:
+        failed = {result.call_id for result in turn.results if result.status == "unavailable"}
+        calls.extend(call for call in turn.calls if call.id not in failed)
+    return calls
+
+
+def find_repeats(calls: Sequence[ToolCall]) -> list[bool]:
+    """Return for each call whether it asks again what an earlier call asked.
+
+    A repeat calls the same tool with the same settings and a text that equals an earlier one but
+    for word order or a few letters. Numbers, single letters and the parts of words that carry
+    their meaning must agree: "KCNQ2 epilepsy" does not repeat "KCNQ3 epilepsy", nor "hypokalemia"
+    "hyperkalemia".
+
+    Args:
+        calls: Calls in the order made.
+    """
+    seen: dict[_Settings, list[str]] = {}
+    repeats = []
+    for call in calls:
+        text, settings = _asked(call)
+        earlier = seen.setdefault(settings, [])
+        repeated = any(
+            text == other or token_sort_ratio(text, other, score_cutoff=REPEAT_SIMILARITY)
+            for other in earlier
+        )
+        if not repeated:
+            earlier.append(text)
+        repeats.append(repeated)
+    return repeats
+
+
+def _asked(call: ToolCall) -> tuple[str, _Settings]:
+    """Return a call's text, and all else that a repeat must share with it."""
+    texts: list[str] = []
+    settings: list[tuple[str, object]] = []
+    for name, value in sorted(call.arguments.items()):
+        if isinstance(value, str):
+            texts.append(value)
+        elif isinstance(value, list) and all(isinstance(one, str) for one in value):
+            texts.extend(value)
+        else:
+            settings.append((name, value))
+    text = " ".join(texts).casefold()
+    meanings = sorted(meaning(word) for word in text.split() if len(word) >= 7)
+    return text, (call.name, repr(settings), tuple(sorted(_TELLING.findall(text))), tuple(meanings))
