@@ -1,0 +1,206 @@
+"""Whole episodes, one at a time and many at once, and what happens when the world fails."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+
+import pytest
+
+from medenv.errors import (
+    InfraError,
+    JudgeUnavailableError,
+    PolicyUnavailableError,
+    UsageError,
+)
+from medenv.policies import Texts
+from medenv.records import Message, Policy, Score, Scored, Trajectory
+from medenv.rollout import Patience, Rollouts
+from medenv.tools import Search, Tool, ToolBox, ToolOutput, tool
+
+from ..fakes import ANSWER, HERMES, SEARCH, Flaky, Shelf, exact, question, rules
+
+
+def rollouts(one: Tool, waits: list[float] | None = None, **patience: float) -> Rollouts:
+    box = ToolBox([one])
+    patient = Patience(**{"backoff": 0.0, **patience})  # type: ignore[arg-type]  # from a table
+    sleep = (lambda _: None) if waits is None else waits.append
+    return Rollouts(rules(box, turns=4), box, exact, patient, sleep)
+
+
+def policy(*texts: str) -> Policy:
+    return Texts(texts or (SEARCH, ANSWER)).begin(question())
+
+
+def both(driver: Rollouts, make: type | None = None) -> list[Scored]:
+    """The same episode driven plainly and by asyncio."""
+    return [
+        driver.run(policy(), question(), seed=7),
+        asyncio.run(driver.arun(policy(), question(), seed=7)),
+    ]
+
+
+def test_an_episode_is_played_to_its_end_and_scored() -> None:
+    for scored in both(rollouts(Search(Shelf()))):
+        assert (scored.trajectory.ending, scored.score.total) == ("answered", 1.0)
+        assert [len(turn.calls) for turn in scored.trajectory.turns] == [1, 0]
+        assert scored.trajectory.seed == 7
+
+
+def test_both_drivers_make_the_same_trajectory() -> None:
+    def timeless(trajectory: Trajectory) -> list[object]:
+        return [
+            (turn.text, turn.parsed, turn.calls, turn.observation, [r.text for r in turn.results])
+            for turn in trajectory.turns
+        ]
+
+    plain, awaited = both(rollouts(Search(Shelf())))
+    assert timeless(plain.trajectory) == timeless(awaited.trajectory)
+
+
+def test_a_policy_that_never_answers_runs_out_of_turns() -> None:
+    scored = rollouts(Search(Shelf())).run(policy(SEARCH), question())
+    assert (scored.trajectory.ending, scored.score.total) == ("turns", 0.0)
+
+
+def test_a_failure_is_tried_again_with_growing_waits() -> None:
+    waits: list[float] = []
+    driver = rollouts(Flaky(failures=2), waits, attempts=3, backoff=0.5)
+    assert driver.run(policy(), question()).score.total == 1.0
+    assert waits == [0.5, 1.0]
+
+
+def test_a_failure_is_tried_again_by_asyncio_too() -> None:
+    driver = rollouts(Flaky(failures=2), attempts=3)
+    assert asyncio.run(driver.arun(policy(), question())).score.total == 1.0
+
+
+def test_a_lasting_failure_ends_the_episode_without_a_score() -> None:
+    for driven in (0, 1):
+        driver = rollouts(Flaky(failures=99), attempts=2)
+        driver = Rollouts(driver.rules, driver.toolbox, none_if_unavailable, driver.patience)
+        scored = (
+            asyncio.run(driver.arun(policy(), question()))
+            if driven
+            else driver.run(policy(), question())
+        )
+        assert (scored.trajectory.ending, scored.score.total) == ("unavailable", None)
+
+
+def none_if_unavailable(trajectory: Trajectory) -> Score:
+    if trajectory.ending == "unavailable":
+        return Score(total=None, parts={})
+    return exact(trajectory)
+
+
+def test_a_judge_that_stays_away_leaves_the_trajectory_without_a_score() -> None:
+    asked: list[int] = []
+
+    def away(trajectory: Trajectory) -> Score:
+        asked.append(1)
+        raise JudgeUnavailableError("no verdict")
+
+    driver = rollouts(Search(Shelf()), attempts=3)
+    driver = Rollouts(driver.rules, driver.toolbox, away, driver.patience)
+    scored = driver.run(policy(), question())
+    assert (scored.trajectory.ending, scored.score.total, len(asked)) == ("answered", None, 3)
+
+
+class Thinker:
+    """An asynchronous policy that may be slow or fail."""
+
+    def __init__(self, seconds: float = 0.0, error: InfraError | None = None) -> None:
+        self.seconds, self.error = seconds, error
+
+    async def act(self, messages: Sequence[Message]) -> str:
+        await asyncio.sleep(self.seconds)
+        if self.error:
+            raise self.error
+        return ANSWER if messages[-1]["role"] == "tool" else SEARCH
+
+
+def test_an_asynchronous_policy_is_awaited() -> None:
+    scored = asyncio.run(rollouts(Search(Shelf())).arun(Thinker(), question()))
+    assert scored.score.total == 1.0
+
+
+@pytest.mark.parametrize(
+    "thinker", [Thinker(seconds=9.0), Thinker(error=PolicyUnavailableError("503"))], ids=str
+)
+def test_a_policy_that_is_away_is_a_failure_outside(thinker: Thinker) -> None:
+    driver = rollouts(Search(Shelf()), attempts=2, timeout=0.01)
+    driver = Rollouts(driver.rules, driver.toolbox, none_if_unavailable, driver.patience)
+    scored = asyncio.run(driver.arun(thinker, question()))
+    assert (scored.trajectory.ending, scored.trajectory.turns) == ("unavailable", ())
+
+
+class Counting:
+    """An asynchronous search that knows how many of its calls ran at the same time."""
+
+    def __init__(self, seconds: float) -> None:
+        self.now = self.most = self.cancelled = 0
+
+        @tool
+        async def search(query: str) -> ToolOutput:
+            """Search slowly."""
+            self.now += 1
+            self.most = max(self.most, self.now)
+            try:
+                await asyncio.sleep(seconds)
+            except asyncio.CancelledError:
+                self.cancelled += 1
+                raise
+            finally:
+                self.now -= 1
+            if query == "bad":
+                raise UsageError("a bug in the tool")
+            return ToolOutput(text="found")
+
+        self.tool = search
+
+
+def test_the_calls_of_one_turn_are_made_together() -> None:
+    slow = Counting(0.01)
+    scored = asyncio.run(rollouts(slow.tool).arun(policy(SEARCH * 5, ANSWER), question()))
+    assert slow.most == 5
+    assert [result.call_id for result in scored.trajectory.turns[0].results] == [
+        f"0.{i}" for i in range(5)
+    ]
+
+
+def test_a_call_that_takes_too_long_is_a_failure_outside() -> None:
+    slow = Counting(9.0)
+    driver = rollouts(slow.tool, attempts=2, timeout=0.01)
+    driver = Rollouts(driver.rules, driver.toolbox, none_if_unavailable, driver.patience)
+    scored = asyncio.run(driver.arun(policy(), question()))
+    assert (scored.trajectory.ending, slow.cancelled) == ("unavailable", 2)
+
+
+@pytest.mark.parametrize("concurrency", [1, 3])
+def test_episodes_run_together_up_to_a_bound(concurrency: int) -> None:
+    slow = Counting(0.002)
+    episodes = [(policy(), question(i)) for i in range(7)]
+    scored = asyncio.run(rollouts(slow.tool).arun_all(episodes, concurrency))
+    assert [one.trajectory.question.id for one in scored] == [f"train:{i}" for i in range(7)]
+    assert [one.trajectory.seed for one in scored] == list(range(7))
+    assert slow.most == concurrency
+
+
+def test_a_bug_in_one_episode_stops_the_others() -> None:
+    slow = Counting(0.02)
+    bad = policy(HERMES.write_call("search", {"query": "bad"}))
+    episodes = [(bad, question()), *[(policy(SEARCH), question(i)) for i in range(3)]]
+    with pytest.raises(UsageError, match="a bug in the tool"):
+        asyncio.run(rollouts(slow.tool).arun_all(episodes))
+    assert slow.now == 0
+
+
+@pytest.mark.parametrize("wrong", [{"attempts": 0}, {"backoff": -1.0}, {"timeout": 0.0}], ids=str)
+def test_impossible_patience_is_refused(wrong: dict[str, float]) -> None:
+    with pytest.raises(UsageError, match="attempts >= 1, backoff >= 0 and timeout > 0"):
+        Patience(**wrong)  # type: ignore[arg-type]  # from a table
+
+
+def test_no_episodes_at_a_time_are_refused() -> None:
+    with pytest.raises(UsageError, match="concurrency must be at least 1, got 0"):
+        asyncio.run(rollouts(Search(Shelf())).arun_all([], 0))
