@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from functools import lru_cache
 
 from rapidfuzz.fuzz import token_sort_ratio
 
@@ -17,8 +18,12 @@ MAX_EXTRA_CALLS = 8
 REPEAT_SIMILARITY = 90.0
 """Token-sort ratio in [0, 100] from which a query counts as a repeat of an earlier one."""
 
-_Settings = tuple[str, str, tuple[str, ...], tuple[tuple[str, str, tuple[str, ...]], ...]]
-_TELLING = re.compile(r"\d+|\b[^\W\d_]\b")
+COMPARED_CHARS = 500
+"""Characters of a call's text that are compared with earlier calls'."""
+
+_Meaning = tuple[str, str, tuple[str, ...]]
+_Settings = tuple[str, str, tuple[str, ...], tuple[_Meaning, ...]]
+_NUMBERS = re.compile(r"\d+|\b[^\W\d_]\b")
 
 
 def efficiency(trajectory: Trajectory, _: Knowledge) -> Value:
@@ -96,6 +101,12 @@ def _asked(call: ToolCall) -> tuple[str, _Settings]:
             texts.extend(value)
         else:
             settings.append((name, value))
-    text = " ".join(texts).casefold()
+    text = " ".join(texts)[:COMPARED_CHARS].casefold()
+    return text, (call.name, repr(settings) if settings else "", *_telling(text))
+
+
+@lru_cache(maxsize=1 << 14)
+def _telling(text: str) -> tuple[tuple[str, ...], tuple[_Meaning, ...]]:
+    """Return the numbers, single letters and meanings that tell two questions apart, sorted."""
     meanings = sorted(meaning(word) for word in text.split() if len(word) >= 7)
-    return text, (call.name, repr(settings), tuple(sorted(_TELLING.findall(text))), tuple(meanings))
+    return tuple(sorted(_NUMBERS.findall(text))), tuple(meanings)
