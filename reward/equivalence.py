@@ -26,7 +26,7 @@ RIGHT: frozenset[Kind] = frozenset(("exact", "alias", "near"))
 """The kinds that name the gold entity."""
 
 MAX_CHARS = 400
-"""Longest answer that is looked at; the longest name in OMIM and HPO has under 250 characters."""
+"""Longest answer that is looked at; the longest name in OMIM and HPO has 145 characters."""
 
 MIN_NEAR_CHARS = 8
 """Shortest answer that may hold a slip of the pen."""
