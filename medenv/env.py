@@ -124,7 +124,7 @@ class MedResearchEnv(gymnasium.Env[str, str]):
         super().reset(seed=seed)
         number = self._choose(options or {})
         question = self.questions[number]
-        self._episode, self._score = self.rules.start(question, seed or 0), None
+        self._episode, self._score = Episode(question, self.rules, seed or 0), None
         messages = self._episode.prompt()
         text = "\n\n".join([message["content"] for message in messages])
         return text, {"question_id": question.id, "messages": messages}

@@ -1,6 +1,6 @@
 """The episode engine: the one state machine that every face of medenv drives. It does no I/O.
 
-    episode = rules.start(question, seed=0)
+    episode = Episode(question, rules, seed=0)
     messages = episode.prompt()
     while True:
         calls = episode.advance(policy_text)      # parse, enforce budgets, perhaps end
@@ -17,127 +17,33 @@ calls left ends the episode. An answer always counts, since it was sampled withi
 
 from __future__ import annotations
 
-import hashlib
-import sys
-import time
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any, NamedTuple
+from collections.abc import Sequence
+from typing import Literal
 
 import msgspec
 
-from medenv.dialects.base import Dialect, PromptStyle, neutralise
+from medenv.dialects.base import neutralise
 from medenv.errors import UsageError
 from medenv.records import (
     Ending,
     Message,
     Parsed,
     Question,
-    Record,
     ToolCall,
     ToolResult,
-    ToolSpec,
     Trajectory,
     Turn,
 )
+from medenv.rules import Budget, EpisodeRules
 
-_UNLIMITED = sys.maxsize
+__all__ = ["Budget", "Episode", "EpisodeRules"]
+
 _LAST_TURN = "This is your last turn: answer now."
 _NO_CALLS = "No tool calls are left: answer now."
 
 
-class Budget(Record, frozen=True, kw_only=True):
-    """What one episode may use up; None is no limit.
-
-    Args:
-        turns: Texts that the policy may write, at least 1.
-        calls: Tool calls that are made.
-        tokens: Tokens that the policy may write in all turns together.
-        seconds: Wall-clock time from start to the last result.
-
-    Raises:
-        UsageError: A limit below its least value.
-    """
-
-    turns: int = 8
-    calls: int | None = None
-    tokens: int | None = None
-    seconds: float | None = None
-
-    def __post_init__(self) -> None:
-        """Check the limits."""
-        for name, least in (("turns", 1), ("calls", 0), ("tokens", 1)):
-            value = getattr(self, name)
-            if value is not None and value < least:
-                raise UsageError(f"budget {name} must be at least {least}, got {value}")
-        if self.seconds is not None and not self.seconds > 0:
-            raise UsageError(f"budget seconds must be more than 0, got {self.seconds}")
-
-
-class EpisodeRules:
-    """What all episodes of one environment share; starts them.
-
-    Args:
-        dialect: How the policy writes.
-        tools: What it may call.
-        budget: What it may use up.
-        prompt_style: How much the system message explains.
-        env_id: Versioned id of the environment.
-        options: Further settings that can change a score, for the settings' hash.
-    """
-
-    __slots__ = (
-        "budget",
-        "clock",
-        "config_hash",
-        "dialect",
-        "env_id",
-        "max_calls",
-        "max_tokens",
-        "system",
-        "tools",
-    )
-
-    def __init__(
-        self,
-        dialect: Dialect,
-        tools: Sequence[ToolSpec],
-        budget: Budget | None = None,
-        prompt_style: PromptStyle = "full",
-        env_id: str = "",
-        options: Mapping[str, Any] | None = None,
-    ) -> None:
-        self.dialect = dialect
-        self.tools = tuple(tools)
-        self.budget = budget or Budget()
-        self.env_id = env_id
-        self.clock: Callable[[], float] = time.monotonic
-        self.system = dialect.system_prompt(self.tools, prompt_style)
-        self.max_calls = _UNLIMITED if self.budget.calls is None else self.budget.calls
-        self.max_tokens = _UNLIMITED if self.budget.tokens is None else self.budget.tokens
-        settings = {
-            "budget": self.budget,
-            "dialect": dialect.name,
-            "env_id": env_id,
-            "options": dict(options or {}),
-            "prompt": self.system,
-            "tools": self.tools,
-        }
-        encoded = msgspec.json.encode(settings, order="deterministic")
-        self.config_hash = hashlib.sha256(encoded).hexdigest()[:16]
-
-    def start(self, question: Question, seed: int = 0) -> Episode:
-        """Return a new episode of the question."""
-        return Episode(question, self, seed)
-
-
-class _Pending(NamedTuple):
-    """A turn whose results are awaited."""
-
-    text: str
-    parsed: Parsed
-    calls: tuple[ToolCall, ...]
-    problems: tuple[str, ...]
-    tokens: int
+_Pending = tuple[str, Parsed, tuple[ToolCall, ...], tuple[str, ...], int]
+"""A turn whose results are awaited: text, what was read, calls, problems, tokens."""
 
 
 class Episode:
@@ -252,7 +158,7 @@ class Episode:
             self._end(ending)
             return ()
         calls, problems = self._allowed(parsed)
-        self._pending = _Pending(text, parsed, calls, problems, tokens)
+        self._pending = (text, parsed, calls, problems, tokens)
         return calls
 
     def observe(self, results: Sequence[ToolResult]) -> str:
@@ -272,23 +178,24 @@ class Episode:
         pending = self._pending
         if pending is None:
             raise UsageError("observe needs the calls of an advance before it; none are awaited")
-        self._check(pending.calls, results)
-        for result in results:
+        calls, problems = pending[2], pending[3]
+        if len(calls) != len(results):
+            raise UsageError(_mismatch(calls, results))
+        for call, result in zip(calls, results, strict=True):
+            if call.id != result.call_id:
+                raise UsageError(_mismatch(calls, results))
             if result.status == "unavailable":
                 self.fail(f"tool {result.tool!r}: {result.text}")
                 return ""
-        seconds = self.rules.budget.seconds
-        late = seconds is not None and self.rules.clock() - self._started >= seconds
-        observation = ""
-        if not late:
-            observation = self.rules.dialect.observation(
-                results, pending.problems, self._notice(len(pending.calls))
-            )
-            self._messages.append({"role": "tool", "content": observation})
-        self._calls += len(pending.calls)
-        self._close(pending, tuple(results), observation)
-        if late:
+        self._calls += len(calls)
+        if self._late():
+            self._close(tuple(results), "")
             self._end("seconds")
+            return ""
+        notice = self._notice()
+        observation = self.rules.dialect.observation(results, problems, notice)
+        self._messages.append({"role": "tool", "content": observation})
+        self._close(tuple(results), observation)
         return observation
 
     def fail(self, reason: str) -> None:
@@ -303,9 +210,30 @@ class Episode:
         if self.ending is not None:
             raise UsageError(self._why_not_advance())
         if self._pending is not None:
-            self._close(self._pending, (), "")
+            self._close((), "")
         self.failure = reason
         self._end("unavailable")
+
+    def exhaust(self, budget: Literal["turns", "calls", "tokens", "seconds"]) -> None:
+        """End the episode because a budget ran out that only the driver can see.
+
+        Such is a context window in which the last observation found no room. That observation was
+        then not shown, and the record says so.
+
+        Args:
+            budget: What ran out.
+
+        Raises:
+            UsageError: The episode has ended.
+        """
+        if self.ending is not None:
+            raise UsageError(self._why_not_advance())
+        if self._pending is not None:
+            self._close((), "")
+        elif self._turns:
+            self._messages.pop()
+            self._turns[-1] = msgspec.structs.replace(self._turns[-1], observation="")
+        self._end(budget)
 
     def retract(self) -> None:
         """Take back the last `advance`, as if its text had never been written.
@@ -319,7 +247,7 @@ class Episode:
         if self._pending is None:
             raise UsageError("nothing to retract: no results are awaited")
         self._messages.pop()
-        self._tokens -= self._pending.tokens
+        self._tokens -= self._pending[4]
         self._pending = None
 
     def trajectory(self) -> Trajectory:
@@ -341,24 +269,25 @@ class Episode:
     def _exhausted(self, parsed: Parsed) -> Ending | None:
         """Return the budget that leaves no room for another turn, if one does."""
         rules = self.rules
-        if len(self._turns) + 1 >= rules.budget.turns:
+        if len(self._turns) + 1 >= rules.max_turns:
             return "turns"
         if self._tokens >= rules.max_tokens:
             return "tokens"
-        if parsed.calls and self._calls >= rules.max_calls:
+        if self._calls >= rules.max_calls and parsed.calls:
             return "calls"
-        seconds = rules.budget.seconds
-        if seconds is not None and rules.clock() - self._started >= seconds:
-            return "seconds"
-        return None
+        return "seconds" if self._late() else None
+
+    def _late(self) -> bool:
+        seconds = self.rules.max_seconds
+        return seconds is not None and self.rules.clock() - self._started >= seconds
 
     def _allowed(self, parsed: Parsed) -> tuple[tuple[ToolCall, ...], tuple[str, ...]]:
         """Number the calls that the budget allows, and note the ones that it does not."""
         turn = len(self._turns)
         calls = tuple(
             [
-                ToolCall(id=f"{turn}.{number}", name=name, arguments=arguments)
-                for number, (name, arguments) in enumerate(parsed.calls)
+                ToolCall(id=f"{turn}.{number}", name=call[0], arguments=call[1])
+                for number, call in enumerate(parsed.calls)
             ]
         )
         left = self.rules.max_calls - self._calls
@@ -367,45 +296,40 @@ class Episode:
         refused = f"the last {len(calls) - left} of your calls were not made: the budget is used up"
         return calls[:left], (*parsed.problems, refused)
 
-    def _notice(self, made: int) -> str:
+    def _notice(self) -> str:
         """Return the line that warns of the budget's end, where it is near."""
-        if len(self._turns) + 2 >= self.rules.budget.turns:
+        if len(self._turns) + 2 >= self.rules.max_turns:
             return _LAST_TURN
-        if self._calls + made >= self.rules.max_calls:
-            return _NO_CALLS
-        return ""
+        return _NO_CALLS if self._calls >= self.rules.max_calls else ""
 
-    def _close(self, pending: _Pending, results: tuple[ToolResult, ...], observation: str) -> None:
-        self._turns.append(
-            Turn(
-                text=pending.text,
-                parsed=pending.parsed,
-                calls=pending.calls,
-                results=results,
-                observation=observation,
-                tokens=pending.tokens,
+    def _close(self, results: tuple[ToolResult, ...], observation: str) -> None:
+        """Record the pending turn."""
+        if self._pending is not None:
+            text, parsed, calls, _, tokens = self._pending
+            self._pending = None
+            self._turns.append(
+                Turn(
+                    text=text,
+                    parsed=parsed,
+                    calls=calls,
+                    results=results,
+                    observation=observation,
+                    tokens=tokens,
+                )
             )
-        )
-        self._pending = None
 
     def _end(self, ending: Ending) -> None:
         self.ending = ending
         self._seconds = self.rules.clock() - self._started
 
-    @staticmethod
-    def _check(calls: tuple[ToolCall, ...], results: Sequence[ToolResult]) -> None:
-        if len(calls) == len(results):
-            for call, result in zip(calls, results, strict=True):
-                if call.id != result.call_id:
-                    break
-            else:
-                return
-        raise UsageError(
-            f"observe expects the results of calls {[call.id for call in calls]} in this order, "
-            f"got results of {[result.call_id for result in results]}"
-        )
-
     def _why_not_advance(self) -> str:
         if self.ending is not None:
             return f"the episode has ended ({self.ending}): start a new one"
         return "the last turn is not finished: give the results of its calls to observe"
+
+
+def _mismatch(calls: Sequence[ToolCall], results: Sequence[ToolResult]) -> str:
+    return (
+        f"observe expects the results of calls {[call.id for call in calls]} in this order, "
+        f"got results of {[result.call_id for result in results]}"
+    )

@@ -93,7 +93,7 @@ class Rollouts:
         Returns:
             Trajectory and score.
         """
-        episode = self.rules.start(question, seed)
+        episode = Episode(question, self.rules, seed)
         run = self.toolbox.run
         try:
             while not episode.ended:
@@ -116,7 +116,7 @@ class Rollouts:
         Returns:
             Trajectory and score.
         """
-        episode = self.rules.start(question, seed)
+        episode = Episode(question, self.rules, seed)
         try:
             while not episode.ended:
                 text = await self._aretry(lambda: self._act(policy, episode))

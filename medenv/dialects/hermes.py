@@ -85,6 +85,9 @@ class Hermes:
 
     def parse(self, text: str) -> Parsed:
         """Read calls, answer and thought out of a policy's text by the rules of this module."""
+        plain = _plain(text)
+        if plain is not None:
+            return plain
         if "<|" in text and (control := _CONTROL.search(text)) is not None:
             text = text[: control.start()]
         thoughts: list[str] = []
@@ -129,6 +132,25 @@ class Hermes:
 
 def _think(thought: str) -> str:
     return f"<think>{neutralise(thought)}</think>\n" if thought else ""
+
+
+def _plain(text: str) -> Parsed | None:
+    """Read a text that is nothing but one closed call or answer, as most are, in one go.
+
+    Everything else, and all that is wrong, is left to the general way, which reads these the same.
+    """
+    if text.startswith("<tool_call>") and text.find("</tool_call>") == len(text) - 12:
+        if "<|" not in text:
+            try:
+                call = _decode_call(text[11:-12])
+            except (msgspec.DecodeError, UnicodeEncodeError, RecursionError):
+                return None
+            return Parsed(calls=((call.name, call.arguments),))
+    elif text.startswith("<answer>") and text.find("</answer>") == len(text) - 9:
+        answer = text[8:-9].strip()
+        if answer and "<|" not in text:
+            return Parsed(answer=answer)
+    return None
 
 
 def _segments(text: str) -> Iterator[tuple[str, str]]:

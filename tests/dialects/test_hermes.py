@@ -7,7 +7,7 @@ from typing import Any
 
 import msgspec
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from medenv.dialects import Hermes
@@ -25,7 +25,10 @@ FRAGMENTS = [
 ]
 messy = st.lists(st.sampled_from(FRAGMENTS) | st.text(max_size=8), max_size=12).map("".join)
 json_values = st.recursive(
-    st.none() | st.booleans() | st.integers(-(2**53), 2**53) | st.text(st.characters(codec="utf-8")),
+    st.none()
+    | st.booleans()
+    | st.integers(-(2**53), 2**53)
+    | st.text(st.characters(codec="utf-8")),
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text("abc<|/>"), inner),
     max_leaves=6,
 )
@@ -124,6 +127,14 @@ def test_no_text_whatever_makes_the_parser_raise(text: str) -> None:
     assert not (parsed.calls and parsed.answer)
     assert parsed.calls or parsed.answer or parsed.problems
     assert not (parsed.answer and parsed.problems)
+
+
+@given(messy)
+@example("<answer>\ud800</answer>")
+@example("<tool_call>[]</tool_call>")
+def test_the_short_way_for_plain_texts_reads_them_as_the_general_way_does(text: str) -> None:
+    for whole in (text, f"<answer>{text}</answer>", f"<tool_call>{text}</tool_call>"):
+        assert HERMES.parse(whole) == HERMES.parse(f" {whole}")
 
 
 @pytest.mark.parametrize(

@@ -6,14 +6,14 @@ import re
 
 import pytest
 
-from medenv.episode import Budget
+from medenv.episode import Budget, Episode
 from medenv.errors import UsageError
 
 from ..fakes import ANSWER, SEARCH, question, result, rules
 
 
 def test_advancing_an_ended_episode_is_refused() -> None:
-    episode = rules().start(question())
+    episode = Episode(question(), rules())
     episode.advance(ANSWER)
     with pytest.raises(UsageError, match=r"has ended \(answered\): start a new one"):
         episode.advance(SEARCH)
@@ -22,7 +22,7 @@ def test_advancing_an_ended_episode_is_refused() -> None:
 
 
 def test_advancing_twice_is_refused() -> None:
-    episode = rules().start(question())
+    episode = Episode(question(), rules())
     episode.advance(SEARCH)
     with pytest.raises(UsageError, match="give the results of its calls to observe"):
         episode.advance(SEARCH)
@@ -30,7 +30,7 @@ def test_advancing_twice_is_refused() -> None:
 
 @pytest.mark.parametrize("text", [None, ANSWER], ids=["at the start", "after the end"])
 def test_observing_what_nobody_awaits_is_refused(text: str | None) -> None:
-    episode = rules().start(question())
+    episode = Episode(question(), rules())
     if text:
         episode.advance(text)
     with pytest.raises(UsageError, match="needs the calls of an advance before it"):
@@ -38,7 +38,7 @@ def test_observing_what_nobody_awaits_is_refused(text: str | None) -> None:
 
 
 def test_results_of_other_calls_are_refused() -> None:
-    episode = rules().start(question())
+    episode = Episode(question(), rules())
     first, second = episode.advance(SEARCH * 2)
     expected = re.escape("expects the results of calls ['0.0', '0.1'] in this order")
     for wrong in ([result(first)], [result(second), result(first)], []):
@@ -48,14 +48,14 @@ def test_results_of_other_calls_are_refused() -> None:
 
 
 def test_retracting_nothing_is_refused() -> None:
-    episode = rules().start(question())
+    episode = Episode(question(), rules())
     with pytest.raises(UsageError, match="nothing to retract"):
         episode.retract()
 
 
 def test_there_is_no_last_turn_before_the_first() -> None:
     with pytest.raises(UsageError, match="no turn is finished yet"):
-        _ = rules().start(question()).last_turn
+        _ = Episode(question(), rules()).last_turn
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,101 @@
+"""What all episodes of an environment share: dialect, tools, budget and prompt."""
+
+from __future__ import annotations
+
+import hashlib
+import sys
+import time
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import msgspec
+
+from medenv.dialects.base import Dialect, PromptStyle
+from medenv.errors import UsageError
+from medenv.records import Record, ToolSpec
+
+_UNLIMITED = sys.maxsize
+
+
+class Budget(Record, frozen=True, kw_only=True):
+    """What one episode may use up; None is no limit.
+
+    Args:
+        turns: Texts that the policy may write, at least 1.
+        calls: Tool calls that are made.
+        tokens: Tokens that the policy may write in all turns together.
+        seconds: Wall-clock time from start to the last result.
+
+    Raises:
+        UsageError: A limit below its least value.
+    """
+
+    turns: int = 8
+    calls: int | None = None
+    tokens: int | None = None
+    seconds: float | None = None
+
+    def __post_init__(self) -> None:
+        """Check the limits."""
+        for name, least in (("turns", 1), ("calls", 0), ("tokens", 1)):
+            value = getattr(self, name)
+            if value is not None and value < least:
+                raise UsageError(f"budget {name} must be at least {least}, got {value}")
+        if self.seconds is not None and not self.seconds > 0:
+            raise UsageError(f"budget seconds must be more than 0, got {self.seconds}")
+
+
+class EpisodeRules:
+    """What all episodes of one environment share.
+
+    Args:
+        dialect: How the policy writes.
+        tools: What it may call.
+        budget: What it may use up.
+        prompt_style: How much the system message explains.
+        env_id: Versioned id of the environment.
+        options: Further settings that can change a score, for the settings' hash.
+    """
+
+    __slots__ = (
+        "budget",
+        "clock",
+        "config_hash",
+        "dialect",
+        "env_id",
+        "max_calls",
+        "max_seconds",
+        "max_tokens",
+        "max_turns",
+        "system",
+        "tools",
+    )
+
+    def __init__(
+        self,
+        dialect: Dialect,
+        tools: Sequence[ToolSpec],
+        budget: Budget | None = None,
+        prompt_style: PromptStyle = "full",
+        env_id: str = "",
+        options: Mapping[str, Any] | None = None,
+    ) -> None:
+        self.dialect = dialect
+        self.tools = tuple(tools)
+        self.budget = budget or Budget()
+        self.env_id = env_id
+        self.clock: Callable[[], float] = time.monotonic
+        self.system = dialect.system_prompt(self.tools, prompt_style)
+        self.max_turns, self.max_seconds = self.budget.turns, self.budget.seconds
+        self.max_calls = _UNLIMITED if self.budget.calls is None else self.budget.calls
+        self.max_tokens = _UNLIMITED if self.budget.tokens is None else self.budget.tokens
+        settings = {
+            "budget": self.budget,
+            "dialect": dialect.name,
+            "env_id": env_id,
+            "options": dict(options or {}),
+            "prompt": self.system,
+            "tools": self.tools,
+        }
+        encoded = msgspec.json.encode(settings, order="deterministic")
+        self.config_hash = hashlib.sha256(encoded).hexdigest()[:16]
