@@ -32,6 +32,7 @@ import msgspec
 
 from medenv.errors import ToolUnavailableError, UsageError
 from medenv.records import Record, Status, ToolCall, ToolResult, ToolSpec
+from medenv.tools.waiting import wait_for
 
 _ARGUMENT = re.compile(r"^\s+(\w+)(?: \([^)]*\))?: (.+)$")
 
@@ -132,7 +133,7 @@ class ToolBox:
         self._clock = clock
 
     def run(self, call: ToolCall) -> ToolResult:
-        """Make a call.
+        """Make a call, and wait for it where the tool is asynchronous.
 
         Args:
             call: As the policy wrote it.
@@ -142,16 +143,16 @@ class ToolBox:
 
         Raises:
             InfraError: The tool's backend did not answer.
-            UsageError: The tool is asynchronous.
         """
         begun = self._clock()
         prepared = self._prepare(call)
         if isinstance(prepared, ToolOutput):
             return self._result(call, prepared, begun)
         tool, arguments = prepared
+        output = tool.call(*arguments)
         if tool.is_async:
-            raise UsageError(f"tool {tool.name!r} is asynchronous: drive it with arun")
-        return self._result(call, cast(ToolOutput, tool.call(*arguments)), begun)
+            output = wait_for(cast(Awaitable[ToolOutput], output))
+        return self._result(call, cast(ToolOutput, output), begun)
 
     def is_inline(self, call: ToolCall) -> bool:
         """Return whether `run` makes this call in memory, without waiting for anything.

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import subprocess
+import sys
 import threading
 from typing import Any, Literal
 
@@ -121,10 +123,39 @@ def test_a_wrong_call_is_told_in_words_to_act_on(wrong: ToolCall, told: str) -> 
         assert "it takes: drug, weight_kg, route" in result.text
 
 
-def test_an_async_tool_is_awaited_by_arun_and_refused_by_run() -> None:
-    assert asyncio.run(BOX.arun(call("remote", query="fever"))).text == "fever from afar"
-    with pytest.raises(UsageError, match="'remote' is asynchronous: drive it with arun"):
-        BOX.run(call("remote", query="fever"))
+def test_an_async_tool_can_be_called_from_anywhere() -> None:
+    one = call("remote", query="fever")
+
+    async def inside_a_loop() -> list[str]:
+        return [(await BOX.arun(one)).text, BOX.run(one).text]
+
+    assert [BOX.run(one).text for _ in range(2)] == ["fever from afar"] * 2
+    assert asyncio.run(inside_a_loop()) == ["fever from afar"] * 2
+
+
+def test_an_async_tool_that_fails_fails_its_caller() -> None:
+    @tool
+    async def gone(query: str) -> ToolOutput:
+        """Ask a server that is away."""
+        raise ToolUnavailableError("503")
+
+    with pytest.raises(ToolUnavailableError, match="503"):
+        ToolBox([gone]).run(call("gone", query="x"))
+
+
+def test_async_tools_work_in_a_forked_process_and_end_with_it() -> None:
+    code = (
+        "import os, asyncio\n"
+        "from medenv.tools.waiting import wait_for\n"
+        "assert wait_for(asyncio.sleep(0, 1)) == 1\n"
+        "child = os.fork()\n"
+        "if child == 0: raise SystemExit(wait_for(asyncio.sleep(0, 7)))\n"
+        "assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 7\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, check=False, timeout=60
+    )
+    assert (done.returncode, done.stderr) == (0, b"")
 
 
 def test_arun_answers_as_run_does() -> None:
