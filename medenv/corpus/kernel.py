@@ -6,6 +6,8 @@ breaks them by document number and looks only at documents that share a word wit
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numba  # type: ignore[import-untyped]  # ships no types
 import numpy as np
 from numpy.typing import NDArray
@@ -74,9 +76,18 @@ _read_longs = numba.types.Array(numba.int64, 1, "C", readonly=True)
 _floats = numba.types.Array(numba.float32, 1, "C")
 _ints = numba.types.Array(numba.int32, 1, "C")
 
-top_k = numba.njit(
-    numba.int64(_read_floats, _read_ints, _read_longs, _read_ints, _floats, _ints, _ints, _floats),
-    nogil=True,
-    cache=True,
-)(_top_k)
-"""`_top_k` compiled once for read-only (memory-mapped) index arrays, and cached on disk."""
+_signature = numba.int64(
+    _read_floats, _read_ints, _read_longs, _read_ints, _floats, _ints, _ints, _floats
+)
+
+
+def _compiled(*, cache: bool) -> Callable[..., int]:
+    compiled: Callable[..., int] = numba.njit(_signature, nogil=True, cache=cache)(_top_k)
+    return compiled
+
+
+try:
+    top_k = _compiled(cache=True)
+except RuntimeError:  # neither beside the source nor in the home folder can anything be written
+    top_k = _compiled(cache=False)
+"""`_top_k` compiled once, for read-only (memory-mapped) index arrays, and cached on disk."""
