@@ -14,16 +14,14 @@ from typing import Any
 from uuid import uuid4
 
 import msgspec
-from omegaconf import OmegaConf
 from verl.experimental.agent_loop.agent_loop import AgentLoopBase, AgentLoopOutput, register
 
 from medenv.episode import Episode
 from medenv.errors import InfraError, PolicyUnavailableError
+from medenv.integrations.config import plain
+from medenv.integrations.verl_rows import AGENT_NAME
 from medenv.integrations.world import World, load_world
 from medenv.records import Message, Question, Score, Scored, ToolResult
-
-AGENT_NAME = "medenv"
-"""Value of the row column `agent_name` that selects this loop."""
 
 
 @dataclass
@@ -46,16 +44,17 @@ class _Tokens:
 
 
 @register(AGENT_NAME)
-class MedEnvAgentLoop(AgentLoopBase):  # type: ignore[misc]  # verl ships no type information
+class MedEnvAgentLoop(AgentLoopBase):  # type: ignore[misc]  # verl is untyped to us
     """Plays one episode of `medenv` with verl's rollout server as the policy.
 
-    The settings come from the `medenv` subtree of the trainer's config, the question from the row's
-    `extra_info.question` (a `records.Question` as JSON). `extra_info.greedy` asks for temperature 0.
+    The settings come from the `medenv` subtree of the trainer's config, the question from the
+    row's `extra_info.question` (a `records.Question` as JSON); `extra_info.sampling` is "sampled"
+    or "greedy", the latter meaning temperature 0.
     """
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self.world: World = load_world(OmegaConf.to_container(self.config.medenv, resolve=True))
+        self.world: World = load_world(plain(self.config.medenv))
 
     async def run(
         self, sampling_params: dict[str, Any], **row: Any
@@ -73,7 +72,7 @@ class MedEnvAgentLoop(AgentLoopBase):  # type: ignore[misc]  # verl ships no typ
         question = msgspec.json.decode(info["question"], type=Question)
         sample = int(row.get("session_id", 0))
         episode = self.world.episode(question, seed=sample)
-        if info.get("greedy"):
+        if info["sampling"] == "greedy":
             sampling_params = {**sampling_params, "temperature": 0.0, "top_p": 1.0, "top_k": -1}
         tokens = _Tokens(await self.ct_build_initial_tokens(list(episode.prompt())))
         try:
@@ -90,25 +89,30 @@ class MedEnvAgentLoop(AgentLoopBase):  # type: ignore[misc]  # verl ships no typ
             sample=sample,
             step=int(row.get("global_steps", 0)),
         )
+        tokens.extra["sampling"] = info["sampling"]
         return self._output(tokens, scored)
 
     async def _play(
         self, episode: Episode, tokens: _Tokens, sampling_params: dict[str, Any]
     ) -> None:
         request = uuid4().hex
-        while not episode.ended:
-            text, written = await self._write(request, tokens, sampling_params)
-            calls = episode.advance(text, tokens=written)
-            if episode.ended:
-                return
-            before: list[Message] = list(episode.messages)
-            started = time.monotonic()
-            results: list[ToolResult] = [await self.world.toolbox.arun(call) for call in calls]
-            tokens.seconds["tool_calls"] += time.monotonic() - started
-            episode.observe(results)
-            if episode.ended:
-                return
-            await self._show(episode, tokens, before)
+        while await self._turn(request, episode, tokens, sampling_params):
+            pass
+
+    async def _turn(
+        self, request: str, episode: Episode, tokens: _Tokens, sampling_params: dict[str, Any]
+    ) -> bool:
+        """Play one turn; returns whether the policy is to write another one."""
+        text, written = await self._write(request, tokens, sampling_params)
+        calls = episode.advance(text, tokens=written)
+        if episode.ended:
+            return False
+        before: list[Message] = list(episode.messages)
+        started = time.monotonic()
+        results: list[ToolResult] = [await self.world.toolbox.arun(call) for call in calls]
+        tokens.seconds["tool_calls"] += time.monotonic() - started
+        episode.observe(results)
+        return await self._show(episode, tokens, before)
 
     async def _write(
         self, request: str, tokens: _Tokens, sampling_params: dict[str, Any]
@@ -121,7 +125,7 @@ class MedEnvAgentLoop(AgentLoopBase):  # type: ignore[misc]  # verl ships no typ
             prompt_ids=tokens.prompt + tokens.response,
             sampling_params={
                 **sampling_params,
-                "max_tokens": min(room, self.world.settings.turn_tokens),
+                "max_tokens": min(room, self.world.turn_tokens),
             },
         )
         tokens.seconds["generate_sequences"] += time.monotonic() - started
@@ -136,18 +140,24 @@ class MedEnvAgentLoop(AgentLoopBase):  # type: ignore[misc]  # verl ships no typ
         text: str = self.tokenizer.decode(ids, skip_special_tokens=False)
         return text.removesuffix(self.tokenizer.eos_token)
 
-    async def _show(self, episode: Episode, tokens: _Tokens, before: list[Message]) -> None:
-        """Append the new messages as context tokens, or end the episode where they do not fit."""
+    async def _show(self, episode: Episode, tokens: _Tokens, before: list[Message]) -> bool:
+        """Append the new messages as context; returns whether the episode goes on.
+
+        Where they do not fit into verl's response length, the episode ends for lack of tokens.
+        """
+        if episode.ended:
+            return False
         appended: list[int] = []
         if tokens.response[-1] != self.tokenizer.eos_token_id:
-            appended.append(self.tokenizer.eos_token_id)  # the turn was cut; close it for the policy
+            appended.append(self.tokenizer.eos_token_id)  # the turn was cut: close it
         stream = tokens.prompt + tokens.response + appended
         merged, _, _ = await self.ct_merge_context_msg(before, list(episode.messages), stream, [])
         appended += merged.token_ids[len(stream) :]
         if len(tokens.response) + len(appended) >= self.rollout_config.response_length:
             episode.exhaust("tokens")
-            return
+            return False
         tokens.append(appended, policy=False)
+        return True
 
     def _output(self, tokens: _Tokens, scored: Scored) -> AgentLoopOutput:
         turns = scored.trajectory.turns

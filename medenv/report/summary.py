@@ -82,6 +82,32 @@ def summarise(scored: Sequence[Scored], *, seed: int = 0) -> Summary:
     )
 
 
+def batch_metrics(scored: Sequence[Scored]) -> dict[str, float]:
+    """Return the plain means of a training batch, by the names under which trainers log them.
+
+    Args:
+        scored: The episodes of one batch.
+
+    Returns:
+        ``reward/<component>/raw`` and ``/weighted``, ``reward/total``, and ``episodes/<measure>``
+        for each of `MEASURES` that an episode counts for.
+
+    Raises:
+        UsageError: No episode, or none but infrastructure failures.
+    """
+    valid = counted(scored)
+    logged: dict[str, list[float]] = {"reward/total": [one.score.total or 0.0 for one in valid]}
+    for one in valid:
+        for name, part in one.score.parts.items():
+            logged.setdefault(f"reward/{name}/raw", []).append(part.raw)
+            logged.setdefault(f"reward/{name}/weighted", []).append(part.weighted)
+    for measure in MEASURES:
+        numbers = [number for one in valid if (number := measure.value(one)) is not None]
+        if numbers:
+            logged[f"episodes/{measure.name}"] = numbers
+    return {name: math.fsum(values) / len(values) for name, values in logged.items()}
+
+
 def counted(scored: Sequence[Scored]) -> list[Scored]:
     """Return the episodes that count: all but infrastructure failures.
 

@@ -48,12 +48,12 @@ def _load_value_model(
     )
 
 
-class CpuLanguageModelEngine(_WithoutPinnedOffload, transformer_impl.FSDPEngineWithLMHead):  # type: ignore[misc]  # verl is untyped
+class CpuLanguageModelEngine(_WithoutPinnedOffload, transformer_impl.FSDPEngineWithLMHead):  # type: ignore[misc]  # verl is untyped to us
     """verl's FSDP engine for policies and reference models."""
 
 
-class CpuValueModelEngine(_WithoutPinnedOffload, transformer_impl.FSDPEngineWithValueHead):  # type: ignore[misc]  # verl is untyped
-    """verl's FSDP engine for critics, whose loader insists on flash attention (utils/model.py:649)."""
+class CpuValueModelEngine(_WithoutPinnedOffload, transformer_impl.FSDPEngineWithValueHead):  # type: ignore[misc]  # verl is untyped to us
+    """verl's FSDP engine for critics, whose loader wants flash attention (utils/model.py:649)."""
 
     def _build_module(self) -> Any:
         with _replaced(verl_model, "load_valuehead_model", _load_value_model):

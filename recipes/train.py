@@ -1,0 +1,76 @@
+"""Reinforcement learning with verl on a medenv environment, from nothing to a report.
+
+Reads a knowledge graph, makes certified questions, trains a policy on them with verl (Ray, FSDP2,
+vLLM), answers held-out questions before and after, and writes outputs/<run>/report.html. It leaves
+out the warm start of the tiny policy (recipes/sft.py) and serving the result.
+
+    python recipes/train.py experiment=cpu                               # two cores, no GPU
+    python recipes/train.py policy=qwen3_4b hardware=one_gpu run=mine    # one GPU
+    python recipes/train.py policy=qwen3_8b hardware=eight_gpu run=mine  # eight
+
+Run it again with the same name and it goes on where it stopped, or shows what it had found.
+"""
+
+import sys
+from pathlib import Path
+
+import hydra
+from omegaconf import DictConfig
+from rich.console import Console
+
+from medenv.errors import MedEnvError
+from medenv.integrations import preflight
+from medenv.integrations.config import check_config, register_schema
+from medenv.integrations.progress import training_bar
+from medenv.integrations.verl_report import training_report
+from medenv.integrations.verl_run import Run, prepare, train
+from medenv.report.training import print_table, write_training_report
+
+console = Console()
+register_schema()
+
+
+def run_training(run: Run) -> None:
+    """Train to the last step, with a bar that says how long it will take."""
+    if run.is_finished():
+        console.print(f"{run.folder} is trained already ({run.steps} steps); showing its report")
+        return
+    preflight.check(run.config)
+    console.print(f"starting Ray, FSDP2 and vLLM; their output goes to {run.log}")
+    with training_bar(run, console) as bar:
+        for step, logged in train(run):
+            bar(step, logged)
+
+
+def write_report(run: Run) -> Path:
+    """Write the report and print its table."""
+    report = training_report(run)
+    path = run.folder / "report.html"
+    write_training_report(path, report)
+    console.print(print_table(report))
+    return path
+
+
+@hydra.main(version_base="1.3", config_path="../conf", config_name="train")
+def main(config: DictConfig) -> None:
+    """Prepare, train, report."""
+    try:
+        check_config(config)
+        run = prepare(config, lambda what: console.print(f"  {what} ..."))
+        state = "reused" if run.workspace.reused else "built"
+        console.print(
+            f"{state} {run.workspace.folder}: {run.workspace.facts.train:,} questions "
+            f"for training, {run.workspace.facts.test:,} held out"
+        )
+        run_training(run)
+        console.print(f"report: {write_report(run)}")
+    except MedEnvError as error:
+        console.print(f"[red]error:[/red] {error}", highlight=False)
+        sys.exit(2)
+    except KeyboardInterrupt:
+        console.print("stopped; the same command goes on from the last checkpoint")
+        sys.exit(130)
+
+
+if __name__ == "__main__":
+    main()
