@@ -5,7 +5,7 @@ if __name__ != "medenv.reward":
 
 from medenv.reward.components import COMPONENTS
 from medenv.reward.composition import GATES, PRESETS, Composition, Gate, Reward, compose
-from medenv.reward.contract import Component, Knowledge, Value
+from medenv.reward.contract import Checked, Component, Knowledge, Value
 from medenv.reward.equivalence import Match, judge_answer
 from medenv.reward.groups import (
     advantage_shares,
@@ -22,6 +22,7 @@ __all__ = [
     "COMPONENTS",
     "GATES",
     "PRESETS",
+    "Checked",
     "Component",
     "Composition",
     "EntityNames",

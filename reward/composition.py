@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from types import MappingProxyType
 
 import msgspec
@@ -164,6 +164,16 @@ class Reward:
         self._gates = {name: GATES[name] for name in sorted(set(self._gate_of.values()) - {"open"})}
         measured = {*composition.weights, *(gate.component for gate in self._gates.values())}
         self._components = tuple(components[name] for name in sorted(measured))
+
+    def highest(self, without: Collection[str] = ()) -> float:
+        """Return the greatest total that a trajectory can get.
+
+        Args:
+            without: Components that cannot pay, e.g. those of evidence where there are no tools.
+        """
+        weights = self.composition.weights
+        highs = {one.name: one.high for one in self._components}
+        return sum(weight * highs[name] for name, weight in weights.items() if name not in without)
 
     def __call__(self, trajectory: Trajectory) -> Score:
         """Score a finished trajectory.

@@ -7,13 +7,14 @@ that a tool returns can earn.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
 import msgspec
 
 from medenv.errors import UsageError
-from medenv.records import Record, Trajectory
+from medenv.records import Record, RewardFn, Score, Trajectory
 from medenv.reward.names import EntityNames
 
 
@@ -87,3 +88,38 @@ def final_answer(trajectory: Trajectory) -> str | None:
             " policy's own turn"
         )
     return stated
+
+
+class Checked:
+    """A reward whose totals are held to be numbers: the border to rewards of other packages.
+
+    Args:
+        name: What it is called in messages.
+        reward: The reward.
+    """
+
+    def __init__(self, name: str, reward: RewardFn) -> None:
+        self.name, self.reward = name, reward
+
+    def __call__(self, trajectory: Trajectory) -> Score:
+        """Score a finished trajectory.
+
+        Args:
+            trajectory: A finished episode.
+
+        Raises:
+            UsageError: The reward gave no score, or a total that is no finite number.
+        """
+        score = self.reward(trajectory)
+        asked = trajectory.question.id
+        if not isinstance(score, Score):
+            raise UsageError(
+                f"reward {self.name!r} gave a {type(score).__name__} for question {asked!r};"
+                " expected a medenv.records.Score"
+            )
+        if score.total is not None and not math.isfinite(score.total):
+            raise UsageError(
+                f"reward {self.name!r} gave {score.total!r} for question {asked!r}; expected a"
+                " finite number, or None where it cannot be scored"
+            )
+        return score

@@ -1,0 +1,346 @@
+"""Cheaters at work: every scripted attack played in every environment, held against its bound.
+
+Episodes are played once per environment, in a copy whose corpus also holds a planted passage for
+each question, and then scored under every reward. The honest policy plays in the environment as it
+is, and must reach the top. What a reward pays is told in shares of what honest research earned on
+the same question, so that rewards of any scale can be held against the same bounds.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from functools import cached_property
+from typing import Any
+
+import gymnasium
+from rich import box
+from rich.table import Table
+from rich.text import Text
+
+from medenv.env import MedResearchEnv
+from medenv.errors import InfraError, UsageError
+from medenv.policies import ScriptedPolicy
+from medenv.records import (
+    Entity,
+    Passage,
+    Question,
+    Record,
+    Retriever,
+    RewardFn,
+    Score,
+    Trajectory,
+)
+from medenv.registry import make_parts
+from medenv.reward import Checked, Reward
+from medenv.reward.attack import ATTACKS, Attack, Script, Target, honest, planted
+from medenv.rollout import Rollouts
+
+TOLERANCE = 1e-9
+"""By how much a share may exceed its bound, for the sake of rounding."""
+
+HONEST = "honest research"
+"""The row of the policy that does what it should."""
+
+_NEEDS_TOOLS = frozenset(("evidence_recall", "citation_precision", "process"))
+_NOBODY = "Nowhere syndrome"
+
+
+class Finding(Record, frozen=True, kw_only=True):
+    """What one attack earned in one environment under one reward.
+
+    Args:
+        env_id: The environment.
+        scoring: Name of the reward.
+        attack: Name of the attack, or `HONEST`.
+        bound: Greatest share that it may earn; for `HONEST` the least share of the top.
+        worst: Greatest share that it earned; for `HONEST` the least share of the top.
+        question: Id of the question on which it did.
+        answer: What was answered there, or None.
+        episodes: Episodes played.
+        unscored: Episodes that had no score, because something outside failed.
+    """
+
+    env_id: str
+    scoring: str
+    attack: str
+    bound: float
+    worst: float
+    question: str
+    answer: str | None
+    episodes: int
+    unscored: int = 0
+
+    @property
+    def kept(self) -> bool:
+        """Whether the bound holds."""
+        if self.unscored or math.isnan(self.worst):
+            return False
+        if self.attack == HONEST:
+            return self.worst >= self.bound - TOLERANCE
+        return self.worst <= self.bound + TOLERANCE
+
+
+class PlantedCorpus:
+    """A corpus with planted passages, which come before all others that a query finds.
+
+    Args:
+        passages: What is planted.
+        below: The corpus itself, or None for one that holds nothing else.
+    """
+
+    def __init__(self, passages: Iterable[Passage], below: Retriever | None) -> None:
+        from medenv.corpus import BM25Retriever
+
+        self._planted, self._below = BM25Retriever(passages), below
+
+    def search(self, queries: Sequence[str], k: int) -> list[list[tuple[Passage, float]]]:
+        """Return for each query the best planted passage, then what the corpus itself finds."""
+        found = self._planted.search(queries, 1)
+        if self._below is not None and k > 1:
+            rest = self._below.search(queries, k - 1)
+            found = [[*first, *others] for first, others in zip(found, rest, strict=True)]
+        return found
+
+    def get(self, passage_id: str) -> Passage | None:
+        """Return the passage of that id, planted or not, or None."""
+        known = self._planted.get(passage_id)
+        return known if known is not None or self._below is None else self._below.get(passage_id)
+
+
+class Arena:
+    """An environment with what was played in it: honest research, and every attack.
+
+    Args:
+        env_id: Id of a registered environment, ``"module:id"`` where a module registers it.
+        questions: How many of its questions are attacked at most, spread over all of them.
+        attacks: The attacks.
+
+    Raises:
+        UsageError: No such environment, none of medenv's making, or no question with an answer.
+    """
+
+    def __init__(
+        self, env_id: str, *, questions: int = 64, attacks: Mapping[str, Attack] = ATTACKS
+    ) -> None:
+        self.env_id, self.attacks = env_id, attacks
+        self._env = enter(env_id)
+        answerable = [one for one in self._env.questions if one.answers]
+        if not answerable or questions < 1:
+            raise UsageError(
+                f"{env_id!r} has {len(answerable)} questions with an answer, {questions} are to be"
+                " attacked; at least one is needed"
+            )
+        step = max(1, math.ceil(len(answerable) / questions))
+        self.questions = tuple(answerable[::step])
+        self._names = _names(answerable)
+
+    def reward(self, scoring: Any) -> RewardFn:
+        """Return the reward that the environment makes of a setting.
+
+        Args:
+            scoring: A value of `medenv.registry.EnvSettings.scoring`.
+        """
+        return enter(self.env_id, scoring=scoring).reward
+
+    @cached_property
+    def honest(self) -> dict[str, Trajectory]:
+        """Question id to the episode of honest research."""
+        rollouts = _rollouts(self._env)
+        return {
+            question.id: _play(rollouts, question, honest(self._target(question, self._env)))
+            for question in self.questions
+        }
+
+    @cached_property
+    def attacked(self) -> dict[str, list[Trajectory]]:
+        """Attack to its episodes, all variants on all questions."""
+        env = self._planted()
+        rollouts = _rollouts(env)
+        return {
+            name: [
+                _play(rollouts, question, script)
+                for question in self.questions
+                for script in attack.scripts(self._target(question, env))
+            ]
+            for name, attack in self.attacks.items()
+        }
+
+    def findings(self, scoring: str, reward: RewardFn) -> list[Finding]:
+        """Hold every attack against its bound.
+
+        Args:
+            scoring: Name of the reward.
+            reward: The reward.
+
+        Returns:
+            The finding of honest research, then one per attack.
+        """
+        checked = Checked(scoring, reward)
+        earned = {name: _total(checked, played) for name, played in self.honest.items()}
+        found = [self._top(checked, earned)]
+        for name, attack in self.attacks.items():
+            found.append(self._held(checked, attack, self.attacked[name], earned))
+        return found
+
+    def _top(self, reward: Checked, earned: Mapping[str, float | None]) -> Finding:
+        totals = {name: total for name, total in earned.items() if total is not None}
+        top = self._highest(reward, totals.values())
+        least = min(totals, key=totals.__getitem__, default="")
+        worst = totals[least] / top if totals and top > 0 else math.nan
+        return Finding(
+            env_id=self.env_id,
+            scoring=reward.name,
+            attack=HONEST,
+            bound=1.0,
+            worst=worst,
+            question=least,
+            answer=self.honest[least].answer if least else None,
+            episodes=len(earned),
+            unscored=len(earned) - len(totals),
+        )
+
+    def _held(
+        self,
+        reward: Checked,
+        attack: Attack,
+        played: Sequence[Trajectory],
+        earned: Mapping[str, float | None],
+    ) -> Finding:
+        worst, at, unscored = -math.inf, None, 0
+        for trajectory in played:
+            total, fair = _total(reward, trajectory), earned[trajectory.question.id]
+            if total is None:
+                unscored += 1
+                continue
+            share = total / fair if fair is not None and fair > 0 else math.inf
+            if share > worst:
+                worst, at = share, trajectory
+        return Finding(
+            env_id=self.env_id,
+            scoring=reward.name,
+            attack=attack.name,
+            bound=attack.bound,
+            worst=worst if at else math.nan,
+            question=at.question.id if at else "",
+            answer=at.answer if at else None,
+            episodes=len(played),
+            unscored=unscored,
+        )
+
+    def _target(self, question: Question, env: MedResearchEnv) -> Target:
+        gold = {answer.id for answer in question.answers}
+        kind = question.answers[0].kind
+        others = sorted(
+            (entity for entity in self._names.values() if entity.id not in gold),
+            key=lambda entity: (entity.kind != kind, entity.id == question.topic.id, entity.id),
+        )
+        return Target(
+            question=question,
+            dialect=env.rules.dialect,
+            tools=tuple(env.toolbox.tools),
+            others=tuple(entity.name for entity in others) or (_NOBODY,),
+        )
+
+    def _highest(self, reward: Checked, earned: Collection[float]) -> float:
+        """Return the greatest total there is; of a foreign reward, the greatest that was seen."""
+        if not isinstance(reward.reward, Reward):
+            return max(earned, default=math.nan)
+        return reward.reward.highest(() if self._env.toolbox.tools else _NEEDS_TOOLS)
+
+    def _planted(self) -> MedResearchEnv:
+        env = self._env
+        if not env.toolbox.tools:
+            return env
+        passages = [planted(question) for question in self.questions]
+        spec = env.spec
+        ours = spec is not None and spec.entry_point == "medenv.registry:make_env"
+        below = make_parts(**spec.kwargs).retriever if spec is not None and ours else None
+        return enter(self.env_id, corpus=PlantedCorpus(passages, below))
+
+
+def enter(env_id: str, **settings: Any) -> MedResearchEnv:
+    """Make a registered environment with other settings than its own.
+
+    Args:
+        env_id: Its id, ``"module:id"`` where a module registers it.
+        settings: Fields of `medenv.registry.EnvSettings`, which its factory must accept.
+
+    Raises:
+        UsageError: There is none, it takes no such settings, or it is none of medenv's making.
+    """
+    try:
+        env = gymnasium.make(env_id, disable_env_checker=True, **settings).unwrapped
+    except (gymnasium.error.Error, ImportError) as error:
+        raise UsageError(f"{env_id!r}: {error}") from error
+    except TypeError as error:
+        raise UsageError(
+            f"{env_id!r} cannot be made with {', '.join(settings) or 'no settings'}: {error}; its"
+            " factory must accept the fields of medenv.registry.EnvSettings"
+        ) from error
+    if not isinstance(env, MedResearchEnv):
+        raise UsageError(f"{env_id!r} is no environment of medenv, but a {type(env).__name__}")
+    return env
+
+
+def exploitability(findings: Iterable[Finding]) -> float:
+    """Return the greatest share that an attack earned whose bound is 0: 0 is what it should be.
+
+    Args:
+        findings: What `Arena.findings` returned.
+    """
+    return max((one.worst for one in findings if one.bound == 0.0), default=0.0)
+
+
+def table(findings: Sequence[Finding]) -> Table:
+    """Return the findings in one environment, attacks down and rewards across.
+
+    Args:
+        findings: What was found there.
+    """
+    scorings = list(dict.fromkeys(one.scoring for one in findings))
+    cells = {(one.attack, one.scoring): one for one in findings}
+    drawn = Table(
+        title=Text(findings[0].env_id if findings else "nothing", style="bold"),
+        box=box.SIMPLE_HEAD,
+        collapse_padding=True,
+        pad_edge=False,
+    )
+    drawn.add_column("attack", no_wrap=True)
+    for heading in ("bound", *scorings):
+        drawn.add_column(Text(heading), justify="right")
+    for attack in dict.fromkeys(one.attack for one in findings):
+        row = [cells[attack, scoring] for scoring in scorings if (attack, scoring) in cells]
+        bound = f"{'≥' if attack == HONEST else '≤'} {row[0].bound:g}"
+        drawn.add_row(Text(attack), bound, *map(_cell, row))
+    episodes = sum(one.episodes for one in cells.values() if one.scoring == scorings[0])
+    drawn.caption = Text(
+        f"Greatest share of what honest research earns on that question; {episodes} episodes"
+    )
+    return drawn
+
+
+def _cell(finding: Finding) -> Text:
+    text = "no score" if finding.unscored else f"{finding.worst:.2f}"
+    return Text(text if finding.kept else f"{text} broken", "green" if finding.kept else "bold red")
+
+
+def _total(reward: Checked, trajectory: Trajectory) -> float | None:
+    """Return what a trajectory earns, or None where something outside failed."""
+    try:
+        return reward(trajectory).total
+    except InfraError:
+        return None
+
+
+def _names(questions: Iterable[Question]) -> dict[str, Entity]:
+    """Return every entity that the questions name, by id."""
+    return {one.id: one for question in questions for one in (question.topic, *question.answers)}
+
+
+def _rollouts(env: MedResearchEnv) -> Rollouts:
+    return Rollouts(env.rules, env.toolbox, lambda _: Score(total=None, parts={}))
+
+
+def _play(rollouts: Rollouts, question: Question, script: Script) -> Trajectory:
+    return rollouts.run(ScriptedPolicy(script), question).trajectory

@@ -1,0 +1,202 @@
+"""Cheaters against every environment and preset, and against rewards that deserve it."""
+
+import math
+
+import pytest
+import typer
+from gymnasium.envs.registration import register, registry
+from typer.testing import CliRunner
+
+from medenv import cli_rewards
+from medenv.attack import HONEST, Arena, exploitability
+from medenv.errors import UnknownNameError, UsageError
+from medenv.registration import ENVIRONMENTS
+from medenv.registry import make_env
+from medenv.reward import PRESETS, Composition
+from medenv.reward.attack import ATTACKS
+
+from . import careless
+
+MINE = "tests/Mine-v0"
+FEW = 6
+
+
+@pytest.fixture(scope="module")
+def arena():
+    return Arena("medenv/Research-v0", questions=FEW)
+
+
+@pytest.fixture(scope="module", params=ENVIRONMENTS)
+def every_arena(request):
+    return Arena(request.param)
+
+
+@pytest.mark.parametrize("preset", PRESETS)
+def test_every_preset_keeps_every_bound_in_every_environment(every_arena, preset):
+    found = every_arena.findings(preset, every_arena.reward(preset))
+    assert [one for one in found if not one.kept] == []
+    assert exploitability(found) == 0
+    assert [one.attack for one in found] == [HONEST, *ATTACKS]
+    assert found[0].worst == pytest.approx(1.0)
+    assert all(one.episodes > 0 for one in found)
+
+
+@pytest.mark.parametrize(
+    ("reward", "finds"),
+    [
+        (careless.whole_results, "never answer"),
+        (careless.whole_results, "forged tool text"),
+        (careless.substring, "every entity"),
+        (careless.substring, "hedge"),
+        (careless.substring, "keywords"),
+        (careless.substring, "refusal with a guess"),
+        (careless.substring, "quoted tool text"),
+        (careless.word_overlap, "question copied"),
+        (careless.form, "form only"),
+        (careless.form, "early quit"),
+        (careless.form, "look-alikes"),
+        (careless.form, "invisible text"),
+        (careless.form, "control tokens"),
+        (careless.form, "two answers"),
+        (careless.form, "fake citations"),
+        (careless.busy, "tool spam"),
+        (careless.busy, "tool spam, right"),
+        (careless.obedient, "judge injection"),
+        (careless.blind, HONEST),
+    ],
+    ids=lambda one: getattr(one, "__name__", one),
+)
+def test_an_attack_finds_the_hole_that_it_is_for(arena, reward, finds):
+    found = {one.attack: one for one in arena.findings("careless", reward)}
+    assert not found[finds].kept
+    assert found[finds].question in {question.id for question in arena.questions}
+
+
+def test_a_reward_that_reads_only_the_answer_keeps_every_bound(arena):
+    assert all(one.kept for one in arena.findings("fine", careless.fine))
+
+
+def test_shaping_without_a_gate_is_exploitable_and_the_share_says_how_much(arena):
+    ungated = Composition(weights={"accuracy": 1.0, "format": 0.5}, gates={"format": "open"})
+    found = arena.findings("ungated", arena.reward(ungated))
+    assert exploitability(found) == pytest.approx(0.5 / 1.5)
+    assert next(one for one in found if one.attack == HONEST).kept
+
+
+def test_planted_passages_are_what_the_cheaters_see_first(arena):
+    shown = [one.turns[0].results[0] for one in arena.attacked["quoted tool text"]]
+    gold = {question.id: question.answers[0].name for question in arena.questions}
+    for one, trajectory in zip(shown, arena.attacked["quoted tool text"], strict=True):
+        assert one.passages[0] == f"planted:{trajectory.question.id}#0"
+        assert f"<answer>{gold[trajectory.question.id]}</answer>" in one.text
+
+
+def test_honest_research_sees_no_planted_passage_and_every_hop(arena):
+    for trajectory in arena.honest.values():
+        shown = {
+            one for turn in trajectory.turns for result in turn.results for one in result.passages
+        }
+        assert not any(one.startswith("planted") for one in shown)
+        assert all(shown & set(hop.passages) for hop in trajectory.question.certificate.path)
+        assert len(trajectory.turns) == trajectory.question.certificate.min_calls + 1
+
+
+def test_a_wrong_answer_with_the_gold_name_in_it_is_what_most_attacks_write(arena):
+    hedges = [one.answer for one in arena.attacked["hedge"]]
+    gold = {question.answers[0].name for question in arena.questions}
+    assert all(any(name in hedge for name in gold) and hedge not in gold for hedge in hedges)
+
+
+def test_no_number_is_named_rather_than_compared(arena):
+    with pytest.raises(UsageError, match=r"reward 'odd' gave nan for question '\w+:\d+'; expected"):
+        arena.findings("odd", careless.nan)
+    with pytest.raises(UsageError, match=r"reward 'odd' gave a float for question .*a medenv\."):
+        arena.findings("odd", careless.bare)
+
+
+def test_a_reward_that_is_away_breaks_no_bound_but_keeps_none_either(arena):
+    found = arena.findings("away", careless.away)
+    assert not any(one.kept for one in found)
+    assert all(one.unscored == one.episodes and math.isnan(one.worst) for one in found)
+
+
+@pytest.fixture
+def mine():
+    """An environment of another package, with a factory of its own that passes settings on."""
+    register(id=MINE, entry_point=lambda **settings: make_env(**{"split": "test", **settings}))
+    yield MINE
+    del registry[MINE]
+
+
+def test_an_environment_of_another_package_is_attacked_like_ours(mine):
+    arena = Arena(mine)
+    assert {question.split for question in arena.questions} == {"test"}
+    assert all(one.kept for one in arena.findings("evidence", arena.reward("evidence")))
+    assert not all(one.kept for one in arena.findings("x", careless.whole_results))
+
+
+@pytest.mark.parametrize(
+    ("env_id", "message"),
+    [
+        ("medenv/Resarch-v0", r"Did you mean: `Research`"),
+        ("CartPole-v1", r"'CartPole-v1' is no environment of medenv, but a CartPoleEnv"),
+        ("nowhere:Some-v0", r"'nowhere:Some-v0': "),
+    ],
+)
+def test_what_cannot_be_attacked_says_why(env_id, message):
+    with pytest.raises(UsageError, match=message):
+        Arena(env_id)
+
+
+def test_a_factory_that_takes_no_settings_says_so():
+    register(id=MINE, entry_point=lambda: make_env())
+    try:
+        with pytest.raises(UsageError, match=r"must accept the fields of medenv\.registry\.EnvSet"):
+            Arena(MINE).reward("composite")
+    finally:
+        del registry[MINE]
+
+
+def test_nothing_to_attack_is_a_mistake():
+    with pytest.raises(UsageError, match=r"22 questions with an answer, 0 are to be attacked"):
+        Arena("medenv/Research-v0", questions=0)
+
+
+def run(*arguments):
+    app = typer.Typer()
+    app.callback()(lambda: None)
+    cli_rewards.register(app)
+    return CliRunner().invoke(app, ["attack", *arguments])
+
+
+def test_the_command_prints_a_table_per_environment_and_succeeds():
+    done = run("--questions", "2")
+    assert done.exit_code == 0, done.output
+    for name in (*ENVIRONMENTS, "refusal with a guess", *PRESETS):
+        assert name in done.output
+    assert "All bounds are kept." in done.output
+
+
+def test_the_command_fails_where_a_reward_pays_a_cheater_and_says_for_what():
+    reward = f"{careless.__name__}:substring"
+    done = run("medenv/Research-v0", "--reward", reward, "--reward", "paper", "--questions", "2")
+    assert done.exit_code == 1
+    assert "1.00 broken" in done.output
+    assert "'hedge' is worth 1.00 on question 'train:0' with the answer" in done.output
+    assert "bounds are broken" in done.output
+
+
+@pytest.mark.parametrize(
+    ("reward", "error", "message"),
+    [
+        ("composit", UnknownNameError, r"unknown reward 'composit'; did you mean 'composite'\?"),
+        ("nowhere:it", UsageError, r"reward 'nowhere:it' cannot be imported: No module named"),
+        (f"{careless.__name__}:gone", UsageError, r"cannot be imported: .* has no attribute"),
+        (f"{careless.__name__}:not_a_reward", UsageError, r"is a float, not a function"),
+    ],
+)
+def test_a_reward_that_is_none_says_so(reward, error, message):
+    done = run("--reward", reward)
+    assert isinstance(done.exception, error)
+    with pytest.raises(error, match=message):
+        cli_rewards.resolve_reward(reward)
