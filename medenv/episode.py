@@ -22,7 +22,7 @@ from typing import Literal
 
 import msgspec
 
-from medenv.dialects.base import neutralise
+from medenv.dialects.base import neutralise, typed
 from medenv.errors import UsageError
 from medenv.records import (
     Ending,
@@ -283,11 +283,15 @@ class Episode:
 
     def _allowed(self, parsed: Parsed) -> tuple[tuple[ToolCall, ...], tuple[str, ...]]:
         """Number the calls that the budget allows, and note the ones that it does not."""
-        turn = len(self._turns)
+        turn, written, retyped = len(self._turns), parsed.calls, self.rules.retyped
+        if retyped:
+            written = tuple(
+                [(name, typed(given, retyped.get(name, {}))) for name, given in written]
+            )
         calls = tuple(
             [
-                ToolCall(id=f"{turn}.{number}", name=call[0], arguments=call[1])
-                for number, call in enumerate(parsed.calls)
+                ToolCall(id=f"{turn}.{number}", name=name, arguments=arguments)
+                for number, (name, arguments) in enumerate(written)
             ]
         )
         left = self.rules.max_calls - self._calls

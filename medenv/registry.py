@@ -98,7 +98,19 @@ TOOLS = Registry(
 )
 """Tools: a `Tool`, or a callable that makes one; ``retriever`` is passed where it asks for it."""
 
-DIALECTS = Registry("dialect", "medenv.dialects", {"hermes": "medenv.dialects.hermes:Hermes"})
+DIALECTS = Registry(
+    "dialect",
+    "medenv.dialects",
+    {
+        "hermes": "medenv.dialects.hermes:Hermes",
+        "json": "medenv.dialects.plain_json:PlainJson",
+        "llama3": "medenv.dialects.llama3:Llama3",
+        "openai": "medenv.dialects.openai_tools:OpenAITools",
+        "qwen_xml": "medenv.dialects.qwen_xml:QwenXml",
+        "react": "medenv.dialects.react:ReAct",
+        "search_r1": "medenv.dialects.search_r1:SearchR1",
+    },
+)
 """Dialects: callables that make a `Dialect`."""
 
 RETRIEVERS = Registry("retriever", "medenv.retrievers", {"bm25": "medenv.corpus.bm25:open_bm25"})

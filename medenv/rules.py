@@ -67,6 +67,7 @@ class EpisodeRules:
         "max_seconds",
         "max_tokens",
         "max_turns",
+        "retyped",
         "system",
         "tools",
     )
@@ -85,6 +86,9 @@ class EpisodeRules:
         self.budget = budget or Budget()
         self.env_id = env_id
         self.clock: Callable[[], float] = time.monotonic
+        self.retyped: Mapping[str, Mapping[str, Any]] = (
+            {tool.name: tool.parameters for tool in self.tools} if dialect.all_texts else {}
+        )
         self.system = dialect.system_prompt(self.tools, prompt_style)
         self.max_turns, self.max_seconds = self.budget.turns, self.budget.seconds
         self.max_calls = _UNLIMITED if self.budget.calls is None else self.budget.calls

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal, Protocol
+
+import msgspec
 
 from medenv.records import Parsed, ToolResult, ToolSpec
 
@@ -25,6 +28,11 @@ class Dialect(Protocol):
     @property
     def stop(self) -> tuple[str, ...]:
         """The strings at which sampling of one turn should stop."""
+        ...
+
+    @property
+    def all_texts(self) -> bool:
+        """Whether arguments come as texts, to be read as JSON where a tool takes no text."""
         ...
 
     def system_prompt(self, tools: Sequence[ToolSpec], style: PromptStyle) -> str:
@@ -67,6 +75,69 @@ def neutralise(text: str) -> str:
     Only a ``<`` before a letter, ``/``, ``!`` or a bar is touched: ``p <0.05`` and ``< 5`` stay.
     """
     return _OPENING.sub("‹", text) if "<" in text else text
+
+
+def tool_lines(tools: Sequence[ToolSpec]) -> str:
+    """Return the tools as JSON, one a line, as chat templates list them."""
+    lines = (msgspec.json.encode({"type": "function", "function": tool}).decode() for tool in tools)
+    return "\n".join(lines)
+
+
+def instructions(
+    tools: Sequence[ToolSpec], style: PromptStyle, *, call: str, answer: str, thought: str = ""
+) -> str:
+    """Return the system message of a dialect.
+
+    Args:
+        tools: What the policy may call.
+        style: ``"minimal"`` gives no message.
+        call: How to write a call, said after the list of tools.
+        answer: How to write an answer.
+        thought: How to think, or ``""``.
+    """
+    if style == "minimal":
+        return ""
+    end = f"write only the name that was asked for:\n{answer}"
+    if not tools:
+        parts = ["You answer medical questions.", thought, f"{end[0].upper()}{end[1:]}"]
+        return "\n\n".join(part for part in parts if part)
+    return (
+        "You research medical questions with tools. Look things up before you answer, one step at "
+        f"a time.\n\n# Tools\n\n{tool_lines(tools)}\n\n{call}\nThen stop: its result comes in the "
+        f"next message. {thought}".rstrip()
+        + f"\n\nWhen you know the answer, {end}"
+    )
+
+
+def takes_text(schema: Mapping[str, Any]) -> bool:
+    """Return whether a parameter of this JSON schema can be a text.
+
+    Args:
+        schema: Schema of one parameter.
+    """
+    if "anyOf" in schema:
+        return any(takes_text(option) for option in schema["anyOf"])
+    if "enum" in schema:
+        return any(isinstance(value, str) for value in schema["enum"])
+    kinds = schema.get("type", () if "$ref" in schema else "string")
+    return "string" in ([kinds] if isinstance(kinds, str) else kinds)
+
+
+def typed(arguments: Mapping[str, Any], parameters: Mapping[str, Any]) -> dict[str, Any]:
+    """Return arguments that were written as texts, those that can be no text read as JSON.
+
+    What is no JSON stays as it is, for the tool to refuse.
+
+    Args:
+        arguments: As the policy wrote them.
+        parameters: JSON schema of all arguments.
+    """
+    out = dict(arguments)
+    for name, schema in parameters.get("properties", {}).items():
+        if isinstance(out.get(name), str) and not takes_text(schema):
+            with contextlib.suppress(msgspec.DecodeError, UnicodeEncodeError, RecursionError):
+                out[name] = msgspec.json.decode(out[name])
+    return out
 
 
 def show_results(results: Sequence[ToolResult], problems: Sequence[str], notice: str = "") -> str:

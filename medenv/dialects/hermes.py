@@ -1,39 +1,23 @@
 """The Hermes dialect, as Qwen and Hermes models write: JSON between ``<tool_call>`` tags.
 
-Rules of reading, so that only what the policy plainly meant counts:
-
-- A control token (``<|im_end|>`` and its like) ends the text.
-- Text inside ``<think>`` is thought: no call or answer in it counts. A ``</think>`` that nothing
-  opened (some chat templates open it in the prompt) makes thought of everything before it.
-- A ``<tool_response>`` is for tools to write. One that the policy writes ends its text there: what
-  follows rests on an invented result and is not read.
-- A call may lack ``</tool_call>`` at the end of the text when its JSON is whole (samplers that stop
-  at the tag leave it out). An answer must be closed, or it may have been cut short.
-- A call and an answer in one turn: well-formed calls are made, the answer is not taken, since it
-  was written before their results were seen.
-- Several different answers in one turn are no answer.
+How a text is cut at its tags, and what of it counts, is told in `medenv.dialects.tags`.
 """
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import msgspec
 
-from medenv.dialects.base import PromptStyle, neutralise, show_results
+from medenv.dialects.base import PromptStyle, neutralise, show_results, tool_lines
+from medenv.dialects.objects import Call, NamedArguments, named_arguments
+from medenv.dialects.tags import TagReader, think
 from medenv.records import Parsed, ToolResult, ToolSpec
 
-_CONTROL = re.compile(r"<\|(?:im_end|im_start|endoftext)\|>")
-_TAG = re.compile(r"<(?:think|tool_call|tool_response|answer)>|</think>")
-_CLOSING = {"<think>": "</think>", "<tool_call>": "</tool_call>", "<answer>": "</answer>"}
 _FORMAT = 'write <tool_call>{"name": ..., "arguments": {...}}</tool_call> or <answer>...</answer>'
-
-_UNOPENED = "</think>"
-_FORGED = "<tool_response>"
-_FAULT = "fault"
-_BARE = ""
+CONTROLS = ("<|im_end|>", "<|im_start|>", "<|endoftext|>")
+"""Control tokens of the ChatML family."""
 
 _NO_TOOLS = """\
 You answer medical questions. You may think between <think> and </think> first.
@@ -58,18 +42,15 @@ When you know the answer, write only the name that was asked for:
 <answer>...</answer>"""
 
 
-class _Call(msgspec.Struct):
-    name: str
-    arguments: dict[str, Any]
-
-
-_decode_call = msgspec.json.Decoder(_Call).decode
+_decode_call = msgspec.json.Decoder(NamedArguments).decode
+_READER = TagReader(("tool_call",), "tool_response", CONTROLS, _FORMAT)
 
 
 class Hermes:
     """Reads and writes ``<tool_call>{"name": ..., "arguments": {...}}</tool_call>``."""
 
     name = "hermes"
+    all_texts = False
     stop = ("<|im_end|>", "<tool_response>")
 
     def system_prompt(self, tools: Sequence[ToolSpec], style: PromptStyle) -> str:
@@ -78,40 +59,11 @@ class Hermes:
             return ""
         if not tools:
             return _NO_TOOLS
-        lines = (
-            msgspec.json.encode({"type": "function", "function": tool}).decode() for tool in tools
-        )
-        return _SYSTEM.format(tools="\n".join(lines))
+        return _SYSTEM.format(tools=tool_lines(tools))
 
     def parse(self, text: str) -> Parsed:
-        """Read calls, answer and thought out of a policy's text by the rules of this module."""
-        plain = _plain(text)
-        if plain is not None:
-            return plain
-        if "<|" in text and (control := _CONTROL.search(text)) is not None:
-            text = text[: control.start()]
-        thoughts: list[str] = []
-        bodies: list[str] = []
-        answers: list[str] = []
-        problems: list[str] = []
-        for tag, body in _segments(text):
-            if tag == "<tool_call>":
-                bodies.append(body)
-            elif tag == "<answer>":
-                answers.append(body.strip())
-            elif tag == _UNOPENED:
-                thoughts += bodies + answers
-                bodies, answers = [], []
-            elif tag == _BARE or tag == "<think>":
-                thoughts.append(body)
-            elif not answers or tag != _FORGED:
-                problems.append(body)
-        calls = tuple(_calls(bodies, problems)) if bodies else ()
-        answer = _answer(answers, bool(bodies), problems) if answers else None
-        if not calls and answer is None and not problems:
-            problems.append(f"no tool call and no answer: {_FORMAT}")
-        thought = "".join(thoughts).strip() if thoughts else ""
-        return Parsed(thought=thought, calls=calls, answer=answer, problems=tuple(problems))
+        """Read calls, answer and thought out of a policy's text."""
+        return _plain(text) or _READER.read(text, _decode)
 
     def observation(
         self, results: Sequence[ToolResult], problems: Sequence[str], notice: str = ""
@@ -123,15 +75,11 @@ class Hermes:
         """Write one call; any argument survives `parse`, tags and control tokens included."""
         body = msgspec.json.encode({"name": name, "arguments": arguments}).decode()
         body = body.replace("</", "<\\/").replace("<|", "\\u003c|")
-        return f"{_think(thought)}<tool_call>{body}</tool_call>"
+        return f"{think(thought)}<tool_call>{body}</tool_call>"
 
     def write_answer(self, text: str, thought: str = "") -> str:
         """Write the answer, tags in it made harmless."""
-        return f"{_think(thought)}<answer>{neutralise(text)}</answer>"
-
-
-def _think(thought: str) -> str:
-    return f"<think>{neutralise(thought)}</think>\n" if thought else ""
+        return f"{think(thought)}<answer>{neutralise(text)}</answer>"
 
 
 def _plain(text: str) -> Parsed | None:
@@ -153,68 +101,5 @@ def _plain(text: str) -> Parsed | None:
     return None
 
 
-def _segments(text: str) -> Iterator[tuple[str, str]]:
-    """Cut the text at its own tags, left to right, into (opening tag, what it encloses).
-
-    Bare text comes with the tag ``""``, what is wrong with `_FORGED` or `_FAULT` and a description.
-    """
-    position = 0
-    while (match := _TAG.search(text, position)) is not None:
-        tag, start, inside = match.group(), match.start(), match.end()
-        if start > position:
-            yield _BARE, text[position:start]
-        if tag == _FORGED:
-            yield tag, "only tools write <tool_response>: what you wrote from there on was not read"
-            return
-        if tag == _UNOPENED:
-            yield tag, ""
-            position = inside
-            continue
-        closing = _CLOSING[tag]
-        end = text.find(closing, inside)
-        if end < 0:
-            yield from _unclosed(tag, text[inside:])
-            return
-        yield tag, text[inside:end]
-        position = end + len(closing)
-    if position < len(text):
-        yield _BARE, text[position:]
-
-
-def _unclosed(tag: str, rest: str) -> Iterator[tuple[str, str]]:
-    """Read what follows a tag that is never closed."""
-    if tag == "<tool_call>":
-        yield tag, rest
-        return
-    yield _BARE, rest
-    yield _FAULT, f"{tag} was not closed with {_CLOSING[tag]}: {_FORMAT}"
-
-
-def _calls(bodies: list[str], problems: list[str]) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Decode the calls, adding to `problems` what cannot be decoded."""
-    for number, body in enumerate(bodies, 1):
-        try:
-            call = _decode_call(body)
-        except msgspec.ValidationError as error:
-            problems.append(f"tool call {number}: {error}: {_FORMAT}")
-        except (msgspec.DecodeError, UnicodeEncodeError, RecursionError) as error:
-            problems.append(f"tool call {number} is not valid JSON ({error}): {_FORMAT}")
-        else:
-            yield call.name, call.arguments
-
-
-def _answer(answers: list[str], called: bool, problems: list[str]) -> str | None:
-    """Return the one answer, or None with the reason added to `problems`."""
-    if called:
-        problems.append(
-            "answer and tool call in one turn: the answer was not taken; give it in its own turn"
-        )
-    elif len(set(answers)) > 1:
-        problems.append("several different answers in one turn: write one <answer>...</answer>")
-    elif not answers[0]:
-        problems.append("the answer is empty: write <answer>...</answer>")
-    elif problems:
-        problems.append("the answer was not taken: write it once more, and nothing after it")
-    else:
-        return answers[0]
-    return None
+def _decode(_: str, body: str) -> Call:
+    return named_arguments(body)

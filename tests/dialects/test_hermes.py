@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from typing import Any
 
 import msgspec
@@ -12,6 +11,8 @@ from hypothesis import strategies as st
 
 from medenv.dialects import Hermes
 from medenv.records import ToolResult, ToolSpec
+
+from .speed import grows_linearly
 
 HERMES = Hermes()
 CALL = '<tool_call>{"name": "search", "arguments": {"query": "fever"}}</tool_call>'
@@ -141,14 +142,7 @@ def test_the_short_way_for_plain_texts_reads_them_as_the_general_way_does(text: 
     "unit", ["<think>", "<tool_call>", "<answer>", "</think>", "<", CALL, ANSWER, "<tool_call>["]
 )
 def test_reading_takes_time_linear_in_the_length(unit: str) -> None:
-    def seconds(count: int) -> float:
-        text = unit * count
-        begun = time.perf_counter()
-        HERMES.parse(text)
-        return time.perf_counter() - begun
-
-    short = min(seconds(2_000) for _ in range(5))
-    assert min(seconds(20_000) for _ in range(3)) < 5 * 10 * short + 0.01
+    assert grows_linearly(HERMES, unit)
 
 
 @given(st.text(st.characters(codec="utf-8")), st.dictionaries(st.text("abc<|/>"), json_values))

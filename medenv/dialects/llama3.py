@@ -1,0 +1,74 @@
+"""The dialect of Llama 3: a call is a JSON object with name and parameters, outside all tags.
+
+    {"name": "search", "parameters": {"query": "ectopia lentis"}}
+
+Several calls stand one after the other, with or without ``;`` between them. A text with a brace
+that begins no JSON object is told so, since it may be a call cut short. How the rest is cut at its
+tags, and what of it counts, is told in `medenv.dialects.tags`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from medenv.dialects.base import PromptStyle, instructions, neutralise, show_results
+from medenv.dialects.objects import Call, named_parameters, write_object
+from medenv.dialects.tags import ANSWER, TagReader, think
+from medenv.records import Parsed, ToolResult, ToolSpec
+
+CONTROLS = (
+    "<|eot_id|>",
+    "<|eom_id|>",
+    "<|start_header_id|>",
+    "<|end_header_id|>",
+    "<|begin_of_text|>",
+    "<|end_of_text|>",
+)
+"""Control tokens of the Llama 3 family that end what a policy wrote."""
+
+_CODE = "<|python_tag|>"
+_OBJECT = '{"name": "...", "parameters": {...}}'
+_CALL = f"To call a tool, write its name and parameters as one JSON object:\n{_OBJECT}"
+_THOUGHT = "You may think between <think> and </think> first."
+_READER = TagReader(
+    (),
+    "tool_response",
+    CONTROLS,
+    f"write {_OBJECT} or {ANSWER}".replace('"..."', "..."),
+    bare_calls=True,
+)
+
+
+class Llama3:
+    """Reads and writes ``{"name": ..., "parameters": {...}}``."""
+
+    name = "llama3"
+    all_texts = False
+    stop = ("<|eot_id|>", "<|eom_id|>")
+
+    def system_prompt(self, tools: Sequence[ToolSpec], style: PromptStyle) -> str:
+        """Return the system message: the tools as JSON lines and the two forms of a turn."""
+        return instructions(tools, style, call=_CALL, answer=ANSWER, thought=_THOUGHT)
+
+    def parse(self, text: str) -> Parsed:
+        """Read calls, answer and thought out of a policy's text."""
+        return _READER.read(text.replace(_CODE, ""), _decode)
+
+    def observation(
+        self, results: Sequence[ToolResult], problems: Sequence[str], notice: str = ""
+    ) -> str:
+        """Return the results as plain text; the chat template makes an ``ipython`` turn of it."""
+        return show_results(results, problems, notice)
+
+    def write_call(self, name: str, arguments: Mapping[str, Any], thought: str = "") -> str:
+        """Write one call; any argument survives `parse`, tags and control tokens included."""
+        return think(thought) + write_object({"name": name, "parameters": arguments})
+
+    def write_answer(self, text: str, thought: str = "") -> str:
+        """Write the answer, tags in it made harmless."""
+        return f"{think(thought)}<answer>{neutralise(text)}</answer>"
+
+
+def _decode(_: str, body: str) -> Call:
+    return named_parameters(body)

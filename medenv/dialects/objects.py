@@ -1,0 +1,115 @@
+"""Calls written as JSON objects, decoded strictly: name and arguments, or `Malformed`."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import msgspec
+
+Call = tuple[str, dict[str, Any]]
+"""A well-formed call: name and arguments."""
+
+UNREADABLE = (msgspec.DecodeError, UnicodeEncodeError, RecursionError)
+"""What decoding JSON of a policy can raise."""
+
+
+class Malformed(ValueError):
+    """A call that cannot be read; its text goes on after ``"tool call 2"``."""
+
+
+class NamedArguments(msgspec.Struct):
+    """A call as most families write it."""
+
+    name: str
+    arguments: dict[str, Any]
+
+
+class NamedParameters(msgspec.Struct):
+    """A call as Llama 3 writes it."""
+
+    name: str
+    parameters: dict[str, Any]
+
+
+_decode_arguments = msgspec.json.Decoder(NamedArguments).decode
+_decode_parameters = msgspec.json.Decoder(NamedParameters).decode
+_decode_object = msgspec.json.Decoder(dict[str, Any]).decode
+_scan = json.JSONDecoder().raw_decode
+
+
+def named_arguments(body: str) -> Call:
+    """Read ``{"name": ..., "arguments": {...}}``.
+
+    Raises:
+        Malformed: It is something else.
+    """
+    try:
+        call = _decode_arguments(body)
+    except UNREADABLE as error:
+        raise malformed(error) from None
+    return call.name, call.arguments
+
+
+def named_parameters(body: str) -> Call:
+    """Read ``{"name": ..., "parameters": {...}}``, or with ``arguments`` as models also write.
+
+    Raises:
+        Malformed: It is something else.
+    """
+    try:
+        call = _decode_parameters(body)
+    except UNREADABLE as error:
+        try:
+            return named_arguments(body)
+        except Malformed:
+            raise malformed(error) from None
+    return call.name, call.parameters
+
+
+def json_object(body: str) -> dict[str, Any]:
+    """Read one JSON object.
+
+    Raises:
+        Malformed: It is something else.
+    """
+    try:
+        return _decode_object(body)
+    except UNREADABLE as error:
+        raise malformed(error) from None
+
+
+def write_object(value: Mapping[str, Any]) -> str:
+    """Write a JSON object in which no tag and no control token can be read."""
+    return msgspec.json.encode(value).decode().replace("<", "\\u003c")
+
+
+def malformed(error: Exception) -> Malformed:
+    """Return the fault that a decoding error comes to, in words that follow ``"tool call 2"``."""
+    if isinstance(error, msgspec.ValidationError):
+        return Malformed(f": {error}")
+    return Malformed(f" is not valid JSON ({error})")
+
+
+def cut_objects(text: str) -> Iterator[tuple[str, bool]]:
+    """Cut a text into (piece, whether it is a JSON object) from left to right, in linear time.
+
+    A brace that begins no JSON object makes one piece of all the rest: it may be one cut short.
+
+    Args:
+        text: Prose with objects in it.
+    """
+    position = 0
+    while (start := text.find("{", position)) >= 0:
+        if start > position:
+            yield text[position:start], False
+        try:
+            _, end = _scan(text, start)
+        except (ValueError, RecursionError):
+            yield text[start:], True
+            return
+        yield text[start:end], True
+        position = end
+    if position < len(text):
+        yield text[position:], False

@@ -1,0 +1,172 @@
+r"""Native tool calls: the policy's text is the JSON of an assistant message of the chat API.
+
+    {"role": "assistant", "content": null, "tool_calls": [{"id": "a", "type": "function",
+     "function": {"name": "search", "arguments": "{\"query\": \"ectopia lentis\"}"}}]}
+
+A message without tool calls answers with its content; with them, content is thought. So any model
+behind a chat API plays through its own tool calling: `chat_messages` gives what to send,
+`chat_tools` the tools, and the JSON of the message that comes back is the policy's text.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import msgspec
+
+from medenv.dialects.base import PromptStyle
+from medenv.dialects.objects import UNREADABLE, Malformed, json_object, malformed
+from medenv.dialects.plain_json import write_results
+from medenv.dialects.tags import Draft, conclude
+from medenv.records import Message, Parsed, ToolResult, ToolSpec
+
+_FORM = "call a tool, or write the answer as the content of a message without tool calls"
+_SYSTEM = """\
+You research medical questions with tools. Look things up before you answer, one step at a time.
+
+When you know the answer, write only the name that was asked for."""
+_NO_TOOLS = "You answer medical questions. Write only the name that was asked for."
+
+
+class _Function(msgspec.Struct):
+    name: str
+    arguments: str
+
+
+class _ToolCall(msgspec.Struct):
+    function: _Function
+
+
+class _AssistantMessage(msgspec.Struct):
+    content: str | None = None
+    reasoning_content: str | None = None
+    tool_calls: list[_ToolCall] | None = None
+
+
+class _Results(msgspec.Struct):
+    results: list[str] = []
+    problems: list[str] = []
+    notice: str = ""
+
+
+_decode = msgspec.json.Decoder(_AssistantMessage).decode
+_decode_results = msgspec.json.Decoder(_Results).decode
+
+
+class OpenAITools:
+    """Reads and writes assistant messages with ``tool_calls`` as JSON."""
+
+    name = "openai"
+    all_texts = False
+    stop: tuple[str, ...] = ()
+
+    def system_prompt(self, tools: Sequence[ToolSpec], style: PromptStyle) -> str:
+        """Return the system message, without the tools: they go beside the messages."""
+        if style == "minimal":
+            return ""
+        return _SYSTEM if tools else _NO_TOOLS
+
+    def parse(self, text: str) -> Parsed:
+        """Read calls, answer and thought out of the JSON of an assistant message."""
+        draft = Draft()
+        try:
+            message = _decode(text)
+        except UNREADABLE as error:
+            draft.problems.append(f"the message{malformed(error)}: {_FORM}")
+            return conclude(draft, _FORM)
+        draft.called = bool(message.tool_calls)
+        for number, call in enumerate(message.tool_calls or (), 1):
+            try:
+                draft.calls.append((call.function.name, json_object(call.function.arguments)))
+            except Malformed as error:
+                draft.problems.append(f"tool call {number}: what it calls with{error}")
+        content = (message.content or "").strip()
+        draft.thoughts.append(message.reasoning_content or "")
+        if draft.called:
+            draft.thoughts.append(content)
+        elif content:
+            draft.answers.append(content)
+        return conclude(draft, _FORM, "the name alone")
+
+    def observation(
+        self, results: Sequence[ToolResult], problems: Sequence[str], notice: str = ""
+    ) -> str:
+        """Return results, problems and notice as the JSON that `chat_messages` reads."""
+        return write_results(results, problems, notice)
+
+    def write_call(self, name: str, arguments: Mapping[str, Any], thought: str = "") -> str:
+        """Write an assistant message of one call; any argument survives `parse`."""
+        written = msgspec.json.encode(arguments).decode()
+        return _written(thought or None, [_tool_call("call_0", name, written)])
+
+    def write_answer(self, text: str, thought: str = "") -> str:
+        """Write an assistant message that answers."""
+        message = {"role": "assistant", "content": text}
+        if thought:
+            message["reasoning_content"] = thought
+        return msgspec.json.encode(message).decode()
+
+
+def chat_tools(tools: Sequence[ToolSpec]) -> list[dict[str, Any]]:
+    """Return the tools as the chat API takes them.
+
+    Args:
+        tools: What the policy may call.
+    """
+    return [{"type": "function", "function": msgspec.to_builtins(tool)} for tool in tools]
+
+
+def chat_messages(messages: Sequence[Message]) -> list[dict[str, Any]]:
+    """Return a conversation of this dialect as the chat API takes it.
+
+    Each call that was made is followed by its result under its own id; calls that were malformed or
+    refused are left out, and what was wrong with them comes as a message of the user.
+
+    Args:
+        messages: A conversation as the episode keeps it.
+    """
+    out: list[dict[str, Any]] = []
+    for number, message in enumerate(messages):
+        if message["role"] == "assistant":
+            following = messages[number + 1] if number + 1 < len(messages) else None
+            out.extend(_exchange(number, message["content"], following))
+        elif message["role"] != "tool":
+            out.append({"role": message["role"], "content": message["content"]})
+    return out
+
+
+def _exchange(number: int, text: str, following: Message | None) -> list[dict[str, Any]]:
+    """Return an assistant message and the messages that answer it."""
+    parsed = OpenAITools().parse(text)
+    shown = _Results() if following is None else _decode_results(following["content"])
+    made = parsed.calls[: len(shown.results)]
+    ids = [f"call_{number}_{place}" for place in range(len(made))]
+    assistant: dict[str, Any] = {"role": "assistant", "content": parsed.answer or parsed.thought}
+    if made:
+        assistant["tool_calls"] = [
+            _tool_call(call_id, name, msgspec.json.encode(arguments).decode())
+            for call_id, (name, arguments) in zip(ids, made, strict=True)
+        ]
+    out = [assistant]
+    for call_id, result in zip(ids, shown.results, strict=True):
+        out.append({"role": "tool", "tool_call_id": call_id, "content": result})
+    told = [f"Error: {problem}" for problem in shown.problems]
+    if shown.notice:
+        told.append(shown.notice)
+    if told:
+        out.append({"role": "user", "content": "\n".join(told)})
+    return out
+
+
+def _tool_call(call_id: str, name: str, arguments: str) -> dict[str, Any]:
+    return {
+        "id": call_id,
+        "type": "function",
+        "function": {"name": name, "arguments": arguments},
+    }
+
+
+def _written(content: str | None, calls: list[dict[str, Any]]) -> str:
+    message = {"role": "assistant", "content": content, "tool_calls": calls}
+    return msgspec.json.encode(message).decode()

@@ -1,0 +1,101 @@
+"""The plain JSON dialect: a turn is one JSON object, for models that know no special format.
+
+    {"thought": "I look up the sign.", "calls": [{"name": "search", "arguments": {"query": "..."}}]}
+
+or ``{"answer": "FBN1"}``. A fence of backticks or words around the object do no harm: what is read
+goes from the first brace to the last.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import msgspec
+
+from medenv.dialects.base import PromptStyle, instructions, neutralise
+from medenv.dialects.objects import UNREADABLE, NamedArguments, malformed, write_object
+from medenv.dialects.tags import Draft, conclude
+from medenv.records import Parsed, ToolResult, ToolSpec
+
+_CALLS = '{"calls": [{"name": ..., "arguments": {...}}]}'
+_ANSWER = '{"answer": "..."}'
+_FORM = f"write {_CALLS} or {_ANSWER}"
+_CALL = f"To call tools, write one JSON object and nothing else:\n{_CALLS}"
+_THOUGHT = 'You may think in a key "thought" that comes first.'
+
+
+class _Turn(msgspec.Struct, forbid_unknown_fields=True):
+    thought: str = ""
+    calls: list[NamedArguments] = []
+    answer: str | None = None
+
+
+_decode = msgspec.json.Decoder(_Turn).decode
+
+
+class PlainJson:
+    """Reads and writes turns that are one JSON object."""
+
+    name = "json"
+    all_texts = False
+    stop: tuple[str, ...] = ()
+
+    def system_prompt(self, tools: Sequence[ToolSpec], style: PromptStyle) -> str:
+        """Return the system message: the tools as JSON lines and the two forms of a turn."""
+        return instructions(tools, style, call=_CALL, answer=_ANSWER, thought=_THOUGHT)
+
+    def parse(self, text: str) -> Parsed:
+        """Read calls, answer and thought out of a policy's text."""
+        start, end = text.find("{"), text.rfind("}") + 1
+        if start < 0:
+            return conclude(Draft(thoughts=[text]), _FORM)
+        draft = Draft(thoughts=[text[:start].strip().removesuffix("json").rstrip("`\n ")])
+        try:
+            turn = _decode(text[start : max(start, end)])
+        except UNREADABLE as error:
+            draft.problems.append(f"your turn{malformed(error)}: {_FORM}")
+            return conclude(draft, _FORM)
+        draft.thoughts.append(turn.thought)
+        draft.calls = [(call.name, call.arguments) for call in turn.calls]
+        draft.called = bool(turn.calls)
+        if turn.answer is not None:
+            draft.answers.append(turn.answer.strip())
+        return conclude(draft, _FORM, _ANSWER)
+
+    def observation(
+        self, results: Sequence[ToolResult], problems: Sequence[str], notice: str = ""
+    ) -> str:
+        """Return results, problems and notice as one JSON object of texts."""
+        return write_results(results, problems, notice)
+
+    def write_call(self, name: str, arguments: Mapping[str, Any], thought: str = "") -> str:
+        """Write one call; any argument survives `parse`."""
+        call = {"name": name, "arguments": arguments}
+        return write_object({**_thought(thought), "calls": [call]})
+
+    def write_answer(self, text: str, thought: str = "") -> str:
+        """Write the answer."""
+        return write_object({**_thought(thought), "answer": text})
+
+
+def _thought(thought: str) -> dict[str, str]:
+    return {"thought": thought} if thought else {}
+
+
+def write_results(results: Sequence[ToolResult], problems: Sequence[str], notice: str = "") -> str:
+    """Return what answers a turn as JSON, ``{"results": [...], "problems": [...], "notice": ...}``.
+
+    Every text in it is harmless, and what is empty is left out.
+
+    Args:
+        results: What the tools gave back, in the order of the calls.
+        problems: What was wrong with the turn.
+        notice: A line about the budget, or ``""``.
+    """
+    parts: dict[str, Any] = {
+        "results": [neutralise(result.text) for result in results],
+        "problems": [neutralise(problem) for problem in problems],
+        "notice": notice,
+    }
+    return msgspec.json.encode({name: value for name, value in parts.items() if value}).decode()

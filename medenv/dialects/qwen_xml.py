@@ -1,0 +1,101 @@
+"""The dialect of Qwen3-Coder: calls as nested tags, every argument a piece of text.
+
+    <tool_call>
+    <function=search>
+    <parameter=query>
+    ectopia lentis
+    </parameter>
+    </function>
+    </tool_call>
+
+All values are read as text; a tool whose parameter takes no text reads them as JSON. How a text is
+cut at its tags, and what of it counts, is told in `medenv.dialects.tags`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import msgspec
+
+from medenv.dialects.base import PromptStyle, instructions, neutralise, show_results
+from medenv.dialects.hermes import CONTROLS
+from medenv.dialects.objects import Call, Malformed
+from medenv.dialects.tags import ANSWER, TagReader, think
+from medenv.records import Parsed, ToolResult, ToolSpec
+
+_CALL = """\
+To call a tool, write its name and each argument between tags of their own:
+<tool_call>
+<function=name>
+<parameter=argument>
+value
+</parameter>
+</function>
+</tool_call>"""
+_THOUGHT = "You may think between <think> and </think> first."
+_FORM = (
+    "write <tool_call><function=name><parameter=argument>value</parameter></function></tool_call> "
+    f"or {ANSWER}"
+)
+_READER = TagReader(("tool_call",), "tool_response", CONTROLS, _FORM)
+
+
+class QwenXml:
+    """Reads and writes ``<function=name><parameter=argument>value</parameter></function>``."""
+
+    name = "qwen_xml"
+    all_texts = True
+    stop = ("<|im_end|>", "<tool_response>")
+
+    def system_prompt(self, tools: Sequence[ToolSpec], style: PromptStyle) -> str:
+        """Return the system message: the tools as JSON lines and the two forms of a turn."""
+        return instructions(tools, style, call=_CALL, answer=ANSWER, thought=_THOUGHT)
+
+    def parse(self, text: str) -> Parsed:
+        """Read calls, answer and thought out of a policy's text."""
+        return _READER.read(text, _decode)
+
+    def observation(
+        self, results: Sequence[ToolResult], problems: Sequence[str], notice: str = ""
+    ) -> str:
+        """Return the results as plain text; the chat template puts ``<tool_response>`` around."""
+        return show_results(results, problems, notice)
+
+    def write_call(self, name: str, arguments: Mapping[str, Any], thought: str = "") -> str:
+        """Write one call, tags in its values made harmless; what is no text is written as JSON."""
+        lines = []
+        for argument, value in arguments.items():
+            text = value if isinstance(value, str) else msgspec.json.encode(value).decode()
+            lines.append(f"<parameter={argument}>\n{neutralise(text)}\n</parameter>\n")
+        body = f"<function={name}>\n{''.join(lines)}</function>"
+        return f"{think(thought)}<tool_call>\n{body}\n</tool_call>"
+
+    def write_answer(self, text: str, thought: str = "") -> str:
+        """Write the answer, tags in it made harmless."""
+        return f"{think(thought)}<answer>{neutralise(text)}</answer>"
+
+
+def _decode(_: str, body: str) -> Call:
+    """Read a function and its parameters."""
+    body = body.strip()
+    name, opened, rest = body.removeprefix("<function=").partition(">")
+    if not (body.startswith("<function=") and opened and rest.endswith("</function>")):
+        raise Malformed(" has no <function=name>...</function>")
+    rest = rest.removesuffix("</function>")
+    arguments: dict[str, Any] = {}
+    position = 0
+    while (start := rest.find("<parameter=", position)) >= 0:
+        named = rest.find(">", start)
+        end = rest.find("</parameter>", named)
+        if rest[position:start].strip() or named < 0 or end < 0:
+            break
+        argument = rest[start + 11 : named].strip()
+        if argument in arguments:
+            raise Malformed(f" gives the parameter {argument!r} twice")
+        arguments[argument] = rest[named + 1 : end].removeprefix("\n").removesuffix("\n")
+        position = end + 12
+    if rest[position:].strip():
+        raise Malformed(" has more in its function than whole <parameter=...>...</parameter>")
+    return name.strip(), arguments

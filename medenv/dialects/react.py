@@ -1,0 +1,113 @@
+"""The ReAct dialect: labelled lines of plain text.
+
+    Thought: I look up the sign.
+    Action: search
+    Action Input: {"query": "ectopia lentis"}
+
+and in the end
+
+    Final Answer: FBN1
+
+Rules of reading, so that only what the policy plainly meant counts:
+
+- A label counts at the beginning of a line alone; what belongs to it goes on to the next label.
+- A control token ends the text, and so does ``Observation:``, which is for tools to write: what
+  follows rests on an invented result and is not read.
+- A call beside an answer is made, and the answer is not taken; several different answers are none.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from medenv.dialects.base import PromptStyle, instructions, neutralise, show_results
+from medenv.dialects.objects import Malformed, json_object, write_object
+from medenv.dialects.tags import Draft, conclude
+from medenv.records import Parsed, ToolResult, ToolSpec
+
+_LABELS = "Thought|Action Input|Action|Observation|Final Answer"
+_LABEL = re.compile(rf"^[ \t]*({_LABELS}):", re.MULTILINE)
+_SHOWN_LABEL = re.compile(rf"^([ \t]*)(?=(?:{_LABELS}):)", re.MULTILINE)
+_CONTROL = re.compile(r"<\|\w+\|>")
+_ANSWER = "Final Answer: ..."
+_CALL = """\
+To call a tool, write its name and its arguments as a JSON object on lines of their own:
+Action: name
+Action Input: {"argument": "value"}"""
+_THOUGHT = "You may think on a line that begins with Thought: first."
+_FORM = f"write Action: and Action Input: with a JSON object on lines of their own, or {_ANSWER}"
+_FORGED = "only tools write Observation: what you wrote from there on was not read"
+
+
+class ReAct:
+    """Reads and writes ``Action: name`` and ``Action Input: {...}``.
+
+    Source:
+        S. Yao et al.: ReAct: Synergizing Reasoning and Acting in Language Models (2023).
+    """
+
+    name = "react"
+    all_texts = False
+    stop = ("\nObservation:",)
+
+    def system_prompt(self, tools: Sequence[ToolSpec], style: PromptStyle) -> str:
+        """Return the system message: the tools as JSON lines and the two forms of a turn."""
+        return instructions(tools, style, call=_CALL, answer=_ANSWER, thought=_THOUGHT)
+
+    def parse(self, text: str) -> Parsed:
+        """Read calls, answer and thought out of a policy's text."""
+        if "<|" in text and (control := _CONTROL.search(text)) is not None:
+            text = text[: control.start()]
+        bare, *pieces = _LABEL.split(text)
+        draft = Draft(thoughts=[bare])
+        actions: list[tuple[str, str | None]] = []
+        for label, body in zip(pieces[::2], pieces[1::2], strict=True):
+            if label == "Observation":
+                if not draft.answers:
+                    draft.problems.append(_FORGED)
+                break
+            if label == "Action":
+                actions.append((body.strip(), None))
+            elif label == "Final Answer":
+                draft.answers.append(body.strip())
+            elif label == "Thought":
+                draft.thoughts.append(body)
+            elif actions and actions[-1][1] is None:
+                actions[-1] = actions[-1][0], body
+            else:
+                draft.problems.append(f"Action Input: without an Action: before it: {_FORM}")
+        draft.called = bool(actions)
+        _decode(actions, draft)
+        return conclude(draft, _FORM, _ANSWER)
+
+    def observation(
+        self, results: Sequence[ToolResult], problems: Sequence[str], notice: str = ""
+    ) -> str:
+        """Return the results after ``Observation:``; labels in them are quoted by ``›``."""
+        shown = show_results(results, problems, notice)
+        return "Observation: " + _SHOWN_LABEL.sub(r"\1› ", shown)
+
+    def write_call(self, name: str, arguments: Mapping[str, Any], thought: str = "") -> str:
+        """Write one call; any argument survives `parse`."""
+        return f"{_think(thought)}Action: {name}\nAction Input: {write_object(arguments)}"
+
+    def write_answer(self, text: str, thought: str = "") -> str:
+        """Write the answer on one line."""
+        return f"{_think(thought)}Final Answer: {' '.join(neutralise(text).split())}"
+
+
+def _think(thought: str) -> str:
+    return f"Thought: {' '.join(neutralise(thought).split())}\n" if thought else ""
+
+
+def _decode(actions: Sequence[tuple[str, str | None]], draft: Draft) -> None:
+    """Decode the calls into the draft, with what cannot be decoded."""
+    for number, (name, body) in enumerate(actions, 1):
+        try:
+            if body is None:
+                raise Malformed(" has no Action Input:")
+            draft.calls.append((name, json_object(body)))
+        except Malformed as error:
+            draft.problems.append(f"tool call {number}{error}: {_FORM}")

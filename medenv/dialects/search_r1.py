@@ -1,0 +1,113 @@
+"""The dialect of Search-R1: the tool's name is the tag, the query stands between its tags.
+
+    <search>ectopia lentis</search>
+
+What is between the tags goes to the tool's main argument; a JSON object there gives the arguments
+by name. How a text is cut at its tags, and what of it counts, is told in `medenv.dialects.tags`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
+from typing import Any
+
+from medenv.dialects.base import PromptStyle, instructions, neutralise, show_results
+from medenv.dialects.hermes import CONTROLS
+from medenv.dialects.objects import Call, json_object, write_object
+from medenv.dialects.tags import ANSWER, TagReader, think
+from medenv.errors import UnknownNameError
+from medenv.records import Parsed, ToolResult, ToolSpec
+
+MAIN_ARGUMENTS: Mapping[str, str] = MappingProxyType(
+    {
+        "ask": "finding",
+        "diagnose": "present",
+        "lookup": "name",
+        "med_search": "query",
+        "read": "passage_id",
+        "search": "query",
+        "visit": "url",
+        "web_search": "query",
+    }
+)
+"""Tool to the argument that stands between its tags."""
+
+_CALL = """\
+To call a tool, write what it takes first between tags of its name, e.g.
+<{name}>...</{name}>
+or a JSON object of several arguments between the same tags."""
+_THOUGHT = "You may think between <think> and </think> first."
+
+
+class SearchR1:
+    """Reads and writes ``<search>query</search>``.
+
+    Args:
+        main_arguments: Tool to the argument that stands between its tags; all tools there are.
+
+    Source:
+        B. Jin et al.: Search-R1 (2025).
+    """
+
+    name = "search_r1"
+    all_texts = True
+    stop = ("<|im_end|>", "<information>")
+
+    def __init__(self, main_arguments: Mapping[str, str] = MAIN_ARGUMENTS) -> None:
+        self._main = dict(main_arguments)
+        form = f"write <tool>...</tool> with a tool's name, or {ANSWER}"
+        self._reader = TagReader(tuple(self._main), "information", CONTROLS, form)
+
+    def system_prompt(self, tools: Sequence[ToolSpec], style: PromptStyle) -> str:
+        """Return the system message: the tools as JSON lines and the two forms of a turn.
+
+        Raises:
+            UnknownNameError: A tool has no main argument here.
+        """
+        for tool in tools:
+            self._main_of(tool.name)
+        call = _CALL.format(name=tools[0].name if tools else "search")
+        return instructions(tools, style, call=call, answer=ANSWER, thought=_THOUGHT)
+
+    def parse(self, text: str) -> Parsed:
+        """Read calls, answer and thought out of a policy's text."""
+        return self._reader.read(text, self._decode)
+
+    def observation(
+        self, results: Sequence[ToolResult], problems: Sequence[str], notice: str = ""
+    ) -> str:
+        """Return the results between ``<information>`` tags, of which none is inside."""
+        return f"<information>{show_results(results, problems, notice)}</information>"
+
+    def write_call(self, name: str, arguments: Mapping[str, Any], thought: str = "") -> str:
+        """Write one call; any argument survives `parse`, tags and control tokens included.
+
+        Raises:
+            UnknownNameError: The tool has no main argument here.
+        """
+        value = arguments.get(self._main_of(name))
+        body = write_object(arguments)
+        if len(arguments) == 1 and isinstance(value, str) and _is_plain(value):
+            body = value
+        return f"{think(thought)}<{name}>{body}</{name}>"
+
+    def write_answer(self, text: str, thought: str = "") -> str:
+        """Write the answer, tags in it made harmless."""
+        return f"{think(thought)}<answer>{neutralise(text)}</answer>"
+
+    def _main_of(self, name: str) -> str:
+        if name not in self._main:
+            raise UnknownNameError("tool with a tag", name, self._main)
+        return self._main[name]
+
+    def _decode(self, tag: str, body: str) -> Call:
+        body = body.strip()
+        if body.startswith("{"):
+            return tag, json_object(body)
+        return tag, {self._main[tag]: body}
+
+
+def _is_plain(value: str) -> bool:
+    """Return whether a text can stand between tags and be read as itself."""
+    return value == value.strip() and not value.startswith("{") and "<" not in value

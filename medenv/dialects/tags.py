@@ -1,0 +1,200 @@
+"""What all dialects with tags share: how a policy's text is cut at its own tags, and what counts.
+
+Rules of reading, so that only what the policy plainly meant counts:
+
+- A control token of the model family (``<|im_end|>`` and its like) ends the text.
+- Text inside ``<think>`` is thought: no call or answer in it counts. A ``</think>`` that nothing
+  opened (some chat templates open it in the prompt) makes thought of everything before it.
+- The tag around results is for tools to write. One that the policy writes ends its text there: what
+  follows rests on an invented result and is not read.
+- A call may lack its closing tag at the end of the text when it is whole otherwise (samplers that
+  stop at the tag leave it out). An answer must be closed, or it may have been cut short.
+- A call and an answer in one turn: well-formed calls are made, the answer is not taken, since it
+  was written before their results were seen.
+- Several different answers in one turn are no answer.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+
+from medenv.dialects.base import neutralise
+from medenv.dialects.objects import Call, Malformed, cut_objects
+from medenv.records import Parsed
+
+ANSWER = "<answer>...</answer>"
+"""How an answer is written, for messages."""
+
+_BARE = ""
+_FAULT = "fault"
+_THINK = "<think>"
+_UNOPENED = "</think>"
+_ANSWER = "<answer>"
+
+
+@dataclass
+class Draft:
+    """The parts of a text, before it is decided what of them counts.
+
+    Args:
+        thoughts: Pieces of thought in order.
+        calls: Well-formed calls in order.
+        answers: Answers in order, without spaces around.
+        problems: What was wrong.
+        called: Whether there was any call, malformed ones included.
+    """
+
+    thoughts: list[str] = field(default_factory=list)
+    calls: list[Call] = field(default_factory=list)
+    answers: list[str] = field(default_factory=list)
+    problems: list[str] = field(default_factory=list)
+    called: bool = False
+
+
+def think(thought: str) -> str:
+    """Write a thought between its tags, or nothing where there is none."""
+    return f"<think>{neutralise(thought)}</think>\n" if thought else ""
+
+
+class TagReader:
+    """Cuts a text into thoughts, calls and answers by the rules of this module.
+
+    Args:
+        call_tags: Names of the tags around calls, e.g. ``("tool_call",)``.
+        result_tag: Name of the tag that only tools write.
+        controls: Control tokens of the model family.
+        form: How calls and answers are written, for messages.
+        bare_calls: Whether JSON objects outside all tags are calls; their tag name is ``""``.
+    """
+
+    def __init__(
+        self,
+        call_tags: Sequence[str],
+        result_tag: str,
+        controls: Sequence[str],
+        form: str,
+        *,
+        bare_calls: bool = False,
+    ) -> None:
+        self.form, self._bare_calls = form, bare_calls
+        self._calls = frozenset(f"<{name}>" for name in call_tags)
+        self._result = f"<{result_tag}>"
+        self._control = re.compile("|".join(map(re.escape, controls)))
+        opening = "|".join(map(re.escape, ("think", "answer", result_tag, *call_tags)))
+        self._tag = re.compile(f"<(?:{opening})>|</think>")
+
+    def read(self, text: str, decode: Callable[[str, str], Call]) -> Parsed:
+        """Read a text.
+
+        Args:
+            text: What the policy wrote.
+            decode: Makes a call of tag name and what the tag encloses, or raises `Malformed`.
+        """
+        if "<|" in text and (control := self._control.search(text)) is not None:
+            text = text[: control.start()]
+        draft = Draft()
+        bodies: list[tuple[str, str]] = []
+        for tag, body in self._segments(text):
+            if tag in self._calls:
+                bodies.append((tag[1:-1], body))
+            elif tag == _ANSWER:
+                draft.answers.append(body.strip())
+            elif tag == _UNOPENED:
+                draft.thoughts += [body for _, body in bodies] + draft.answers
+                bodies, draft.answers = [], []
+            elif tag == _BARE and self._bare_calls:
+                _scan(body, draft.thoughts, bodies)
+            elif tag in (_BARE, _THINK):
+                draft.thoughts.append(body)
+            elif not draft.answers or tag != self._result:
+                draft.problems.append(body)
+        self._decode(bodies, decode, draft)
+        return conclude(draft, self.form)
+
+    def _decode(
+        self, bodies: Sequence[tuple[str, str]], decode: Callable[[str, str], Call], draft: Draft
+    ) -> None:
+        """Decode the calls into the draft, with what cannot be decoded."""
+        draft.called = bool(bodies)
+        for number, (tag, body) in enumerate(bodies, 1):
+            try:
+                draft.calls.append(decode(tag, body))
+            except Malformed as error:
+                draft.problems.append(f"tool call {number}{error}: {self.form}")
+
+    def _segments(self, text: str) -> Iterator[tuple[str, str]]:
+        """Cut the text at its own tags, left to right, into (opening tag, what it encloses).
+
+        Bare text comes with the tag ``""``; what is wrong with the tag of results or `_FAULT` and a
+        description.
+        """
+        position = 0
+        while (match := self._tag.search(text, position)) is not None:
+            tag, start, inside = match.group(), match.start(), match.end()
+            if start > position:
+                yield _BARE, text[position:start]
+            if tag == self._result:
+                yield tag, f"only tools write {tag}: what you wrote from there on was not read"
+                return
+            if tag == _UNOPENED:
+                yield tag, ""
+                position = inside
+                continue
+            closing = f"</{tag[1:]}"
+            end = text.find(closing, inside)
+            if end < 0:
+                yield from self._unclosed(tag, closing, text[inside:])
+                return
+            yield tag, text[inside:end]
+            position = end + len(closing)
+        if position < len(text):
+            yield _BARE, text[position:]
+
+    def _unclosed(self, tag: str, closing: str, rest: str) -> Iterator[tuple[str, str]]:
+        """Read what follows a tag that is never closed."""
+        if tag in self._calls:
+            yield tag, rest
+            return
+        yield _BARE, rest
+        yield _FAULT, f"{tag} was not closed with {closing}: {self.form}"
+
+
+def _scan(text: str, thoughts: list[str], bodies: list[tuple[str, str]]) -> None:
+    """Sort the pieces of a text outside all tags into thoughts and JSON objects."""
+    for piece, is_object in cut_objects(text):
+        if is_object:
+            bodies.append(("", piece))
+        elif piece.strip("; \n"):
+            thoughts.append(piece)
+
+
+def conclude(draft: Draft, form: str, answer_form: str = ANSWER) -> Parsed:
+    """Decide what of a text's parts counts.
+
+    Args:
+        draft: The parts.
+        form: How calls and answers are written, for messages.
+        answer_form: How an answer is written, for messages.
+    """
+    answers, problems = draft.answers, list(draft.problems)
+    answer = None
+    if answers and draft.called:
+        problems.append(
+            "answer and tool call in one turn: the answer was not taken; give it in its own turn"
+        )
+    elif len(set(answers)) > 1:
+        problems.append(f"several different answers in one turn: write one {answer_form}")
+    elif answers and not answers[0]:
+        problems.append(f"the answer is empty: write {answer_form}")
+    elif answers and problems:
+        problems.append("the answer was not taken: write it once more, and nothing after it")
+    elif answers:
+        answer = answers[0]
+    elif not draft.calls and not problems:
+        problems.append(f"no tool call and no answer: {form}")
+    thought = "".join(draft.thoughts).strip()
+    return Parsed(
+        thought=thought, calls=tuple(draft.calls), answer=answer, problems=tuple(problems)
+    )

@@ -1,0 +1,71 @@
+"""A conversation of native tool calls, as a chat API takes it."""
+
+from __future__ import annotations
+
+import msgspec
+
+from medenv.dialects import OpenAITools, chat_messages, chat_tools
+from medenv.episode import Budget, Episode, EpisodeRules
+from medenv.tools import Search, ToolBox
+
+from ..fakes import Shelf, question
+
+DIALECT = OpenAITools()
+BOX = ToolBox([Search(Shelf(), k=1)])
+
+
+def message(*arguments: str, content: str | None = None) -> str:
+    calls = [
+        {"id": "x", "type": "function", "function": {"name": "search", "arguments": given}}
+        for given in arguments
+    ]
+    return msgspec.json.encode(
+        {"role": "assistant", "content": content, "tool_calls": calls}
+    ).decode()
+
+
+def played(*texts: str, **budget: int) -> Episode:
+    episode = Episode(question(), EpisodeRules(DIALECT, BOX.specs, Budget(**budget)))
+    for text in texts:
+        calls = episode.advance(text)
+        if not episode.ended:
+            episode.observe([BOX.run(call) for call in calls])
+    return episode
+
+
+def test_each_result_follows_its_call_under_its_id() -> None:
+    sent = chat_messages(played(message('{"query": "a"}', '{"query": "b"}')).messages)
+    assert [part["role"] for part in sent] == ["system", "user", "assistant", "tool", "tool"]
+    asked = [call["id"] for call in sent[2]["tool_calls"]]
+    assert [part["tool_call_id"] for part in sent[3:]] == asked
+    assert len(set(asked)) == 2
+    assert sent[3]["content"].startswith("[1] (D:1#0) Marfan syndrome")
+
+
+def test_a_malformed_call_is_left_out_and_told() -> None:
+    sent = chat_messages(played(message("{", '{"query": "b"}', content="hm")).messages)
+    assert [part["role"] for part in sent[2:]] == ["assistant", "tool", "user"]
+    assert len(sent[2]["tool_calls"]) == 1
+    assert sent[2]["content"] == "hm"
+    assert "tool call 1: what it calls with is not valid JSON" in sent[4]["content"]
+
+
+def test_a_call_beyond_the_budget_is_left_out_and_told() -> None:
+    sent = chat_messages(played(message('{"query": "a"}', '{"query": "b"}'), calls=1).messages)
+    assert len(sent[2]["tool_calls"]) == 1
+    assert "the budget is used up" in sent[4]["content"]
+    assert "No tool calls are left" in sent[4]["content"]
+
+
+def test_a_turn_without_calls_and_an_answer_are_plain_messages() -> None:
+    sent = chat_messages(played("no JSON", DIALECT.write_answer("FBN1", "sure")).messages)
+    assert [part["role"] for part in sent] == ["system", "user", "assistant", "user", "assistant"]
+    assert "not valid JSON" in sent[3]["content"]
+    assert sent[4] == {"role": "assistant", "content": "FBN1"}
+
+
+def test_the_tools_go_beside_the_messages() -> None:
+    (offered,) = chat_tools(BOX.specs)
+    assert offered["type"] == "function"
+    assert offered["function"]["name"] == "search"
+    assert offered["function"]["parameters"]["required"] == ["query"]
