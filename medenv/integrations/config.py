@@ -102,6 +102,31 @@ class EvaluationSection:
 
 
 @dataclass
+class LessonsSection:
+    """Episodes of scripted teachers to learn from; shares are relative."""
+
+    episodes: int = 24000
+    oracle: float = 0.45
+    guess: float = 0.40
+    wander: float = 0.15
+    seed: int = 0
+
+
+@dataclass
+class TinySection:
+    """Shape of a new tiny policy; see `medenv.integrations.tiny_policy.TinyPolicyConfig`."""
+
+    vocabulary: int = 2048
+    hidden: int = 192
+    layers: int = 4
+    head_dim: int = 64
+    context: int = 1024
+    rope_theta: float = 1000.0
+    initial_std: float = 0.05
+    seed: int = 0
+
+
+@dataclass
 class HardwareSection:
     """What the preset needs, and the variables its processes are started with."""
 
@@ -122,6 +147,8 @@ class MedEnvSection:
     env: EnvSection = field(default_factory=EnvSection)
     scoring: ScoringSection = field(default_factory=ScoringSection)
     evaluation: EvaluationSection = field(default_factory=EvaluationSection)
+    lessons: LessonsSection = field(default_factory=LessonsSection)
+    tiny: TinySection = field(default_factory=TinySection)
     hardware: HardwareSection = field(default_factory=HardwareSection)
     policy: str = ""
     workspace: str | None = None
@@ -157,25 +184,26 @@ def register_schema() -> None:
     ConfigStore.instance().store("medenv_schema", node=MedEnvSection, package="medenv")
 
 
-def check_config(config: DictConfig) -> None:
+def check_config(config: DictConfig, tree: str = "ppo_trainer") -> None:
     """Refuse a composed config with a key that neither verl nor our schema knows.
 
     Args:
         config: The composed config.
+        tree: Name of verl's own primary config.
 
     Raises:
         UsageError: Such a key, with the nearest one that exists.
     """
-    check_verl_keys(config, _verl_tree(), ADDED_KEYS)
+    check_verl_keys(config, _verl_tree(tree), ADDED_KEYS)
 
 
-def _verl_tree() -> DictConfig:
+def _verl_tree(tree: str) -> DictConfig:
     """Compose verl's own tree, also from within a program that Hydra has started."""
     outer = Singleton.get_state()
     GlobalHydra.instance().clear()
     try:
         with initialize_config_dir(verl_config_dir(), version_base="1.3"):
-            return compose("ppo_trainer")
+            return compose(tree)
     finally:
         Singleton.set_state(outer)
 

@@ -23,12 +23,18 @@ Report = Callable[[int, dict[str, float]], None]
 
 
 @contextmanager
-def training_bar(run: Run, console: Console) -> Iterator[Report]:
-    """Show a bar over the run's steps; validations are printed above it.
+def steps_bar(
+    total: int, description: str, console: Console
+) -> Iterator[Callable[[int, str], None]]:
+    """Show a bar over steps with an estimate of the time that is left.
 
     Args:
-        run: The run.
+        total: Number of steps.
+        description: What is shown before the first step.
         console: Where to.
+
+    Yields:
+        A function that takes the number of steps done and a new description.
     """
     columns = (
         SpinnerColumn(),
@@ -40,13 +46,32 @@ def training_bar(run: Run, console: Console) -> Iterator[Report]:
         TimeRemainingColumn(),
     )
     with Progress(*columns, console=console, speed_estimate_period=600) as progress:
-        bar = progress.add_task("starting the engines", total=run.steps)
+        bar = progress.add_task(description, total=total)
+
+        def advance(step: int, now: str) -> None:
+            progress.update(bar, completed=step, description=now)
+
+        yield advance
+
+
+@contextmanager
+def training_bar(run: Run, console: Console) -> Iterator[Report]:
+    """Show a bar over the run's steps; validations are printed above it.
+
+    Args:
+        run: The run.
+        console: Where to.
+
+    Yields:
+        A function that takes a step and what was logged for it.
+    """
+    with steps_bar(run.steps, "starting the engines", console) as advance:
 
         def report(step: int, logged: dict[str, float]) -> None:
             held_out = _held_out(logged)
             if held_out:
-                progress.console.print(f"step {step}: held-out accuracy {held_out}")
-            progress.update(bar, completed=step, description=_described(logged))
+                console.print(f"step {step}: held-out accuracy {held_out}")
+            advance(step, _described(logged))
 
         yield report
 

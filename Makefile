@@ -1,0 +1,52 @@
+# Every target is what CI calls. VENV=/a/folder puts the environment elsewhere.
+PYTHON ?= python3.11
+VENV ?= .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready-$(shell cat constraints.txt pyproject.toml | cksum | cut -d' ' -f1)
+ARGS ?=
+
+.DEFAULT_GOAL := help
+.PHONY: help setup train control policy test quick check fix clean
+
+help: ## Say what can be made
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
+
+setup: $(READY) ## Make the environment (3.5 GB, two to three minutes)
+
+$(READY): constraints.txt pyproject.toml
+	@echo "making the environment in $(VENV) (3.5 GB, two to three minutes) ..."
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11))' || \
+	  { echo "error: medenv's pins are for Python 3.11; name one with PYTHON=/path/to/python3.11"; exit 2; }
+	@$(PYTHON) -m venv $(VENV)
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps -r constraints.txt
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@rm -f $(VENV)/.ready-* && touch $@
+
+train: setup ## From nothing to a trained policy and its report (experiment=cpu)
+	@$(BIN)/python recipes/train.py experiment=cpu $(ARGS)
+
+control: setup ## The same run with rewards that carry no information
+	@$(BIN)/python recipes/train.py experiment=cpu scoring=random run=cpu-random $(ARGS)
+
+policy: setup ## Rebuild the tiny policy's warm start from nothing
+	@$(BIN)/python recipes/sft.py experiment=tiny_policy $(ARGS)
+
+test: setup check ## Every check and every test
+	@$(BIN)/python -m pytest $(ARGS)
+
+quick: setup ## The tests that need neither verl nor minutes
+	@$(BIN)/python -m pytest -m "not verl" $(ARGS)
+
+check: setup ## Style, types, layers, spelling
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports --no-cache
+	@$(BIN)/codespell
+
+fix: setup ## Mend what the tools can mend
+	@$(BIN)/ruff check --fix .
+	@$(BIN)/ruff format .
+
+clean: ## Remove runs and caches, keep the environment
+	rm -rf outputs multirun .mypy_cache .ruff_cache .pytest_cache .hypothesis
