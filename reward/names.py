@@ -14,7 +14,8 @@ import msgspec
 from medenv.errors import DataError
 from medenv.records import Entity, Record
 
-_TOKEN = re.compile(r"[^\W\d_]+|\d+|[+%<>=&]|(?<=\w)-(?!\w)")
+_TOKEN = re.compile(r"[^\W\d_]+|\d+|[+%<>=&]|(?<=\w)-(?![\w-]|\s+(?:and\b|or\b|to\b|&))")
+_SYMBOL = re.compile(r"[^\W\d_]{5,}(?=-?\d)")
 _ARTICLE = re.compile(r"\s*(?:the|an?)\s+(?=\S)")
 _POSSESSIVE = re.compile(r"'s\b|(?<=s)'(?!\w)")
 _ROMAN = re.compile(r"(x{0,3}(?:ix|iv|v?i{0,3}))([a-h]?)")
@@ -22,8 +23,29 @@ _NUMBERING = re.compile(
     r"(?:^|\s)((?:type\s+)?(?:\d+[a-z]{0,2}|[ivx]+[a-h]?|[a-h]))$", re.IGNORECASE
 )
 _COUNTED = frozenset(("type", "subtype", "stage", "grade", "class", "factor", "group"))
+_SHORT = {"&": "and", "grey": "gray"}
+_AMERICAN = {
+    "behaviour": "behavior",
+    "centre": "center",
+    "colour": "color",
+    "fibre": "fiber",
+    "odour": "odor",
+    "sulph": "sulf",
+    "tumour": "tumor",
+}
+_BRITISH = re.compile("|".join(_AMERICAN))
 _NOT_PLURAL = ("ss", "us", "is", "as", "os")
-_SPELLED = {"ς": "σ", "’": "'", "‘": "'", "ʼ": "'", "′": "'", "‐": "-", "‑": "-", "−": "-"}
+_SPELLED = {
+    "ς": "σ",
+    "’": "'",
+    "‘": "'",
+    "ʼ": "'",
+    "′": "'",
+    "‐": "-",
+    "‑": "-",
+    "–": "-",
+    "−": "-",
+}
 _GREEK = {
     chr(code): f" {unicodedata.name(chr(code)).rsplit(' ', 1)[-1].lower()} "
     for code in (*range(0x3B1, 0x3C2), *range(0x3C3, 0x3CA))
@@ -47,8 +69,8 @@ def normalise(text: str) -> str:
 
     Folded: compatibility forms (NFKC), case, accents, invisible characters, punctuation and
     spacing, a leading article, the possessive 's, Greek letters against their names, British
-    against American spelling, plurals, and "type II" against "type 2" against "2". Letters and
-    digits are separate tokens, so that "IL-2" is "IL2" while "NKX2-1" is not "NKX21".
+    against American spelling, plurals, "&" against "and", and "type II" against "type 2" against
+    "2". Letters and digits are separate tokens: "IL-2" is "IL2" while "NKX2-1" is not "NKX21".
 
     Not folded: look-alike letters of other scripts, digits, the sign in "HER2+" and "HER2-",
     and every word that can tell two entities apart ("disease", "syndrome", "gene").
@@ -63,7 +85,7 @@ def normalise(text: str) -> str:
     folded = _POSSESSIVE.sub("", folded)
     article = _ARTICLE.match(folded)
     tokens = _TOKEN.findall(folded, article.end() if article else 0)
-    return " ".join(_fold_words(tokens))
+    return " ".join(_fold_words(tokens, frozenset(_SYMBOL.findall(folded))))
 
 
 def _fold_unicode(text: str) -> str:
@@ -78,21 +100,23 @@ def _fold_unicode(text: str) -> str:
     return _GREEK_LETTER.sub(lambda match: _GREEK[match[1]], "".join(kept))
 
 
-def _fold_words(tokens: list[str]) -> list[str]:
-    """Fold spelling, plural and numbering of the tokens of one name."""
+def _fold_words(tokens: list[str], symbols: frozenset[str]) -> list[str]:
+    """Fold spelling, plural and numbering of the tokens of one name.
+
+    Symbols are words that a number is part of, and keep their last letter: CAPNS1 is not CAPN1.
+    """
     out: list[str] = []
-    for i, token in enumerate(tokens):
+    for word in tokens:
+        token = _SHORT.get(word, word)
         if out and out[-1] in _COUNTED:
             token, letter = _arabic(token)
             if out[-1] == "type" and (len(token) == 1 or token.isdigit()):
                 out.pop()
             out.extend((token, letter) if letter else (token,))
         elif len(token) < 5:
-            out.append("and" if token == "&" else token)
-        elif i + 1 < len(tokens) and tokens[i + 1].isdigit():  # a symbol: CAPNS1 is not CAPN1
             out.append(token)
         else:
-            out.append(_fold_word(token))
+            out.append(_fold_spelling(token) if token in symbols else _fold_word(token))
     return out
 
 
@@ -110,9 +134,14 @@ def _fold_word(word: str) -> str:
         word = word[:-3] + "y"
     elif word.endswith("s") and not word.endswith(_NOT_PLURAL):
         word = word[:-1]
+    return _fold_spelling(word)
+
+
+def _fold_spelling(word: str) -> str:
+    """Fold British spelling of a word."""
     if len(word) >= 6:
-        word = word.replace("ae", "e").replace("oe", "e").replace("tumour", "tumor")
-    return word
+        word = word.replace("ae", "e").replace("oe", "e")
+    return _BRITISH.sub(lambda match: _AMERICAN[match[0]], word)
 
 
 @lru_cache(maxsize=1 << 15)

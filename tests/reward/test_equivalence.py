@@ -67,6 +67,14 @@ SAME = [
     ("Gaucher disease type I", "Gaucher’s disease, type 1"),
     ("Von Hippel-Lindau syndrome", "von Hippel–Lindau syndrome"),
     ("X-linked agammaglobulinemia", "x linked agammaglobulinaemia"),
+    ("Diamond-Blackfan anemia 10", "Diamond–Blackfan anaemia 10"),
+    ("Hydroxylation-deficient rickets, type 1B", "hydroxylation-deficient rickets 1B"),
+    ("Mixed hypo- and hyperpigmentation", "mixed hypo– & hyperpigmentation"),
+    ("Optic atrophy--spastic paraplegia", "optic atrophy spastic paraplegia"),
+    ("Musty odor", "musty odour"),
+    ("Gray platelet syndrome", "grey platelet syndrome"),
+    ("Cafe-au-lait spot of abnormal color", "café-au-lait spots of abnormal colour"),
+    ("Congenital fiber-type disproportion", "congenital fibre-type disproportion"),
 ]
 
 DIFFERENT = [
