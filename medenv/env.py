@@ -11,6 +11,7 @@ import numpy as np
 from medenv.episode import Episode, EpisodeRules
 from medenv.errors import InfraError, JudgeUnavailableError, UnknownNameError, UsageError
 from medenv.records import Message, Question, RewardFn, Score
+from medenv.snapshot import Snapshot
 from medenv.spaces import UnicodeText
 from medenv.tools import ToolBox
 
@@ -105,6 +106,21 @@ class MedResearchEnv(gymnasium.Env[str, str]):
     def messages(self) -> list[Message]:
         """The conversation so far as chat messages."""
         return self.episode.messages
+
+    def snapshot(self) -> Snapshot:
+        """Return the episode as it is now, to go on from it later as often as wanted."""
+        return self.episode.snapshot()
+
+    def restore(self, snapshot: Snapshot) -> None:
+        """Go on from a snapshot; an episode that had ended stays ended and needs a `reset`.
+
+        Args:
+            snapshot: What `snapshot` of an environment of the same settings gave.
+
+        Raises:
+            UsageError: It comes from other settings.
+        """
+        self._episode, self._score = Episode.restore(snapshot, self.rules), None
 
     def reset(
         self, *, seed: int | None = None, options: dict[str, Any] | None = None

@@ -22,7 +22,8 @@ from typing import Literal
 
 import msgspec
 
-from medenv.dialects.base import neutralise, typed
+from medenv.calls import allowed_calls, mismatch
+from medenv.dialects.base import neutralise
 from medenv.errors import UsageError
 from medenv.records import (
     Ending,
@@ -35,15 +36,12 @@ from medenv.records import (
     Turn,
 )
 from medenv.rules import Budget, EpisodeRules
+from medenv.snapshot import Pending, Snapshot
 
 __all__ = ["Budget", "Episode", "EpisodeRules"]
 
 _LAST_TURN = "This is your last turn: answer now."
 _NO_CALLS = "No tool calls are left: answer now."
-
-
-_Pending = tuple[str, Parsed, tuple[ToolCall, ...], tuple[str, ...], int]
-"""A turn whose results are awaited: text, what was read, calls, problems, tokens."""
 
 
 class Episode:
@@ -84,7 +82,7 @@ class Episode:
         self.failure = ""
         self._parse = rules.dialect.parse
         self._turns: list[Turn] = []
-        self._pending: _Pending | None = None
+        self._pending: Pending | None = None
         self._calls = self._tokens = 0
         self._seconds = 0.0
         self._started = rules.clock()
@@ -157,7 +155,8 @@ class Episode:
             self._turns.append(Turn(text=text, parsed=parsed, tokens=tokens))
             self._end(ending)
             return ()
-        calls, problems = self._allowed(parsed)
+        left = self.rules.max_calls - self._calls
+        calls, problems = allowed_calls(parsed, len(self._turns), left, self.rules.retyped)
         self._pending = (text, parsed, calls, problems, tokens)
         return calls
 
@@ -175,15 +174,12 @@ class Episode:
         Raises:
             UsageError: Nothing is awaited, or the results are not those of the calls.
         """
-        pending = self._pending
-        if pending is None:
+        if self._pending is None:
             raise UsageError("observe needs the calls of an advance before it; none are awaited")
-        calls, problems = pending[2], pending[3]
-        if len(calls) != len(results):
-            raise UsageError(_mismatch(calls, results))
-        for call, result in zip(calls, results, strict=True):
-            if call.id != result.call_id:
-                raise UsageError(_mismatch(calls, results))
+        _, _, calls, problems, _ = self._pending
+        if [call.id for call in calls] != [result.call_id for result in results]:
+            raise UsageError(mismatch(calls, results))
+        for result in results:
             if result.status == "unavailable":
                 self.fail(f"tool {result.tool!r}: {result.text}")
                 return ""
@@ -192,8 +188,7 @@ class Episode:
             self._close(tuple(results), "")
             self._end("seconds")
             return ""
-        notice = self._notice()
-        observation = self.rules.dialect.observation(results, problems, notice)
+        observation = self.rules.dialect.observation(results, problems, self._notice())
         self._messages.append({"role": "tool", "content": observation})
         self._close(tuple(results), observation)
         return observation
@@ -207,10 +202,7 @@ class Episode:
         Raises:
             UsageError: The episode has ended.
         """
-        if self.ending is not None:
-            raise UsageError(self._why_not_advance())
-        if self._pending is not None:
-            self._close((), "")
+        self._interrupt()
         self.failure = reason
         self._end("unavailable")
 
@@ -226,11 +218,7 @@ class Episode:
         Raises:
             UsageError: The episode has ended.
         """
-        if self.ending is not None:
-            raise UsageError(self._why_not_advance())
-        if self._pending is not None:
-            self._close((), "")
-        elif self._turns:
+        if not self._interrupt() and self._turns:
             self._messages.pop()
             self._turns[-1] = msgspec.structs.replace(self._turns[-1], observation="")
         self._end(budget)
@@ -247,24 +235,67 @@ class Episode:
         if self._pending is None:
             raise UsageError("nothing to retract: no results are awaited")
         self._messages.pop()
-        self._tokens -= self._pending[4]
-        self._pending = None
+        self._tokens, self._pending = self._tokens - self._pending[4], None
 
     def trajectory(self) -> Trajectory:
         """Return the episode so far; turns whose results are awaited are not in it."""
-        rules = self.rules
-        running = self.ending is None
         return Trajectory(
             question=self.question,
             turns=tuple(self._turns),
             ending=self.ending,
             answer=self.answer,
-            env_id=rules.env_id,
-            dialect=rules.dialect.name,
+            env_id=self.rules.env_id,
+            dialect=self.rules.dialect.name,
             seed=self.seed,
-            config_hash=rules.config_hash,
-            seconds=rules.clock() - self._started if running else self._seconds,
+            config_hash=self.rules.config_hash,
+            seconds=self._elapsed(),
+            failure=self.failure,
         )
+
+    def snapshot(self) -> Snapshot:
+        """Return the episode as it is now; what has been recorded is shared, not copied."""
+        return Snapshot(
+            question=self.question,
+            seed=self.seed,
+            config_hash=self.rules.config_hash,
+            messages=tuple(self._messages),
+            turns=tuple(self._turns),
+            pending=self._pending,
+            calls=self._calls,
+            tokens=self._tokens,
+            seconds=self._elapsed(),
+            ending=self.ending,
+            answer=self.answer,
+            failure=self.failure,
+        )
+
+    @classmethod
+    def restore(cls, snapshot: Snapshot, rules: EpisodeRules) -> Episode:
+        """Return an episode that goes on from a snapshot, independent of every other one.
+
+        Args:
+            snapshot: What `snapshot` gave.
+            rules: Those by which it was played.
+
+        Raises:
+            UsageError: It was played by other rules.
+        """
+        if snapshot.config_hash != rules.config_hash:
+            raise UsageError(
+                f"the snapshot was taken under the settings {snapshot.config_hash}, these are "
+                f"{rules.config_hash}: restore it under its own"
+            )
+        episode = cls(snapshot.question, rules, snapshot.seed)
+        episode._messages, episode._turns = list(snapshot.messages), list(snapshot.turns)
+        episode._pending, episode._calls = snapshot.pending, snapshot.calls
+        episode._tokens, episode._seconds = snapshot.tokens, snapshot.seconds
+        episode._started -= snapshot.seconds
+        episode.ending, episode.answer = snapshot.ending, snapshot.answer
+        episode.failure = snapshot.failure
+        return episode
+
+    def _elapsed(self) -> float:
+        return self._seconds if self.ended else self.rules.clock() - self._started
 
     def _exhausted(self, parsed: Parsed) -> Ending | None:
         """Return the budget that leaves no room for another turn, if one does."""
@@ -281,36 +312,24 @@ class Episode:
         seconds = self.rules.max_seconds
         return seconds is not None and self.rules.clock() - self._started >= seconds
 
-    def _allowed(self, parsed: Parsed) -> tuple[tuple[ToolCall, ...], tuple[str, ...]]:
-        """Number the calls that the budget allows, and note the ones that it does not."""
-        turn, written, retyped = len(self._turns), parsed.calls, self.rules.retyped
-        if retyped:
-            written = tuple(
-                [(name, typed(given, retyped.get(name, {}))) for name, given in written]
-            )
-        calls = tuple(
-            [
-                ToolCall(id=f"{turn}.{number}", name=name, arguments=arguments)
-                for number, (name, arguments) in enumerate(written)
-            ]
-        )
-        left = self.rules.max_calls - self._calls
-        if len(calls) <= left:
-            return calls, parsed.problems
-        refused = f"the last {len(calls) - left} of your calls were not made: the budget is used up"
-        return calls[:left], (*parsed.problems, refused)
-
     def _notice(self) -> str:
         """Return the line that warns of the budget's end, where it is near."""
         if len(self._turns) + 2 >= self.rules.max_turns:
             return _LAST_TURN
         return _NO_CALLS if self._calls >= self.rules.max_calls else ""
 
+    def _interrupt(self) -> bool:
+        """Record the pending turn without results; return whether there was one."""
+        if self.ending is not None:
+            raise UsageError(self._why_not_advance())
+        pending = self._pending is not None
+        self._close((), "")
+        return pending
+
     def _close(self, results: tuple[ToolResult, ...], observation: str) -> None:
         """Record the pending turn."""
         if self._pending is not None:
-            text, parsed, calls, _, tokens = self._pending
-            self._pending = None
+            (text, parsed, calls, _, tokens), self._pending = self._pending, None
             self._turns.append(
                 Turn(
                     text=text,
@@ -330,10 +349,3 @@ class Episode:
         if self.ending is not None:
             return f"the episode has ended ({self.ending}): start a new one"
         return "the last turn is not finished: give the results of its calls to observe"
-
-
-def _mismatch(calls: Sequence[ToolCall], results: Sequence[ToolResult]) -> str:
-    return (
-        f"observe expects the results of calls {[call.id for call in calls]} in this order, "
-        f"got results of {[result.call_id for result in results]}"
-    )

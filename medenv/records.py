@@ -99,6 +99,8 @@ class Certificate(Record, frozen=True, kw_only=True):
         search_rank: 1-based rank of the first passage that states the last hop when the corpus is
             searched with the question text, or None where it is not among the first results.
         shortcuts: Relations of direct edges between both ends, besides the gold path.
+        clues: Edges beside the path that single out a step, e.g. a finding that only one of two
+            diseases has.
     """
 
     query: list[Any]
@@ -109,6 +111,7 @@ class Certificate(Record, frozen=True, kw_only=True):
     chance: float
     search_rank: int | None = None
     shortcuts: tuple[str, ...] = ()
+    clues: tuple[Hop, ...] = ()
 
 
 class Question(Record, frozen=True, kw_only=True):
@@ -124,6 +127,15 @@ class Question(Record, frozen=True, kw_only=True):
         certificate: The proof.
         template: Name of the wording used.
         source: Source and version of the graph, e.g. ``"HPO 2025-01-16"``.
+        level: How far the topic is obfuscated, 0 (named) to 4 (several clues, none enough).
+        specialty: Medical specialty of the gold path, or ``""``.
+        rare: Id of the rare entity that the question was built around, or ``""``.
+        grades: Chance of each offline solver to be right, by its name.
+        difficulty: How hard the question is for all offline solvers, in [0, 1], where graded.
+        guidance: The gold path with every entity masked: ``"([MASK], gene_of, [MASK])"``.
+        reasoning: The gold path in words.
+        world: Empty in the true world, else how the world was altered, e.g. ``"renamed"``: what
+            such a question says is fiction.
     """
 
     id: str
@@ -135,6 +147,14 @@ class Question(Record, frozen=True, kw_only=True):
     certificate: Certificate
     template: str = ""
     source: str = ""
+    level: int = 0
+    specialty: str = ""
+    rare: str = ""
+    grades: dict[str, float] = {}
+    difficulty: float | None = None
+    guidance: tuple[str, ...] = ()
+    reasoning: str = ""
+    world: str = ""
 
 
 class ToolSpec(Record, frozen=True, kw_only=True):
@@ -234,6 +254,7 @@ class Trajectory(Record, frozen=True, kw_only=True):
         seed: Seed of the episode.
         config_hash: Hash of the settings that can change a score.
         seconds: Wall-clock time from reset to end.
+        failure: What failed where the ending is ``"unavailable"``, else ``""``.
     """
 
     question: Question
@@ -245,6 +266,7 @@ class Trajectory(Record, frozen=True, kw_only=True):
     seed: int = 0
     config_hash: str = ""
     seconds: float = 0.0
+    failure: str = ""
 
 
 class Part(Record, frozen=True, kw_only=True):

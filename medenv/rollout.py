@@ -119,7 +119,7 @@ class Rollouts:
         episode = Episode(question, self.rules, seed)
         try:
             while not episode.ended:
-                text = await self._aretry(lambda: self._act(policy, episode))
+                text = await self._act(policy, episode)
                 calls = episode.advance(text)
                 if not episode.ended:
                     episode.observe(await _together([self._call(call) for call in calls]))
@@ -157,26 +157,41 @@ class Rollouts:
         )
 
     async def _act(self, policy: Policy | AsyncPolicy, episode: Episode) -> str:
-        written = policy.act(episode.messages)
-        if isinstance(written, str):
-            return written
-        try:
-            return await asyncio.wait_for(written, self.patience.timeout)
-        except TimeoutError as error:
-            limit = self.patience.timeout
-            raise PolicyUnavailableError(f"the policy wrote nothing for {limit:g} s") from error
+        def write() -> str | Awaitable[str]:
+            return policy.act(episode.messages)
+
+        return await self._patiently(write, PolicyUnavailableError)
 
     async def _call(self, call: ToolCall) -> ToolResult:
-        return await self._aretry(lambda: self._call_once(call))
+        def make() -> ToolResult | Awaitable[ToolResult]:
+            return box.run(call) if box.is_inline(call) else box.arun(call)
 
-    async def _call_once(self, call: ToolCall) -> ToolResult:
-        if self.toolbox.is_inline(call):
-            return self.toolbox.run(call)
-        try:
-            return await asyncio.wait_for(self.toolbox.arun(call), self.patience.timeout)
-        except TimeoutError as error:
-            limit = self.patience.timeout
-            raise ToolUnavailableError(f"{call.name!r} gave nothing for {limit:g} s") from error
+        box = self.toolbox
+        return await self._patiently(make, ToolUnavailableError)
+
+    async def _patiently(
+        self, attempt: Callable[[], _T | Awaitable[_T]], late: type[InfraError]
+    ) -> _T:
+        """Make an attempt within the time limit, again as often as patience allows.
+
+        What an attempt has at once is returned at once: only a wait needs a timer.
+        """
+        patience, tried = self.patience, 0
+        while True:
+            tried += 1
+            try:
+                made = attempt()
+                if not isinstance(made, Awaitable):
+                    return made
+                async with asyncio.timeout(patience.timeout):
+                    return await made
+            except TimeoutError:
+                failed: InfraError = late(f"nothing came for {patience.timeout:g} s")
+            except InfraError as error:
+                failed = error
+            if tried >= patience.attempts:
+                raise failed
+            await asyncio.sleep(patience.backoff * 2.0 ** (tried - 1))
 
     def _retry(self, attempt: Callable[[], _T]) -> _T:
         for tried in range(1, self.patience.attempts):
@@ -185,14 +200,6 @@ class Rollouts:
             except InfraError:
                 self.sleep(self.patience.backoff * 2.0 ** (tried - 1))
         return attempt()
-
-    async def _aretry(self, attempt: Callable[[], Awaitable[_T]]) -> _T:
-        for tried in range(1, self.patience.attempts):
-            try:
-                return await attempt()
-            except InfraError:
-                await asyncio.sleep(self.patience.backoff * 2.0 ** (tried - 1))
-        return await attempt()
 
     def _scored(self, episode: Episode) -> Scored:
         trajectory = episode.trajectory()

@@ -20,7 +20,6 @@ or, when it has options, as a subclass of `Tool` with a method ``call``.
 
 from __future__ import annotations
 
-import asyncio
 import difflib
 import inspect
 import re
@@ -32,7 +31,7 @@ import msgspec
 
 from medenv.errors import ToolUnavailableError, UsageError
 from medenv.records import Record, Status, ToolCall, ToolResult, ToolSpec
-from medenv.tools.waiting import wait_for
+from medenv.tools.waiting import in_thread, wait_for
 
 _ARGUMENT = re.compile(r"^\s+(\w+)(?: \([^)]*\))?: (.+)$")
 
@@ -185,7 +184,7 @@ class ToolBox:
         elif tool.local:
             output = cast(ToolOutput, tool.call(*arguments))
         else:
-            output = cast(ToolOutput, await asyncio.to_thread(tool.call, *arguments))
+            output = cast(ToolOutput, await in_thread(tool.call, *arguments))
         return self._result(call, output, begun)
 
     def _prepare(self, call: ToolCall) -> tuple[Tool, tuple[Any, ...]] | ToolOutput:

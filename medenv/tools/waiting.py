@@ -7,10 +7,14 @@ import atexit
 import functools
 import os
 import threading
-from collections.abc import Awaitable
-from typing import TypeVar
+from collections.abc import Awaitable, Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, TypeVar
 
 _T = TypeVar("_T")
+
+MAX_THREADS = 256
+"""Calls of synchronous, waiting tools that can be under way at the same time."""
 
 
 def wait_for(job: Awaitable[_T]) -> _T:
@@ -22,6 +26,26 @@ def wait_for(job: Awaitable[_T]) -> _T:
         job: What to await.
     """
     return asyncio.run_coroutine_threadsafe(_awaited(job), _loop(os.getpid())).result()
+
+
+async def in_thread(function: Callable[..., _T], *arguments: Any) -> _T:
+    """Run a function that waits in a thread of its own, and await its result.
+
+    asyncio's own threads are few, since they are meant for work; these mostly wait.
+
+    Args:
+        function: What to run.
+        arguments: What to run it with.
+    """
+    loop = asyncio.get_running_loop()
+    return await loop.run_in_executor(
+        _threads(os.getpid()), functools.partial(function, *arguments)
+    )
+
+
+@functools.cache
+def _threads(process: int) -> ThreadPoolExecutor:  # noqa: ARG001 - one pool for each process
+    return ThreadPoolExecutor(MAX_THREADS, thread_name_prefix="medenv-tool")
 
 
 async def _awaited(job: Awaitable[_T]) -> _T:

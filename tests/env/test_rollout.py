@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Sequence
 
 import pytest
@@ -174,6 +175,42 @@ def test_a_call_that_takes_too_long_is_a_failure_outside() -> None:
     driver = Rollouts(driver.rules, driver.toolbox, none_if_unavailable, driver.patience)
     scored = asyncio.run(driver.arun(policy(), question()))
     assert (scored.trajectory.ending, slow.cancelled) == ("unavailable", 2)
+
+
+class Waiting(Tool):
+    """A search that blocks its thread."""
+
+    name, local = "search", False
+
+    def call(self, query: str) -> ToolOutput:
+        """Search slowly."""
+        time.sleep(0.05)
+        return ToolOutput(text="found")
+
+
+@pytest.mark.parametrize("slow", [Counting(0.05).tool, Waiting()], ids=["awaited", "blocking"])
+def test_waits_overlap_however_a_tool_waits(slow: Tool) -> None:
+    episodes = [(policy(SEARCH, SEARCH, ANSWER), question(i)) for i in range(48)]
+    begun = time.perf_counter()
+    scored = asyncio.run(rollouts(slow).arun_all(episodes, 48))
+    assert all(one.score.total == 1.0 for one in scored)
+    assert time.perf_counter() - begun < 48 * 2 * 0.05 / 8
+
+
+def test_cancelling_the_driver_cancels_what_it_awaits() -> None:
+    slow = Counting(9.0)
+
+    async def cancelled() -> None:
+        episodes = [(policy(), question(i)) for i in range(4)]
+        task = asyncio.ensure_future(rollouts(slow.tool).arun_all(episodes, 3))
+        while slow.now < 3:
+            await asyncio.sleep(0.001)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+
+    asyncio.run(cancelled())
+    assert (slow.now, slow.cancelled) == (0, 3)
 
 
 @pytest.mark.parametrize("concurrency", [1, 3])

@@ -1,0 +1,51 @@
+"""From what a policy wrote to the calls that are made, and from calls to their results."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from medenv.dialects.base import typed
+from medenv.records import Parsed, ToolCall, ToolResult
+
+
+def allowed_calls(
+    parsed: Parsed, turn: int, left: int, schemas: Mapping[str, Mapping[str, Any]]
+) -> tuple[tuple[ToolCall, ...], tuple[str, ...]]:
+    """Number the calls that the budget allows, and note the ones that it does not.
+
+    Args:
+        parsed: What the policy wrote.
+        turn: Number of its turn.
+        left: How many calls may still be made.
+        schemas: Tool name to the JSON schema of its arguments, where they came as texts.
+
+    Returns:
+        The calls, and all problems of the turn.
+    """
+    written = parsed.calls
+    if schemas:
+        written = tuple([(name, typed(given, schemas.get(name, {}))) for name, given in written])
+    calls = tuple(
+        [
+            ToolCall(id=f"{turn}.{number}", name=name, arguments=arguments)
+            for number, (name, arguments) in enumerate(written)
+        ]
+    )
+    if len(calls) <= left:
+        return calls, parsed.problems
+    refused = f"the last {len(calls) - left} of your calls were not made: the budget is used up"
+    return calls[:left], (*parsed.problems, refused)
+
+
+def mismatch(calls: Sequence[ToolCall], results: Sequence[ToolResult]) -> str:
+    """Return what to tell a driver whose results are not those of the calls.
+
+    Args:
+        calls: What was asked for.
+        results: What came.
+    """
+    return (
+        f"observe expects the results of calls {[call.id for call in calls]} in this order, "
+        f"got results of {[result.call_id for result in results]}"
+    )
