@@ -24,7 +24,6 @@ from medenv.kg import (
     Documents,
     Graph,
     QuestionConfig,
-    QuestionSet,
     leakage,
     load_hpo,
     synthesize,
@@ -198,7 +197,6 @@ def _build(settings: WorkspaceSettings, folder: Path, step: Step) -> None:
     retriever.save(folder / "corpus")
     step("making and certifying questions")
     made = synthesize(graph, documents, settings.questions, seed=settings.seed, retriever=retriever)
-    _require(made, settings.questions)
     splits: dict[str, tuple[Question, ...]] = {"train": tuple(made.train), "test": tuple(made.test)}
     for split, questions in splits.items():
         write_questions(folder / f"{split}.jsonl", questions)
@@ -224,22 +222,6 @@ def _graph(settings: WorkspaceSettings, step: Step) -> Graph:
         raise UsageError(f"world.source must be 'hpo' or 'toy', got {settings.source!r}")
     step("reading the Human Phenotype Ontology")
     return load_hpo(settings.folder, namespaces=settings.namespaces)
-
-
-def _require(made: QuestionSet, wanted: QuestionConfig) -> None:
-    short = [
-        f"{len(got)} of {want} {split}"
-        for split, got, want in (
-            ("train", made.train, wanted.n_train),
-            ("test", made.test, wanted.n_test),
-        )
-        if len(got) < want
-    ]
-    if short:
-        raise UsageError(
-            f"the graph allows only {' and '.join(short)} questions: ask for fewer, or for more "
-            "patterns"
-        )
 
 
 @contextmanager

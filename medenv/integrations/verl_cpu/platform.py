@@ -138,7 +138,7 @@ class CpuPlatform(PlatformBase):  # type: ignore[misc]  # verl is untyped to us
     def ray_resource_name(self) -> str:
         """Ray resource that stands for a slot.
 
-        verl counts only GPU and NPU (single_controller/ray/base.py:226), so a slot is a logical
+        verl counts only GPU and NPU (single_controller/ray/base.py:229), so a slot is a logical
         "GPU": `ray_kwargs.ray_init.num_gpus=N`.
         """
         return "GPU"

@@ -1,0 +1,88 @@
+"""What a run needs is built once, found again, and never left half-built."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from medenv.corpus import BM25Retriever
+from medenv.errors import DataError, UsageError
+from medenv.kg import Graph, QuestionConfig, read_questions, verify
+from medenv.workspace import Workspace, WorkspaceSettings, fingerprint, open_workspace
+
+TOY = WorkspaceSettings(source="toy", questions=QuestionConfig(n_train=8, n_test=4, test_share=0.4))
+
+
+def said() -> list[str]:
+    return []
+
+
+def test_a_workspace_holds_graph_corpus_and_certified_questions(tmp_path: Path) -> None:
+    steps = said()
+    made = open_workspace(TOY, tmp_path, steps.append)
+    graph = Graph.load(made.graph)
+    train, test = (list(read_questions(made.questions(split))) for split in ("train", "test"))
+    assert (len(train), len(test)) == (8, 4) == (made.facts.train, made.facts.test)
+    assert [problem for question in (*train, *test) for problem in verify(question, graph)] == []
+    assert made.facts.nodes == len(graph)
+    assert len(BM25Retriever.load(made.corpus).passages) == made.facts.passages
+    assert set(made.facts.shared.values()) == {0}
+    assert len(steps) == 3
+
+
+def test_a_second_opening_reuses_it_and_builds_nothing(tmp_path: Path) -> None:
+    first = open_workspace(TOY, tmp_path, said().append)
+    steps = said()
+    second = open_workspace(TOY, tmp_path, steps.append)
+    assert (first.reused, second.reused) == (False, True)
+    assert steps == []
+    assert first.folder == second.folder
+
+
+def test_another_setting_is_another_workspace(tmp_path: Path) -> None:
+    other = msgspec.structs.replace(TOY, seed=1)
+    assert fingerprint(TOY) != fingerprint(other)
+    assert fingerprint(TOY) == fingerprint(msgspec.structs.replace(other, seed=0))
+
+
+def test_a_failure_leaves_nothing_behind(tmp_path: Path) -> None:
+    greedy = msgspec.structs.replace(TOY, questions=QuestionConfig(n_train=5_000, n_test=4))
+    with pytest.raises(UsageError, match=r"asked for 5,000 train questions, the graph holds \d+"):
+        open_workspace(greedy, tmp_path, said().append)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_stop_in_the_middle_leaves_nothing_behind(tmp_path: Path) -> None:
+    def interrupt(what: str) -> None:
+        if what.startswith("indexing"):
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        open_workspace(TOY, tmp_path, interrupt)
+    assert list(tmp_path.iterdir()) == []
+    assert not open_workspace(TOY, tmp_path, said().append).reused
+
+
+def test_an_unknown_source_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="must be 'hpo' or 'toy', got 'umls'"):
+        open_workspace(WorkspaceSettings(source="umls"), tmp_path, said().append)
+
+
+def test_a_folder_without_the_ontology_is_refused_and_leaves_nothing(tmp_path: Path) -> None:
+    empty = tmp_path / "hpo"
+    empty.mkdir()
+    with pytest.raises(DataError, match=r"hp\.obo"):
+        open_workspace(WorkspaceSettings(folder=str(empty)), tmp_path / "w", said().append)
+    assert list((tmp_path / "w").iterdir()) == []
+    with pytest.raises(UsageError, match="expected a folder"):
+        open_workspace(WorkspaceSettings(folder=str(tmp_path / "no")), tmp_path, said().append)
+
+
+def test_a_workspace_that_is_not_whole_is_named(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="expected a finished workspace"):
+        Workspace.open(tmp_path)
+    (tmp_path / "facts.json").write_text('{"source": "HP')
+    with pytest.raises(DataError, match="expected a finished workspace"):
+        Workspace.open(tmp_path)
