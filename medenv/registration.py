@@ -28,5 +28,6 @@ def register_all() -> None:
             register(
                 id=env_id,
                 entry_point="medenv.registry:make_env",
+                vector_entry_point="medenv.registry:make_vector_env",
                 kwargs={"env_id": env_id, **settings},
             )

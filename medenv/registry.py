@@ -25,6 +25,7 @@ from medenv.errors import UnknownNameError, UsageError
 from medenv.records import Question, Record, Retriever, RewardFn
 from medenv.rollout import Patience, Rollouts
 from medenv.tools import Tool, ToolBox
+from medenv.vector import MedResearchVectorEnv
 
 if TYPE_CHECKING:
     from medenv.reward import EntityNames
@@ -197,6 +198,22 @@ def make_env(**settings: Any) -> MedResearchEnv:
         UsageError: An unknown field, name or value.
     """
     return make_parts(**settings).env()
+
+
+def make_vector_env(
+    num_envs: int = 1, autoreset_mode: str = "NextStep", **settings: Any
+) -> MedResearchVectorEnv:
+    """Make environments that step together and share questions, tools and reward.
+
+    Args:
+        num_envs: How many.
+        autoreset_mode: What happens after the end of an episode; see `MedResearchVectorEnv`.
+        settings: Fields of `EnvSettings`.
+
+    Raises:
+        UsageError: An unknown field, name or value.
+    """
+    return MedResearchVectorEnv(make_parts(**settings).env, num_envs, autoreset_mode)
 
 
 def make_parts(**settings: Any) -> Parts:
