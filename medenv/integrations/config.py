@@ -26,7 +26,9 @@ ADDED_KEYS = frozenset(
     {
         "run",
         "seed",
+        "actor_rollout_ref.actor.fsdp_config.mixed_precision",
         "actor_rollout_ref.rollout.enable_sleep_mode",
+        "critic.fsdp.mixed_precision",
         "ray_kwargs.ray_init.num_gpus",
         "ray_kwargs.ray_init.include_dashboard",
         "ray_kwargs.ray_init.dashboard_port",
