@@ -3,15 +3,27 @@
 from __future__ import annotations
 
 import pkgutil
+from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Annotated, Any
 
+import msgspec
 import typer
 from rich.console import Console
 
 from medenv.errors import UnknownNameError, UsageError
 from medenv.registration import ENVIRONMENTS
 from medenv.registry import REWARDS
-from medenv.reward import PRESETS
+from medenv.reward import PRESETS, Composition, EntityNames, Knowledge
+from medenv.reward.arms import (
+    Arm,
+    check_arms,
+    leave_one_out,
+    one_at_a_time,
+    preset_arm,
+    read_arm,
+    ungated,
+)
 
 
 def register(app: typer.Typer) -> None:
@@ -21,6 +33,7 @@ def register(app: typer.Typer) -> None:
         app: The command line.
     """
     app.command()(attack)
+    app.command()(ablate)
 
 
 def attack(
@@ -61,6 +74,96 @@ def attack(
         console.print(f"{broken} bounds are broken.", style="bold red")
         raise typer.Exit(1)
     console.print("All bounds are kept.", style="bold green")
+
+
+def ablate(  # noqa: PLR0913 - each parameter is an option of the command
+    files: Annotated[list[Path], typer.Argument(help="Rollout files, one scored episode a line.")],
+    presets: Annotated[
+        str, typer.Option(help="Presets by comma; the first is the baseline. Empty for none.")
+    ] = ",".join(PRESETS),
+    arm: Annotated[
+        list[str] | None,
+        typer.Option(help="A reward of your own: name:accuracy=1,format=0.2@open (gate after @)."),
+    ] = None,
+    vary: Annotated[
+        list[str] | None,
+        typer.Option(help="Preset to take apart: without each part, with each alone, ungated."),
+    ] = None,
+    graph: Annotated[
+        str, typer.Option(help="Where the episodes' names come from: toy, hpo or a saved graph.")
+    ] = "",
+    env: Annotated[
+        str, typer.Option(help="Environment in which cheaters try each reward; empty for none.")
+    ] = "medenv/Research-v0",
+    html: Annotated[Path | None, typer.Option(help="HTML page to write.")] = None,
+    json: Annotated[Path | None, typer.Option(help="JSON file of all figures to write.")] = None,
+    seed: Annotated[int, typer.Option(help="Seed of the intervals.")] = 0,
+) -> None:
+    """Score stored rollouts again under several rewards, and show what each would have taught."""
+    from medenv.ablate import Bank
+    from medenv.ablate import ablate as compare
+    from medenv.report.ablation import tables, verdict, write_ablation
+
+    arms = chosen_arms(presets, arm or [], vary or [])
+    bank = Bank(Knowledge(names=_names(graph)))
+    for path in files:
+        bank.read(path)
+    found = compare(bank, arms, exploit=_exploit(env) if env else None, seed=seed)
+    console = Console()
+    for table in tables(found):
+        console.print(table)
+    console.print(verdict(found.arms), soft_wrap=True, markup=False)
+    if found.disagreeing:
+        console.print(
+            f"The stored accuracy of {found.disagreeing} episodes is not what it is now; name the"
+            " graph that they were scored with by --graph.",
+            style="yellow",
+            soft_wrap=True,
+        )
+    if html:
+        write_ablation(html, found)
+    if json:
+        json.write_bytes(msgspec.json.format(msgspec.json.encode(found)))
+
+
+def chosen_arms(presets: str, written: Sequence[str], varied: Sequence[str]) -> list[Arm]:
+    """Return the arms that a person asked for, each once, in the order of the options.
+
+    Args:
+        presets: Names of presets by comma, or ``""``.
+        written: Arms as `medenv.reward.arms.read_arm` reads them.
+        varied: Names of presets to take apart.
+
+    Raises:
+        UsageError: An arm is malformed or two have one name.
+    """
+    arms = [preset_arm(name.strip()) for name in presets.split(",") if name.strip()]
+    arms += [read_arm(text) for text in written]
+    for name in varied:
+        whole = preset_arm(name)
+        arms += [] if whole in arms else [whole]
+        arms += [*leave_one_out(whole), *one_at_a_time(whole), ungated(whole)]
+    check_arms(arms)
+    return arms
+
+
+def _names(graph: str) -> EntityNames | None:
+    """Return the index of the names of a graph, or None where none is given."""
+    if not graph:
+        return None
+    from medenv.kg import Graph, load_hpo, toy_graph
+
+    sources: dict[str, Callable[[], Graph]] = {"toy": toy_graph, "hpo": load_hpo}
+    found = sources[graph]() if graph in sources else Graph.load(graph)
+    return EntityNames(found.entity(node) for node in range(len(found)))
+
+
+def _exploit(env_id: str) -> Callable[[Composition], float]:
+    """Return what a cheater can earn under a composition in an environment."""
+    from medenv.attack import Arena, exploitability
+
+    arena = Arena(env_id)
+    return lambda composition: exploitability(arena.findings("arm", arena.reward(composition)))
 
 
 def resolve_reward(name: str) -> Any:

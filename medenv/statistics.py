@@ -145,6 +145,57 @@ def paired_difference(
     )
 
 
+class Resampled:
+    """Means of many columns over the same clusters from the same draws, and their differences.
+
+    Gives the intervals of `cluster_bootstrap` and `paired_difference`, but draws once for all.
+
+    Args:
+        totals: Sums of the values of each cluster, shape (clusters, columns).
+        sizes: Numbers of values of each cluster, same shape; a cluster may have none.
+        seed: Seed of the draws.
+        draws: Number of bootstrap draws.
+        level: Coverage of the intervals, between 0 and 1.
+
+    Raises:
+        UsageError: The shapes differ, a sum is not finite, or `draws` is out of range.
+    """
+
+    def __init__(
+        self, totals: Floats, sizes: Floats, *, seed: int, draws: int = 10_000, level: float = 0.95
+    ) -> None:
+        if totals.ndim != 2 or totals.shape != sizes.shape:
+            raise UsageError(
+                f"expected sums and sizes of shape (clusters, columns), got {totals.shape} and"
+                f" {sizes.shape}"
+            )
+        if not np.isfinite(totals).all():
+            raise UsageError("expected finite sums, got one that is not")
+        self._level, self._clusters = level, len(totals)
+        self._sizes = sizes.sum(axis=0)
+        self._means = np.divide(
+            totals.sum(axis=0),
+            self._sizes,
+            out=np.full(totals.shape[1], np.nan),
+            where=self._sizes > 0,
+        )
+        self._samples = _ratios(totals, sizes, seed, draws)
+
+    def mean(self, column: int) -> Interval | None:
+        """Return the mean of a column's values with its interval, or None where it has none."""
+        return self._made(float(self._means[column]), self._samples[:, column], column)
+
+    def difference(self, before: int, after: int) -> Interval | None:
+        """Return mean(after) - mean(before), or None where a column has no values."""
+        mean = float(self._means[after] - self._means[before])
+        return self._made(mean, self._samples[:, after] - self._samples[:, before], after)
+
+    def _made(self, mean: float, samples: Floats, column: int) -> Interval | None:
+        if math.isnan(mean):
+            return None
+        return _interval(mean, samples, self._level, int(self._sizes[column]), self._clusters)
+
+
 def pass_at_k(samples: int, right: int, k: int) -> float:
     """Return the chance that at least one of `k` samples is right, estimated without bias.
 

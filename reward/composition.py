@@ -231,9 +231,7 @@ def measured(one: Component, trajectory: Trajectory, knowledge: Knowledge) -> Va
     return value
 
 
-def check_composition(
-    composition: Composition, components: Mapping[str, Component] = COMPONENTS
-) -> None:
+def check_composition(composition: Composition, components: Collection[str] = COMPONENTS) -> None:
     """Refuse a composition that names what does not exist or weighs with what is no weight.
 
     Args:

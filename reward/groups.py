@@ -6,6 +6,7 @@ A group is the set of rollouts of one question in one step. All functions take f
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 
 import numpy as np
@@ -104,6 +105,26 @@ def advantage_shares(weighted: Mapping[str, ArrayLike], group: ArrayLike) -> dic
     Raises:
         UsageError: The shapes differ or a value is not finite.
     """
+    return {
+        name: float(np.mean(shares[~np.isnan(shares)])) if (~np.isnan(shares)).any() else math.nan
+        for name, shares in shares_by_group(weighted, group).items()
+    }
+
+
+def shares_by_group(weighted: Mapping[str, ArrayLike], group: ArrayLike) -> dict[str, Floats]:
+    """Return each component's signed share of the advantage in every group.
+
+    Args:
+        weighted: Component name to what it contributed to each total, shape (n,).
+        group: Group labels, shape (n,).
+
+    Returns:
+        Component name to ``Cov_g(w_c, r) / Var_g(r)``, shape (groups,) in the order of the sorted
+        labels; nan where the group is dead.
+
+    Raises:
+        UsageError: The shapes differ or a value is not finite.
+    """
     parts = {name: _flat(values, group)[0] for name, values in weighted.items()}
     if not parts:
         return {}
@@ -111,15 +132,80 @@ def advantage_shares(weighted: Mapping[str, ArrayLike], group: ArrayLike) -> dic
     rewards, index, size = _flat(totals, group)
     mean, std = _moments(rewards, index, size)
     live = std > DEAD_STD
-    if not live.any():
-        return dict.fromkeys(parts, float("nan"))
     centred = rewards - mean[index]
-    variance = np.bincount(index, weights=centred**2)
-    shares = {}
-    for name, values in parts.items():
-        covariance = np.bincount(index, weights=values * centred)
-        shares[name] = float(np.mean(covariance[live] / variance[live]))
-    return shares
+    variance = np.where(live, np.bincount(index, weights=centred**2, minlength=len(size)), np.nan)
+    return {
+        name: np.bincount(index, weights=values * centred, minlength=len(size)) / variance
+        for name, values in parts.items()
+    }
+
+
+def liveness_by_group(
+    totals: ArrayLike, correct: ArrayLike, group: ArrayLike
+) -> tuple[Floats, Floats]:
+    """Return of every group whether it is dead, and whether its advantage is a phantom.
+
+    Args:
+        totals: Rewards, shape (n,).
+        correct: Whether each answer is right, shape (n,).
+        group: Group labels, shape (n,).
+
+    Returns:
+        Two arrays of 0 and 1, shape (groups,) in the order of the sorted labels. The first is nan
+        for a group of one rollout; the second also where an answer is right.
+
+    Raises:
+        UsageError: The shapes differ or a reward is not finite.
+    """
+    rewards, index, size = _flat(totals, group)
+    right, _, _ = _flat(correct, group)
+    _, std = _moments(rewards, index, size)
+    dead = np.where(size > 1, (std <= DEAD_STD).astype(np.float64), np.nan)
+    any_right = np.bincount(index, weights=right > 0, minlength=len(size)) > 0
+    return dead, np.where(any_right, np.nan, 1.0 - dead)
+
+
+def rank_correlations(totals: ArrayLike, correct: ArrayLike, group: ArrayLike) -> Floats:
+    """Return within every group Spearman's rank correlation of the reward with being right.
+
+    Args:
+        totals: Rewards, shape (n,).
+        correct: How right each answer is, shape (n,).
+        group: Group labels, shape (n,).
+
+    Returns:
+        Correlations, shape (groups,) in the order of the sorted labels; nan where all answers are
+        equally right, 0 where only the rewards are equal.
+
+    Raises:
+        UsageError: The shapes differ or a reward is not finite.
+
+    Source: Spearman 1904, The proof and measurement of association between two things.
+    """
+    rewards, index, size = _flat(totals, group)
+    right, _, _ = _flat(correct, group)
+    first, second = _ranks(rewards, index), _ranks(right, index)
+    first_mean, first_std = _moments(first, index, size)
+    second_mean, second_std = _moments(second, index, size)
+    products = (first - first_mean[index]) * (second - second_mean[index])
+    covariance = np.bincount(index, weights=products, minlength=len(size)) / np.maximum(size - 1, 1)
+    spread = first_std * second_std
+    found = np.divide(covariance, spread, out=np.zeros(len(size)), where=spread > DEAD_STD)
+    ranked: Floats = np.where(second_std > DEAD_STD, found, np.nan)
+    return ranked
+
+
+def _ranks(values: Floats, index: NDArray[np.intp]) -> Floats:
+    """Return ranks that are right within groups up to a constant; equal values share theirs."""
+    rounded = np.round(values, 9)
+    order = np.lexsort((rounded, index))
+    new = np.ones(len(order), dtype=bool)
+    new[1:] = (np.diff(rounded[order]) != 0) | (np.diff(index[order]) != 0)
+    run = np.cumsum(new) - 1
+    mean = np.bincount(run, weights=np.arange(len(order))) / np.bincount(run)
+    ranks = np.empty(len(order))
+    ranks[order] = mean[run]
+    return ranks
 
 
 def _flat(values: ArrayLike, group: ArrayLike) -> tuple[Floats, NDArray[np.intp], NDArray[np.intp]]:

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from scipy.stats import spearmanr
 
 from medenv.errors import UsageError
 from medenv.reward import (
@@ -15,7 +16,12 @@ from medenv.reward import (
     group_advantages,
     phantom_advantage_rate,
 )
-from medenv.reward.groups import EPSILON
+from medenv.reward.groups import (
+    EPSILON,
+    liveness_by_group,
+    rank_correlations,
+    shares_by_group,
+)
 
 batches = st.integers(1, 30).flatmap(
     lambda n: st.tuples(
@@ -132,3 +138,48 @@ def test_a_batch_that_does_not_fit_is_refused(totals, group, message):
     for compute in (group_advantages, dead_group_rate):
         with pytest.raises(UsageError, match=message):
             compute(totals, group)
+
+
+@given(batches)
+def test_shares_by_group_average_to_the_shares(batch):
+    totals, group = batch
+    parts = {"one": totals, "other": [0.5 * (i % 3) for i in range(len(totals))]}
+    by_hand = {
+        name: [share for share in shares.tolist() if not math.isnan(share)]
+        for name, shares in shares_by_group(parts, group).items()
+    }
+    for name, share in advantage_shares(parts, group).items():
+        if by_hand[name]:
+            assert share == pytest.approx(statistics.fmean(by_hand[name]))
+        else:
+            assert math.isnan(share)
+
+
+@given(batches)
+def test_liveness_by_group_averages_to_the_rates(batch):
+    totals, group = batch
+    correct = [total >= 1 for total in totals]
+    dead, phantom = liveness_by_group(totals, correct, group)
+    for values, rate in (
+        (dead, dead_group_rate(totals, group)),
+        (phantom, phantom_advantage_rate(totals, correct, group)),
+    ):
+        assert len(values) == len(set(group))
+        known = values[~np.isnan(values)]
+        assert np.isnan(rate) if not known.size else known.mean() == pytest.approx(rate)
+
+
+@given(batches)
+def test_a_rank_correlation_is_spearmans_within_the_group(batch):
+    totals, group = batch
+    right = [float(i % 3 == 0) for i in range(len(totals))]
+    found = rank_correlations(totals, right, group)
+    for label, value in zip(sorted(set(group)), found, strict=True):
+        ours = [(t, r) for t, r, g in zip(totals, right, group, strict=True) if g == label]
+        ranked, answers = zip(*ours, strict=True)
+        if len(set(answers)) == 1:
+            assert math.isnan(value)
+        elif len(set(ranked)) == 1:
+            assert value == 0
+        else:
+            assert value == pytest.approx(spearmanr(ranked, answers).statistic)

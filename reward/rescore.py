@@ -1,0 +1,144 @@
+"""Many trajectories under many compositions: measured once, weighed as often as there are arms.
+
+What a component says of a trajectory does not hang on its weight, so all compositions share one
+matrix of raw values, and each is a few products of its columns. The result is what `Reward` gives.
+"""
+
+from __future__ import annotations
+
+from array import array
+from collections.abc import Iterable, Mapping
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from medenv.errors import UnknownNameError, UsageError
+from medenv.records import Trajectory
+from medenv.reward.components import COMPONENTS
+from medenv.reward.composition import GATES, Composition, check_composition, measured
+from medenv.reward.contract import Component, Knowledge
+
+Floats = NDArray[np.float64]
+
+
+class Raws:
+    """The raw values of trajectories, one row each, gathered one after the other.
+
+    Args:
+        components: What is measured, by name.
+        knowledge: What components may know besides a trajectory.
+    """
+
+    def __init__(
+        self, knowledge: Knowledge, components: Mapping[str, Component] = COMPONENTS
+    ) -> None:
+        self.names = tuple(components)
+        self._components, self._knowledge = tuple(components.values()), knowledge
+        self._values = array("d")
+
+    def add(self, trajectory: Trajectory) -> None:
+        """Measure a trajectory.
+
+        Args:
+            trajectory: A finished episode that no infrastructure failure ended.
+
+        Raises:
+            UsageError: The trajectory has not ended, or a component left its range.
+        """
+        if trajectory.ending is None or trajectory.ending == "unavailable":
+            raise UsageError(
+                f"the trajectory of question {trajectory.question.id!r} has"
+                f" {'not ended' if trajectory.ending is None else 'failed'} and cannot be scored"
+            )
+        knowledge = self._knowledge
+        self._values.extend([measured(one, trajectory, knowledge).raw for one in self._components])
+
+    def __len__(self) -> int:
+        return len(self._values) // max(1, len(self.names))
+
+    def last(self, name: str) -> float:
+        """Return a component's value of the trajectory measured last.
+
+        Args:
+            name: Component name.
+        """
+        return self._values[self.names.index(name) - len(self.names)]
+
+    def column(self, name: str) -> Floats:
+        """Return a component's raw values, shape (trajectories,).
+
+        Args:
+            name: Component name.
+
+        Raises:
+            UnknownNameError: It was not measured.
+        """
+        if name not in self.names:
+            raise UnknownNameError("measured component", name, self.names)
+        return self.matrix[:, self.names.index(name)]
+
+    @property
+    def matrix(self) -> Floats:
+        """All raw values, shape (trajectories, components)."""
+        return np.array(self._values, dtype=np.float64).reshape(-1, len(self.names))
+
+
+class Rescored(NamedTuple):
+    """What trajectories earn under one composition.
+
+    Attributes:
+        weighted: Component name to what it contributed, shape (trajectories,).
+        totals: The totals, shape (trajectories,).
+    """
+
+    weighted: dict[str, Floats]
+    totals: Floats
+
+
+def rescore(raws: Raws, composition: Composition) -> Rescored:
+    """Weigh raw values by a composition, as `Reward` would trajectory by trajectory.
+
+    Args:
+        raws: The raw values.
+        composition: Weights and gates.
+
+    Raises:
+        UnknownNameError: A weight or gate names nothing that was measured.
+        UsageError: A weight is no weight.
+    """
+    check_composition(composition, raws.names)
+    columns = dict(zip(raws.names, raws.matrix.T, strict=True))
+    weighted: dict[str, Floats] = {}
+    totals = np.zeros(len(raws))
+    for name, weight in composition.weights.items():
+        gate = GATES[composition.gate_of(name)]
+        paid = columns[name] * weight
+        if gate.component:
+            if gate.component not in columns:
+                raise UnknownNameError("measured component of a gate", gate.component, columns)
+            paid = np.where(columns[gate.component] >= gate.at_least, paid, 0.0)
+        weighted[name] = paid
+        totals = totals + paid
+    return Rescored(weighted, totals)
+
+
+def measure(
+    trajectories: Iterable[Trajectory],
+    knowledge: Knowledge,
+    components: Mapping[str, Component] = COMPONENTS,
+) -> Raws:
+    """Measure trajectories by all components.
+
+    Args:
+        trajectories: Finished episodes that no infrastructure failure ended.
+        knowledge: What components may know besides.
+        components: What is measured, by name.
+
+    Raises:
+        UsageError: A trajectory has not ended, or a component left its range.
+    """
+    raws = Raws(knowledge, components)
+    for trajectory in trajectories:
+        raws.add(trajectory)
+    return raws

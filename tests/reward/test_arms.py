@@ -1,0 +1,95 @@
+"""How arms are written, varied and refused."""
+
+import pytest
+
+from medenv.errors import UnknownNameError, UsageError
+from medenv.reward import PRESETS, Composition
+from medenv.reward.arms import (
+    Arm,
+    check_arms,
+    leave_one_out,
+    one_at_a_time,
+    preset_arm,
+    read_arm,
+    ungated,
+)
+
+COMPOSITE = preset_arm("composite")
+
+
+def test_an_arm_is_written_as_its_weights_with_gates_after_at_signs():
+    arm = read_arm("mine: accuracy=1, format=0.5@open, efficiency=.25")
+    assert arm.name == "mine"
+    assert arm.composition == Composition(
+        weights={"accuracy": 1.0, "format": 0.5, "efficiency": 0.25}, gates={"format": "open"}
+    )
+
+
+@pytest.mark.parametrize("name", PRESETS)
+def test_every_preset_is_an_arm(name):
+    assert preset_arm(name) == Arm(name=name, composition=PRESETS[name])
+
+
+def test_the_variations_of_an_arm_keep_accuracy():
+    assert [(arm.name, {*arm.composition.weights}) for arm in leave_one_out(COMPOSITE)] == [
+        ("composite without format", {"accuracy", "efficiency"}),
+        ("composite without efficiency", {"accuracy", "format"}),
+    ]
+    assert [(arm.name, {*arm.composition.weights}) for arm in one_at_a_time(COMPOSITE)] == [
+        ("composite, only format", {"accuracy", "format"}),
+        ("composite, only efficiency", {"accuracy", "efficiency"}),
+    ]
+    assert set(ungated(COMPOSITE).composition.gates.values()) == {"open"}
+    check_arms([COMPOSITE, *leave_one_out(COMPOSITE), *one_at_a_time(COMPOSITE)])
+
+
+def test_a_variation_takes_the_gates_of_what_it_keeps():
+    arm = read_arm("it:accuracy=1,format=0.5@open,efficiency=1@well_formed")
+    (first, second) = leave_one_out(arm)
+    assert first.composition.gates == {"efficiency": "well_formed"}
+    assert second.composition.gates == {"format": "open"}
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("accuracy=1", r"expected an arm as name:component=weight,.*, got 'accuracy=1'"),
+        (":accuracy=1", r"expected an arm as name:"),
+        ("mine:", r"expected an arm as name:"),
+        ("mine:accuracy", r"expected an arm as name:"),
+        ("mine:accuracy=much", r"arm 'mine': the weight of 'accuracy' is 'much'; expected a num"),
+        ("mine:accuracy=1,accuracy=2", r"arm 'mine' weighs 'accuracy' twice"),
+    ],
+)
+def test_what_is_no_arm_says_how_one_is_written(text, message):
+    with pytest.raises(UsageError, match=message):
+        read_arm(text)
+
+
+@pytest.mark.parametrize(
+    ("arms", "error", "message"),
+    [
+        ([], UsageError, r"at least one arm, got none"),
+        ([COMPOSITE, COMPOSITE], UsageError, r"two arms are called 'composite'"),
+        (
+            [read_arm("mine:acuracy=1")],
+            UnknownNameError,
+            r"unknown reward component in arm 'mine' 'acuracy'; did you mean 'accuracy'\?",
+        ),
+        (
+            [read_arm("mine:accuracy=1@correkt")],
+            UnknownNameError,
+            r"unknown gate in arm 'mine' 'correkt'; did you mean 'correct'\?",
+        ),
+        ([read_arm("mine:accuracy=nan")], UsageError, r"arm 'mine': the weight of 'accuracy' is n"),
+        ([read_arm("mine:accuracy=-1")], UsageError, r"arm 'mine': the weight of 'accuracy' is -1"),
+    ],
+)
+def test_arms_that_cannot_be_compared_are_refused(arms, error, message):
+    with pytest.raises(error, match=message):
+        check_arms(arms)
+
+
+def test_an_unknown_preset_gets_the_nearest_known_one():
+    with pytest.raises(UnknownNameError, match=r"unknown reward preset 'papr'; did you mean 'pape"):
+        preset_arm("papr")
