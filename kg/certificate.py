@@ -7,21 +7,30 @@ Everything in a certificate is recomputed from the graph and the documents rende
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from itertools import combinations, pairwise
+from functools import cache, lru_cache
 from typing import Any
 
 import msgspec
-import numpy as np
 
 from medenv.errors import UsageError
+from medenv.kg.conditions import inverse
 from medenv.kg.documents import Documents
+from medenv.kg.frequencies import bounds, in_words
 from medenv.kg.graph import Graph
-from medenv.kg.patterns import walk
+from medenv.kg.queries import Edge, Outcome, evaluate
 from medenv.kg.wording import mentions
-from medenv.records import Certificate, Hop, Question, Retriever
+from medenv.records import Certificate, Entity, Hop, Question, Retriever
 
 SEARCH_DEPTH = 10
 """How many results of a search are looked through for `Certificate.search_rank`."""
+
+CLUES_ENOUGH = "clues of the last step"
+"""Shortcut of a chain whose last step can be taken without the steps before it."""
+
+_NUMBERS = (
+    *("zero", "one", "two", "three", "four", "five", "six"),
+    *("seven", "eight", "nine", "ten", "eleven", "twelve"),
+)
 
 
 def certify(documents: Documents, topic: int, relations: Sequence[str]) -> Certificate:
@@ -35,66 +44,123 @@ def certify(documents: Documents, topic: int, relations: Sequence[str]) -> Certi
     Raises:
         UsageError: A step has no outcome or several, or a hop is not stated in any passage.
     """
+    return prove(documents, ["walk", documents.graph.nodes.ids[topic], list(relations)])
+
+
+def prove(documents: Documents, query: list[Any]) -> Certificate:
+    """Answer a query from the graph and prove the answer.
+
+    Args:
+        documents: The documents, with the graph that they are rendered from.
+        query: The query, see `medenv.kg.queries`.
+
+    Raises:
+        UsageError: It is no query, has no certain answer, or a hop is not stated in any passage.
+    """
+    return certificate_of(documents, query, evaluate(documents.graph, query))
+
+
+def certificate_of(documents: Documents, query: list[Any], outcome: Outcome) -> Certificate:
+    """Return the certificate of a query that was evaluated.
+
+    Args:
+        documents: The documents.
+        query: The query.
+        outcome: What `evaluate` made of it.
+
+    Raises:
+        UsageError: A hop is not stated in any passage.
+    """
     graph = documents.graph
-    ids = graph.nodes.ids
-    path = [topic]
-    for relation, reached in zip(relations, walk(graph, topic, relations), strict=True):
-        if reached.size != 1:
-            raise UsageError(
-                f"{ids[topic]}: {relation} leads to {reached.size} entities, expected exactly 1"
-            )
-        path.append(int(reached[0]))
-    hops = tuple(
-        _hop(documents, head, relation, tail)
-        for relation, (head, tail) in zip(relations, pairwise(path), strict=True)
-    )
-    answers = (path[-1],)
+    path = tuple(_hop(documents, edge) for edge in outcome.path)
+    clues = tuple(_hop(documents, edge) for edge in outcome.clues)
+    ordered = query[0] in ("walk", "chain")
+    end = outcome.answers[0] if ordered else -1
+    shortcuts = _shortcuts(graph, outcome.topic, end, path) if ordered else ()
+    if outcome.enough:
+        shortcuts += (CLUES_ENOUGH,)
     return Certificate(
-        query=["walk", ids[topic], list(relations)],
-        answers=tuple(ids[answer] for answer in answers),
-        path=hops,
-        min_hops=_distance(graph, topic, answers[0], limit=len(hops)),
-        min_calls=_fewest(hop.passages for hop in hops),
-        chance=_chance(graph, answers, relations[-1]),
-        shortcuts=_shortcuts(graph, topic, answers[0], hops),
+        query=query,
+        answers=tuple(answer.id for answer in answers_of(graph, outcome)),
+        path=path,
+        min_hops=_distance(graph, outcome.topic, end, limit=len(path)) if ordered else 1,
+        min_calls=_fewest(hop.passages for hop in path),
+        chance=_chance(graph, query, outcome),
+        shortcuts=shortcuts,
+        clues=clues,
     )
 
 
-def _hop(documents: Documents, head: int, relation: str, tail: int) -> Hop:
+def answers_of(graph: Graph, outcome: Outcome) -> tuple[Entity, ...]:
+    """Return the answers as entities; a number or frequency is one of kind ``"value"``.
+
+    Args:
+        graph: The graph.
+        outcome: What `evaluate` made of a query.
+    """
+    if outcome.answers:
+        return tuple(graph.entity(answer) for answer in outcome.answers)
+    name = in_words(outcome.value)
+    aliases = [_NUMBERS[int(name)]] if name.isdigit() and int(name) < len(_NUMBERS) else []
+    found = bounds(outcome.value)
+    if found and found[0] == found[1] and not name.endswith("%"):
+        aliases.append(f"{found[0]:.0%}")
+    return (Entity(id=f"value:{outcome.value}", kind="value", name=name, aliases=tuple(aliases)),)
+
+
+def _hop(documents: Documents, edge: Edge) -> Hop:
     ids = documents.graph.nodes.ids
-    passages = documents.supporting(ids[head], relation, ids[tail])
+    head, relation, tail = ids[edge[0]], edge[1], ids[edge[2]]
+    passages = documents.supporting(head, relation, tail)
     if not passages:
-        raise UsageError(f"no passage states that {ids[head]} {relation} {ids[tail]}")
-    return Hop(head=ids[head], relation=relation, tail=ids[tail], passages=passages)
+        raise UsageError(f"no passage states that {head} {relation} {tail}")
+    return Hop(head=head, relation=relation, tail=tail, passages=passages)
 
 
 def _distance(graph: Graph, start: int, goal: int, limit: int) -> int:
-    """Return the fewest factual edges between two nodes, at most `limit` (breadth first)."""
-    seen = frontier = {start}
-    for hops in range(limit):
-        if goal in frontier:
-            return hops
-        tails = [graph.step(node, name) for node in sorted(frontier) for name in graph.factual]
-        frontier = set(np.concatenate(tails).tolist()) - seen if tails else set()
-        seen = seen | frontier
-    return limit
+    """Return the fewest factual edges between two nodes, at most `limit`."""
+    from medenv.kg.kernel import distance
+
+    return int(distance(*graph.factual_rows, start, goal, limit))
 
 
 def _fewest(passages_of_hops: Iterable[tuple[str, ...]]) -> int:
-    """Return the size of the smallest set of passages that states every hop, by trying them all."""
+    """Return the size of the smallest set of passages that states every hop."""
     needed = [set(passages) for passages in passages_of_hops]
-    choices = sorted(set().union(*needed))
-    for size in range(1, len(needed)):
-        for chosen in combinations(choices, size):
-            if all(not hop.isdisjoint(chosen) for hop in needed):
-                return size
-    return len(needed)
+    covers = {
+        passage: frozenset(i for i, hop in enumerate(needed) if passage in hop)
+        for passage in sorted(set().union(*needed))
+    }
+
+    @cache
+    def fewest(left: frozenset[int]) -> int:
+        if not left:
+            return 0
+        first = min(left)
+        choices = {left - covers[passage] for passage in needed[first]}
+        return 1 + min(fewest(rest) for rest in choices)
+
+    return fewest(frozenset(range(len(needed))))
 
 
-def _chance(graph: Graph, answers: Iterable[int], relation: str) -> float:
-    """Return the chance to guess an answer when entities are drawn by their number of edges."""
-    degrees = graph.degrees(graph.inverses[relation])
-    return sum(int(degrees[answer]) for answer in answers) / int(degrees.sum())
+def _chance(graph: Graph, query: list[Any], outcome: Outcome) -> float:
+    """Return the chance of a blind guess that knows what kind of answer is asked for.
+
+    An entity is guessed by its number of edges, a number by how often it occurs, one of several
+    choices evenly; of several answers it is the chance to name one of them.
+    """
+    if outcome.choices:
+        return 1 / outcome.choices
+    if outcome.answers:
+        degrees = graph.degrees(inverse(graph, outcome.last))
+        return sum(int(degrees[answer]) for answer in outcome.answers) / int(degrees.sum())
+    if query[0] == "count":
+        same_kind = graph.kind_codes == graph.kind_codes[outcome.topic]
+        degrees = graph.degrees(outcome.last)[same_kind]
+        return int((degrees == int(outcome.value)).sum()) / int((degrees > 0).sum())
+    column = graph.columns[outcome.last][query[4]]
+    same = int((column.codes == column.values.index(outcome.value)).sum())
+    return same / int((column.codes != column.values.index("")).sum())
 
 
 def _shortcuts(graph: Graph, topic: int, answer: int, hops: tuple[Hop, ...]) -> tuple[str, ...]:
@@ -123,12 +189,40 @@ def search_rank(certificate: Certificate, text: str, retriever: Retriever) -> in
 
 
 def leaks(graph: Graph, certificate: Certificate, text: str) -> tuple[str, ...]:
-    """Return the names and aliases of the path's entities, save the topic, that a text mentions."""
+    """Return the names and aliases that a question must not mention and does.
+
+    Those are the path's entities and the answers, save what the question has to name; and the
+    topic, where the question describes it instead of naming it.
+
+    Args:
+        graph: The graph.
+        certificate: The question's certificate.
+        text: The question's text.
+
+    Raises:
+        UsageError: The query has no certain answer.
+    """
+    return leaks_of(graph, evaluate(graph, certificate.query), text)
+
+
+def leaks_of(graph: Graph, outcome: Outcome, text: str) -> tuple[str, ...]:
+    """Return what `leaks` returns, from an outcome.
+
+    Args:
+        graph: The graph.
+        outcome: What `evaluate` made of the query.
+        text: The question's text.
+    """
     names: list[str] = []
-    for hop in certificate.path:
-        entity = graph.entity(graph.number(hop.tail))
-        names += [entity.name, *entity.aliases]
+    for node in outcome.hidden:
+        names += [graph.nodes.names[node], *graph.nodes.aliases[node]]
     return mentions(text, names)
+
+
+@lru_cache(maxsize=2)
+def documents_of(graph: Graph) -> Documents:
+    """Return the documents of a graph, the same object while the graph is in use."""
+    return Documents(graph)
 
 
 def verify(question: Question, graph: Graph, retriever: Retriever | None = None) -> list[str]:
@@ -142,9 +236,10 @@ def verify(question: Question, graph: Graph, retriever: Retriever | None = None)
     Returns:
         What is wrong, one line each; empty where everything is proved.
     """
+    query = question.certificate.query
     try:
-        topic, relations = _query(question.certificate.query)
-        proof = certify(Documents(graph), graph.number(topic), relations)
+        outcome = evaluate(graph, query)
+        proof = certificate_of(documents_of(graph), query, outcome)
     except UsageError as error:
         return [str(error)]
     if retriever is None:
@@ -157,24 +252,36 @@ def verify(question: Question, graph: Graph, retriever: Retriever | None = None)
         for field in Certificate.__struct_fields__
         if (claimed := getattr(question.certificate, field)) != (proved := getattr(proof, field))
     ]
-    return problems + _claims(question, graph, proof)
+    return problems + _claims(question, graph, outcome)
 
 
-def _query(query: list[Any]) -> tuple[str, list[str]]:
-    match query:
-        case ["walk", str(topic), [_, *_] as relations] if all(
-            isinstance(relation, str) for relation in relations
-        ):
-            return topic, relations
-    raise UsageError(f"expected the query ['walk', topic, [relation, ...]], got {query!r}")
+def kind_of(graph: Graph, query: list[Any], outcome: Outcome) -> str:
+    """Return the kind of question that a query makes: the kinds on its path, or its form.
+
+    Args:
+        graph: The graph.
+        query: The query.
+        outcome: What `evaluate` made of it.
+    """
+    if query[0] in ("walk", "chain"):
+        path = [outcome.topic, *(tail for _, _, tail in outcome.path)]
+        return ">".join(graph.kind(node) for node in path)
+    if query[0] == "where":
+        form = "list" if len(outcome.answers) > 1 else "intersection"
+        if any(clue[0] == "not" for clue in query[2]):
+            form = "negation"
+        return f"{form}:{query[1]}"
+    return f"{_FORMS[query[0]]}:{graph.kind(outcome.topic)}"
 
 
-def _claims(question: Question, graph: Graph, proof: Certificate) -> list[str]:
+_FORMS = {"count": "count", "value": "quantity", "most": "comparison"}
+
+
+def _claims(question: Question, graph: Graph, outcome: Outcome) -> list[str]:
     """Check what the question says of itself outside its certificate."""
-    path = [proof.path[0].head, *(hop.tail for hop in proof.path)]
-    kind = ">".join(graph.kind(graph.number(entity)) for entity in path)
-    topic = graph.entity(graph.number(path[0]))
-    answers = tuple(graph.entity(graph.number(answer)) for answer in proof.answers)
+    kind = kind_of(graph, question.certificate.query, outcome)
+    topic = graph.entity(outcome.topic)
+    answers = answers_of(graph, outcome)
     checks = {
         f"kind is {question.kind!r}, the path has {kind!r}": question.kind == kind,
         f"topic is {question.topic.id!r}, the graph has {topic!r}": question.topic == topic,
@@ -182,8 +289,12 @@ def _claims(question: Question, graph: Graph, proof: Certificate) -> list[str]:
         f"source is {question.source!r}, the graph is {graph.info.label!r}": (
             question.source == graph.info.label
         ),
-        f"the text does not name {topic.name!r}": topic.name in question.text,
     }
     problems = [problem for problem, holds in checks.items() if not holds]
-    found = leaks(graph, proof, question.text)
+    text = question.text.casefold()
+    for node in outcome.named:
+        name = graph.nodes.names[node]
+        if name.casefold() not in text:
+            problems.append(f"the text does not name {name!r}")
+    found = leaks_of(graph, outcome, question.text)
     return problems + [f"the text gives away {name!r}" for name in found]

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import NamedTuple
 
+from medenv.kg.frequencies import bounds, in_words
 from medenv.kg.graph import Graph
 from medenv.kg.schema import (
     HAS_COURSE,
@@ -30,14 +31,8 @@ PASSAGE_CHARS = 1_200
 LISTED_DISEASES = 5
 """A phenotype's document names its diseases when they are at most this many."""
 
-FREQUENCIES = {
-    "HP:0040280": ("obligate", 1.0),
-    "HP:0040281": ("very frequent", 0.8),
-    "HP:0040282": ("frequent", 0.3),
-    "HP:0040283": ("occasional", 0.05),
-    "HP:0040284": ("very rare", 0.01),
-}
-"""The HPO's frequency terms in words, each with the lower end of its range (for the last, 0.01)."""
+_KEPT = 20_000
+"""Most documents that are kept rendered at a time."""
 
 _ATTRIBUTES = (
     ("Inheritance", HAS_INHERITANCE),
@@ -84,6 +79,19 @@ class Documents:
     graph: Graph
 
     @cached_property
+    def _rendered(self) -> dict[int, tuple[Stated, ...]]:
+        return {}
+
+    def of(self, node: int) -> tuple[Stated, ...]:
+        """Return the passages of a node's document, rendered once while few are kept."""
+        kept = self._rendered
+        if node not in kept:
+            if len(kept) >= _KEPT:
+                kept.clear()
+            kept[node] = render(self.graph, node)
+        return kept[node]
+
+    @cached_property
     def passages(self) -> tuple[Passage, ...]:
         """All passages, documents in the order of entity ids, passages in reading order."""
         graph = self.graph
@@ -100,7 +108,7 @@ class Documents:
         return tuple(
             stated.passage.id
             for node in sorted({edge[0], edge[2]})
-            for stated in render(graph, node)
+            for stated in self.of(node)
             if edge in stated.edges
         )
 
@@ -202,23 +210,12 @@ def _findings(graph: Graph, node: int) -> list[_Item]:
     known = graph.qualifier_row(node, relation, "frequency") if items else ()
     ranked = sorted(zip(known, items, strict=True), key=lambda pair: -_share(pair[0]))
     return [
-        item._replace(text=f"{item.text} ({_in_words(frequency)})") if frequency else item
+        item._replace(text=f"{item.text} ({in_words(frequency)})") if frequency else item
         for frequency, item in ranked
     ]
 
 
-def _in_words(frequency: str) -> str:
-    values = frequency.split("|")
-    return ", ".join(FREQUENCIES[value][0] if value in FREQUENCIES else value for value in values)
-
-
 def _share(frequency: str) -> float:
     """Return the share of patients that a frequency stands for; 0 where it is not known."""
-    value = frequency.split("|")[0]
-    if value in FREQUENCIES:
-        return FREQUENCIES[value][1]
-    seen, _, of = value.rstrip("%").partition("/")
-    try:
-        return float(seen) / float(of or 100)
-    except (ValueError, ZeroDivisionError):
-        return 0.0
+    found = bounds(frequency.split("|")[0])
+    return found[0] if found else 0.0

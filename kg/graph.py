@@ -129,6 +129,19 @@ class Graph:
         facts = [r for r in self.relations.values() if r.factual]
         return tuple(sorted({r.name for r in facts} | {r.inverse for r in facts}))
 
+    @cached_property
+    def factual_rows(self) -> Rows:
+        """All factual edges as one undirected adjacency, each neighbour once."""
+        size = len(self)
+        keys = [np.empty(0, dtype=np.int64)]
+        for name in self.factual:
+            starts, tails = self.rows[name]
+            keys.append(np.repeat(np.arange(size, dtype=np.int64), np.diff(starts)) * size + tails)
+        pairs = np.unique(np.concatenate(keys))
+        counts = np.bincount(pairs // size, minlength=size)
+        starts = np.concatenate(([0], np.cumsum(counts))).astype(np.int32)
+        return Rows(starts, (pairs % size).astype(np.int32))
+
     def number(self, entity_id: str) -> int:
         """Return the node number of an entity id.
 

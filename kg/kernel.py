@@ -1,13 +1,16 @@
-"""The inner loop of the search for long chains, compiled by numba; imported only when searching."""
+"""The inner loops of searching a graph, compiled by numba; imported only when searching."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import TypeVar
 
 import numba  # type: ignore[import-untyped]  # ships no types
 import numpy as np
 
 from medenv.kg.graph import IntArray
+
+_T = TypeVar("_T")
 
 
 def _longest_path(
@@ -54,22 +57,49 @@ def _longest_path(
     return longest, steps, True
 
 
+def _distance(starts: IntArray, tails: IntArray, start: int, goal: int, limit: int) -> int:
+    """Return the fewest edges between two nodes, at most `limit` (breadth first)."""
+    size = starts.size - 1
+    far = np.full(size, -1, dtype=np.int32)
+    queue = np.empty(size, dtype=np.int32)
+    far[start], queue[0] = 0, start
+    head, end = 0, 1
+    while head < end:
+        node = queue[head]
+        head += 1
+        if node == goal or far[node] == limit:
+            return int(far[node])
+        for at in range(starts[node], starts[node + 1]):
+            tail = tails[at]
+            if far[tail] < 0:
+                far[tail] = far[node] + 1
+                if tail == goal:
+                    return int(far[tail])
+                queue[end] = tail
+                end += 1
+    return limit
+
+
 _read_ints = numba.types.Array(numba.int32, 1, "C", readonly=True)
 _ints = numba.types.Array(numba.int32, 1, "C")
-_signature = numba.types.Tuple((numba.int64, numba.int64, numba.boolean))(
+_chain_signature = numba.types.Tuple((numba.int64, numba.int64, numba.boolean))(
     _read_ints, _read_ints, numba.int64, _ints
 )
+_distance_signature = numba.int64(_read_ints, _read_ints, numba.int64, numba.int64, numba.int64)
 
 
-def _compiled(*, cache: bool) -> Callable[[IntArray, IntArray, int, IntArray], tuple[int, ...]]:
-    compiled: Callable[..., tuple[int, ...]] = numba.njit(_signature, nogil=True, cache=cache)(
-        _longest_path
-    )
+def _compiled(function: Callable[..., _T], signature: object) -> Callable[..., _T]:
+    """Compile and cache on disk, or only compile where nothing can be written."""
+    compiled: Callable[..., _T]
+    try:
+        compiled = numba.njit(signature, nogil=True, cache=True)(function)
+    except RuntimeError:  # neither beside the source nor in the home folder
+        compiled = numba.njit(signature, nogil=True)(function)
     return compiled
 
 
-try:
-    longest_path = _compiled(cache=True)
-except RuntimeError:  # neither beside the source nor in the home folder can anything be written
-    longest_path = _compiled(cache=False)
-"""`_longest_path` compiled once and cached on disk."""
+longest_path = _compiled(_longest_path, _chain_signature)
+"""`_longest_path`, compiled."""
+
+distance = _compiled(_distance, _distance_signature)
+"""`_distance`, compiled."""

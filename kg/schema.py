@@ -43,6 +43,14 @@ ATTRIBUTES = {
 QUALIFIERS = ("frequency", "onset", "evidence", "reference", "sex", "modifier")
 """What may be known of a disease's annotation, each kept in a column parallel to the edges."""
 
-ENTAILED_THROUGH = {HAS_PHENOTYPE.inverse: IS_A.inverse}
+ENTAILED_THROUGH = {
+    HAS_PHENOTYPE.inverse: IS_A.inverse,
+    HAS_INHERITANCE.inverse: IS_A.inverse,
+    HAS_ONSET.inverse: IS_A.inverse,
+    HAS_COURSE.inverse: IS_A.inverse,
+    IS_A.inverse: IS_A.inverse,
+    IS_A.name: IS_A.name,
+}
 """Relations that hold for an entity when they hold for what lies below it: a finding is reported
-in a disease also where one of its subtypes is (the true-path rule of ontologies)."""
+in a disease also where one of its subtypes is (the true-path rule of ontologies), and a subtype of
+a subtype is a subtype."""

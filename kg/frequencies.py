@@ -1,0 +1,45 @@
+"""How often a finding occurs in a disease: the HPO's classes, fractions and percentages."""
+
+from __future__ import annotations
+
+import re
+
+FREQUENCIES = {
+    "HP:0040280": ("obligate", 1.0, 1.0),
+    "HP:0040281": ("very frequent", 0.8, 0.99),
+    "HP:0040282": ("frequent", 0.3, 0.79),
+    "HP:0040283": ("occasional", 0.05, 0.29),
+    "HP:0040284": ("very rare", 0.01, 0.04),
+}
+"""The HPO's frequency terms in words, with the ends of their ranges as shares of patients."""
+
+_FRACTION = re.compile(r"(\d+)/(\d+)")
+_PERCENT = re.compile(r"(\d+(?:\.\d+)?)(?:-(\d+(?:\.\d+)?))?%")
+
+
+def bounds(frequency: str) -> tuple[float, float] | None:
+    """Return the ends of a frequency's range as shares of patients, or None where it has none.
+
+    Args:
+        frequency: A term such as ``"HP:0040282"``, ``"3/4"``, ``"75%"`` or ``"30-40%"``; several
+            values at once (``"3/4|1/9"``) have no range.
+    """
+    if frequency in FREQUENCIES:
+        return FREQUENCIES[frequency][1:]
+    if found := _FRACTION.fullmatch(frequency):
+        share = int(found[1]) / int(found[2]) if int(found[2]) else -1.0
+        return (share, share) if 0 <= share <= 1 else None
+    if found := _PERCENT.fullmatch(frequency):
+        low, high = float(found[1]) / 100, float(found[2] or found[1]) / 100
+        return (low, high) if low <= high <= 1 else None
+    return None
+
+
+def in_words(frequency: str) -> str:
+    """Return a frequency as documents show it; classes in words, everything else as it is.
+
+    Args:
+        frequency: One value or several, separated by ``"|"``.
+    """
+    values = frequency.split("|")
+    return ", ".join(FREQUENCIES[value][0] if value in FREQUENCIES else value for value in values)

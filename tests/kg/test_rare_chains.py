@@ -1,0 +1,181 @@
+import re
+from collections import Counter
+from collections.abc import Callable
+
+import msgspec
+import numpy as np
+import pytest
+
+from medenv.errors import UsageError
+from medenv.kg import Documents, Graph, load_hpo, verify
+from medenv.kg.drafts import Draft, Order, Rejected, finish
+from medenv.kg.facts import MAKERS
+from medenv.kg.phrases import VOICES
+from medenv.kg.queries import evaluate
+from medenv.kg.rare_chains import ChainConfig, draft_chain
+from medenv.kg.rarity import rare_nodes
+from medenv.kg.sources.hpo import bundled_folder
+from medenv.kg.topology import Topology
+from medenv.kg.wording import mentions
+from medenv.records import Question
+
+from .random_graphs import random_graph
+
+SHORT = ChainConfig(min_hops=2, max_hops=5)
+
+
+@pytest.fixture(scope="module")
+def hpo() -> Graph:
+    try:
+        bundled_folder()
+    except UsageError as error:
+        pytest.skip(str(error))
+    return load_hpo()
+
+
+def ordered(graph: Graph, seed: int, i: int, level: int = 0) -> Order:
+    rng = np.random.default_rng([seed, i])
+    nodes = np.flatnonzero(graph.degrees() > 1)
+    return Order("train", int(rng.choice(nodes)), level, i % VOICES, rng)
+
+
+def made(
+    graph: Graph, make: Callable[[Order], Draft], orders: list[Order]
+) -> tuple[list[Question], Counter[str]]:
+    documents = Documents(graph)
+    questions, reasons = [], Counter[str]()
+    for order in orders:
+        try:
+            questions.append(finish(documents, make(order), order, 80))
+        except Rejected as rejected:
+            reasons[rejected.reason] += 1
+    return questions, reasons
+
+
+def chains_of(graph: Graph, orders: list[Order], config: ChainConfig) -> list[Question]:
+    topology = Topology(graph)
+    return made(graph, lambda order: draft_chain(topology, order, config), orders)[0]
+
+
+def test_every_chain_on_random_graphs_is_proved_and_gives_nothing_away() -> None:
+    count = 0
+    for seed in range(12):
+        graph = random_graph(seed, diseases=14, findings=14, genes=6)
+        orders = [ordered(graph, seed, i, level=i % 5) for i in range(20)]
+        for question in chains_of(graph, orders, SHORT):
+            assert verify(question, graph) == []
+            outcome = evaluate(graph, question.certificate.query)
+            hidden = [graph.nodes.names[node] for node in outcome.hidden]
+            assert not mentions(question.text, hidden)
+            assert 2 <= len(question.certificate.path) <= 5
+            assert graph.number(question.rare) in (outcome.topic, *(e[2] for e in outcome.path))
+            count += 1
+    assert count > 60
+
+
+@pytest.mark.parametrize("level", range(5))
+def test_rare_chains_of_the_hpo_are_proved_at_every_level(hpo: Graph, level: int) -> None:
+    topology = Topology(hpo)
+    rare = np.concatenate([rare_nodes(hpo, kind) for kind in ("disease", "gene", "phenotype")])
+    rare = rare[topology.path_nodes[rare]]
+    orders = [
+        Order("train", int(rare[97 * i % rare.size]), level, i % 3, np.random.default_rng([1, i]))
+        for i in range(40)
+    ]
+    questions = chains_of(hpo, orders, ChainConfig())
+    assert len(questions) >= 10
+    for question in questions:
+        assert verify(question, hpo) == []
+        assert 3 <= len(question.certificate.path) <= 8
+        assert bool(mentions(question.text, [question.topic.name])) is (question.level == 0)
+    assert Counter(q.level for q in questions)[level] > len(questions) / 4
+
+
+def test_a_level_hides_the_topic_as_it_says(hpo: Graph) -> None:
+    topology = Topology(hpo)
+    rare = rare_nodes(hpo, "phenotype")
+    rare = rare[topology.path_nodes[rare]]
+    roots: dict[int, list[object]] = {}
+    for i in range(120):
+        rng = np.random.default_rng([2, i])
+        order = Order("train", int(rng.choice(rare)), i % 5, 0, rng)
+        for question in chains_of(hpo, [order], ChainConfig()):
+            roots.setdefault(question.level, []).append(question.certificate.query[1])
+    assert set(roots) == {0, 1, 2, 3, 4}
+    assert all(isinstance(root, str) for root in roots[0])
+    assert all(root[0] == "described" for root in roots[1])  # type: ignore[index]  # a list
+    for root in roots[4]:
+        clues = root[2]  # type: ignore[index]  # a list
+        assert len(clues) >= 2
+        assert all(clue[0] != "count" for clue in clues)
+    assert all(
+        len(root[2]) >= 2
+        for root in roots[3]  # type: ignore[index]  # a list
+    )
+
+
+def test_guidance_masks_every_entity_and_reasoning_names_them(graph: Graph) -> None:
+    orders = [ordered(graph, 0, i) for i in range(40)]
+    questions = chains_of(graph, orders, SHORT)
+    assert questions
+    for question in questions:
+        hops = question.certificate.path
+        assert question.guidance == tuple(f"([MASK], {h.relation}, [MASK])" for h in hops)
+        names = [graph.nodes.names[graph.number(hop.tail)] for hop in hops]
+        assert all(name in question.reasoning for name in names)
+        assert not mentions(" ".join(question.guidance), names)
+
+
+def test_a_chain_that_is_too_short_is_rejected_with_a_reason(graph: Graph) -> None:
+    order = ordered(graph, 0, 1)
+    with pytest.raises(Rejected, match="no chain of the least length"):
+        draft_chain(Topology(graph), order, ChainConfig(min_hops=30, max_hops=30))
+
+
+def test_a_question_that_names_a_later_step_is_rejected(graph: Graph) -> None:
+    order = ordered(graph, 0, 1)
+    query = ["walk", "TOY:D6", ["has_gene"]]
+    draft = Draft(query, "Which gene, perhaps ZORI4, is associated with Night lake syndrome?", "t")
+    with pytest.raises(Rejected, match="give a later step away"):
+        finish(Documents(graph), draft, order, 80)
+
+
+def test_a_question_with_a_shortcut_is_rejected(graph: Graph) -> None:
+    enough = ["chain", "TOY:D6", [["has_gene", []], ["gene_of", [["has_phenotype", "TOY:P07"]]]]]
+    with pytest.raises(Rejected, match="a shortcut"):
+        finish(
+            Documents(graph),
+            Draft(enough, "Night lake syndrome ...", "t"),
+            ordered(graph, 0, 1),
+            80,
+        )
+
+
+@pytest.mark.parametrize("kind", sorted(MAKERS))
+def test_every_other_kind_is_proved_too(hpo: Graph, kind: str) -> None:
+    questions, reasons = made(
+        hpo,
+        lambda order: MAKERS[kind](hpo, order),
+        [ordered(hpo, 3, i) for i in range(50)],
+    )
+    assert len(questions) >= 8, reasons
+    assert len(questions) + sum(reasons.values()) == 50
+    for question in questions:
+        assert verify(question, hpo) == []
+        assert not re.search(r"[{}]", question.text)
+    assert len({q.template for q in questions}) >= VOICES
+
+
+def test_a_list_question_has_the_complete_list(hpo: Graph) -> None:
+    orders = [ordered(hpo, 4, i) for i in range(30)]
+    questions, _ = made(hpo, lambda order: MAKERS["list"](hpo, order), orders)
+    for question in questions:
+        assert len(question.answers) > 1
+        short = msgspec.structs.replace(question, answers=question.answers[:-1])
+        assert verify(short, hpo)
+
+
+def test_the_same_order_makes_the_same_question(graph: Graph) -> None:
+    first = [q for i in range(30) for q in chains_of(graph, [ordered(graph, 5, i)], SHORT)]
+    again = [q for i in range(30) for q in chains_of(graph, [ordered(graph, 5, i)], SHORT)]
+    assert first == again
