@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gzip
+import zlib
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import TypeVar
@@ -14,7 +16,9 @@ _T = TypeVar("_T", bound=msgspec.Struct)
 
 
 def read_records(path: Path | str, type_: type[_T]) -> Iterator[_T]:
-    """Yield the records of a file of one JSON object a line; empty lines are skipped.
+    """Yield the records of a file of one JSON object a line, plain or gzipped.
+
+    Empty lines are skipped.
 
     Args:
         path: The file.
@@ -26,7 +30,7 @@ def read_records(path: Path | str, type_: type[_T]) -> Iterator[_T]:
     path = Path(path)
     decode = msgspec.json.Decoder(type_).decode
     try:
-        with path.open("rb") as file:
+        with gzip.open(path) if path.suffix == ".gz" else path.open("rb") as file:
             for number, line in enumerate(file, 1):
                 if line.isspace():
                     continue
@@ -35,8 +39,9 @@ def read_records(path: Path | str, type_: type[_T]) -> Iterator[_T]:
                 except msgspec.DecodeError as error:
                     problem = f"expected a {type_.__name__}: {error}"
                     raise DataError(path, problem, number) from error
-    except OSError as error:
-        raise DataError(path, f"cannot be read: {error.strerror}") from error
+    except (OSError, EOFError, zlib.error) as error:
+        why = getattr(error, "strerror", None) or error
+        raise DataError(path, f"cannot be read: {why}") from error
 
 
 def write_records(path: Path | str, records: Iterable[msgspec.Struct]) -> int:

@@ -16,6 +16,12 @@ ENVIRONMENTS: Mapping[str, Mapping[str, Any]] = MappingProxyType(
     {
         "medenv/Research-v0": {},
         "medenv/ClosedBook-v0": {"tools": (), "budget": {"turns": 2}},
+        "medenv/Diagnosis-v0": {
+            "cases": 64,
+            "tools": ("ask", "diagnose", "search", "read"),
+            "budget": {"turns": 12},
+        },
+        "medenv/Abstain-v0": {"withhold": 0.3, "scoring": {"abstention": 1.0, "format": 0.1}},
     }
 )
 """Ids to the settings in which they differ from the defaults of `medenv.registry.EnvSettings`."""

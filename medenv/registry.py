@@ -1,138 +1,55 @@
-"""The composition root: names to factories, and settings to a whole environment.
-
-Other packages add to it through Python entry points of the groups in `REGISTRIES`, e.g.
-
-    [project.entry-points."medenv.tools"]
-    drug_labels = "my_package.tools:DrugLabels"
-"""
+"""The composition root: settings to a whole environment, through the names of `medenv.plugins`."""
 
 from __future__ import annotations
 
-import importlib
 import inspect
-from collections.abc import Callable, Mapping
-from importlib.metadata import EntryPoint, entry_points
+from collections.abc import Mapping
 from pathlib import Path
-from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import msgspec
 
 from medenv.dialects.base import Dialect, PromptStyle
 from medenv.env import MedResearchEnv
+from medenv.environments import ENVIRONMENT_CLASSES
 from medenv.episode import Budget, EpisodeRules
 from medenv.errors import UnknownNameError, UsageError
+from medenv.plugins import (
+    DIALECTS,
+    KG_SOURCES,
+    POLICIES,
+    REGISTRIES,
+    RETRIEVERS,
+    REWARDS,
+    TOOLS,
+    Registry,
+)
 from medenv.records import Question, Record, Retriever, RewardFn
+from medenv.resources import RESOURCES, Resources
 from medenv.rollout import Patience, Rollouts
 from medenv.tools import Tool, ToolBox
 from medenv.vector import MedResearchVectorEnv
+from medenv.withheld import Withholding, withhold
 
 if TYPE_CHECKING:
     from medenv.reward import EntityNames
 
-Factory = Callable[..., Any]
-
-
-class Registry:
-    """Names of one kind of part, medenv's own and those of installed packages.
-
-    Args:
-        kind: What the names name, for messages.
-        group: Entry-point group in which other packages offer more.
-        own: medenv's own, name to ``"module:attribute"``; imported when asked for.
-    """
-
-    def __init__(self, kind: str, group: str, own: Mapping[str, str] | None = None) -> None:
-        self.kind, self.group = kind, group
-        self._own = dict(own or {})
-
-    def names(self) -> tuple[str, ...]:
-        """Return all known names, sorted."""
-        return tuple(sorted({*self._own, *self._offered()}))
-
-    def load(self, name: str) -> Factory:
-        """Return the factory of that name.
-
-        Args:
-            name: A known name.
-
-        Raises:
-            UnknownNameError: Nobody offers it.
-            UsageError: It cannot be imported, or two packages offer it.
-        """
-        if name in self._own:
-            module, _, attribute = self._own[name].partition(":")
-            return _callable(getattr(importlib.import_module(module), attribute))
-        offered = self._offered()
-        if name not in offered:
-            raise UnknownNameError(self.kind, name, self.names())
-        if len(offered[name]) > 1:
-            values = ", ".join(sorted(point.value for point in offered[name]))
-            raise UsageError(f"{self.kind} {name!r} is offered more than once: {values}")
-        point = offered[name][0]
-        try:
-            return _callable(point.load())
-        except (ImportError, AttributeError) as error:
-            raise UsageError(
-                f"{self.kind} {name!r} cannot be imported from {point.value}: {error}"
-            ) from error
-
-    def _offered(self) -> dict[str, list[EntryPoint]]:
-        offered: dict[str, list[EntryPoint]] = {}
-        for point in entry_points(group=self.group):
-            offered.setdefault(point.name, []).append(point)
-        return offered
-
-
-def _callable(found: Any) -> Factory:
-    """Return a factory: what was found if it makes something, else a function that returns it."""
-    if isinstance(found, Tool) or not callable(found):
-        return lambda: found
-    factory: Factory = found
-    return factory
-
-
-TOOLS = Registry(
-    "tool",
-    "medenv.tools",
-    {"search": "medenv.tools.search:Search", "read": "medenv.tools.read:Read"},
-)
-"""Tools: a `Tool`, or a callable that makes one; ``retriever`` is passed where it asks for it."""
-
-DIALECTS = Registry(
-    "dialect",
-    "medenv.dialects",
-    {
-        "hermes": "medenv.dialects.hermes:Hermes",
-        "json": "medenv.dialects.plain_json:PlainJson",
-        "llama3": "medenv.dialects.llama3:Llama3",
-        "openai": "medenv.dialects.openai_tools:OpenAITools",
-        "qwen_xml": "medenv.dialects.qwen_xml:QwenXml",
-        "react": "medenv.dialects.react:ReAct",
-        "search_r1": "medenv.dialects.search_r1:SearchR1",
-    },
-)
-"""Dialects: callables that make a `Dialect`."""
-
-RETRIEVERS = Registry("retriever", "medenv.retrievers", {"bm25": "medenv.corpus.bm25:open_bm25"})
-"""Retrievers: callables that make a `Retriever` of a path."""
-
-REWARDS = Registry("reward", "medenv.rewards")
-"""Rewards of other packages: callables that make a `RewardFn`. Presets come before them."""
-
-KG_SOURCES = Registry("knowledge-graph source", "medenv.kg_sources")
-"""Sources of other packages: callables that make a `medenv.kg.Graph` of a path."""
-
-POLICIES = Registry("policy", "medenv.policies")
-"""Policies of other packages: callables that make a `Policy`."""
-
-REGISTRIES: Mapping[str, Registry] = MappingProxyType(
-    {
-        registry.group: registry
-        for registry in (TOOLS, DIALECTS, RETRIEVERS, REWARDS, KG_SOURCES, POLICIES)
-    }
-)
-"""All registries by their entry-point group."""
+__all__ = [
+    "DIALECTS",
+    "KG_SOURCES",
+    "POLICIES",
+    "REGISTRIES",
+    "RETRIEVERS",
+    "REWARDS",
+    "TOOLS",
+    "EnvSettings",
+    "Parts",
+    "Registry",
+    "make_dialect",
+    "make_env",
+    "make_parts",
+    "make_vector_env",
+]
 
 
 class EnvSettings(Record, frozen=True, kw_only=True):
@@ -141,10 +58,14 @@ class EnvSettings(Record, frozen=True, kw_only=True):
     Args:
         questions: A JSONL file of questions, questions, or None for the toy graph's.
         split: Which of them are asked, ``"train"``, ``"test"`` or ``""`` for all.
-        corpus: A saved index, a JSONL file of passages, a `Retriever`, or None for the toy graph's
-            documents.
+        corpus: A saved index, a JSONL file of passages, a `Retriever`, or None for the documents of
+            the graph.
         retriever: Name of the retriever that opens a `corpus` given as a path.
-        graph: A saved graph whose names tell misspelt answers from other entities, or None.
+        graph: A saved graph, a `medenv.kg.Graph`, or None for the toy graph. Its names tell
+            misspelt answers from other entities, and tools know it.
+        cases: Patients to diagnose instead of `questions`: a number of simulated ones, or a file or
+            folder of real ones.
+        withhold: Share of the questions to which the corpus is made to hold no answer.
         dialect: Name of the dialect, or a `Dialect`.
         tools: Tools by name or themselves, or a mapping of names to options.
         scoring: Name of a reward preset or reward, weights by component, or a `RewardFn`.
@@ -158,6 +79,8 @@ class EnvSettings(Record, frozen=True, kw_only=True):
     corpus: Any = None
     retriever: str = "bm25"
     graph: Any = None
+    cases: Any = None
+    withhold: float = 0.0
     dialect: Any = "hermes"
     tools: Any = ("search", "read")
     scoring: Any = "composite"
@@ -177,7 +100,8 @@ class Parts(NamedTuple):
 
     def env(self) -> MedResearchEnv:
         """Return the Gymnasium environment."""
-        return MedResearchEnv(self.questions, self.toolbox, self.reward, self.rules)
+        made = ENVIRONMENT_CLASSES.get(self.rules.env_id, MedResearchEnv)
+        return made(self.questions, self.toolbox, self.reward, self.rules)
 
     def rollouts(self, patience: Patience | None = None) -> Rollouts:
         """Return the driver of whole episodes.
@@ -229,19 +153,27 @@ def make_parts(**settings: Any) -> Parts:
         if name not in EnvSettings.__struct_fields__:
             raise UnknownNameError("setting", name, EnvSettings.__struct_fields__)
     chosen = EnvSettings(**settings)
-    questions = _questions(chosen)
+    world = Resources(chosen.graph, chosen.corpus, RETRIEVERS.load(chosen.retriever), chosen.cases)
+    questions = _questions(chosen, world)
+    if chosen.withhold:
+        questions, hidden = withhold(questions, chosen.withhold)
+        world.retriever = Withholding(world.retriever, hidden)
     options = chosen.tools if isinstance(chosen.tools, Mapping) else None
-    retriever = _retriever(chosen) if chosen.tools else None
-    toolbox = ToolBox(_tool(item, options, retriever) for item in chosen.tools)
+    toolbox = ToolBox(_tool(item, options, world) for item in chosen.tools)
     rules = EpisodeRules(
         make_dialect(chosen.dialect),
         toolbox.specs,
         _budget(chosen.budget),
         chosen.prompt_style,
         chosen.env_id,
-        {"tools": options or {}, "scoring": _described(chosen.scoring)},
+        {
+            "tools": options or {},
+            "scoring": _described(chosen.scoring),
+            "withhold": chosen.withhold,
+        },
     )
-    return Parts(questions, rules, toolbox, _reward(chosen), retriever)
+    retriever = world.retriever if chosen.tools else None
+    return Parts(questions, rules, toolbox, _reward(chosen, world), retriever)
 
 
 def make_dialect(dialect: str | Dialect) -> Dialect:
@@ -257,10 +189,12 @@ def make_dialect(dialect: str | Dialect) -> Dialect:
     return made
 
 
-def _questions(settings: EnvSettings) -> tuple[Question, ...]:
+def _questions(settings: EnvSettings, world: Resources) -> tuple[Question, ...]:
     """Return the questions of the split."""
     given = settings.questions
-    if given is None:
+    if given is None and settings.cases is not None:
+        given = [case.question for case in world.cases]
+    elif given is None:
         from medenv.kg import toy_questions
 
         made = toy_questions()
@@ -275,30 +209,17 @@ def _questions(settings: EnvSettings) -> tuple[Question, ...]:
     return chosen
 
 
-def _retriever(settings: EnvSettings) -> Retriever:
-    """Open the corpus."""
-    given = settings.corpus
-    opened: Retriever
-    if given is None:
-        from medenv.corpus import BM25Retriever
-        from medenv.kg import Documents, toy_graph
-
-        return BM25Retriever(Documents(toy_graph()).passages)
-    is_path = isinstance(given, str | Path)
-    opened = RETRIEVERS.load(settings.retriever)(given) if is_path else given
-    return opened
-
-
 def _tool(
-    item: str | Tool, options: Mapping[str, Mapping[str, Any]] | None, retriever: Retriever | None
+    item: str | Tool, options: Mapping[str, Mapping[str, Any]] | None, world: Resources
 ) -> Tool:
     """Make one tool."""
     if isinstance(item, Tool):
         return item
     factory = TOOLS.load(item)
     arguments = dict((options or {}).get(item) or {})
-    if "retriever" in inspect.signature(factory).parameters:
-        arguments["retriever"] = retriever
+    for name in inspect.signature(factory).parameters:
+        if name in RESOURCES and name not in arguments:
+            arguments[name] = getattr(world, name)
     try:
         made: Tool = factory(**arguments)
     except TypeError as error:
@@ -316,7 +237,7 @@ def _budget(budget: Any) -> Budget:
         raise UsageError(f"budget: {error}; got {budget!r}") from error
 
 
-def _reward(settings: EnvSettings) -> RewardFn:
+def _reward(settings: EnvSettings, world: Resources) -> RewardFn:
     """Make the reward."""
     from medenv.reward import PRESETS, Composition, compose
 
@@ -332,18 +253,16 @@ def _reward(settings: EnvSettings) -> RewardFn:
         return reward
     if isinstance(scoring, Mapping):
         scoring = Composition(weights={name: float(weight) for name, weight in scoring.items()})
-    return compose(scoring, _entity_names(settings))
+    return compose(scoring, _entity_names(settings, world))
 
 
-def _entity_names(settings: EnvSettings) -> EntityNames | None:
+def _entity_names(settings: EnvSettings, world: Resources) -> EntityNames | None:
     """Return the index of all names, where the graph is known."""
     from medenv.reward import EntityNames
 
     if settings.graph is None and settings.questions is not None:
         return None
-    from medenv.kg import Graph, toy_graph
-
-    graph = toy_graph() if settings.graph is None else Graph.load(settings.graph)
+    graph = world.graph
     return EntityNames(graph.entity(node) for node in range(len(graph)))
 
 

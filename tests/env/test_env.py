@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from medenv.env import MedResearchEnv
+from medenv.environments import ENVIRONMENT_CLASSES
 from medenv.errors import (
     InfraError,
     JudgeUnavailableError,
@@ -40,8 +41,9 @@ def make(*tools: Tool, count: int = 5, **budget: float) -> MedResearchEnv:
     return MedResearchEnv([question(i) for i in range(count)], box, exact, rules(box, **budget))
 
 
-def test_the_datasheet_has_its_headings_in_order() -> None:
-    assert re.findall(r"^ *## (.+)$", MedResearchEnv.__doc__ or "", re.MULTILINE) == HEADINGS
+@pytest.mark.parametrize("made", [MedResearchEnv, *ENVIRONMENT_CLASSES.values()])
+def test_every_datasheet_has_its_headings_in_order(made: type[MedResearchEnv]) -> None:
+    assert re.findall(r"^ *## (.+)$", made.__doc__ or "", re.MULTILINE) == HEADINGS
 
 
 def test_reset_shows_the_prompt_as_text_and_as_messages() -> None:

@@ -1,0 +1,190 @@
+"""What tools and environments are made of, opened when first needed: graph, corpus, patients."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from medenv.errors import UsageError
+from medenv.records import Entity, Retriever
+from medenv.tools.diagnosis import Annotation, DiseaseModel
+from medenv.tools.lookup import Fact
+from medenv.tools.names import NameIndex
+
+if TYPE_CHECKING:
+    from medenv.cases import Case
+    from medenv.kg import Graph
+
+SHARES = {
+    "HP:0040280": 0.97,
+    "HP:0040281": 0.9,
+    "HP:0040282": 0.55,
+    "HP:0040283": 0.17,
+    "HP:0040284": 0.03,
+    "HP:0040285": 0.0,
+}
+"""The HPO's frequency terms, each as the middle of its range; the last means excluded."""
+
+RESOURCES = ("diseases", "facts", "patients", "retriever")
+"""What a tool is given when a parameter of it bears the name."""
+
+UNKNOWN_SHARE = 0.5
+"""How often a disease shows a finding of which only that it does is known."""
+
+
+class Resources:
+    """Opens what settings name, each thing once.
+
+    Args:
+        graph: A saved graph, a `Graph`, or None for the toy graph.
+        corpus: A path, a `Retriever`, or None for the documents of the graph.
+        open_corpus: Opens a corpus given as a path.
+        cases: Number of simulated cases, a path of real ones, or None.
+    """
+
+    def __init__(
+        self,
+        graph: Any = None,
+        corpus: Any = None,
+        open_corpus: Any = None,
+        cases: Any = None,
+    ) -> None:
+        self._graph, self._corpus, self._open, self._cases = graph, corpus, open_corpus, cases
+
+    @cached_property
+    def graph(self) -> Graph:
+        """The knowledge graph."""
+        from medenv.kg import Graph, toy_graph
+
+        if self._graph is None:
+            return toy_graph()
+        return self._graph if isinstance(self._graph, Graph) else Graph.load(self._graph)
+
+    @cached_property
+    def retriever(self) -> Retriever:
+        """The corpus."""
+        opened: Retriever
+        if self._corpus is None:
+            from medenv.corpus import BM25Retriever
+            from medenv.kg import Documents
+
+            return BM25Retriever(Documents(self.graph).passages)
+        opened = self._open(self._corpus) if isinstance(self._corpus, str | Path) else self._corpus
+        return opened
+
+    @cached_property
+    def diseases(self) -> DiseaseModel:
+        """Diseases and how often they show findings."""
+        return disease_model(self.graph)
+
+    @cached_property
+    def facts(self) -> GraphFacts:
+        """What the graph states."""
+        return GraphFacts(self.graph)
+
+    @cached_property
+    def cases(self) -> Sequence[Case]:
+        """Patients with the questions about them."""
+        from medenv.cases import phenopacket_cases, simulated_cases
+
+        if self._cases is None:
+            raise UsageError("patients are needed: set cases to a number or to a file of cases")
+        if isinstance(self._cases, int):
+            return simulated_cases(self.diseases, self._cases)
+        return phenopacket_cases(self.diseases, self._cases)
+
+    @property
+    def patients(self) -> list[Any]:
+        """The patients of the cases."""
+        return [case.patient for case in self.cases]
+
+
+class GraphFacts:
+    """A knowledge graph as the lookup tool wants it.
+
+    Args:
+        graph: The graph.
+    """
+
+    def __init__(self, graph: Graph) -> None:
+        self._graph = graph
+        self._names = NameIndex(graph.entity(node) for node in range(len(graph)))
+
+    def find(self, name: str) -> Sequence[Entity]:
+        """Return the entities that bear a name or id, the best match first."""
+        return self._names.find(name)
+
+    def unknown(self, name: str) -> str:
+        """Return what to tell the policy of a name that nothing bears."""
+        return self._names.unknown("disease, gene or finding", name)
+
+    def facts(self, entity: str) -> list[Fact]:
+        """Return what the graph states of an entity, relation by relation."""
+        from medenv.kg.documents import render
+
+        graph, node = self._graph, self._graph.number(entity)
+        stated = render(graph, node)
+        found = []
+        for relation in sorted(graph.rows):
+            tails = graph.step(node, relation).tolist()
+            if tails:
+                wanted = {(node, relation, tail) for tail in tails}
+                passages = tuple(one.passage.id for one in stated if wanted & one.edges)
+                names = tuple(graph.nodes.names[tail] for tail in tails)
+                found.append(Fact(relation.replace("_", " "), names, passages))
+        return found
+
+
+def disease_model(graph: Graph) -> DiseaseModel:
+    """Return the diseases of a graph with their phenotypes.
+
+    Args:
+        graph: A graph with relations ``has_phenotype`` and ``is_a``.
+    """
+    ids = graph.nodes.ids
+    phenotypes = graph.of_kind("phenotype").tolist()
+    known = set(phenotypes)
+    parents = {
+        ids[node]: [ids[above] for above in graph.step(node, "is_a").tolist() if above in known]
+        for node in phenotypes
+    }
+    diseases = graph.of_kind("disease").tolist()
+    annotations = [
+        Annotation(ids[node], ids[tail], share)
+        for node in diseases
+        for tail, often in zip(
+            graph.step(node, "has_phenotype").tolist(),
+            graph.qualifier_row(node, "has_phenotype", "frequency"),
+            strict=True,
+        )
+        if tail in known and (share := share_of(often)) > 0
+    ]
+    return DiseaseModel(
+        (graph.entity(node) for node in diseases),
+        (graph.entity(node) for node in phenotypes),
+        annotations,
+        parents,
+    )
+
+
+def share_of(frequency: str) -> float:
+    """Return the share of patients that an HPO frequency stands for.
+
+    Args:
+        frequency: A frequency term's id, ``"3/10"``, ``"45%"`` or ``""``; of several parted by
+            ``|`` the first.
+
+    Returns:
+        A share in [0, 1]; for n of m patients (n + 1/2) / (m + 1), so that few prove little.
+    """
+    value = frequency.split("|")[0].strip()
+    if value in SHARES:
+        return SHARES[value]
+    seen, slash, of = value.rstrip("%").partition("/")
+    try:
+        share = (float(seen) + 0.5) / (float(of) + 1) if slash else float(seen) / 100
+    except ValueError:
+        return UNKNOWN_SHARE
+    return min(max(share, 0.0), 1.0)

@@ -1,0 +1,92 @@
+"""The ask tool: a patient whose findings come out only as they are asked for."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from medenv.records import Record
+from medenv.tools.base import Tool, ToolOutput
+from medenv.tools.diagnosis import DiseaseModel
+from medenv.tools.names import NameIndex
+
+MOST_AT_ONCE = 3
+"""Findings told by one question; a broader question has to be put more precisely."""
+
+
+class Patient(Record, frozen=True, kw_only=True):
+    """A patient and what can be found out about them.
+
+    Args:
+        id: Id under which the patient is asked about, e.g. ``"CASE:17"``.
+        disease: Id of the disease.
+        present: Ids of the findings that the patient has, the presenting ones first.
+        absent: Ids of the findings that were looked for and not found.
+        complete: Whether every finding that is neither present nor implied is absent; otherwise it
+            is not on record.
+        age: Age in words, or ``""``.
+        sex: Sex in words, or ``""``.
+    """
+
+    id: str
+    disease: str
+    present: tuple[str, ...]
+    absent: tuple[str, ...] = ()
+    complete: bool = True
+    age: str = ""
+    sex: str = ""
+
+
+class Ask(Tool):
+    """Answers questions about patients' findings.
+
+    Args:
+        patients: Patients of different ids.
+        diseases: Knows the findings' names and how they imply each other.
+    """
+
+    name = "ask"
+
+    def __init__(self, patients: Iterable[Patient], diseases: DiseaseModel) -> None:
+        super().__init__()
+        self._patients = {patient.id.casefold(): patient for patient in patients}
+        self._model, self._names = diseases, NameIndex(diseases.findings)
+        self._name_of = {finding.id: finding.name for finding in diseases.findings}
+
+    def call(self, patient: str, finding: str) -> ToolOutput:
+        """Examine a patient for a finding, or for a whole group of findings by its name.
+
+        Args:
+            patient: Id of the patient as the question gives it.
+            finding: Name of one finding, such as a sign, a symptom or a test result.
+        """
+        who = self._patients.get(patient.strip().casefold())
+        if who is None:
+            text = f"there is no patient {patient[:80]!r}: use the id in the question"
+            return ToolOutput(text=text, status="bad_call")
+        found = self._names.find(finding)
+        if not found:
+            return ToolOutput(text=self._names.unknown("finding", finding), status="bad_call")
+        asked, implies = found[0], self._model.implies
+        below = [one for one in who.present if implies(one, asked.id)]
+        if len(below) > MOST_AT_ONCE:
+            text = f"{asked.name}: present, in {len(below)} ways; ask more precisely."
+            return ToolOutput(text=text)
+        if below:
+            names = ", ".join(self._name_of[one] for one in below)
+            more = "" if below == [asked.id] else f" ({names})"
+            passages = tuple(passage_id(who, one) for one in below)
+            return ToolOutput(text=f"{asked.name}: present{more}.", passages=passages)
+        ruled_out = who.complete or any(implies(asked.id, one) for one in who.absent)
+        if ruled_out:
+            return ToolOutput(text=f"{asked.name}: absent.")
+        return ToolOutput(text=f"{asked.name}: not on record.", status="empty")
+
+
+def passage_id(patient: Patient, finding: str) -> str:
+    """Return the id under which a patient's finding counts as evidence.
+
+    Args:
+        patient: The patient.
+        finding: Id of the finding.
+    """
+    return f"{patient.id}/{finding}"

@@ -1,0 +1,89 @@
+"""Corpora in which answers are not to be found, and what that makes of the questions."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import msgspec
+
+from medenv.errors import UsageError
+from medenv.records import Passage, Question, Retriever
+
+
+class Withholding:
+    """A corpus without some of its passages.
+
+    Args:
+        retriever: The whole corpus.
+        hidden: Ids of passages that are not found and cannot be read.
+    """
+
+    def __init__(self, retriever: Retriever, hidden: frozenset[str]) -> None:
+        self._retriever, self._hidden = retriever, hidden
+
+    def search(self, queries: Sequence[str], k: int) -> list[list[tuple[Passage, float]]]:
+        """Return for each query up to `k` passages that are not hidden, best first.
+
+        Args:
+            queries: What is searched.
+            k: How many, at least 1.
+
+        Raises:
+            CorpusUnavailableError: The backend did not answer.
+        """
+        wanted = k
+        while True:
+            found = self._retriever.search(queries, wanted)
+            kept = [[hit for hit in hits if hit[0].id not in self._hidden] for hits in found]
+            short = any(
+                len(some) < k and len(hits) == wanted
+                for some, hits in zip(kept, found, strict=True)
+            )
+            if not short:
+                return [hits[:k] for hits in kept]
+            wanted *= 2
+
+    def get(self, passage_id: str) -> Passage | None:
+        """Return the passage of that id, or None where there is none or it is hidden."""
+        return None if passage_id in self._hidden else self._retriever.get(passage_id)
+
+
+ABSTAIN = " If the corpus does not say, answer: unknown."
+"""What every question of an environment with withheld passages ends with."""
+
+
+def withhold(
+    questions: Sequence[Question], share: float
+) -> tuple[tuple[Question, ...], frozenset[str]]:
+    """Make a part of the questions unanswerable by withholding what states their last hop.
+
+    Every n-th question loses its last hop, n = 1 / `share`. A question that thereby loses all
+    passages of one of its hops has no answer any more; so what counts is what is left, not what was
+    chosen. Questions that some other direct edge might answer are left out.
+
+    Args:
+        questions: Questions with certificates.
+        share: Share of the questions to take the last hop from, in (0, 1].
+
+    Returns:
+        The questions, and the ids of the passages to hide.
+
+    Raises:
+        UsageError: A share outside (0, 1].
+    """
+    if not 0 < share <= 1:
+        raise UsageError(f"the share to withhold must be in (0, 1], got {share}")
+    asked = [one for one in questions if not one.certificate.shortcuts]
+    chosen = [one for i, one in enumerate(asked) if int((i + 1) * share) > int(i * share)]
+    hidden = frozenset(passage for one in chosen for passage in one.certificate.path[-1].passages)
+    return tuple(_told(one, hidden) for one in asked), hidden
+
+
+def _told(question: Question, hidden: frozenset[str]) -> Question:
+    """Return the question as it stands without the hidden passages."""
+    lost = any(
+        hop.passages and hidden.issuperset(hop.passages) for hop in question.certificate.path
+    )
+    return msgspec.structs.replace(
+        question, text=question.text + ABSTAIN, answers=() if lost else question.answers
+    )

@@ -1,0 +1,190 @@
+"""Diseases ranked by findings: held against Bayes' rule written out, and its tools."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from medenv.errors import UsageError
+from medenv.records import Entity, ToolCall, ToolResult
+from medenv.tools import Tool, ToolBox
+from medenv.tools.ask import Ask, Patient
+from medenv.tools.diagnose import Diagnose
+from medenv.tools.diagnosis import CEILING, Annotation, DiseaseModel
+
+DISEASES = [Entity(id=f"D:{i}", kind="disease", name=f"Disease {i}") for i in range(3)]
+FINDINGS = [
+    Entity(id="F:0", kind="phenotype", name="Any finding"),
+    Entity(id="F:1", kind="phenotype", name="Abnormal eye"),
+    Entity(id="F:2", kind="phenotype", name="Ectopia lentis", aliases=("Displaced lens",)),
+    Entity(id="F:3", kind="phenotype", name="Myopia"),
+    Entity(id="F:4", kind="phenotype", name="Tall stature"),
+]
+PARENTS = {"F:1": ["F:0"], "F:2": ["F:1"], "F:3": ["F:1"], "F:4": ["F:0"]}
+SHARES = {
+    ("D:0", "F:2"): 0.8,
+    ("D:0", "F:4"): 0.9,
+    ("D:1", "F:2"): 0.5,
+    ("D:1", "F:3"): 0.7,
+    ("D:2", "F:1"): 0.2,
+}
+BELOW = {"F:0": FINDINGS, "F:1": FINDINGS[1:4], "F:2": [FINDINGS[2]], "F:3": [FINDINGS[3]]}
+
+
+def model(**options: Any) -> DiseaseModel:
+    annotations = [Annotation(d, f, share) for (d, f), share in SHARES.items()]
+    return DiseaseModel(DISEASES, FINDINGS, annotations, PARENTS, **options)
+
+
+def shown(disease: str, finding: str) -> float:
+    """How often a disease shows a finding, from the definition alone."""
+
+    def own(one: str) -> float:
+        below = [f.id for f in BELOW.get(finding, [FINDINGS[4]])]
+        return min(max((SHARES.get((one, f), 0.0) for f in below), default=0.0), CEILING)
+
+    mean = sum(own(one.id) for one in DISEASES) / len(DISEASES)
+    return max(own(disease), min(max(mean, 0.5 / len(DISEASES)), CEILING))
+
+
+some = st.lists(st.sampled_from([f.id for f in FINDINGS]), max_size=4, unique=True)
+
+
+@given(some, some, st.floats(0, 1))
+def test_the_posterior_is_bayes_rule_written_out(
+    present: list[str], absent: list[str], weight: float
+) -> None:
+    priors = {"D:0": 0.5, "D:1": 2.0}
+    plain = []
+    for disease in DISEASES:
+        value = priors.get(disease.id, 1.25)
+        for finding in present:
+            value *= shown(disease.id, finding)
+        for finding in absent:
+            value *= (1 - shown(disease.id, finding)) ** weight
+        plain.append(value)
+    got = model(absence_weight=weight, priors=priors).posterior(present, absent)
+    assert got.tolist() == pytest.approx([value / sum(plain) for value in plain])
+
+
+def test_a_general_finding_is_shown_by_whoever_shows_a_special_one() -> None:
+    first, second, third = model().rank(["F:1"])
+    assert (first.disease.id, second.disease.id, third.disease.id) == ("D:0", "D:1", "D:2")
+
+
+def test_the_next_question_has_the_greatest_mutual_information() -> None:
+    one = model()
+    posterior = one.posterior(["F:2"])
+
+    def entropy(p: float) -> float:
+        return -p * math.log(p) - (1 - p) * math.log(1 - p)
+
+    def gain(finding: str) -> float:
+        shares = [shown(d.id, finding) for d in DISEASES]
+        mixed = sum(p * s for p, s in zip(posterior, shares, strict=True))
+        return entropy(mixed) - sum(p * entropy(s) for p, s in zip(posterior, shares, strict=True))
+
+    asked = one.ask_next(["F:2"])
+    assert asked is not None
+    assert gain(asked.id) == pytest.approx(max(gain("F:3"), gain("F:4")))
+    assert one.ask_next(["F:2"], [asked.id]) != asked
+    assert one.ask_next(["F:2", "F:3", "F:4"]) is None
+
+
+def test_diseases_that_fit_are_a_set_intersection() -> None:
+    assert [d.id for d in model().fitting(["F:1"])] == ["D:0", "D:1", "D:2"]
+    assert [d.id for d in model().fitting(["F:2", "F:4"])] == ["D:0"]
+    assert model().fitting(["F:3", "F:4"]) == ()
+
+
+@pytest.mark.parametrize(
+    ("call", "problem"),
+    [
+        (lambda: DiseaseModel([], [], [], {}), "at least one disease, got none"),
+        (lambda: model(absence_weight=2.0), r"absence_weight must be in \[0, 1\], got 2.0"),
+        (lambda: model().posterior(["F:9"]), "the disease model has no finding 'F:9'"),
+        (
+            lambda: DiseaseModel(DISEASES, FINDINGS, [Annotation("D:0", "F:1", 1.5)], {}),
+            "no annotation of the model: 'D:0', 'F:1', 1.5",
+        ),
+    ],
+    ids=["empty", "weight", "finding", "share"],
+)
+def test_a_wrong_model_or_question_is_refused(call: Any, problem: str) -> None:
+    with pytest.raises(UsageError, match=problem):
+        call()
+
+
+def run(one: Tool, **arguments: Any) -> ToolResult:
+    return ToolBox([one]).run(ToolCall(id="0.0", name=one.name, arguments=arguments))
+
+
+def test_diagnose_takes_names_and_tells_the_next_question() -> None:
+    lines = run(Diagnose(model(), k=2), present=["displaced LENS"]).text.splitlines()
+    assert lines[0].startswith("[1] Disease 0 (D:0): ")
+    assert len(lines) == 3
+    assert lines[2].startswith("Most telling to ask next: ")
+
+
+def test_diagnose_says_what_it_does_not_know() -> None:
+    told = run(Diagnose(model()), present=["Myopia", "Ectopia lentos"])
+    assert told.status == "ok"
+    assert told.text.endswith(
+        "no finding is named 'Ectopia lentos'; did you mean 'Ectopia lentis'?"
+    )
+    assert run(Diagnose(model()), present=["qqq"]).status == "bad_call"
+    assert run(Diagnose(model()), present=[]).text == "name at least one finding that is present"
+
+
+PATIENTS = [
+    Patient(id="CASE:1", disease="D:0", present=("F:2", "F:4")),
+    Patient(id="CASE:2", disease="D:0", present=("F:2",), absent=("F:3",), complete=False),
+]
+
+
+@pytest.mark.parametrize(
+    ("patient", "finding", "status", "text"),
+    [
+        ("CASE:1", "Ectopia lentis", "ok", "Ectopia lentis: present."),
+        ("case:1", "displaced lens", "ok", "Ectopia lentis: present."),
+        ("CASE:1", "Abnormal eye", "ok", "Abnormal eye: present (Ectopia lentis)."),
+        ("CASE:1", "Myopia", "ok", "Myopia: absent."),
+        ("CASE:2", "Myopia", "ok", "Myopia: absent."),
+        ("CASE:2", "Tall stature", "empty", "Tall stature: not on record."),
+        (
+            "CASE:3",
+            "Myopia",
+            "bad_call",
+            "there is no patient 'CASE:3': use the id in the question",
+        ),
+        ("CASE:1", "myopa", "bad_call", "no finding is named 'myopa'; did you mean 'Myopia'?"),
+    ],
+)
+def test_findings_come_out_as_they_are_asked_for(
+    patient: str, finding: str, status: str, text: str
+) -> None:
+    told = run(Ask(PATIENTS, model()), patient=patient, finding=finding)
+    assert (told.status, told.text) == (status, text)
+
+
+def test_what_is_present_counts_as_evidence() -> None:
+    ask = Ask(PATIENTS, model())
+    assert run(ask, patient="CASE:1", finding="Abnormal eye").passages == ("CASE:1/F:2",)
+    assert run(ask, patient="CASE:1", finding="Myopia").passages == ()
+
+
+def test_a_question_too_broad_is_not_answered() -> None:
+    findings = [
+        *FINDINGS,
+        *[Entity(id=f"F:1{i}", kind="phenotype", name=f"F{i}") for i in range(4)],
+    ]
+    parents = {**PARENTS, **{f"F:1{i}": ["F:0"] for i in range(4)}}
+    broad = DiseaseModel(DISEASES, findings, [], parents)
+    patient = Patient(id="CASE:1", disease="D:0", present=("F:10", "F:11", "F:12", "F:13"))
+    told = run(Ask([patient], broad), patient="CASE:1", finding="Any finding")
+    assert told.text == "Any finding: present, in 4 ways; ask more precisely."
+    assert told.passages == ()
