@@ -26,6 +26,9 @@ def allowed_calls(
     written = parsed.calls
     if schemas:
         written = tuple([(name, typed(given, schemas.get(name, {}))) for name, given in written])
+    if len(written) == 1 and left > 0:
+        (call,) = written
+        return (ToolCall(id=f"{turn}.0", name=call[0], arguments=call[1]),), parsed.problems
     calls = tuple(
         [
             ToolCall(id=f"{turn}.{number}", name=name, arguments=arguments)

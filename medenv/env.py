@@ -142,7 +142,9 @@ class MedResearchEnv(gymnasium.Env[str, str]):
         question = self.questions[number]
         self._episode, self._score = Episode(question, self.rules, seed or 0), None
         messages = self._episode.prompt()
-        text = "\n\n".join([message["content"] for message in messages])
+        text = messages[-1]["content"]
+        if len(messages) == 2:
+            text = f"{messages[0]['content']}\n\n{text}"
         return text, {"question_id": question.id, "messages": messages}
 
     def step(self, action: str) -> tuple[str, SupportsFloat, bool, bool, dict[str, Any]]:
@@ -206,7 +208,7 @@ class MedResearchEnv(gymnasium.Env[str, str]):
                 raise UnknownNameError("reset option", name, ["question"])
         wanted = options.get("question")
         if wanted is None:
-            return int(self.np_random.integers(len(self.questions)))
+            return int(self.np_random.random() * len(self.questions))
         if isinstance(wanted, str):
             if wanted not in self._numbers:
                 known = f"{len(self.questions)} questions, such as {self.questions[0].id!r}"

@@ -26,7 +26,11 @@ Ending = Literal["answered", "turns", "calls", "tokens", "seconds", "unavailable
 
 
 class Record(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Base of all records: immutable, keyword-only, unknown fields refused when decoding."""
+    """Base of all records: immutable, keyword-only, unknown fields refused when decoding.
+
+    Those that every step makes are not tracked by the cyclic garbage collector (``gc=False``): they
+    hold only texts, numbers and what JSON can hold, of which no cycle can be made.
+    """
 
 
 class Message(TypedDict):
@@ -171,7 +175,7 @@ class ToolSpec(Record, frozen=True, kw_only=True):
     parameters: dict[str, Any]
 
 
-class ToolCall(Record, frozen=True, kw_only=True):
+class ToolCall(Record, frozen=True, kw_only=True, gc=False):
     """One call that the policy wrote.
 
     Args:
@@ -185,7 +189,7 @@ class ToolCall(Record, frozen=True, kw_only=True):
     arguments: dict[str, Any]
 
 
-class ToolResult(Record, frozen=True, kw_only=True):
+class ToolResult(Record, frozen=True, kw_only=True, gc=False):
     """What a tool gave back.
 
     Args:
@@ -205,7 +209,7 @@ class ToolResult(Record, frozen=True, kw_only=True):
     seconds: float = 0.0
 
 
-class Parsed(Record, frozen=True, kw_only=True):
+class Parsed(Record, frozen=True, kw_only=True, gc=False):
     """What a dialect read in one policy-written text.
 
     Args:
@@ -221,7 +225,7 @@ class Parsed(Record, frozen=True, kw_only=True):
     problems: tuple[str, ...] = ()
 
 
-class Turn(Record, frozen=True, kw_only=True):
+class Turn(Record, frozen=True, kw_only=True, gc=False):
     """One exchange: what the policy wrote and what it was shown in return.
 
     Args:
@@ -241,7 +245,7 @@ class Turn(Record, frozen=True, kw_only=True):
     tokens: int = 0
 
 
-class Trajectory(Record, frozen=True, kw_only=True):
+class Trajectory(Record, frozen=True, kw_only=True, gc=False):
     """A finished or running episode with the provenance of every part.
 
     Args:
@@ -269,7 +273,7 @@ class Trajectory(Record, frozen=True, kw_only=True):
     failure: str = ""
 
 
-class Part(Record, frozen=True, kw_only=True):
+class Part(Record, frozen=True, kw_only=True, gc=False):
     """One component of a score.
 
     Args:
@@ -287,7 +291,7 @@ class Part(Record, frozen=True, kw_only=True):
     reason: str = ""
 
 
-class Score(Record, frozen=True, kw_only=True):
+class Score(Record, frozen=True, kw_only=True, gc=False):
     """A reward with everything that went into it.
 
     Args:

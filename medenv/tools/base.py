@@ -36,7 +36,7 @@ from medenv.tools.waiting import in_thread, wait_for
 _ARGUMENT = re.compile(r"^\s+(\w+)(?: \([^)]*\))?: (.+)$")
 
 
-class ToolOutput(Record, frozen=True, kw_only=True):
+class ToolOutput(Record, frozen=True, kw_only=True, gc=False):
     """What a tool gives back.
 
     Args:

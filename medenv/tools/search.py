@@ -6,6 +6,8 @@ from medenv.errors import UsageError
 from medenv.records import Passage, Retriever
 from medenv.tools.base import Tool, ToolOutput
 
+_KEPT_LINES = 10_000
+
 
 class Search(Tool):
     """Searches a corpus.
@@ -30,6 +32,7 @@ class Search(Tool):
         super().__init__()
         self._retriever, self._k = retriever, k
         self._snippet_chars, self._show_ids = snippet_chars, show_ids
+        self._lines: dict[str, tuple[Passage, str]] = {}
 
     def call(self, query: str) -> ToolOutput:
         """Search the medical corpus; returns the best passages.
@@ -48,11 +51,19 @@ class Search(Tool):
         )
 
     def _line(self, number: int, passage: Passage) -> str:
-        """Write one result on one line of its own."""
+        """Write one result on one line of its own; lines of passages shown before are kept."""
+        known = self._lines.get(passage.id)
+        if known is None or known[0] is not passage:
+            if len(self._lines) >= _KEPT_LINES:
+                self._lines.clear()
+            known = self._lines[passage.id] = passage, self._written(passage)
+        return f"[{number}]{known[1]}"
+
+    def _written(self, passage: Passage) -> str:
         text = passage.text
         if len(text) > self._snippet_chars:
             text = text[: self._snippet_chars].rsplit(" ", 1)[0] + "…"
         if "\n" in text:
             text = " ".join(text.split())
         shown_id = f" ({passage.id})" if self._show_ids else ""
-        return f"[{number}]{shown_id} {passage.title}: {text}"
+        return f"{shown_id} {passage.title}: {text}"
