@@ -86,6 +86,7 @@ TOOLS = Registry(
         "ask": "medenv.tools.ask:Ask",
         "diagnose": "medenv.tools.diagnose:Diagnose",
         "lookup": "medenv.tools.lookup:Lookup",
+        "med_search": "medenv.tools.med_search:MedSearch",
         "read": "medenv.tools.read:Read",
         "search": "medenv.tools.search:Search",
     },

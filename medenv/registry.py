@@ -68,6 +68,8 @@ class EnvSettings(Record, frozen=True, kw_only=True):
         withhold: Share of the questions to which the corpus is made to hold no answer.
         dialect: Name of the dialect, or a `Dialect`.
         tools: Tools by name or themselves, or a mapping of names to options.
+        cassette: Options of `medenv.tools.cassette.Cassette` around every tool, or None.
+        faults: Options of `medenv.tools.faults.Faulty` around every tool, or None.
         scoring: Name of a reward preset or reward, weights by component, or a `RewardFn`.
         budget: What one episode may use up.
         prompt_style: How much the system message explains.
@@ -83,6 +85,8 @@ class EnvSettings(Record, frozen=True, kw_only=True):
     withhold: float = 0.0
     dialect: Any = "hermes"
     tools: Any = ("search", "read")
+    cassette: Any = None
+    faults: Any = None
     scoring: Any = "composite"
     budget: Any = Budget()
     prompt_style: PromptStyle = "full"
@@ -159,7 +163,7 @@ def make_parts(**settings: Any) -> Parts:
         questions, hidden = withhold(questions, chosen.withhold)
         world.retriever = Withholding(world.retriever, hidden)
     options = chosen.tools if isinstance(chosen.tools, Mapping) else None
-    toolbox = ToolBox(_tool(item, options, world) for item in chosen.tools)
+    toolbox = ToolBox(_wrapped(_tool(item, options, world), chosen) for item in chosen.tools)
     rules = EpisodeRules(
         make_dialect(chosen.dialect),
         toolbox.specs,
@@ -170,6 +174,7 @@ def make_parts(**settings: Any) -> Parts:
             "tools": options or {},
             "scoring": _described(chosen.scoring),
             "withhold": chosen.withhold,
+            "faults": chosen.faults,
         },
     )
     retriever = world.retriever if chosen.tools else None
@@ -225,6 +230,20 @@ def _tool(
     except TypeError as error:
         raise UsageError(f"tool {item!r} cannot be made with {arguments}: {error}") from error
     return made
+
+
+def _wrapped(tool: Tool, settings: EnvSettings) -> Tool:
+    """Put a cassette and faults around a tool, where they are asked for."""
+    from medenv.tools.cassette import Cassette
+    from medenv.tools.faults import Faulty
+
+    for wrapper, options in ((Cassette, settings.cassette), (Faulty, settings.faults)):
+        if options is not None:
+            try:
+                tool = wrapper(tool, **options)
+            except TypeError as error:
+                raise UsageError(f"{wrapper.__name__} cannot take {options!r}: {error}") from error
+    return tool
 
 
 def _budget(budget: Any) -> Budget:

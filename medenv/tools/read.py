@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import re
 from collections.abc import Iterator
 
 from medenv.errors import UsageError
@@ -31,12 +32,13 @@ class Read(Tool):
         super().__init__()
         self._retriever, self._window = retriever, window_chars
 
-    def call(self, passage_id: str, start: int = 0) -> ToolOutput:
+    def call(self, passage_id: str, start: int = 0, find: str = "") -> ToolOutput:
         """Read the text of a document, beginning at a passage that search has shown.
 
         Args:
             passage_id: Id of the passage as search shows it, without brackets.
             start: Character to begin at, to read on where an earlier window ended.
+            find: Words to find at or after `start`; the window is then laid around them.
         """
         first = self._retriever.get(passage_id)
         if first is None:
@@ -44,6 +46,12 @@ class Read(Tool):
             return ToolOutput(text=text, status="bad_call")
         if start < 0:
             return ToolOutput(text=f"start must be 0 or more, got {start}", status="bad_call")
+        if find.strip():
+            at = self._find(first, start, find)
+            if at is None:
+                text = f"{find[:80]!r} does not occur at or after character {start}"
+                return ToolOutput(text=text, status="empty")
+            start = max(start, at - self._window // 4)
         pieces, shown, begin, end = [], [], 0, start + self._window
         more = False
         for passage in self._document(first):
@@ -61,6 +69,13 @@ class Read(Tool):
         tail = f"\n… (it goes on: start={end})" if more else ""
         text = f"{first.title}: " + "\n".join(pieces) + tail
         return ToolOutput(text=text, passages=tuple(shown))
+
+    def _find(self, first: Passage, start: int, words: str) -> int | None:
+        """Return the character at which words begin, whatever their case and spacing, or None."""
+        text = "\n".join(passage.text for passage in self._document(first))
+        pattern = r"\s+".join(map(re.escape, words.split()))
+        found = re.compile(pattern, re.IGNORECASE).search(text, start)
+        return None if found is None else found.start()
 
     def _document(self, passage: Passage) -> Iterator[Passage]:
         """Yield the passage and those that follow it in its document."""

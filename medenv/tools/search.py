@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from medenv.errors import UsageError
 from medenv.records import Passage, Retriever
 from medenv.tools.base import Tool, ToolOutput
+
+MAX_QUERIES = 8
+"""Queries of one call."""
 
 _KEPT_LINES = 10_000
 
@@ -34,15 +39,27 @@ class Search(Tool):
         self._snippet_chars, self._show_ids = snippet_chars, show_ids
         self._lines: dict[str, tuple[Passage, str]] = {}
 
-    def call(self, query: str) -> ToolOutput:
+    def call(self, query: str | list[str]) -> ToolOutput:
         """Search the medical corpus; returns the best passages.
 
         Args:
-            query: Words to look for, such as the name of a disease, gene or symptom.
+            query: Words to look for, such as the name of a disease, gene or symptom; or a list.
         """
-        if not query.strip():
-            return ToolOutput(text="the query is empty: write words to look for", status="bad_call")
-        hits = self._retriever.search([query], self._k)[0]
+        queries = [query] if isinstance(query, str) else query
+        if not queries or len(queries) > MAX_QUERIES or not all(map(str.strip, queries)):
+            return ToolOutput(text=_what_is_wrong(queries), status="bad_call")
+        found = self._retriever.search(queries, self._k)
+        if len(queries) == 1:
+            return self._output(found[0])
+        parts = [self._output(hits) for hits in found]
+        shown = [f'"{one}":\n{part.text}' for one, part in zip(queries, parts, strict=True)]
+        return ToolOutput(
+            text="\n\n".join(shown),
+            status="ok" if any(found) else "empty",
+            passages=tuple(dict.fromkeys(one for part in parts for one in part.passages)),
+        )
+
+    def _output(self, hits: list[tuple[Passage, float]]) -> ToolOutput:
         if not hits:
             return ToolOutput(text="No passage matches; try other words.", status="empty")
         return ToolOutput(
@@ -56,14 +73,38 @@ class Search(Tool):
         if known is None or known[0] is not passage:
             if len(self._lines) >= _KEPT_LINES:
                 self._lines.clear()
-            known = self._lines[passage.id] = passage, self._written(passage)
+            line = write_line(passage, self._snippet_chars, show_id=self._show_ids)
+            known = self._lines[passage.id] = passage, line
         return f"[{number}]{known[1]}"
 
-    def _written(self, passage: Passage) -> str:
-        text = passage.text
-        if len(text) > self._snippet_chars:
-            text = text[: self._snippet_chars].rsplit(" ", 1)[0] + "…"
-        if "\n" in text:
-            text = " ".join(text.split())
-        shown_id = f" ({passage.id})" if self._show_ids else ""
-        return f"{shown_id} {passage.title}: {text}"
+
+def show_hits(passages: Iterable[Passage], snippet_chars: int = 400) -> str:
+    """Return passages as numbered lines with their ids.
+
+    Args:
+        passages: What was found, best first.
+        snippet_chars: Characters of each passage's text that are shown.
+    """
+    return "\n".join(f"[{n}]{write_line(one, snippet_chars)}" for n, one in enumerate(passages, 1))
+
+
+def write_line(passage: Passage, snippet_chars: int, *, show_id: bool = True) -> str:
+    """Return a passage as one line without its number: id, title, and the beginning of its text.
+
+    Args:
+        passage: What was found.
+        snippet_chars: Characters of its text that are shown.
+        show_id: Whether its id is shown.
+    """
+    text = passage.text
+    if len(text) > snippet_chars:
+        text = text[:snippet_chars].rsplit(" ", 1)[0] + "…"
+    if "\n" in text:
+        text = " ".join(text.split())
+    return f"{f' ({passage.id})' if show_id else ''} {passage.title}: {text}"
+
+
+def _what_is_wrong(queries: list[str]) -> str:
+    if len(queries) > MAX_QUERIES:
+        return f"at most {MAX_QUERIES} queries at once, got {len(queries)}"
+    return "the query is empty: write words to look for"

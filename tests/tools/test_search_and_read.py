@@ -118,3 +118,37 @@ def test_impossible_sizes_are_refused(make: Any) -> None:
     wrong = {"k": 0} if make is Search else {"window_chars": 0}
     with pytest.raises(UsageError, match=r"must be at least 1, got 0"):
         make(Shelf(), **wrong)
+
+
+def test_several_queries_are_answered_in_one_call() -> None:
+    found = run(Search(Shelf(), k=1), query=["eye", "heart"])
+    line = "[1] (D:1#0) Marfan syndrome: Gene: FBN1. Findings: ectopia lentis."
+    assert found.text == f'"eye":\n{line}\n\n"heart":\n{line}'
+    assert found.passages == ("D:1#0",)
+    assert run(Search(Shelf(), k=1), query=["eye"]).text == line
+
+
+@pytest.mark.parametrize(
+    ("query", "told"),
+    [([], "the query is empty"), (["eye", " "], "the query is empty"), (["a"] * 9, "at most 8")],
+    ids=["none", "blank", "many"],
+)
+def test_wrong_lists_of_queries_are_told(query: list[str], told: str) -> None:
+    refused = run(Search(Shelf()), query=query)
+    assert refused.status == "bad_call"
+    assert told in refused.text
+
+
+def test_words_are_found_in_a_document_across_its_passages() -> None:
+    text = "x" * 50 + " Onset:\n any age. " + "y" * 50
+    shelf = Shelf(
+        [Passage(id="d#0", title="D", text="a" * 30), Passage(id="d#1", title="D", text=text)]
+    )
+    read = run(Read(shelf, window_chars=40), passage_id="d#0", find="onset: ANY")
+    assert "Onset:" in read.text
+    assert read.passages == ("d#1",)
+    missing = run(Read(shelf), passage_id="d#0", find="onset", start=90)
+    assert (missing.status, missing.text) == (
+        "empty",
+        "'onset' does not occur at or after character 90",
+    )
