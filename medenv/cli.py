@@ -27,6 +27,28 @@ _HELP = (
 )
 
 
+serving = typer.Typer(no_args_is_help=True, help="Serve parts of medenv to other processes.")
+app.add_typer(serving, name="serve")
+
+
+@serving.command("corpus")
+def serve_corpus(
+    path: Annotated[str, typer.Argument(help="A saved index, a JSONL file of passages, or a set.")],
+    retriever: Annotated[str, typer.Option(help="Name of the retriever that opens it.")] = "bm25",
+    host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(help="Port to listen on.")] = 8400,
+    max_waiting: Annotated[int, typer.Option(help="Queries that may wait.")] = 4096,
+) -> None:
+    """Serve a corpus over HTTP, for many rollout workers at once."""
+    import uvicorn
+
+    from medenv.corpus.server import CorpusServer
+    from medenv.plugins import RETRIEVERS
+
+    served = CorpusServer(RETRIEVERS.load(retriever)(path), max_waiting=max_waiting)
+    uvicorn.run(served, host=host, port=port, log_level="warning")
+
+
 @app.command()
 def envs() -> None:
     """List the registered environments."""
@@ -112,6 +134,16 @@ def score_table(score: Score) -> Table:
     total = "none" if score.total is None else f"{score.total:.3f}"
     table.add_row("total", "", "", total, "", style="bold")
     return table
+
+
+def join_rooms() -> None:
+    """Add the commands of other rooms."""
+    from medenv import cli_rewards
+
+    cli_rewards.register(app)
+
+
+join_rooms()
 
 
 def main() -> None:

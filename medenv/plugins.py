@@ -109,7 +109,14 @@ DIALECTS = Registry(
 )
 """Dialects: callables that make a `Dialect`."""
 
-RETRIEVERS = Registry("retriever", "medenv.retrievers", {"bm25": "medenv.corpus.bm25:open_bm25"})
+RETRIEVERS = Registry(
+    "retriever",
+    "medenv.retrievers",
+    {
+        "bm25": "medenv.corpus.bm25:open_bm25",
+        "remote": "medenv.corpus.remote:RemoteRetriever",
+    },
+)
 """Retrievers: callables that make a `Retriever` of a path."""
 
 REWARDS = Registry("reward", "medenv.rewards")

@@ -79,6 +79,7 @@ class MedSearch(Tool):
         if not all(0 <= tier <= 1 for tier in tiers.values()):
             raise UsageError(f"tiers are in [0, 1], got {dict(tiers)}")
         super().__init__()
+        self.local = getattr(retriever, "local", True)
         self._retriever, self._k, self._weight = retriever, k, weight
         self._tiers, self._half_life, self._as_of = dict(tiers), half_life, as_of
 

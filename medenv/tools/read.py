@@ -30,6 +30,7 @@ class Read(Tool):
         if window_chars < 1:
             raise UsageError(f"window_chars must be at least 1, got {window_chars}")
         super().__init__()
+        self.local = getattr(retriever, "local", True)
         self._retriever, self._window = retriever, window_chars
 
     def call(self, passage_id: str, start: int = 0, find: str = "") -> ToolOutput:

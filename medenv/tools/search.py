@@ -35,6 +35,7 @@ class Search(Tool):
         if k < 1 or snippet_chars < 1:
             raise UsageError(f"k and snippet_chars must be at least 1, got {k}, {snippet_chars}")
         super().__init__()
+        self.local = getattr(retriever, "local", True)
         self._retriever, self._k = retriever, k
         self._snippet_chars, self._show_ids = snippet_chars, show_ids
         self._lines: dict[str, tuple[Passage, str]] = {}
