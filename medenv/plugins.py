@@ -89,6 +89,8 @@ TOOLS = Registry(
         "med_search": "medenv.tools.med_search:MedSearch",
         "read": "medenv.tools.read:Read",
         "search": "medenv.tools.search:Search",
+        "visit": "medenv.tools.web.visit:Visit",
+        "web_search": "medenv.tools.web.search:WebSearch",
     },
 )
 """Tools: a `Tool`, or a callable that makes one. Parameters named ``retriever``, ``diseases``,
