@@ -19,7 +19,7 @@ from medenv.kg.frequencies import bounds, in_words
 from medenv.kg.graph import Graph
 from medenv.kg.queries import Edge, Outcome, evaluate
 from medenv.kg.wording import mentions
-from medenv.records import Certificate, Entity, Hop, Question, Retriever
+from medenv.records import Certificate, Entity, Hop, Passage, Question, Retriever
 
 SEARCH_DEPTH = 10
 """How many results of a search are looked through for `Certificate.search_rank`."""
@@ -184,8 +184,18 @@ def search_rank(certificate: Certificate, text: str, retriever: Retriever) -> in
         CorpusUnavailableError: The retriever did not answer.
     """
     (results,) = retriever.search([text], SEARCH_DEPTH)
+    return rank_among(certificate, [passage for passage, _ in results])
+
+
+def rank_among(certificate: Certificate, results: Sequence[Passage]) -> int | None:
+    """Return the 1-based rank of the first result that states the last hop, or None.
+
+    Args:
+        certificate: The question's certificate.
+        results: What a search found, best first.
+    """
     wanted = set(certificate.path[-1].passages)
-    return next((rank for rank, (p, _) in enumerate(results, start=1) if p.id in wanted), None)
+    return next((rank for rank, p in enumerate(results, start=1) if p.id in wanted), None)
 
 
 def leaks(graph: Graph, certificate: Certificate, text: str) -> tuple[str, ...]:

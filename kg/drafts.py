@@ -109,8 +109,10 @@ def fit(graph: Graph, nodes: Iterable[int], max_chars: int) -> None:
             raise Rejected(problem)
 
 
-def finish(documents: Documents, draft: Draft, order: Order, max_chars: int) -> Question:
-    """Prove a draft and make the question of it; its id is given when all are in order.
+def finish(
+    documents: Documents, draft: Draft, order: Order, max_chars: int
+) -> tuple[Question, Outcome]:
+    """Prove a draft; return its question, whose id is given later, and what its query came to.
 
     Args:
         documents: The documents, with their graph.
@@ -132,7 +134,7 @@ def finish(documents: Documents, draft: Draft, order: Order, max_chars: int) -> 
         raise Rejected("a shortcut past the path")
     if leaks_of(graph, outcome, draft.text):
         raise Rejected("the question would give a later step away")
-    return Question(
+    question = Question(
         id="",
         text=draft.text,
         kind=kind_of(graph, draft.query, outcome),
@@ -147,6 +149,7 @@ def finish(documents: Documents, draft: Draft, order: Order, max_chars: int) -> 
         guidance=tuple(f"([MASK], {relation}, [MASK])" for _, relation, _ in outcome.path),
         reasoning=reasoning(graph, outcome),
     )
+    return question, outcome
 
 
 def _generic(problem: str) -> str:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import hashlib
 import os
 import tempfile
 from collections.abc import Callable, Iterable
@@ -10,19 +12,25 @@ from pathlib import Path
 import msgspec
 
 from medenv.errors import DataError
-from medenv.records import Question
+from medenv.records import Question, Record
+
+NOTICE = "Test questions: do not train on them, and do not publish them decoded."
 
 
-def write_questions(path: Path | str, questions: Iterable[Question]) -> int:
+def write_questions(
+    path: Path | str, questions: Iterable[Question], *, sealed: bool = False
+) -> int:
     """Write questions as JSON lines, whole or not at all, and return their number.
 
     Args:
         path: The file; one that exists is replaced when all is written.
         questions: The questions.
+        sealed: Whether to encode them, so that no answer stands in the file in plain text and a
+            crawler that takes it in learns none.
     """
     target = Path(path)
     target.parent.mkdir(parents=True, exist_ok=True)
-    lines = [msgspec.json.encode(question) for question in questions]
+    lines = [encode(question, sealed=sealed) for question in questions]
     handle, scratch = tempfile.mkstemp(prefix=f".{target.name}.", dir=target.parent)
     try:
         with os.fdopen(handle, "wb") as file:
@@ -34,14 +42,73 @@ def write_questions(path: Path | str, questions: Iterable[Question]) -> int:
     return len(lines)
 
 
+class Sealed(Record, frozen=True, kw_only=True):
+    """A question whose answer is not in plain text.
+
+    Args:
+        sealed: The whole question as JSON, XORed with a key stream of `key`, in base 64.
+        key: What the key stream is made from.
+        text: The wording, in plain text.
+        notice: What to do with the file.
+    """
+
+    sealed: str
+    key: str
+    text: str
+    notice: str = NOTICE
+
+
+def encode(question: Question, *, sealed: bool = False) -> bytes:
+    """Return a question as one line of JSON, without its end.
+
+    Args:
+        question: The question.
+        sealed: Whether to seal it.
+    """
+    plain = msgspec.json.encode(question)
+    if not sealed:
+        return plain
+    key = f"medenv/{question.id}"
+    hidden = base64.b64encode(_xor(plain, key)).decode()
+    return msgspec.json.encode(Sealed(sealed=hidden, key=key, text=question.text))
+
+
+def decode(line: bytes) -> Question:
+    """Return the question of a line, sealed or not.
+
+    Args:
+        line: What `encode` returned.
+
+    Raises:
+        msgspec.MsgspecError: It is no question.
+    """
+    if not line.startswith(b'{"sealed":'):
+        return _question(line)
+    record = _sealed(line)
+    try:
+        return _question(_xor(base64.b64decode(record.sealed, validate=True), record.key))
+    except (ValueError, UnicodeDecodeError) as error:
+        raise msgspec.DecodeError(f"a sealed question that cannot be opened ({error})") from error
+
+
+def _xor(data: bytes, key: str) -> bytes:
+    """Return data XORed with SHA-256 in counter mode: no secret, but not readable in passing."""
+    blocks = range(0, len(data), 32)
+    stream = b"".join(hashlib.sha256(f"{key}/{at}".encode()).digest() for at in blocks)
+    return bytes(a ^ b for a, b in zip(data, stream, strict=False))
+
+
+_question = msgspec.json.Decoder(Question).decode
+_sealed = msgspec.json.Decoder(Sealed).decode
+
+
 def read_questions(path: Path | str) -> tuple[Question, ...]:
-    """Read what `write_questions` wrote.
+    """Read what `write_questions` wrote, sealed or not.
 
     Raises:
         DataError: The file is missing, or a line was cut short or is no question.
     """
     source = Path(path)
-    decode = msgspec.json.Decoder(Question).decode
     questions = []
     try:
         with source.open("rb") as file:
@@ -80,3 +147,35 @@ _PARTS: dict[str, Callable[[Question], Iterable[object]]] = {
     "entities": lambda q: (end for hop in q.certificate.path for end in (hop.head, hop.tail)),
     "texts": lambda q: (q.text,),
 }
+
+
+class LeakageCertificate(Record, frozen=True, kw_only=True):
+    """What two sets of questions share, and of which files that was found.
+
+    Args:
+        train: SHA-256 over the lines of the one set.
+        test: SHA-256 over the lines of the other.
+        shared: Number of answers, gold edges, topics, entities, texts and templates in both.
+        clean: Whether they share none.
+    """
+
+    train: str
+    test: str
+    shared: dict[str, int]
+    clean: bool
+
+
+def leakage_certificate(train: Iterable[Question], test: Iterable[Question]) -> LeakageCertificate:
+    """Return what two sets share, wordings included.
+
+    Args:
+        train: One set.
+        test: The other.
+    """
+    first, second = list(train), list(test)
+    templates = {q.template for q in first} & {q.template for q in second}
+    shared = leakage(first, second) | {"templates": len(templates)}
+    hashes = [hashlib.sha256(b"\n".join(map(encode, qs))).hexdigest() for qs in (first, second)]
+    return LeakageCertificate(
+        train=hashes[0], test=hashes[1], shared=shared, clean=not any(shared.values())
+    )

@@ -46,7 +46,7 @@ def made(
     questions, reasons = [], Counter[str]()
     for order in orders:
         try:
-            questions.append(finish(documents, make(order), order, 80))
+            questions.append(finish(documents, make(order), order, 80)[0])
         except Rejected as rejected:
             reasons[rejected.reason] += 1
     return questions, reasons

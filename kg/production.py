@@ -1,0 +1,329 @@
+"""Sets of any size: attempts in order, over any number of processes, resumable after any end.
+
+Attempt i is made from (seed, split, i) alone, attempts are judged in the order of their numbers,
+and every judged attempt is one line of a journal. So the bytes do not depend on the number of
+workers, and a run that was killed goes on where its journal ends; a line cut short is made again.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import threading
+from collections import Counter, deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ProcessPoolExecutor
+from contextlib import contextmanager
+from multiprocessing import get_context, parent_process
+from multiprocessing.process import BaseProcess
+from pathlib import Path
+from typing import NamedTuple
+
+import msgspec
+
+from medenv.errors import DataError, UsageError
+from medenv.kg.documents import Documents
+from medenv.kg.drafts import Rejected
+from medenv.kg.graph import Graph
+from medenv.kg.store import decode, encode, leakage_certificate, write_questions
+from medenv.kg.workshop import SPLITS, SynthesisConfig, Workshop
+from medenv.records import Question, Record, Retriever
+
+BLOCK = 32
+"""Attempts that a worker makes at a time."""
+
+PATIENCE = 2_000
+"""Attempts without a new question after which the graph is held to be exhausted."""
+
+
+class Judged(Record, frozen=True, kw_only=True):
+    """One line of a journal: an attempt and what came of it.
+
+    Args:
+        i: Number of the attempt.
+        line: The question as a line of its file, or ``""``.
+        reason: Why there is no question, or ``""``.
+    """
+
+    i: int
+    line: str = ""
+    reason: str = ""
+
+
+class _Begun(Record, frozen=True, kw_only=True):
+    """The first line of a journal: which run it belongs to."""
+
+    run: str
+
+
+class Produced(NamedTuple):
+    """The questions of one split, and why other attempts came to nothing.
+
+    Args:
+        questions: The questions, numbered.
+        rejected: Number of attempts by reason.
+        attempts: Number of all attempts.
+    """
+
+    questions: tuple[Question, ...]
+    rejected: dict[str, int]
+    attempts: int
+
+
+class _Judge:
+    """Takes attempts in order; refuses what was asked before and answers asked for too often."""
+
+    def __init__(self, max_per_answer: int) -> None:
+        self.max_per_answer = max_per_answer
+        self.questions: list[Question] = []
+        self.rejected: Counter[str] = Counter()
+        self.attempts = self.idle = 0
+        self._texts: set[str] = set()
+        self._asked: Counter[tuple[str, tuple[str, ...]]] = Counter()
+
+    def take(self, attempt: Question | str) -> Question | str:
+        """Return the question with its number, or why it is refused."""
+        self.attempts += 1
+        self.idle += 1
+        found = attempt if isinstance(attempt, str) else self._judged(attempt)
+        if isinstance(found, str):
+            self.rejected[found] += 1
+        else:
+            self.questions.append(found)
+            self.idle = 0
+        return found
+
+    def _judged(self, question: Question) -> Question | str:
+        asked = (question.kind, question.certificate.answers)
+        if question.text in self._texts:
+            return "asked before"
+        if self._asked[asked] >= self.max_per_answer:
+            return "answer asked for often enough"
+        self._texts.add(question.text)
+        self._asked[asked] += 1
+        number = len(self.questions)
+        return msgspec.structs.replace(question, id=f"{question.split}:{number}")
+
+
+Attempts = Callable[[str, int, int], Iterator[list[Question | str]]]
+"""Makes attempts of a split, from a number on, a block at a time, without end."""
+
+
+def produce(
+    workshop: Workshop, split: str, n: int, journal: Path, attempts: Attempts | None = None
+) -> Produced:
+    """Make the questions of one split, going on where the journal ends.
+
+    Args:
+        workshop: Where they are made.
+        split: ``"train"`` or ``"test"``.
+        n: How many.
+        journal: The journal; made where it is missing.
+        attempts: Makes the attempts; None makes them in this process.
+
+    Raises:
+        DataError: The journal belongs to another run, or is damaged before its last line.
+        UsageError: The graph holds fewer questions.
+        CorpusUnavailableError: The retriever did not answer.
+    """
+    judge = _Judge(workshop.config.max_per_answer)
+    for attempt in _replay(journal, _run(workshop, split)):
+        if len(judge.questions) < n:
+            judge.take(attempt)
+    if len(judge.questions) < n:
+        blocks = (attempts or _inline(workshop))(split, judge.attempts, BLOCK)
+        with journal.open("ab") as file:
+            for block in blocks:
+                lines = []
+                for attempt in block:
+                    if len(judge.questions) < n:
+                        lines.append(_line(judge.attempts, judge.take(attempt)))
+                file.write(b"".join(lines))
+                file.flush()
+                if len(judge.questions) >= n:
+                    break
+                _not_in_vain(judge, split, n)
+    counts = dict(sorted(judge.rejected.items()))
+    return Produced(tuple(judge.questions), counts, judge.attempts)
+
+
+def _not_in_vain(judge: _Judge, split: str, n: int) -> None:
+    if judge.idle >= PATIENCE:
+        common = ", ".join(f"{why}: {count:,}" for why, count in judge.rejected.most_common(3))
+        raise UsageError(
+            f"asked for {n:,} {split} questions, {judge.attempts:,} attempts made "
+            f"{len(judge.questions):,} ({common}); ask for fewer, or change kinds, levels, "
+            "rare_percent, test_share or max_per_answer"
+        )
+
+
+def _run(workshop: Workshop, split: str) -> str:
+    """Return what tells this run from others: graph, configuration, seed, split; not the size."""
+    # Decoded once more, so that 100 and 100.0 are the same setting.
+    config = msgspec.json.decode(msgspec.json.encode(workshop.config), type=SynthesisConfig)
+    told = [
+        workshop.graph.info.label,
+        str(len(workshop.graph)),
+        str(workshop.graph.edge_count),
+        msgspec.json.encode(config).decode(),
+        str(workshop.seed),
+        split,
+        "graded" if workshop.retriever else "ungraded",
+    ]
+    return hashlib.sha256("\n".join(told).encode()).hexdigest()
+
+
+def _line(i: int, attempt: Question | str) -> bytes:
+    if isinstance(attempt, str):
+        judged = Judged(i=i, reason=attempt)
+    else:
+        line = encode(attempt, sealed=attempt.split == "test").decode()
+        judged = Judged(i=i, line=line)
+    return msgspec.json.encode(judged) + b"\n"
+
+
+def _replay(journal: Path, run: str) -> Iterator[Question | str]:
+    """Yield the attempts of a journal, after cutting off a last line that is not whole."""
+    if not journal.exists():
+        journal.parent.mkdir(parents=True, exist_ok=True)
+        scratch = journal.with_name(f".{journal.name}.new")
+        scratch.write_bytes(msgspec.json.encode(_Begun(run=run)) + b"\n")
+        scratch.replace(journal)
+        return
+    raw = journal.read_bytes()
+    whole = raw.rfind(b"\n") + 1
+    if whole < len(raw):
+        with journal.open("r+b") as file:
+            file.truncate(whole)
+    lines = raw[:whole].splitlines()
+    try:
+        begun = msgspec.json.decode(lines[0] if lines else b"", type=_Begun)
+    except msgspec.MsgspecError as error:
+        raise DataError(journal, f"is no journal of a synthesis ({error})", 1) from error
+    if begun.run != run:
+        raise DataError(
+            journal, "belongs to a run of another graph, configuration or seed; name a new folder"
+        )
+    for number, line in enumerate(lines[1:], start=2):
+        try:
+            judged = msgspec.json.decode(line, type=Judged)
+            if judged.i != number - 2:
+                raise msgspec.ValidationError(f"expected attempt {number - 2}, got {judged.i}")
+            yield judged.reason or decode(judged.line.encode())
+        except msgspec.MsgspecError as error:
+            raise DataError(journal, f"is damaged ({error})", number) from error
+
+
+def _attempt(workshop: Workshop, split: str, i: int) -> Question | str:
+    try:
+        return workshop.attempt(split, i)
+    except Rejected as rejected:
+        return rejected.reason
+
+
+def _inline(workshop: Workshop) -> Attempts:
+    def attempts(split: str, first: int, block: int) -> Iterator[list[Question | str]]:
+        while True:
+            yield [_attempt(workshop, split, i) for i in range(first, first + block)]
+            first += block
+
+    return attempts
+
+
+class Recipe(NamedTuple):
+    """What a worker process needs to set up its own workshop.
+
+    Args:
+        graph: Folder of the saved graph.
+        config: What to make.
+        seed: Seed of all randomness.
+        open_retriever: Opens the retriever, importable by name; None makes ungraded questions.
+        corpus: What it opens.
+    """
+
+    graph: Path
+    config: SynthesisConfig
+    seed: int
+    open_retriever: Callable[[Path], Retriever] | None = None
+    corpus: Path = Path()
+
+    def workshop(self) -> Workshop:
+        """Set up a workshop.
+
+        Raises:
+            DataError: The graph or the index cannot be read.
+        """
+        documents = Documents(Graph.load(self.graph))
+        retriever = self.open_retriever(self.corpus) if self.open_retriever else None
+        return Workshop(documents, self.config, self.seed, retriever)
+
+
+_OWN: dict[str, Workshop] = {}
+"""A worker process's workshop; no other process has one."""
+
+
+def _set_up(recipe: Recipe) -> None:
+    """Begin a worker, which ends as soon as the process that started it has ended."""
+    parent = parent_process()
+    if parent is not None:
+        threading.Thread(target=_end_with, args=(parent,), daemon=True).start()
+    _OWN["workshop"] = recipe.workshop()
+
+
+def _end_with(parent: BaseProcess) -> None:
+    parent.join()
+    os._exit(1)
+
+
+def _block(split: str, first: int, block: int) -> list[Question | str]:
+    return [_attempt(_OWN["workshop"], split, i) for i in range(first, first + block)]
+
+
+@contextmanager
+def workers(recipe: Recipe, number: int) -> Iterator[Attempts]:
+    """Start worker processes and yield what makes attempts with them, in order.
+
+    Args:
+        recipe: What each worker sets up.
+        number: How many, at least 1.
+
+    Raises:
+        UsageError: `number` is below 1.
+    """
+    if number < 1:
+        raise UsageError(f"expected at least 1 worker, got {number}")
+    context = get_context("spawn")
+    with ProcessPoolExecutor(number, context, _set_up, (recipe,)) as pool:
+
+        def attempts(split: str, first: int, block: int) -> Iterator[list[Question | str]]:
+            waiting: deque[Future[list[Question | str]]] = deque()
+            try:
+                while True:
+                    while len(waiting) < 3 * number:
+                        waiting.append(pool.submit(_block, split, first, block))
+                        first += block
+                    yield waiting.popleft().result()
+            finally:
+                for future in waiting:
+                    future.cancel()
+
+        yield attempts
+
+
+def write_set(folder: Path, produced: Iterable[Produced]) -> None:
+    """Write ``train.jsonl``, the sealed ``test.jsonl`` and ``leakage.json``.
+
+    Args:
+        folder: Where to.
+        produced: The training questions, then the test questions.
+    """
+    train, test = (p.questions for p in produced)
+    write_questions(folder / "train.jsonl", train)
+    write_questions(folder / "test.jsonl", test, sealed=True)
+    certificate = leakage_certificate(train, test)
+    (folder / "leakage.json").write_bytes(
+        msgspec.json.format(msgspec.json.encode(certificate), indent=2) + b"\n"
+    )
+
+
+__all__ = ["SPLITS", "Judged", "Produced", "Recipe", "produce", "workers", "write_set"]

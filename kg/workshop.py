@@ -1,0 +1,217 @@
+"""Where one question at a time is made: attempt i of a split depends on (seed, split, i) alone."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import msgspec
+import numpy as np
+
+from medenv.errors import UnknownNameError, UsageError
+from medenv.kg.certificate import SEARCH_DEPTH, rank_among
+from medenv.kg.difficulty import difficulty, grade
+from medenv.kg.documents import Documents
+from medenv.kg.drafts import Draft, Order, Rejected, finish
+from medenv.kg.facts import MAKERS
+from medenv.kg.graph import Graph, IntArray
+from medenv.kg.phrases import VOICES
+from medenv.kg.queries import Outcome
+from medenv.kg.rare_chains import ChainConfig, draft_chain
+from medenv.kg.rarity import rare_nodes
+from medenv.kg.regions import held_out
+from medenv.kg.specialties import SPECIALTIES, Specialties
+from medenv.kg.topology import MAX_DEGREE, Topology
+from medenv.records import Passage, Question, Record, Retriever
+
+SPLITS = ("train", "test")
+KINDS = ("rare_chains", *MAKERS)
+"""Kinds of questions that can be asked for."""
+
+SEED_KINDS = ("disease", "gene", "phenotype")
+"""Kinds of rare entities that questions are built around."""
+
+
+class SynthesisConfig(Record, frozen=True, kw_only=True):
+    """What questions to make, however many.
+
+    Args:
+        kinds: Kind of question to its weight: of so many attempts in a round, how many are of it.
+        levels: Obfuscation levels, taken in turns.
+        rare_percent: An entity is rare in the lowest so many percent of its kind's degrees.
+        min_degree: Fewest edges of a rare entity.
+        max_degree: Most factual edges of an entity on a path.
+        chains: How chains are found and cut.
+        test_share: Share of the path nodes that is set aside for tests.
+        max_per_answer: Most questions of one kind with the same answer.
+        specialties: Specialties to spread the questions over; empty means all twelve.
+        min_difficulty: Least difficulty of a question, in [0, 1]; needs a retriever.
+        max_difficulty: Greatest difficulty.
+    """
+
+    kinds: dict[str, int] = msgspec.field(default_factory=lambda: {"rare_chains": 1})
+    levels: tuple[int, ...] = (0, 1, 2, 3, 4)
+    rare_percent: float = 25.0
+    min_degree: int = 2
+    max_degree: int = MAX_DEGREE
+    chains: ChainConfig = ChainConfig()
+    test_share: float = 0.15
+    max_per_answer: int = 4
+    specialties: tuple[str, ...] = ()
+    min_difficulty: float = 0.0
+    max_difficulty: float = 1.0
+
+    def __post_init__(self) -> None:
+        """Refuse what cannot be made."""
+        for kind in self.kinds:
+            if kind not in KINDS:
+                raise UnknownNameError("kind of question", kind, KINDS)
+        for name in self.specialties:
+            if name not in SPECIALTIES:
+                raise UnknownNameError("specialty", name, SPECIALTIES)
+        if not self.kinds or min(self.kinds.values()) < 1:
+            raise UsageError(f"expected kinds with weights of at least 1, got {self.kinds}")
+        if not self.levels or not set(self.levels) <= set(range(5)):
+            raise UsageError(f"expected obfuscation levels of 0 to 4, got {self.levels}")
+        if self.max_per_answer < 1:
+            raise UsageError(f"expected max_per_answer >= 1, got {self.max_per_answer}")
+        if not 0 <= self.min_difficulty < self.max_difficulty <= 1:
+            raise UsageError(
+                "expected 0 <= min_difficulty < max_difficulty <= 1, got "
+                f"{self.min_difficulty} and {self.max_difficulty}"
+            )
+        chains = self.chains
+        if not 1 <= chains.min_hops <= chains.max_hops:
+            raise UsageError(
+                f"expected 1 <= min_hops <= max_hops, got {chains.min_hops}, {chains.max_hops}"
+            )
+
+
+@dataclass(frozen=True, eq=False)
+class Workshop:
+    """Makes questions about a graph, one attempt at a time.
+
+    Args:
+        documents: The documents, with their graph.
+        config: What to make.
+        seed: Seed of all randomness.
+        retriever: Where given, certificates have a search rank and questions a difficulty.
+    """
+
+    documents: Documents
+    config: SynthesisConfig
+    seed: int = 0
+    retriever: Retriever | None = None
+
+    @property
+    def graph(self) -> Graph:
+        """The graph."""
+        return self.documents.graph
+
+    @cached_property
+    def specialties(self) -> Specialties:
+        """The specialties of the graph's nodes."""
+        return Specialties(self.graph)
+
+    @cached_property
+    def topologies(self) -> dict[str, Topology]:
+        """The path nodes of each split; no node is in two."""
+        whole = Topology(self.graph, self.config.max_degree)
+        test = held_out(whole, self.config.test_share, self.seed)
+        return {
+            "train": Topology(self.graph, self.config.max_degree, ~test),
+            "test": Topology(self.graph, self.config.max_degree, test),
+        }
+
+    @cached_property
+    def pools(self) -> dict[str, list[IntArray]]:
+        """The rare path nodes of each split, by specialty, in a drawn order; none is empty."""
+        kinds = [kind for kind in SEED_KINDS if kind in self.graph.kinds] or self.graph.kinds
+        rare = np.concatenate(
+            [
+                rare_nodes(self.graph, kind, self.config.rare_percent, self.config.min_degree)
+                for kind in kinds
+            ]
+        )
+        names = list(SPECIALTIES)
+        wanted = [names.index(name) for name in self.config.specialties or names]
+        pools: dict[str, list[IntArray]] = {}
+        for code, split in enumerate(SPLITS):
+            mine = np.sort(rare[self.topologies[split].path_nodes[rare]])
+            numbers = self.specialties.numbers[mine]
+            groups = [mine[numbers == number] for number in wanted if (numbers == number).any()]
+            if not groups and not self.config.specialties:
+                groups = [mine] if mine.size else []
+            if not groups:
+                raise UsageError(
+                    f"no rare entity of the graph is in the {split} region and the specialties; "
+                    "raise rare_percent or test_share, or name other specialties"
+                )
+            pools[split] = [
+                group[np.random.default_rng([self.seed, code, place]).permutation(group.size)]
+                for place, group in enumerate(groups)
+            ]
+        return pools
+
+    def order(self, split: str, i: int) -> tuple[str, Order]:
+        """Return what attempt i of a split is to make: the kind of question, and the order."""
+        rounds = [kind for kind, weight in self.config.kinds.items() for _ in range(weight)]
+        turn, kind = divmod(i, len(rounds))
+        groups = self.pools[split]
+        around, group = divmod(turn, len(groups))
+        entity = int(groups[group][around % groups[group].size])
+        rng = np.random.default_rng([self.seed, SPLITS.index(split), i])
+        voice = VOICES - 1 if split == "test" else int(rng.integers(VOICES - 1))
+        # One level after the other, and another round of them for each round of kinds.
+        level = self.config.levels[(turn + kind) % len(self.config.levels)]
+        return rounds[kind], Order(split, entity, level, voice, rng)
+
+    def attempt(self, split: str, i: int) -> Question:
+        """Return the question of attempt i of a split; its id is still empty.
+
+        Args:
+            split: ``"train"`` or ``"test"``.
+            i: Number of the attempt, from 0.
+
+        Raises:
+            Rejected: There is none; the reason says why.
+            CorpusUnavailableError: The retriever did not answer.
+        """
+        kind, order = self.order(split, i)
+        draft = self._draft(kind, order)
+        most = self.config.chains.max_name_chars
+        question, outcome = finish(self.documents, draft, order, most)
+        nodes = [self.graph.number(hop.tail) for hop in question.certificate.path]
+        if not self.topologies[split].path_nodes[order.seed] or not self._inside(split, question):
+            raise Rejected("the path leaves its split")
+        specialty = self.specialties.of([*nodes[::-1], order.seed])
+        question = msgspec.structs.replace(question, specialty=specialty)
+        if self.retriever is None:
+            return question
+        (results,) = self.retriever.search([question.text], SEARCH_DEPTH)
+        return self._graded(question, outcome, [passage for passage, _ in results])
+
+    def _draft(self, kind: str, order: Order) -> Draft:
+        if kind == "rare_chains":
+            return draft_chain(self.topologies[order.split], order, self.config.chains)
+        return MAKERS[kind](self.graph, order)
+
+    def _inside(self, split: str, question: Question) -> bool:
+        """Whether topic, answers and path touch no path node of the other split."""
+        other = self.topologies["test" if split == "train" else "train"].path_nodes
+        hops = question.certificate.path
+        ends = {end for hop in hops for end in (hop.head, hop.tail)} | {question.topic.id}
+        return not any(other[self.graph.number(end)] for end in ends)
+
+    def _graded(self, question: Question, outcome: Outcome, found: Sequence[Passage]) -> Question:
+        grades = grade(self.graph, question, outcome, found)
+        hardness = difficulty(grades)
+        if not self.config.min_difficulty <= hardness <= self.config.max_difficulty:
+            raise Rejected("too easy or too hard")
+        certificate = msgspec.structs.replace(
+            question.certificate, search_rank=rank_among(question.certificate, found)
+        )
+        return msgspec.structs.replace(
+            question, certificate=certificate, grades=grades, difficulty=round(hardness, 4)
+        )
