@@ -7,15 +7,18 @@ that a tool returns can earn.
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Callable, Mapping, Sequence
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 import msgspec
 
 from medenv.errors import UsageError
 from medenv.records import Record, RewardFn, Score, Trajectory
 from medenv.reward.names import EntityNames
+
+_T = TypeVar("_T")
 
 
 class Value(NamedTuple):
@@ -47,6 +50,29 @@ class Knowledge(Record, frozen=True, kw_only=True):
 
 Measure = Callable[[Trajectory, Knowledge], Value]
 """A component's function: pure, fast, and silent about what tools said."""
+
+
+def once(function: Callable[[Trajectory], _T]) -> Callable[[Trajectory], _T]:
+    """Remember what a function says of the trajectory it was asked about last.
+
+    Several components ask the same of one trajectory, one right after the other.
+
+    Args:
+        function: A pure function whose result nobody changes.
+    """
+    last: tuple[Trajectory, _T] | None = None
+
+    @functools.wraps(function)
+    def remembered(trajectory: Trajectory) -> _T:
+        nonlocal last
+        known = last  # read and replaced whole, so that threads need no lock
+        if known is not None and known[0] is trajectory:
+            return known[1]
+        found = function(trajectory)
+        last = (trajectory, found)
+        return found
+
+    return remembered
 
 
 class Component(Record, frozen=True, kw_only=True):

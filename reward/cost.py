@@ -9,7 +9,7 @@ from functools import lru_cache
 from rapidfuzz.fuzz import token_sort_ratio
 
 from medenv.records import ToolCall, Trajectory
-from medenv.reward.contract import Knowledge, Value, final_answer
+from medenv.reward.contract import Knowledge, Value, final_answer, once
 from medenv.reward.equivalence import meaning
 
 MAX_EXTRA_CALLS = 8
@@ -46,12 +46,13 @@ def efficiency(trajectory: Trajectory, _: Knowledge) -> Value:
     extra = len(calls) - needed
     if extra >= MAX_EXTRA_CALLS:
         return Value(0.0, f"{len(calls)} calls where {needed} suffice")
-    repeats = sum(find_repeats(calls))
+    repeats = sum(repeated(trajectory))
     raw = 1.0 - min(1.0, max(0, extra + repeats) / MAX_EXTRA_CALLS)
     return Value(raw, f"{len(calls)} calls, {repeats} repeats, where {needed} suffice")
 
 
-def charged_calls(trajectory: Trajectory) -> list[ToolCall]:
+@once
+def charged_calls(trajectory: Trajectory) -> tuple[ToolCall, ...]:
     """Return the calls that the policy made, without those that the outside world failed.
 
     Args:
@@ -59,9 +60,21 @@ def charged_calls(trajectory: Trajectory) -> list[ToolCall]:
     """
     calls: list[ToolCall] = []
     for turn in trajectory.turns:
-        failed = {result.call_id for result in turn.results if result.status == "unavailable"}
-        calls.extend(call for call in turn.calls if call.id not in failed)
-    return calls
+        failed = [result.call_id for result in turn.results if result.status == "unavailable"]
+        calls.extend(
+            [call for call in turn.calls if call.id not in failed] if failed else turn.calls
+        )
+    return tuple(calls)
+
+
+@once
+def repeated(trajectory: Trajectory) -> tuple[bool, ...]:
+    """Return for each charged call whether it asks again what an earlier one asked.
+
+    Args:
+        trajectory: A finished episode.
+    """
+    return tuple(find_repeats(charged_calls(trajectory)))
 
 
 def find_repeats(calls: Sequence[ToolCall]) -> list[bool]:

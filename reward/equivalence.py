@@ -95,6 +95,12 @@ def judge_answer(
         return Match("empty", "no answer was given")
     if len(answer) > MAX_CHARS:
         return Match("overlong", f"{len(answer)} characters; a name has at most {MAX_CHARS}")
+    return _judged(answer, tuple(gold), names)
+
+
+@lru_cache(maxsize=1 << 14)
+def _judged(answer: str, gold: tuple[Entity, ...], names: EntityNames | None) -> Match:
+    """Judge an answer of bearable length; several components ask the same of one trajectory."""
     key = normalise(answer)
     if not key:
         return Match("empty", "the answer holds no legible character")

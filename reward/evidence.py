@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 
 from medenv.records import Hop, Trajectory, Turn
-from medenv.reward.contract import Knowledge, Value, final_answer
+from medenv.reward.contract import Knowledge, Value, final_answer, once
 
 _CITATION = re.compile(r"\[([^\[\]\n]{1,200})\]")
 
@@ -62,17 +62,18 @@ def citations(trajectory: Trajectory) -> frozenset[str]:
     return frozenset(one for mark in marks for part in mark.split(",") if (one := part.strip()))
 
 
-def first_seen(trajectory: Trajectory) -> list[int | None]:
+@once
+def first_seen(trajectory: Trajectory) -> tuple[int | None, ...]:
     """Return for each hop that has passages the first turn that showed one of them, or None.
 
     Args:
         trajectory: A finished episode.
     """
     shown = [shown_in(turn) for turn in trajectory.turns]
-    return [
+    return tuple(
         next((i for i, ids in enumerate(shown) if not ids.isdisjoint(hop.passages)), None)
         for hop in hops_with_passages(trajectory)
-    ]
+    )
 
 
 def hops_with_passages(trajectory: Trajectory) -> list[Hop]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from medenv.errors import UsageError
 from medenv.records import Score, Trajectory
 from medenv.reward.contract import Knowledge, Value
-from medenv.reward.cost import charged_calls, find_repeats
+from medenv.reward.cost import charged_calls, repeated
 from medenv.reward.evidence import first_seen
 
 REPEAT_COST = 0.1
@@ -45,10 +45,11 @@ def turn_values(trajectory: Trajectory) -> list[float]:
     for turn in first:
         if turn is not None:
             values[turn] += 1.0 / len(first)
-    calls = charged_calls(trajectory)
-    repeated = {call.id for call, again in zip(calls, find_repeats(calls), strict=True) if again}
-    for number, one in enumerate(trajectory.turns):
-        values[number] -= REPEAT_COST * sum(call.id in repeated for call in one.calls)
+    if any(repeated(trajectory)):
+        asked = zip(charged_calls(trajectory), repeated(trajectory), strict=True)
+        again = {call.id for call, repeats in asked if repeats}
+        for number, one in enumerate(trajectory.turns):
+            values[number] -= REPEAT_COST * sum(call.id in again for call in one.calls)
     return values
 
 

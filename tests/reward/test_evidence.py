@@ -68,7 +68,7 @@ def test_the_first_turn_that_showed_a_hop_gets_the_credit():
     trajectory = episode(
         malformed(), search("a", passages=[PROTEIN]), search("b", passages=[GENE, PROTEIN])
     )
-    assert first_seen(trajectory) == [2, 1]
+    assert first_seen(trajectory) == (2, 1)
 
 
 @pytest.mark.parametrize(
