@@ -1,0 +1,199 @@
+"""The same three-turn episode everywhere: search, search, answer, over the same passages.
+
+Run it with `python benchmarks/env.py`; `--peers FOLDER` adds the peers for which FOLDER holds a
+virtual environment of the name of a script in `benchmarks/peers` (e.g. `FOLDER/gem/bin/python`).
+Figures are medians of `--runs` runs in one process, by the wall clock, so let the machine be idle;
+where it cannot be, `--cpu` counts processor time for what does not wait.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import gc
+import json
+import statistics
+import subprocess
+import sys
+import time
+import tracemalloc
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from rich.console import Console
+from rich.table import Table
+
+from medenv.corpus import BM25Retriever
+from medenv.env import MedResearchEnv
+from medenv.policies import Texts
+from medenv.records import Passage, Question
+from medenv.registry import Parts, make_parts
+from medenv.rollout import Rollouts
+from medenv.tools import Tool, ToolBox, ToolOutput
+
+LATENCY = 0.02
+EPISODES = 256
+PASSAGES = [
+    Passage(id=f"P:{i}#0", title=f"Passage {i}", text=f"sentence {i} " * 100) for i in range(3)
+]
+Clock = Callable[[], float]
+PEERS = Path(__file__).parent / "peers"
+
+
+class Canned:
+    """A retriever that always finds the same passages."""
+
+    def search(self, queries: Sequence[str], k: int) -> list[list[tuple[Passage, float]]]:
+        """Return the passages."""
+        return [[(one, 1.0) for one in PASSAGES[:k]] for _ in queries]
+
+    def get(self, passage_id: str) -> Passage | None:
+        """Return the passage of that id."""
+        return next((one for one in PASSAGES if one.id == passage_id), None)
+
+
+class Slow(Tool):
+    """A search that takes `LATENCY`."""
+
+    name = "search"
+
+    async def call(self, query: str) -> ToolOutput:
+        """Search slowly.
+
+        Args:
+            query: Anything.
+        """
+        await asyncio.sleep(LATENCY)
+        return ToolOutput(text=f"nothing about {query}")
+
+
+def script(parts: Parts, question: Question) -> list[str]:
+    """Return the three texts of the episode."""
+    write = parts.rules.dialect
+    first = write.write_call("search", {"query": question.topic.name})
+    second = write.write_call("search", {"query": f"gene of {question.topic.name}"})
+    return [first, second, write.write_answer(question.answers[0].name)]
+
+
+def steps_per_second(
+    env: MedResearchEnv, texts: Sequence[str], episodes: int, clock: Clock = time.perf_counter
+) -> float:
+    """Play whole episodes with full trajectories and component scores."""
+    begun = clock()
+    for _ in range(episodes):
+        env.reset(options={"question": 0})
+        for text in texts:
+            _, _, over, _, info = env.step(text)
+        if not over or not info["score"].parts:
+            raise SystemExit("the episode did not end with a score of components")
+    return episodes * len(texts) / (clock() - begun)
+
+
+def overlap(parts: Parts, turns: int, concurrency: int) -> float:
+    """Return ideal over actual time of `EPISODES` episodes with slow tools."""
+    box = ToolBox([Slow()])
+    rollouts = Rollouts(parts.rules, box, parts.reward)
+    question = parts.questions[0]
+    texts = script(parts, question)
+    policies = [
+        (Texts([texts[0]] * turns + [texts[-1]]).begin(question), question) for _ in range(EPISODES)
+    ]
+    begun = time.perf_counter()
+    asyncio.run(rollouts.arun_all(policies, concurrency))
+    ideal = turns * LATENCY * EPISODES / concurrency
+    return ideal / (time.perf_counter() - begun)
+
+
+def bytes_per_episode(parts: Parts, count: int = 1000) -> float:
+    """Return the memory of a live episode that has been shown two results."""
+    envs = [parts.env() for _ in range(count)]
+    texts = script(parts, parts.questions[0])
+    gc.collect()
+    tracemalloc.start()
+    for env in envs:
+        env.reset(options={"question": 0})
+        for text in texts[:2]:
+            env.step(text)
+    size, _ = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    return size / count
+
+
+def corpus(size: int) -> BM25Retriever:
+    """Return an index of passages of words drawn by Zipf's law."""
+    rng = np.random.default_rng(0)
+    words = rng.zipf(1.3, (size, 60)) % 50_000
+    return BM25Retriever(
+        Passage(id=f"Z:{i}#0", title=f"w{row[0]}", text=" ".join(f"w{word}" for word in row))
+        for i, row in enumerate(words.tolist())
+    )
+
+
+def median(measure: Callable[[], float], runs: int) -> float:
+    """Return the median of some runs."""
+    return statistics.median(measure() for _ in range(runs))
+
+
+def ours(runs: int, passages: int, clock: Clock) -> list[tuple[str, str]]:
+    """Return what was measured of medenv, as name and figure."""
+    parts = make_parts(corpus=Canned(), env_id="medenv/Research-v0", budget={"turns": 16})
+    env, texts = parts.env(), script(parts, parts.questions[0])
+    env.reset(seed=0)
+    figure = median(lambda: steps_per_second(env, texts, 3000, clock), runs)
+    rows = [("steps/s, one process", f"{figure:,.0f}")]
+    for turns, concurrency in ((2, 64), (8, 64), (8, EPISODES)):
+        share = median(lambda t=turns, c=concurrency: overlap(parts, t, c), runs)  # type: ignore[misc]
+        name = f"overlap, {EPISODES} episodes of {turns} calls, {concurrency} at once"
+        rows.append((name, f"{share:.1%}"))
+    rows.append(("kB per live episode", f"{bytes_per_episode(parts) / 1000:.1f}"))
+    if passages:
+        real = make_parts(corpus=corpus(passages), env_id="medenv/Research-v0").env()
+        rng = np.random.default_rng(1)
+        queries = [" ".join(f"w{w}" for w in rng.zipf(1.3, 6) % 50_000) for _ in range(2)]
+        write = real.rules.dialect.write_call
+        asked = [write("search", {"query": query}) for query in queries] + [texts[-1]]
+        real.reset(seed=0)
+        figure = median(lambda: steps_per_second(real, asked, 300, clock), runs)
+        rows.append((f"steps/s with BM25 over {passages:,} passages", f"{figure:,.0f}"))
+    return rows
+
+
+def peer(python: Path, program: Path) -> dict[str, Any]:
+    """Run a peer's script in its own virtual environment; return what it printed last as JSON."""
+    done = subprocess.run(
+        [str(python), str(program)], capture_output=True, text=True, check=False, timeout=600
+    )
+    try:
+        figures: dict[str, Any] = json.loads(done.stdout.strip().splitlines()[-1])
+    except (IndexError, json.JSONDecodeError):
+        return {"failed": (done.stderr or done.stdout).strip().splitlines()[-1:] or ["no output"]}
+    return figures
+
+
+def main() -> None:
+    """Measure and print."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--peers", type=Path, help="folder of the peers' virtual environments")
+    parser.add_argument("--runs", type=int, default=5, help="runs of which the median is shown")
+    parser.add_argument("--passages", type=int, default=100_000, help="0 leaves BM25 out")
+    parser.add_argument("--cpu", action="store_true", help="count processor time")
+    given = parser.parse_args()
+    clock = time.process_time if given.cpu else time.perf_counter
+    table = Table("what", "measured", "figure", title=f"Python {sys.version.split()[0]}")
+    for name, figure in ours(given.runs, given.passages, clock):
+        table.add_row("medenv", name, figure)
+    for program in sorted(PEERS.glob("*.py")):
+        python = given.peers / program.stem / "bin" / "python" if given.peers else None
+        if python is None or not python.exists():
+            table.add_row(program.stem, "not measured: no virtual environment", "")
+            continue
+        for name, value in peer(python, program).items():
+            shown = f"{value:,.0f}" if isinstance(value, int | float) else str(value)
+            table.add_row(program.stem, name, shown)
+    Console().print(table)
+
+
+if __name__ == "__main__":
+    main()
