@@ -2,7 +2,8 @@
 
 Builds the world, lets an oracle, a guesser and a wanderer play the training questions in the real
 environment, trains a tokenizer on what they wrote and were shown, and teaches an untrained policy
-with verl's SFT trainer; only tokens that a policy would write carry loss. It leaves out judging
+with verl's SFT trainer; only tokens that a policy would write carry loss. In the second stage most
+episodes bear invented names: what must be copied cannot be known by heart. It leaves out judging
 what was learned: recipes/train.py validates before its first step.
 
     python recipes/sft.py experiment=tiny_policy        # two cores, well under an hour
@@ -19,24 +20,32 @@ from rich.console import Console
 
 from medenv.errors import MedEnvError
 from medenv.integrations.config import check_config, register_schema
+from medenv.integrations.lessons import open_school, prepare_stage
 from medenv.integrations.progress import steps_bar
-from medenv.integrations.verl_sft import export, prepare_lessons, teach
+from medenv.integrations.verl_sft import export, taught_policy, teach
 
 console = Console()
 register_schema()
 
 
 def run_sft(config: DictConfig) -> None:
-    """Prepare, teach, export."""
+    """Prepare and teach stage by stage, then export."""
+
+    def say(what: str) -> None:
+        console.print(f"  {what} ...")
+
     check_config(config, "sft_trainer_engine")
-    counts = prepare_lessons(config, lambda what: console.print(f"  {what} ..."))
-    for name, number in counts.items():
-        console.print(f"  {number:,} episodes: {name}")
-    with steps_bar(int(config.trainer.total_training_steps), "teaching", console) as bar:
-        for step, logged in teach(config):
-            bar(step, f"teaching, loss {logged.get('train/loss', float('nan')):.2f}")
+    school = open_school(config, say)
+    stages = config.medenv.lessons.stages
+    for number, stage in enumerate(stages):
+        for name, count in prepare_stage(school, number, say).items():
+            console.print(f"  {count:,} episodes: {name}")
+        with steps_bar(int(stage.steps), f"stage {number + 1} of {len(stages)}", console) as bar:
+            for step, logged in teach(config, school, number):
+                loss = logged.get("train/loss", float("nan"))
+                bar(step, f"stage {number + 1} of {len(stages)}, loss {loss:.2f}")
     target = Path(config.medenv.policy)
-    parameters = export(config, target)
+    parameters = export(taught_policy(school, len(stages) - 1), target)
     console.print(f"wrote {target}: {parameters / 1e6:.1f} M parameters")
 
 

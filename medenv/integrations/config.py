@@ -104,14 +104,29 @@ class EvaluationSection:
 
 
 @dataclass
+class StageSection:
+    """One stage of teaching; `renamed` is the share of examples with invented names.
+
+    The material is "episodes" of the teachers, loss on what they wrote, or "reading": passages
+    along gold paths, each twice, loss on everything.
+    """
+
+    material: str = "episodes"
+    examples: int = 24000
+    renamed: float = 0.0
+    steps: int = 1000
+    lr: float = 1.0e-3
+
+
+@dataclass
 class LessonsSection:
     """Episodes of scripted teachers to learn from; shares are relative."""
 
-    episodes: int = 24000
     oracle: float = 0.45
     guess: float = 0.40
     wander: float = 0.15
     seed: int = 0
+    stages: list[StageSection] = field(default_factory=lambda: [StageSection()])
 
 
 @dataclass
