@@ -299,12 +299,11 @@ class Episode:
 
     def _exhausted(self, parsed: Parsed) -> Ending | None:
         """Return the budget that leaves no room for another turn, if one does."""
-        rules = self.rules
-        if len(self._turns) + 1 >= rules.max_turns:
+        if len(self._turns) + 1 >= self.rules.max_turns:
             return "turns"
-        if self._tokens >= rules.max_tokens:
+        if self._tokens >= self.rules.max_tokens:
             return "tokens"
-        if self._calls >= rules.max_calls and parsed.calls:
+        if self._calls >= self.rules.max_calls and parsed.calls:
             return "calls"
         return "seconds" if self._late() else None
 

@@ -116,6 +116,7 @@ RETRIEVERS = Registry(
     "medenv.retrievers",
     {
         "bm25": "medenv.corpus.bm25:open_bm25",
+        "corpora": "medenv.corpus.loaders:open_corpora",
         "remote": "medenv.corpus.remote:RemoteRetriever",
     },
 )
