@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import shutil
 import tempfile
 from pathlib import Path
@@ -75,8 +76,9 @@ def _arrays(graph: Graph) -> dict[str, np.ndarray[Any, Any]]:
     return arrays
 
 
-def load_graph(folder: Path) -> Graph:
+def load_graph(folder: Path | str) -> Graph:
     """Read what `save_graph` wrote; the arrays stay on disk until they are touched."""
+    folder = Path(folder)
     header = _read_header(folder / "graph.json")
     relations = {relation.name: relation for relation in header.relations}
     directions = [name for r in header.relations for name in (r.name, r.inverse)]
@@ -132,3 +134,16 @@ def _read_rows(folder: Path, relation: str, size: int) -> Rows:
 
 def _read_column(folder: Path, name: str, values: tuple[str, ...], rows: Rows) -> Column:
     return Column(_read_array(folder, name, rows.tails.size), values)
+
+
+def fingerprint(graph: Graph) -> str:
+    """Return 16 characters that tell a graph from any other, by its texts and its edges.
+
+    Args:
+        graph: The graph.
+    """
+    digest = hashlib.sha256(msgspec.json.encode((graph.info, graph.kinds, graph.nodes)))
+    for name, values in sorted(_arrays(graph).items()):
+        digest.update(name.encode())
+        digest.update(np.ascontiguousarray(values).tobytes())
+    return digest.hexdigest()[:16]

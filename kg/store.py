@@ -12,6 +12,7 @@ from pathlib import Path
 import msgspec
 
 from medenv.errors import DataError
+from medenv.kg.schema import ATTRIBUTES
 from medenv.records import Question, Record
 
 NOTICE = "Test questions: do not train on them, and do not publish them decoded."
@@ -168,14 +169,31 @@ class LeakageCertificate(Record, frozen=True, kw_only=True):
 def leakage_certificate(train: Iterable[Question], test: Iterable[Question]) -> LeakageCertificate:
     """Return what two sets share, wordings included.
 
+    Numbers, frequencies and attributes such as an onset are answers to many questions; a set that
+    shares them gives nothing away, and they are not counted.
+
     Args:
         train: One set.
         test: The other.
     """
     first, second = list(train), list(test)
-    templates = {q.template for q in first} & {q.template for q in second}
-    shared = leakage(first, second) | {"templates": len(templates)}
+    shared = leakage(map(_of_entities, first), map(_of_entities, second))
+    shared["templates"] = len({q.template for q in first} & {q.template for q in second})
     hashes = [hashlib.sha256(b"\n".join(map(encode, qs))).hexdigest() for qs in (first, second)]
     return LeakageCertificate(
         train=hashes[0], test=hashes[1], shared=shared, clean=not any(shared.values())
     )
+
+
+def _of_entities(question: Question) -> Question:
+    """Return a question without answers that are values or attributes, and without their edges."""
+    if question.answers[0].kind not in _VALUES:
+        return question
+    proof = question.certificate
+    path = proof.path if question.answers[0].kind == "value" else ()
+    return msgspec.structs.replace(
+        question, certificate=msgspec.structs.replace(proof, answers=(), path=path)
+    )
+
+
+_VALUES = {"value", "prevalence", *ATTRIBUTES} - {"phenotype"}

@@ -1,1 +1,73 @@
-"""Readers that turn public files into a `medenv.kg.Graph`."""
+"""Readers of knowledge graphs, by name: medenv's own, and those that installed packages offer.
+
+A source is a callable ``(path, **options) -> Graph``; other packages offer one through the entry
+point group ``medenv.kg_sources``.
+"""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+from collections.abc import Callable, Mapping
+from importlib.metadata import entry_points
+from pathlib import Path
+from typing import Any
+
+from medenv.errors import UnknownNameError, UsageError
+from medenv.kg.graph import Graph
+
+GROUP = "medenv.kg_sources"
+"""Entry-point group of other packages' sources."""
+
+SOURCES = {
+    "hpo": "medenv.kg.sources.hpo:load_hpo",
+    "toy": "medenv.kg.toy:toy_graph",
+    "saved": "medenv.kg.archive:load_graph",
+}
+"""medenv's own sources by name, as ``module:attribute``."""
+
+
+def source_names() -> tuple[str, ...]:
+    """Return the names of all sources, sorted."""
+    return tuple(sorted({*SOURCES, *(point.name for point in entry_points(group=GROUP))}))
+
+
+def open_source(
+    name: str, path: Path | str | None = None, options: Mapping[str, Any] | None = None
+) -> Graph:
+    """Read a graph from a source.
+
+    Args:
+        name: Name of the source.
+        path: What it reads; None where it needs nothing, or has files of its own.
+        options: Its keyword arguments.
+
+    Raises:
+        UnknownNameError: There is no such source.
+        UsageError: It does not take these options, or makes no graph.
+        DataError: A file is missing, cut short or malformed.
+    """
+    factory = _factory(name)
+    arguments = ([] if path is None else [path], dict(options or {}))
+    try:
+        inspect.signature(factory).bind(*arguments[0], **arguments[1])
+    except TypeError as error:
+        raise UsageError(f"source {name!r} cannot be opened like this: {error}") from error
+    graph = factory(*arguments[0], **arguments[1])
+    if not isinstance(graph, Graph):
+        raise UsageError(f"source {name!r} made a {type(graph).__name__}, expected a Graph")
+    return graph
+
+
+def _factory(name: str) -> Callable[..., Any]:
+    if name in SOURCES:
+        module, _, attribute = SOURCES[name].partition(":")
+        own: Callable[..., Any] = getattr(importlib.import_module(module), attribute)
+        return own
+    for point in entry_points(group=GROUP, name=name):
+        try:
+            loaded: Callable[..., Any] = point.load()
+        except (ImportError, AttributeError) as error:
+            raise UsageError(f"source {name!r} cannot be imported: {error}") from error
+        return loaded
+    raise UnknownNameError("knowledge-graph source", name, source_names())

@@ -1,0 +1,108 @@
+"""What questions share with a benchmark that is not to be trained on: word n-grams and answers."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+from medenv.errors import DataError, UsageError
+from medenv.kg.wording import mentions
+from medenv.records import Question, Record
+
+NGRAM = 8
+"""Words in a row that count as shared wording."""
+
+_WORD = re.compile(r"\w+")
+
+
+class Overlap(Record, frozen=True, kw_only=True):
+    """What one question shares with a benchmark.
+
+    Args:
+        question: Id of the question.
+        ngrams: Shared runs of words.
+        entities: Names of answers that stand in the benchmark.
+    """
+
+    question: str
+    ngrams: tuple[str, ...]
+    entities: tuple[str, ...]
+
+
+def overlaps(
+    questions: Iterable[Question], benchmark: Path | str, n: int = NGRAM
+) -> tuple[Overlap, ...]:
+    """Return the questions that share wording or answers with a benchmark file.
+
+    Args:
+        questions: The questions.
+        benchmark: JSON lines, JSON (all their strings are read), or plain text.
+        n: Words in a row that count as shared wording.
+
+    Raises:
+        DataError: The file cannot be read, is empty, or a line is no JSON.
+        UsageError: `n` is below 1.
+    """
+    if n < 1:
+        raise UsageError(f"expected n-grams of at least 1 word, got {n}")
+    texts = list(_texts(Path(benchmark)))
+    known = {gram for text in texts for gram in ngrams(text, n)}
+    if not any(text.strip() for text in texts):
+        raise DataError(benchmark, "expected a benchmark, the file has no text")
+    everything = "\n".join(texts).casefold()
+    found = []
+    for question in questions:
+        names = [n for a in question.answers for n in (a.name, *a.aliases) if len(n) > 3]
+        entities = mentions(everything, names) if question.answers[0].kind != "value" else ()
+        shared = tuple(dict.fromkeys(g for g in ngrams(question.text, n) if g in known))
+        if shared or entities:
+            found.append(Overlap(question=question.id, ngrams=shared, entities=entities))
+    return tuple(found)
+
+
+def ngrams(text: str, n: int) -> Iterator[str]:
+    """Yield all runs of n words of a text, in lower case without punctuation.
+
+    Args:
+        text: The text.
+        n: Words in a run.
+    """
+    words = _WORD.findall(text.casefold())
+    for start in range(len(words) - n + 1):
+        yield " ".join(words[start : start + n])
+
+
+def _texts(path: Path) -> Iterator[str]:
+    try:
+        raw = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise DataError(path, f"cannot be read as text ({error})") from error
+    if path.suffix == ".json":
+        yield from _strings(_parsed(path, raw))
+    elif path.suffix == ".jsonl":
+        for number, line in enumerate(raw.splitlines(), start=1):
+            if line.strip():
+                yield from _strings(_parsed(path, line, number))
+    else:
+        yield from raw.splitlines()
+
+
+def _parsed(path: Path, text: str, line: int | None = None) -> Any:
+    try:
+        return json.loads(text)
+    except json.JSONDecodeError as error:
+        raise DataError(path, f"is not JSON ({error.msg})", line) from error
+
+
+def _strings(value: Any) -> Iterator[str]:
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, dict):
+        for inner in value.values():
+            yield from _strings(inner)
+    elif isinstance(value, list):
+        for inner in value:
+            yield from _strings(inner)

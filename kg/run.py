@@ -1,0 +1,149 @@
+"""From a graph to a finished set on disk: what ``recipes/synthesize.py`` does, for library users.
+
+The folder holds ``train.jsonl``, the sealed ``test.jsonl``, ``leakage.json``, the data card, and in
+``work/`` the saved graph, the search index and the journals. The same call goes on where an earlier
+one ended, however that was; with a larger number it extends the set.
+"""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from medenv.corpus import BM25Retriever
+from medenv.errors import UsageError
+from medenv.kg.archive import fingerprint
+from medenv.kg.card import DataCard, data_card, write_card
+from medenv.kg.certificate import documents_of
+from medenv.kg.exports import to_dataset, write_verl
+from medenv.kg.graph import Graph
+from medenv.kg.overlap import overlaps
+from medenv.kg.production import Produced, Recipe, produce, workers, write_set
+from medenv.kg.sources import open_source
+from medenv.kg.workshop import SPLITS, SynthesisConfig
+from medenv.records import Record
+
+EXPORTS = ("verl", "datasets")
+"""Forms besides JSON lines in which a set can be written."""
+
+
+class SynthesisSettings(Record, frozen=True, kw_only=True):
+    """A set of questions.
+
+    Args:
+        folder: Where it is written.
+        source: Name of the graph's source, see `medenv.kg.sources`.
+        path: What the source reads, or None.
+        options: The source's own options.
+        n: Number of training questions.
+        n_test: Number of test questions.
+        seed: Seed of all randomness.
+        workers: Number of processes; the questions do not depend on it.
+        graded: Whether to search each question and store its difficulty.
+        questions: Which questions.
+        benchmarks: Files that the questions are held against for shared wording and answers.
+        exports: Further forms to write, of `EXPORTS`.
+    """
+
+    folder: str
+    source: str = "hpo"
+    path: str | None = None
+    options: dict[str, Any] = msgspec.field(default_factory=dict)
+    n: int = 2_000
+    n_test: int = 300
+    seed: int = 0
+    workers: int = 1
+    graded: bool = True
+    questions: SynthesisConfig = SynthesisConfig()
+    benchmarks: tuple[str, ...] = ()
+    exports: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        """Refuse what cannot be made."""
+        if min(self.n, self.n_test) < 0:
+            raise UsageError(f"expected n >= 0, got n={self.n} and n_test={self.n_test}")
+        if self.workers < 1:
+            raise UsageError(f"expected at least 1 worker, got {self.workers}")
+        for name in self.exports:
+            if name not in EXPORTS:
+                raise UsageError(f"unknown export {name!r} (known: {', '.join(EXPORTS)})")
+
+
+def synthesize_set(
+    settings: SynthesisSettings, say: Callable[[str], None] = lambda _: None
+) -> DataCard:
+    """Make a set, or go on with it.
+
+    Args:
+        settings: What to make, and where.
+        say: Told what is being done, in words.
+
+    Raises:
+        UsageError: A setting cannot be, or the graph holds fewer questions.
+        DataError: A file is missing or damaged, or the folder holds another run's journals.
+    """
+    folder = Path(settings.folder)
+    say(f"reading {settings.source}")
+    graph = open_source(settings.source, settings.path, settings.options)
+    recipe = _prepared(graph, settings, folder / "work", say)
+    workshop = recipe.workshop()
+    produced: dict[str, Produced] = {}
+    for split, n in zip(SPLITS, (settings.n, settings.n_test), strict=True):
+        say(f"{n:,} {split} questions")
+        journal = folder / "work" / f"{split}.journal.jsonl"
+        if settings.workers == 1 or n == 0:
+            produced[split] = produce(workshop, split, n, journal)
+        else:
+            with workers(recipe, settings.workers) as attempts:
+                produced[split] = produce(workshop, split, n, journal, attempts)
+    say(f"writing {folder}")
+    write_set(folder, produced.values())
+    card = data_card(graph.info, produced, settings.seed)
+    write_card(folder, card)
+    _export(settings, folder, produced)
+    _hold_against(settings, folder, produced)
+    return card
+
+
+def _prepared(
+    graph: Graph, settings: SynthesisSettings, work: Path, say: Callable[[str], None]
+) -> Recipe:
+    """Save the graph and the index where worker processes find them."""
+    name = fingerprint(graph)
+    if not (work / f"graph-{name}").is_dir():
+        graph.save(work / f"graph-{name}")
+    recipe = Recipe(work / f"graph-{name}", settings.questions, settings.seed)
+    if not settings.graded:
+        return recipe
+    corpus = work / f"index-{name}"
+    if not corpus.is_dir():
+        say("indexing the documents")
+        scratch = Path(tempfile.mkdtemp(prefix=".index-", dir=work))
+        BM25Retriever(documents_of(graph).passages).save(scratch)
+        try:
+            scratch.replace(corpus)
+        finally:
+            shutil.rmtree(scratch, ignore_errors=True)
+    return recipe._replace(open_retriever=BM25Retriever.load, corpus=corpus)
+
+
+def _export(settings: SynthesisSettings, folder: Path, produced: dict[str, Produced]) -> None:
+    for split, made in produced.items():
+        if "verl" in settings.exports:
+            write_verl(folder / f"{split}.parquet", made.questions)
+        if "datasets" in settings.exports:
+            to_dataset(made.questions).save_to_disk(str(folder / "datasets" / split))
+
+
+def _hold_against(settings: SynthesisSettings, folder: Path, produced: dict[str, Produced]) -> None:
+    if not settings.benchmarks:
+        return
+    questions = [q for made in produced.values() for q in made.questions]
+    found = {name: overlaps(questions, name) for name in settings.benchmarks}
+    raw = msgspec.json.format(msgspec.json.encode(found), indent=2)
+    (folder / "overlap.json").write_bytes(raw + b"\n")
