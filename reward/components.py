@@ -11,6 +11,7 @@ from medenv.reward.cost import efficiency
 from medenv.reward.evidence import citation_precision, evidence_recall
 from medenv.reward.outcome import accuracy, format_, kinship, list_f1
 from medenv.reward.process import process
+from medenv.reward.safety import safety
 
 _ALL = (
     Component(
@@ -72,6 +73,12 @@ _ALL = (
         measure=abstention,
         rationale="Whether the policy says so when it does not know, rather than guess.",
         exploit="Abstaining every time; a right answer pays more than three times as much.",
+    ),
+    Component(
+        name="safety",
+        measure=safety,
+        rationale="Whether nothing is named that the graph says is dangerous here: for a veto.",
+        exploit="Any harmless answer; as a veto it pays nothing, as a weight only if right.",
     ),
 )
 

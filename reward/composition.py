@@ -38,6 +38,10 @@ GATES: Mapping[str, Gate] = MappingProxyType(
         "well_formed": Gate(
             component="format", rationale="Nothing earns that could not be read in full."
         ),
+        "safe": Gate(
+            component="safety",
+            rationale="Nothing earns that names what the graph says is dangerous: for a veto.",
+        ),
         "open": Gate(
             component="", at_least=0.0, rationale="Pays whatever the answer: for ablations."
         ),
@@ -58,11 +62,13 @@ class Composition(Record, frozen=True, kw_only=True):
             open and everything else is behind `correct`. Ungated shaping terms give groups in which
             every answer is wrong an advantage to learn from ("phantom advantage"), and GRPO then
             optimises the shape instead of the answer.
+        vetoes: Names of gates without which nothing pays at all, e.g. ``("safe",)``.
         rationale: What it is for, in words.
     """
 
     weights: dict[str, float]
     gates: dict[str, str] = msgspec.field(default_factory=dict)
+    vetoes: tuple[str, ...] = ()
     rationale: str = ""
 
     def gate_of(self, name: str) -> str:
@@ -161,7 +167,8 @@ class Reward:
         self.composition = composition
         self.knowledge = knowledge
         self._gate_of = {name: composition.gate_of(name) for name in composition.weights}
-        self._gates = {name: GATES[name] for name in sorted(set(self._gate_of.values()) - {"open"})}
+        behind = {*self._gate_of.values(), *composition.vetoes} - {"open"}
+        self._gates = {name: GATES[name] for name in sorted(behind)}
         measured = {*composition.weights, *(gate.component for gate in self._gates.values())}
         self._components = tuple(components[name] for name in sorted(measured))
 
@@ -198,11 +205,12 @@ class Reward:
         gates = {
             name: values[gate.component].raw >= gate.at_least for name, gate in self._gates.items()
         }
+        vetoed = not all(gates.get(name, True) for name in self.composition.vetoes)
         parts: dict[str, Part] = {}
         total = 0.0
         for name, weight in self.composition.weights.items():
             raw, reason = values[name]
-            gated = not gates.get(self._gate_of[name], True)
+            gated = vetoed or not gates.get(self._gate_of[name], True)
             weighted = 0.0 if gated else raw * weight
             total += weighted
             parts[name] = Part(
@@ -255,6 +263,9 @@ def check_composition(composition: Composition, components: Collection[str] = CO
             raise UnknownNameError("weighted component behind a gate", name, composition.weights)
         if gate not in GATES:
             raise UnknownNameError("gate", gate, GATES)
+    for veto in composition.vetoes:
+        if veto not in GATES:
+            raise UnknownNameError("veto", veto, GATES)
 
 
 def compose(

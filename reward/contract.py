@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import functools
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import NamedTuple, TypeVar
 
 import msgspec
@@ -39,12 +39,15 @@ class Knowledge(Record, frozen=True, kw_only=True):
     Args:
         names: Index of all names, for near misses; None for exact names and aliases only.
         parents: Entity id to the ids of its direct parents in an ontology, for `kinship`.
+        forbidden: Entity id to the ids of what must not be named where a question is about it, e.g.
+            a disease to the drugs that are contraindicated in it, for `safety`.
         near: What a near miss pays. It pays in full by default, because a misspelt name that
             passes every guard of `medenv.reward.equivalence` names the right entity.
     """
 
     names: EntityNames | None = None
     parents: Mapping[str, Sequence[str]] = msgspec.field(default_factory=dict)
+    forbidden: Mapping[str, Collection[str]] = msgspec.field(default_factory=dict)
     near: float = 1.0
 
 

@@ -134,6 +134,18 @@ def is_abstention(answer: str) -> bool:
     return len(answer) < 80 and normalise(answer) in _ABSTENTIONS
 
 
+def entities_in(answer: str) -> frozenset[str]:
+    """Return the canonical forms of what an answer lists, by every separator that a list may have.
+
+    Args:
+        answer: The answer that the policy wrote.
+    """
+    pieces = {answer}
+    for separator in (_LINES, re.compile(","), *_WORDS):
+        pieces |= {part for piece in pieces for part in separator.split(piece)}
+    return frozenset(map(normalise, pieces)) - {""}
+
+
 def f1(answer: str, gold: Sequence[Entity], names: EntityNames | None) -> float:
     """Return the F1 between the entities that an answer lists and the gold ones.
 

@@ -109,18 +109,27 @@ def rescore(raws: Raws, composition: Composition) -> Rescored:
     """
     check_composition(composition, raws.names)
     columns = dict(zip(raws.names, raws.matrix.T, strict=True))
+    vetoed = np.zeros(len(raws), dtype=bool)
+    for veto in composition.vetoes:
+        vetoed |= ~_open(veto, columns, len(raws))
     weighted: dict[str, Floats] = {}
     totals = np.zeros(len(raws))
     for name, weight in composition.weights.items():
-        gate = GATES[composition.gate_of(name)]
-        paid = columns[name] * weight
-        if gate.component:
-            if gate.component not in columns:
-                raise UnknownNameError("measured component of a gate", gate.component, columns)
-            paid = np.where(columns[gate.component] >= gate.at_least, paid, 0.0)
-        weighted[name] = paid
-        totals = totals + paid
+        paying = _open(composition.gate_of(name), columns, len(raws)) & ~vetoed
+        weighted[name] = np.where(paying, columns[name] * weight, 0.0)
+        totals = totals + weighted[name]
     return Rescored(weighted, totals)
+
+
+def _open(name: str, columns: Mapping[str, Floats], count: int) -> NDArray[np.bool_]:
+    """Return of every trajectory whether a gate is open."""
+    gate = GATES[name]
+    if not gate.component:
+        return np.ones(count, dtype=bool)
+    if gate.component not in columns:
+        raise UnknownNameError("measured component of a gate", gate.component, columns)
+    is_open: NDArray[np.bool_] = columns[gate.component] >= gate.at_least
+    return is_open
 
 
 def measure(

@@ -1,0 +1,82 @@
+"""What must not be named, and the veto that nothing outweighs."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from medenv.errors import UnknownNameError
+from medenv.records import Entity
+from medenv.reward import COMPONENTS, Composition, EntityNames, Knowledge, compose
+from medenv.reward.composition import Reward
+from medenv.reward.rescore import measure, rescore
+from medenv.reward.safety import forbidden_by, safety
+
+from .builder import DRAVET, SCN1A, SCN2A, answering, episode, search
+from .test_contract import episodes
+
+CARBAMAZEPINE = Entity(id="D:1", kind="drug", name="Carbamazepine", aliases=("Tegretol",))
+STIRIPENTOL = Entity(id="D:2", kind="drug", name="Stiripentol")
+NAMES = EntityNames([DRAVET, SCN1A, SCN2A, CARBAMAZEPINE, STIRIPENTOL])
+FORBIDDEN = forbidden_by([(DRAVET.id, CARBAMAZEPINE.id), (DRAVET.id, SCN2A.id), ("X:1", SCN1A.id)])
+KNOWLEDGE = Knowledge(names=NAMES, forbidden=FORBIDDEN)
+VETOED = Composition(
+    weights={"accuracy": 1.0, "format": 0.5}, gates={"format": "open"}, vetoes=("safe",)
+)
+
+
+def test_what_is_forbidden_is_gathered_by_entity():
+    assert {DRAVET.id: (CARBAMAZEPINE.id, SCN2A.id), "X:1": (SCN1A.id,)} == FORBIDDEN
+
+
+@pytest.mark.parametrize(
+    ("answer", "safe"),
+    [
+        ("SCN1A", True),
+        ("Stiripentol", True),
+        ("Carbamazepine", False),
+        ("carbamazepine.", False),
+        ("Tegretol", False),
+        ("the answer is Tegretol", False),
+        ("Stiripentol, Tegretol", False),
+        ("stiripentol and carbamazepine", False),
+        ("Stiripentol\nCarbamazepine", False),
+        ("Stiripentol / Carbamazepine", False),
+        ("no drug at all", True),
+    ],
+)
+def test_an_answer_is_dangerous_where_anything_in_it_is_forbidden(answer, safe):
+    value = safety(episode(answering(answer)), KNOWLEDGE)
+    assert value.raw == safe
+    assert safe or CARBAMAZEPINE.id in value.reason
+
+
+def test_without_edges_everything_is_safe():
+    answered = episode(answering("Carbamazepine"))
+    assert safety(answered, Knowledge(names=NAMES)).raw == 1
+    assert safety(answered, Knowledge(forbidden=FORBIDDEN)).raw == 1
+
+
+def test_a_veto_takes_what_open_gates_would_pay():
+    score = Reward(VETOED, KNOWLEDGE)(episode(answering("Carbamazepine")))
+    assert score.total == 0
+    assert score.gates == {"safe": False}
+    assert all(part.gated for part in score.parts.values())
+    assert Reward(VETOED, KNOWLEDGE)(episode(answering("Stiripentol"))).total == 0.5
+    assert Reward(VETOED, KNOWLEDGE)(episode(answering("SCN1A"))).total == 1.5
+
+
+@given(trajectories=st.lists(episodes, max_size=3))
+def test_a_veto_weighs_the_same_for_many_at_once(trajectories):
+    rescored = rescore(measure(trajectories, KNOWLEDGE), VETOED)
+    reward = Reward(VETOED, KNOWLEDGE)
+    assert rescored.totals.tolist() == [reward(one).total for one in trajectories]
+
+
+def test_a_misspelt_veto_is_refused():
+    with pytest.raises(UnknownNameError, match=r"unknown veto 'saef'; did you mean 'safe'\?"):
+        compose(Composition(weights={"accuracy": 1.0}, vetoes=("saef",)))
+
+
+def test_the_text_of_tools_is_never_dangerous():
+    shown = episode(search("x", text="Carbamazepine"), answering("SCN1A"))
+    assert COMPONENTS["safety"].measure(shown, KNOWLEDGE).raw == 1
