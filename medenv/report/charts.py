@@ -10,7 +10,10 @@ from medenv.errors import UsageError
 from medenv.report.words import minus, number
 
 Point = tuple[float, float]
-Tone = Literal["before", "after", "validation", "control"]
+Tone = Literal[
+    "before", "after", "validation", "control",
+    "arm0", "arm1", "arm2", "arm3", "arm4", "arm5", "arm6", "arm7",
+]  # fmt: skip
 """Meaning of a colour; the style sheet holds the colours, for light and for dark."""
 
 WIDTH, SMALL = 440.0, 320.0

@@ -1,0 +1,108 @@
+"""Training runs under several rewards: means over seeds, paired differences, one page."""
+
+import io
+
+import numpy as np
+import pytest
+from rich.console import Console
+
+from medenv.errors import UsageError
+from medenv.report.measures import MEASURES, accuracy
+from medenv.report.sweep import Sweep, TrainedRun, curves, sweep_table, verdict, write_sweep
+
+from .builder import metrics, rollout
+
+ACCURACY = MEASURES[0]
+
+
+def run(arm, seed, skill, *, steps=40, questions=24):
+    return TrainedRun(
+        arm=arm,
+        seed=seed,
+        metrics=metrics(steps, seed=seed, gain=skill),
+        evaluated=rollout(questions, 3, skill=skill, search=0.8, seed=seed),
+    )
+
+
+RUNS = [
+    *(run("answer_only", seed, 0.35) for seed in (1, 2)),
+    *(run("composite", seed, 0.9) for seed in (1, 2)),
+    run("form only", 1, 0.05),
+]
+SWEEP = Sweep(RUNS)
+
+
+def test_the_mean_of_an_arm_is_over_all_its_seeds():
+    found = SWEEP.compared("composite", ACCURACY)
+    ours = [one for run in RUNS if run.arm == "composite" for one in run.evaluated]
+    assert found.mean.mean == pytest.approx(np.mean([accuracy(one) for one in ours]))
+    assert found.mean.clusters == 24
+    assert list(found.seeds) == [1, 2]
+    assert np.mean(list(found.seeds.values())) == pytest.approx(found.mean.mean)
+
+
+def test_the_difference_is_from_the_first_arm_and_zero_for_itself():
+    first, other = (SWEEP.compared(arm, ACCURACY) for arm in ("answer_only", "composite"))
+    assert other.difference.mean == pytest.approx(other.mean.mean - first.mean.mean)
+    assert (first.difference.mean, first.difference.low) == (0, 0)
+
+
+def test_the_verdict_says_who_did_better_and_who_worse():
+    assert verdict(SWEEP) == (
+        "Compared with answer_only, composite answered more right and form only answered less"
+        " right."
+    )
+    assert verdict(Sweep(RUNS[:1])).startswith("No reward did clearly better or worse than answer")
+
+
+def test_a_curve_is_the_mean_of_the_seeds_in_the_band_that_they_span():
+    chart = next(one for one in curves(SWEEP) if one.title == "Reward while learning")
+    assert [series.label for series in chart.series] == ["answer_only", "composite", "form only"]
+    assert len({series.tone for series in chart.series}) == 3
+    both = chart.series[1]
+    assert len(both.points) == 40
+    for (_, mean), (low, high) in zip(both.points, both.ends, strict=True):
+        assert low <= mean <= high
+        assert mean == pytest.approx((low + high) / 2)
+    assert chart.series[2].ends == ()
+
+
+def test_runs_of_different_length_are_drawn_as_far_as_all_go():
+    short = run("answer_only", 3, 0.3, steps=10)
+    chart = curves(Sweep([RUNS[0], short]))[0]
+    assert max(x for x, _ in chart.series[0].points) == 10
+
+
+def test_the_page_names_every_arm_and_seed_and_needs_nothing_else(tmp_path):
+    path = tmp_path / "sweep.html"
+    write_sweep(path, SWEEP, weights={"composite": "accuracy 1"}, facts={"machine": "<b>two</b>"})
+    page = path.read_text()
+    for text in ("composite", "form only", "accuracy 1", "seeds 1 (40 steps), 2 (40 steps)"):
+        assert text in page
+    assert "<b>two" not in page
+    assert 'src="http' not in page
+    assert 'href="http' not in page
+
+
+def test_the_table_has_a_row_for_every_arm():
+    console = Console(width=140, file=io.StringIO())
+    console.print(sweep_table(SWEEP))
+    text = console.file.getvalue()
+    for arm in SWEEP.arms:
+        assert arm in text
+    assert "points" in text
+
+
+@pytest.mark.parametrize(
+    ("runs", "message"),
+    [
+        ([], r"at least one run, got none"),
+        ([RUNS[0], RUNS[0]], r"run 'answer_only' with seed 1 is there twice"),
+        ([RUNS[0], run("b", 1, 0.5, questions=9)], r"run 'b' with seed 1 was evaluated on 9 que"),
+        ([TrainedRun(arm="a", seed=0, metrics=[], evaluated=[])], r"has no metrics"),
+        ([run(f"arm {i}", 0, 0.5, steps=2, questions=2) for i in range(9)], r"at most 8 arms"),
+    ],
+)
+def test_a_sweep_that_cannot_be_compared_is_refused(runs, message):
+    with pytest.raises(UsageError, match=message):
+        Sweep(runs)
