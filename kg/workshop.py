@@ -37,8 +37,8 @@ class SynthesisConfig(Record, frozen=True, kw_only=True):
     """What questions to make, however many.
 
     Args:
-        kinds: Kind of question to its weight: of so many attempts in a round, how many are of it.
-        levels: Obfuscation levels, taken in turns.
+        kinds: Kind of question to its weight among the attempts.
+        levels: Obfuscation levels, drawn evenly.
         rare_percent: An entity is rare in the lowest so many percent of its kind's degrees.
         min_degree: Fewest edges of a rare entity.
         max_degree: Most factual edges of an entity on a path.
@@ -157,15 +157,14 @@ class Workshop:
     def order(self, split: str, i: int) -> tuple[str, Order]:
         """Return what attempt i of a split is to make: the kind of question, and the order."""
         rounds = [kind for kind, weight in self.config.kinds.items() for _ in range(weight)]
-        turn, kind = divmod(i, len(rounds))
         groups = self.pools[split]
-        around, group = divmod(turn, len(groups))
-        entity = int(groups[group][around % groups[group].size])
+        turn, group = divmod(i, len(groups))
+        lap, place = divmod(turn, groups[group].size)
+        kind = rounds[(turn + lap + group) % len(rounds)]
         rng = np.random.default_rng([self.seed, SPLITS.index(split), i])
         voice = VOICES - 1 if split == "test" else int(rng.integers(VOICES - 1))
-        # One level after the other, and another round of them for each round of kinds.
-        level = self.config.levels[(turn + kind) % len(self.config.levels)]
-        return rounds[kind], Order(split, entity, level, voice, rng)
+        level = self.config.levels[int(rng.integers(len(self.config.levels)))]
+        return kind, Order(split, int(groups[group][place]), level, voice, rng)
 
     def attempt(self, split: str, i: int) -> Question:
         """Return the question of attempt i of a split; its id is still empty.

@@ -1,0 +1,70 @@
+"""Pages that draw a part of a knowledge graph, alone or beside the questions about it."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+from collections.abc import Mapping
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+from markupsafe import Markup
+
+from medenv.report.html import NOTICE, environment
+
+
+def explorer(title: str, lead: str, foot: str, data: Mapping[str, Any]) -> str:
+    """Return a self-contained page that draws a graph by forces.
+
+    Args:
+        title: Heading.
+        lead: A sentence below it.
+        foot: Source, version and terms of the data.
+        data: A `medenv.kg.pictures.Picture`, or a `Catalogue` of questions to search and filter.
+    """
+    script, style = _read("explorer.js.j2"), _read("page.css.j2") + _read("explorer.css.j2")
+    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+    return (
+        environment()
+        .get_template("explorer.html.j2")
+        .render(
+            title=title,
+            lead=lead,
+            foot=foot,
+            browsing="questions" in data,
+            data=Markup(_inert(data)),  # JSON in which nothing can end the element
+            page_style=Markup(style),  # our own file, not anybody's input
+            page_script=Markup(script),
+            page_script_hash=digest,
+            page_notice=NOTICE,
+        )
+    )
+
+
+def write_explorer(
+    path: Path | str, title: str, lead: str, foot: str, data: Mapping[str, Any]
+) -> None:
+    """Write the page; its folder is made where it is missing.
+
+    Args:
+        path: The HTML file.
+        title: Heading.
+        lead: A sentence below it.
+        foot: Source, version and terms of the data.
+        data: See `explorer`.
+    """
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(explorer(title, lead, foot, data), encoding="utf-8", errors="replace")
+
+
+def _inert(data: Mapping[str, Any]) -> str:
+    """Return JSON for a data block: without ``<``, no text in it can be taken for markup."""
+    text = json.dumps(data, ensure_ascii=False, separators=(",", ":"))
+    return text.replace("<", "\\u003c").replace("\u2028", "\\u2028").replace("\u2029", "\\u2029")
+
+
+def _read(name: str) -> str:
+    return resources.files("medenv.report").joinpath(name).read_text(encoding="utf-8")

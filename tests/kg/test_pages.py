@@ -1,0 +1,182 @@
+"""The pages that draw graphs and questions, and the commands that write them."""
+
+import json
+import re
+import shutil
+import subprocess
+from itertools import pairwise
+from pathlib import Path
+
+import msgspec
+import pytest
+import typer
+from typer.testing import CliRunner
+
+from medenv.cli_kg import register
+from medenv.errors import DataError, UsageError
+from medenv.kg import Graph, QuestionSet, write_questions
+from medenv.kg.pictures import catalogue, neighbourhood, pictured
+from medenv.records import Question
+from medenv.report.explorer import explorer, write_explorer
+
+CHROMIUM = shutil.which("chromium")
+
+app = typer.Typer()
+register(app)
+
+
+def run(*arguments: str, code: int = 0) -> str:
+    done = CliRunner().invoke(app, list(arguments))
+    if done.exception is not None and not isinstance(done.exception, SystemExit):
+        raise done.exception
+    assert done.exit_code == code, done.output
+    return done.output
+
+
+def embedded(page: str) -> dict[str, object]:
+    found = re.search(r'<script type="application/json" id="data">(.*?)</script>', page, re.DOTALL)
+    assert found is not None
+    data: dict[str, object] = json.loads(found[1])
+    return data
+
+
+def dom(path: Path) -> str:
+    """The page as Chromium has it after its script ran."""
+    if CHROMIUM is None:
+        pytest.skip("chromium is not installed")
+    done = subprocess.run(
+        [
+            *(CHROMIUM, "--headless", "--no-sandbox", "--disable-gpu", "--dump-dom"),
+            *("--virtual-time-budget=8000", "--window-size=1200,900", path.as_uri()),
+        ],
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=120,
+    )
+    return done.stdout
+
+
+def test_a_neighbourhood_has_only_edges_of_the_graph_and_a_chain_along_them(graph: Graph) -> None:
+    picture = neighbourhood(graph, graph.number("TOY:D6"), hops=4)
+    ids = [node[0] for node in picture["nodes"]]
+    assert ids[0] == "TOY:D6"
+    joined = set()
+    for head, tail, relation in picture["edges"]:
+        assert graph.has_edge(graph.number(ids[head]), relation, graph.number(ids[tail]))
+        joined |= {(head, tail), (tail, head)}
+    chain = picture["chain"]
+    assert chain[0] == 0
+    assert all(step in joined for step in pairwise(chain))
+
+
+def test_a_catalogue_tells_every_node_once_and_every_questions_own_edges(
+    graph: Graph, questions: QuestionSet
+) -> None:
+    told = catalogue(graph, questions.train)
+    ids = [node[0] for node in told["nodes"]]
+    assert len(ids) == len(set(ids))
+    for row, question in zip(told["questions"], questions.train, strict=True):
+        picture = pictured(graph, question)
+        edges = [
+            (picture["nodes"][head][0], picture["nodes"][tail][0], relation)
+            for head, tail, relation in picture["edges"]
+        ]
+        shown = [(ids[h], ids[t], told["relations"][r]) for h, t, r in row[9]]  # type: ignore[attr-defined]  # a list
+        assert shown == edges
+        assert next(ids[place] for place in row[10]) == question.topic.id  # type: ignore[attr-defined]  # a list
+
+
+def test_a_page_asks_for_nothing_outside_itself(graph: Graph) -> None:
+    page = explorer("T", "L", "F", neighbourhood(graph, 0))
+    assert not re.search(r'(src|href)\s*=\s*"', page)
+    assert "default-src 'none'" in page
+    assert "@import" not in page
+
+
+def test_no_text_can_leave_the_data_block(graph: Graph) -> None:
+    evil = "</script><script>alert(1)</script>"
+    picture = neighbourhood(graph, graph.number("TOY:D6"))
+    picture["nodes"][0][1] = evil
+    page = explorer("T", "L", "F", picture)
+    assert evil not in page
+    assert embedded(page)["nodes"][0][1] == evil  # type: ignore[index]  # a list
+
+
+def test_the_drawing_appears_in_a_browser(graph: Graph, tmp_path: Path) -> None:
+    picture = neighbourhood(graph, graph.number("TOY:D6"), hops=4)
+    write_explorer(tmp_path / "g.html", "Night lake syndrome", "Lead.", "Terms.", picture)
+    page = dom(tmp_path / "g.html")
+    assert page.count('<g class="node') == len(picture["nodes"])
+    assert page.count("<line class=") == len(picture["edges"])
+    assert page.count('class="link gold"') == len(picture["chain"]) - 1
+    assert f"{len(picture['nodes'])} entities" in page
+    assert "NaN" not in page
+
+
+def test_ten_thousand_questions_are_listed_a_window_at_a_time(
+    graph: Graph, questions: QuestionSet, tmp_path: Path
+) -> None:
+    many = [
+        msgspec.structs.replace(questions.train[i % 16], id=f"train:{i}", difficulty=i / 10_000)
+        for i in range(10_000)
+    ]
+    write_explorer(tmp_path / "q.html", "q", "L.", "F.", catalogue(graph, many))
+    assert (tmp_path / "q.html").stat().st_size < 8_000_000
+    page = dom(tmp_path / "q.html")
+    assert "10,000 of 10,000 questions" in page
+    assert 5 < page.count('class="row"') < 40
+    assert many[0].text.replace('"', "&quot;") in page or many[0].text in page
+
+
+@pytest.fixture
+def question_file(tmp_path: Path, questions: QuestionSet) -> Path:
+    write_questions(tmp_path / "train.jsonl", questions.train)
+    write_questions(tmp_path / "test.jsonl", questions.test, sealed=True)
+    return tmp_path / "train.jsonl"
+
+
+def test_kg_info_tells_version_terms_counts_and_degrees() -> None:
+    told = run("kg", "info", "--source", "toy")
+    for part in ("medenv toy 1", "33 nodes", "phenotype", "has_gene", "every name is invented"):
+        assert part in told
+
+
+def test_kg_show_writes_a_page(tmp_path: Path) -> None:
+    out = tmp_path / "page.html"
+    told = run("kg", "show", "night LAKE syndrome", "--source", "toy", "--out", str(out))
+    assert "entities, longest chain" in told
+    assert embedded(out.read_text())["nodes"][0][0] == "TOY:D6"  # type: ignore[index]  # a list
+
+
+def test_a_name_nobody_bears_is_answered_with_the_nearest() -> None:
+    with pytest.raises(UsageError, match="near it: Night lake syndrome"):
+        run("kg", "show", "Night lake", "--source", "toy")
+
+
+def test_questions_show_tells_the_whole_certificate(question_file: Path) -> None:
+    told = run("questions", "show", "test:2", "--file", str(question_file.parent / "test.jsonl"))
+    for part in ("answer", "chance", "search rank", "shortcuts", "path", "-->"):
+        assert part in told
+    with pytest.raises(UsageError, match="no question 'test:99' among 6, from test:0 to test:5"):
+        run("questions", "show", "test:99", "--file", str(question_file.parent / "test.jsonl"))
+
+
+def test_questions_verify_proves_all_or_names_what_is_wrong(
+    question_file: Path, questions: QuestionSet
+) -> None:
+    assert "16 questions, 0 problems" in run(
+        "questions", "verify", str(question_file), "--source", "toy"
+    )
+    wrong: Question = msgspec.structs.replace(questions.train[0], text="Which?")
+    write_questions(question_file, [wrong, *questions.train[1:]])
+    told = run("questions", "verify", str(question_file), "--source", "toy", code=1)
+    assert "train:0: the text does not name" in told
+
+
+def test_questions_browse_writes_a_page(question_file: Path) -> None:
+    run("questions", "browse", str(question_file), "--source", "toy")
+    data = embedded(question_file.with_suffix(".html").read_text())
+    assert len(data["questions"]) == 16  # type: ignore[arg-type]  # a list
+    with pytest.raises(DataError, match="cannot be read"):
+        run("questions", "browse", "none.jsonl", "--source", "toy")
