@@ -258,15 +258,14 @@ def _budget(budget: Any) -> Budget:
 
 def _reward(settings: EnvSettings, world: Resources) -> RewardFn:
     """Make the reward."""
-    from medenv.reward import PRESETS, Composition, compose
+    from medenv.reward import PRESETS, Checked, Composition, compose
 
     scoring = settings.scoring
     reward: RewardFn
     if isinstance(scoring, str) and scoring not in PRESETS:
         if scoring not in REWARDS.names():
             raise UnknownNameError("reward", scoring, (*PRESETS, *REWARDS.names()))
-        reward = REWARDS.load(scoring)()
-        return reward
+        return Checked(scoring, REWARDS.load(scoring)())
     if callable(scoring):
         reward = scoring
         return reward

@@ -31,6 +31,7 @@ class Renamer:
         words = {w for e in ordered if e.kind != "gene" for w in _WORD.findall(e.name)}
         self._words = sorted(words)
         self._symbols = sorted({e.name for e in ordered if e.kind == "gene"})
+        self._real = {e.name for e in ordered}
 
     def invent(self, kind: str, rng: np.random.Generator) -> str:
         """Return a new name of a kind.
@@ -39,7 +40,10 @@ class Renamer:
             kind: "gene" for a symbol, anything else for words.
             rng: Decides.
         """
-        return self._symbol(rng) if kind == "gene" else self._phrase(rng)
+        make = self._symbol if kind == "gene" else self._phrase
+        while (name := make(rng)) in self._real:
+            pass
+        return name
 
     def rename(
         self, trajectory: Trajectory, entities: Mapping[str, Entity], rng: np.random.Generator

@@ -1,0 +1,136 @@
+"""What a new policy is taught: episodes as they are or under invented names, and reading."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+from hydra import compose, initialize_config_dir
+from omegaconf import DictConfig
+from transformers import AutoTokenizer
+
+from medenv.dialects import Hermes
+from medenv.errors import UnknownNameError
+from medenv.integrations.config import register_schema
+from medenv.integrations.lessons import School, open_school, prepare_stage, stage_folder
+from medenv.kg import read_questions, toy_graph, toy_questions
+from medenv.policies import Oracle
+from medenv.registry import make_parts
+from medenv.renaming import Renamer
+
+CONF = Path(__file__).parents[2] / "conf"
+TOY = [
+    "world=toy",
+    "env=tiny",
+    "medenv.tiny.vocabulary=420",
+    "medenv.tiny.hidden=32",
+    "medenv.tiny.layers=1",
+    "medenv.tiny.head_dim=16",
+]
+
+
+def config(root: Path, *stages: str) -> DictConfig:
+    register_schema()
+    with initialize_config_dir(str(CONF), version_base="1.3"):
+        listed = f"medenv.lessons.stages=[{','.join(stages)}]"
+        return compose("sft", overrides=[*TOY, f"medenv.root={root}", listed])
+
+
+@pytest.fixture(scope="module")
+def school(tmp_path_factory: pytest.TempPathFactory) -> School:
+    root = tmp_path_factory.mktemp("school")
+    stages = (
+        "{material: episodes, examples: 60, renamed: 0.0, steps: 1, lr: 0.001}",
+        "{material: episodes, examples: 60, renamed: 1.0, steps: 1, lr: 0.001}",
+        "{material: reading, examples: 10, steps: 1, lr: 0.001}",
+    )
+    made = open_school(config(root, *stages), lambda _: None)
+    for number in range(3):
+        prepare_stage(made, number, lambda _: None)
+    return made
+
+
+def texts(school: School, number: int) -> list[tuple[str, str, str]]:
+    """Teacher, everything, and what carries loss, for each lesson of a stage."""
+    tokenizer = AutoTokenizer.from_pretrained(school.folder / "new_policy")
+    rows = pq.read_table(stage_folder(school, number) / "lessons.parquet").to_pylist()
+    return [
+        (
+            row["teacher"],
+            tokenizer.decode(row["input_ids"]),
+            tokenizer.decode(
+                [i for i, m in zip(row["input_ids"], row["loss_mask"], strict=True) if m]
+            ),
+        )
+        for row in rows
+    ]
+
+
+def test_episodes_carry_loss_on_what_the_policy_writes_alone(school: School) -> None:
+    for _, whole, written in texts(school, 0):
+        assert "[1]" not in written
+        assert "<|im_start|>" not in written
+        assert written in re.sub(
+            r"\n<\|im_start\|>tool.*?<\|im_start\|>assistant\n", "", whole, flags=re.DOTALL
+        )
+
+
+def test_no_held_out_question_or_answer_is_taught(school: School) -> None:
+    held_out = list(read_questions(school.workspace.questions("test")))
+    taught = "\n".join(whole for number in range(3) for _, whole, _ in texts(school, number))
+    for question in held_out:
+        assert question.text not in taught
+
+
+def test_renamed_episodes_ask_search_and_answer_under_the_same_invented_names(
+    school: School,
+) -> None:
+    real = {entity for entity in toy_graph().nodes.names}
+    oracle = [(whole, written) for who, whole, written in texts(school, 1) if who == "oracle"]
+    assert oracle
+    for whole, written in oracle:
+        (answer,) = re.findall(r"<answer>(.*?)</answer>", written)
+        assert answer not in real
+        assert answer in whole.split("<answer>")[0]
+        for query in re.findall(r'"query":"(.*?)"', written):
+            assert query not in real
+            assert query in whole.split("<tool_call>")[0] or query in whole.split("[1]")[1]
+
+
+def test_reading_says_everything_twice_and_carries_loss_throughout(school: School) -> None:
+    for who, whole, written in texts(school, 2):
+        assert who == "reading"
+        assert whole == written
+        lines = whole.split("\n")
+        assert sorted(lines[: len(lines) // 2]) == sorted(lines[len(lines) // 2 :])
+
+
+def test_a_stage_that_is_prepared_is_not_made_again(school: School) -> None:
+    path = stage_folder(school, 0) / "lessons.parquet"
+    before = path.stat().st_mtime_ns
+    assert prepare_stage(school, 0, lambda _: None) == {}
+    assert path.stat().st_mtime_ns == before
+
+
+def test_an_unknown_material_is_refused(tmp_path: Path) -> None:
+    other = open_school(config(tmp_path, "{material: podcasts}"), lambda _: None)
+    with pytest.raises(UnknownNameError, match="unknown material 'podcasts'"):
+        prepare_stage(other, 0, lambda _: None)
+
+
+def test_a_renamed_episode_depends_on_its_generator_alone() -> None:
+    graph, question = toy_graph(), toy_questions().train[3]
+    entities = {graph.nodes.ids[n]: graph.entity(n) for n in range(len(graph))}
+    names = {key: entity.name for key, entity in entities.items()}
+    parts = make_parts(prompt_style="minimal")
+    episode = parts.rollouts().run(Oracle(names, Hermes()).begin(question, 0), question).trajectory
+    renamer = Renamer(entities.values())
+    one, two, three = (
+        renamer.rename(episode, entities, np.random.default_rng(seed)) for seed in (1, 1, 2)
+    )
+    assert one == two != three
+    for old in (question.topic.name, question.answers[0].name):
+        assert old not in "".join(turn.text + turn.observation for turn in one.turns)
