@@ -21,6 +21,7 @@ from medenv.kg.schema import (
     HAS_MODIFIER,
     HAS_ONSET,
     HAS_PHENOTYPE,
+    HAS_PREVALENCE,
     IS_A,
 )
 from medenv.records import Passage
@@ -115,9 +116,7 @@ class Documents:
 
 def render(graph: Graph, node: int) -> tuple[Stated, ...]:
     """Return the passages of a node's document; none where its kind has no document."""
-    sections = _SECTIONS.get(graph.kind(node))
-    if sections is None:
-        return ()
+    sections = _SECTIONS.get(graph.kind(node), _anything)
     out = []
     for number, (text, edges) in enumerate(_pack(sections(graph, node))):
         passage = Passage(
@@ -167,12 +166,16 @@ def _disease(graph: Graph, node: int) -> Iterator[_Section]:
     yield _Section("Findings", _findings(graph, node), apart=True)
     for label, relation in _ATTRIBUTES[3:]:
         yield _Section(label, _named(graph, node, relation.name))
+    yield from _facts(graph, node)
+    yield _Section("Prevalence", _named(graph, node, HAS_PREVALENCE.name))
+    yield _prose(graph, node)
     yield _Section("Also known as", _aliases(graph, node))
 
 
 def _gene(graph: Graph, node: int) -> Iterator[_Section]:
     diseases = _named(graph, node, HAS_GENE.inverse)
     yield _Section("Associated diseases" if len(diseases) > 1 else "Associated disease", diseases)
+    yield from _facts(graph, node)
     yield _Section("Also known as", _aliases(graph, node))
 
 
@@ -181,14 +184,46 @@ def _phenotype(graph: Graph, node: int) -> Iterator[_Section]:
     if len(diseases) > LISTED_DISEASES:
         diseases = [_Item(f"{len(diseases):,} diseases")]
     yield _Section("Reported in", diseases)
-    words = graph.nodes.texts[node].split(" ") if graph.nodes.texts[node] else []
-    yield _Section("Definition", [_Item(word) for word in words], separator=" ", end="")
+    yield from _facts(graph, node)
+    yield _prose(graph, node)
     yield _Section("Synonyms", _aliases(graph, node))
     yield _Section("Kind of", _named(graph, node, IS_A.name))
 
 
+def _prose(graph: Graph, node: int) -> _Section:
+    words = graph.nodes.texts[node].split(" ") if graph.nodes.texts[node] else []
+    return _Section("Definition", [_Item(word) for word in words], separator=" ", end="")
+
+
+def _anything(graph: Graph, node: int) -> Iterator[_Section]:
+    """A node of any other kind: its factual relations; without one it is an attribute or a hub."""
+    facts = list(_facts(graph, node))
+    if not any(section.items for section in facts):
+        return
+    yield _Section("Kind", [_Item(graph.kind(node).replace("_", " "))])
+    yield from facts
+    yield _prose(graph, node)
+    yield _Section("Also known as", _aliases(graph, node))
+
+
+def _facts(graph: Graph, node: int) -> Iterator[_Section]:
+    """The factual relations that no section of its own tells."""
+    for name in graph.factual:
+        if name not in _TOLD:
+            yield _Section(_title(name), _named(graph, node, name))
+
+
+_TOLD = {r for one in (HAS_GENE, HAS_PHENOTYPE) for r in (one.name, one.inverse)}
+
+
+def _title(relation: str) -> str:
+    words = relation.replace("_", " ")
+    back = words.removeprefix("inverse ")
+    return words[:1].upper() + words[1:] if back == words else f"Stands after “{back}” of"
+
+
 _SECTIONS = {"disease": _disease, "gene": _gene, "phenotype": _phenotype}
-"""Kinds of nodes that have a document; inheritance, onset and other hubs have none."""
+"""Kinds of nodes whose documents are set out with care; inheritance and onset have none."""
 
 
 def _named(graph: Graph, node: int, relation: str) -> list[_Item]:

@@ -49,6 +49,12 @@ _ANY_STEP = (
     'Only one {other}{noun}{that} is linked from {from} by "{relation}".',
     'A single {other}{noun}{that} is recorded under "{relation}" of {from}.',
 )
+_ANY_STEP_BACK = (
+    'Exactly one {other}{noun}{that} has the relation "{relation}" to {from}.',
+    'There is just one {other}{noun}{that} which has the relation "{relation}" to {from}.',
+    'Only one {other}{noun}{that} is linked to {from} by "{relation}".',
+    'A single {other}{noun}{that} is recorded with "{relation}" for {from}.',
+)
 _CLOSINGS = (
     "Which {noun} is it?",
     "Name that {noun}.",
@@ -112,7 +118,14 @@ def said(relation: str) -> str:
     Args:
         relation: Name of the relation.
     """
-    return _VERBS.get(relation, relation.replace("_", " "))
+    forward, back = _direction(relation)
+    return _VERBS.get(relation, f'is linked by "{forward}" from' if back else forward)
+
+
+def _direction(relation: str) -> tuple[str, bool]:
+    """Return a relation's forward name in words, and whether it is told backwards."""
+    forward = relation.removeprefix("inverse_")
+    return forward.replace("_", " "), forward != relation
 
 
 def joined(parts: Sequence[str], last: str = "and") -> str:
@@ -148,7 +161,13 @@ def predicate(graph: Graph, clue: Clue) -> str:
         return f"has {lowered(name)}"
     if kind in NOUNS:
         return f'has the {NOUNS[kind]} "{name}"'
-    return f'has the relation "{clue.relation.replace("_", " ")}" to {called(graph, clue.entity)}'
+    forward, back = _direction(clue.relation)
+    other = called(graph, clue.entity)
+    return (
+        f'is linked by "{forward}" from {other}'
+        if back
+        else f'has the relation "{forward}" to {other}'
+    )
 
 
 def predicates(graph: Graph, clues: Sequence[Clue]) -> str:
@@ -208,13 +227,14 @@ def step(graph: Graph, voice: int, reference: str, hop: tuple[str, int, bool], c
         clues: The clues on it in words, or ``""``.
     """
     relation, node, met = hop
-    template = _STEPS.get(relation, _ANY_STEP)[voice]
+    forward, back = _direction(relation)
+    template = _STEPS.get(relation, _ANY_STEP_BACK if back else _ANY_STEP)[voice]
     filled = {
         "From": reference[:1].upper() + reference[1:],
         "from": reference,
         "other": "other " if met else "",
         "that": f" that {clues}" if clues else "",
-        "relation": relation.replace("_", " "),
+        "relation": forward,
         "noun": noun(graph.kind(node)),
     }
     return fill(template, filled)

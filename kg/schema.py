@@ -28,6 +28,7 @@ HAS_ONSET = Relation(name="has_onset", inverse="onset_of")
 HAS_COURSE = Relation(name="has_course", inverse="course_of")
 HAS_MODIFIER = Relation(name="has_modifier", inverse="modifier_of")
 HAS_HISTORY = Relation(name="has_history", inverse="history_of")
+HAS_PREVALENCE = Relation(name="has_prevalence", inverse="prevalence_of")
 IS_A = Relation(name="is_a", inverse="has_subtype")
 
 ATTRIBUTES = {

@@ -23,6 +23,10 @@ SOURCES = {
     "hpo": "medenv.kg.sources.hpo:load_hpo",
     "toy": "medenv.kg.toy:toy_graph",
     "saved": "medenv.kg.archive:load_graph",
+    "tsv": "medenv.kg.sources.tsv:load_tsv",
+    "obo": "medenv.kg.sources.ontology:load_obo",
+    "orphapackets": "medenv.kg.sources.orphapackets:load_orphapackets",
+    "drugmechdb": "medenv.kg.sources.drugmechdb:load_drugmechdb",
 }
 """medenv's own sources by name, as ``module:attribute``."""
 

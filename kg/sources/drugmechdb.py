@@ -1,0 +1,83 @@
+"""DrugMechDB: mechanisms from a drug to the disease that it treats, as curated paths.
+
+Reads one JSON object a line with ``nodes`` (id, label, name) and ``links`` (source, key, target).
+Source: A. C. Gonzalez-Cavazos et al.: DrugMechDB (Scientific Data, 2023).
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import msgspec
+
+from medenv.errors import DataError
+from medenv.kg.build import GraphBuilder
+from medenv.kg.graph import Graph, GraphInfo
+from medenv.kg.schema import Relation
+from medenv.kg.sources.text import numbered_lines
+from medenv.kg.sources.tsv import kind_of, relation_name
+
+LICENCE = "DrugMechDB, CC0 1.0: https://github.com/SuLab/DrugMechDB"
+
+
+class _Node(msgspec.Struct):
+    id: str
+    label: str
+    name: str
+
+
+class _Link(msgspec.Struct):
+    key: str
+    source: str
+    target: str
+
+
+class _Path(msgspec.Struct):
+    nodes: list[_Node]
+    links: list[_Link]
+    references: list[str] | None = None
+
+
+def load_drugmechdb(path: Path | str, *, version: str = "") -> Graph:
+    """Return the graph of all mechanisms; a node told under several names keeps them as aliases.
+
+    Args:
+        path: The file, plain or ``.gz``.
+        version: Version or date of the file.
+
+    Raises:
+        DataError: The file is missing, or a line is no mechanism; names file and line.
+    """
+    path = Path(path)
+    paths = [(number, _decoded(path, number, line)) for number, line in numbered_lines(path)]
+    if not paths:
+        raise DataError(path, "expected mechanisms, the file is empty")
+    names: dict[str, dict[str, None]] = {}
+    kinds: dict[str, str] = {}
+    for _, mechanism in paths:
+        for node in mechanism.nodes:
+            names.setdefault(node.id, {})[node.name] = None
+            kinds.setdefault(node.id, kind_of(node.label))
+    builder = GraphBuilder(GraphInfo(source="DrugMechDB", version=version, licence=LICENCE))
+    for entity, told in names.items():
+        name, *aliases = told
+        builder.node(entity, kind=kinds[entity], name=name, aliases=aliases)
+    for number, mechanism in paths:
+        reference = mechanism.references[0] if mechanism.references else ""
+        for link in mechanism.links:
+            name = relation_name(link.key)
+            builder.relation(
+                Relation(name=name, inverse=f"inverse_{name}", factual=True), ("reference",)
+            )
+            for end in (link.source, link.target):
+                if end not in builder:
+                    raise DataError(path, f"the link {link.key!r} has no node {end!r}", number)
+            builder.edge(link.source, name, link.target, (reference,))
+    return builder.build()
+
+
+def _decoded(path: Path, number: int, line: str) -> _Path:
+    try:
+        return msgspec.json.decode(line, type=_Path)
+    except msgspec.MsgspecError as error:
+        raise DataError(path, f"is no mechanism, or was cut short ({error})", number) from error

@@ -1,0 +1,291 @@
+"""Sources behind one interface: tables, OBO, orphapackets, DrugMechDB; malformed lines; merging."""
+
+import gzip
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from medenv.errors import DataError, UnknownNameError, UsageError
+from medenv.kg import Documents, Graph, GraphBuilder, GraphInfo, toy_graph
+from medenv.kg.certificate import prove
+from medenv.kg.merging import merge
+from medenv.kg.schema import HAS_GENE, HAS_PHENOTYPE
+from medenv.kg.sources import open_source, source_names
+
+from .conftest import OBO
+
+DATA = Path(os.environ.get("MEDENV_DATA", "none"))
+"""A folder with real files, named by whoever has them."""
+
+
+def table(folder: Path, name: str, *rows: str) -> Path:
+    folder.mkdir(exist_ok=True)
+    (folder / name).write_text("".join(row.replace("|", "\t") + "\n" for row in rows))
+    return folder
+
+
+NODES = ("id|name|kind|aliases", "c1|Aspirol|Compound|Aspi;Rol", "d1|Long fever|Disease|")
+EDGES = ("source|metaedge|target|pmid", "c1|CtD - treats|d1|7", "c1|causes|d1|8")
+OPTIONS: dict[str, Any] = {
+    "columns": {"head": "source", "relation": "metaedge", "tail": "target"},
+    "qualifiers": ["pmid"],
+    "many": ";",
+    "source": "Table",
+    "version": "3",
+}
+
+
+def test_two_tables_are_a_graph(tmp_path: Path) -> None:
+    folder = table(table(tmp_path / "t", "nodes.tsv", *NODES), "edges.tsv", *EDGES)
+    graph = open_source("tsv", folder, OPTIONS)
+    assert graph.info.label == "Table 3"
+    assert graph.kinds == ("compound", "disease")
+    drug, disease = graph.number("c1"), graph.number("d1")
+    assert graph.entity(drug).aliases == ("Aspi", "Rol")
+    assert graph.factual == ("causes", "ctd_treats", "inverse_causes", "inverse_ctd_treats")
+    assert graph.qualifiers(drug, "ctd_treats", disease) == {"pmid": "7"}
+    proof = prove(Documents(graph), ["walk", "d1", ["inverse_causes"]])
+    assert proof.answers == ("c1",)
+    assert proof.path[0].passages == ("c1#0", "d1#0")
+
+
+def test_an_edge_table_alone_names_its_nodes(tmp_path: Path) -> None:
+    lines = [
+        "relation,x_id,x_name,x_type,y_id,y_name,y_type",
+        'drug use,1,"Rol, mild",drug,2,Long fever,effect/phenotype',
+    ]
+    (tmp_path / "kg.csv").write_text("\n".join(lines))
+    ends = ["head", "head_name", "head_kind", "tail", "tail_name", "tail_kind"]
+    columns = dict(zip(ends, lines[0].split(",")[1:], strict=True))
+    made = open_source(
+        "tsv",
+        tmp_path,
+        {"nodes": "", "edges": "kg.csv", "separator": ",", "columns": columns},
+    )
+    assert made.nodes.names == ("Rol, mild", "Long fever")
+    assert made.kinds == ("drug", "effect_phenotype")
+    assert made.has_edge(0, "drug_use", 1)
+
+
+@pytest.mark.parametrize(
+    ("file", "row", "problem"),
+    [
+        ("nodes.tsv", "d2|Short fever", "expected 4 columns, got 2"),
+        ("nodes.tsv", "c1|Again|Disease|", "node 'c1' was told before"),
+        ("nodes.tsv", "|Nobody|Disease|", "column 'id' is empty"),
+        ("edges.tsv", "c1|treats|d9|", "no node 'd9' in nodes.tsv"),
+        ("edges.tsv", "c1||d1|", "column 'metaedge' is empty"),
+        ("edges.tsv", "c1|treats", "expected 4 columns, got 2"),
+    ],
+)
+def test_a_malformed_row_is_named_with_its_line(
+    tmp_path: Path, file: str, row: str, problem: str
+) -> None:
+    rows = {"nodes.tsv": NODES, "edges.tsv": EDGES}
+    for name, lines in rows.items():
+        table(tmp_path / "t", name, *lines, *([row] if name == file else []))
+    with pytest.raises(DataError, match=problem) as caught:
+        open_source("tsv", tmp_path / "t", OPTIONS)
+    assert (caught.value.path.name, caught.value.line) == (file, 4)
+
+
+def test_a_missing_column_option_or_file_is_named(tmp_path: Path) -> None:
+    folder = table(table(tmp_path / "t", "nodes.tsv", *NODES), "edges.tsv", *EDGES)
+    with pytest.raises(DataError, match=r"expected the columns \['head', 'relation', 'tail'\]"):
+        open_source("tsv", folder)
+    with pytest.raises(UsageError, match=r"options of the source tsv: .*colums"):
+        open_source("tsv", folder, {"colums": {}})
+    with pytest.raises(DataError, match="no such file"):
+        open_source("tsv", folder, OPTIONS | {"edges": "none.tsv"})
+
+
+def test_an_ontology_is_a_graph_of_terms(tmp_path: Path) -> None:
+    (tmp_path / "hp.obo").write_text(OBO)
+    graph = open_source("obo", tmp_path / "hp.obo", {"kind": "finding"})
+    assert graph.info.label == "hp hp/releases/2031-04-05"
+    assert graph.kinds == ("finding",)
+    assert graph.has_edge(graph.number("HP:1"), "is_a", graph.number("HP:0000118"))
+    assert graph.info.notes == {"obsolete terms": 1}
+
+
+PACKET: dict[str, Any] = {
+    "ORPHAcode": "5",
+    "version": "1.3",
+    "Label": "Long chain deficiency",
+    "Synonyms": [{"Synonym": "LCD"}],
+    "ExternalReferences": [
+        {
+            "ExternalReference": {
+                "Source": "OMIM",
+                "Reference": "9",
+                "DisorderMappingRelation": "E (Exact mapping)",
+            }
+        }
+    ],
+    "TextSection": {"Contents": "A deficiency of long chains."},
+    "Genes": [{"Gene": {"Symbol": "HADX", "Name": "hydroxy X"}}],
+    "Parents": {"Parent": [{"ORPHAcode": "6", "Label": "Group"}]},
+    "Phenotypes": [
+        {
+            "Phenotype": {
+                "HPOId": "HP:1",
+                "HPOTerm": "Photophobia",
+                "HPOFrequency": "Frequent (79-30%)",
+            }
+        },
+        {"Phenotype": {"HPOId": "HP:2", "HPOTerm": "Gait", "HPOFrequency": "Excluded (0%)"}},
+    ],
+    "Prevalences": {
+        "Prevalence": [
+            {
+                "PrevalenceClass": "<1 / 1 000 000",
+                "PrevalenceType": "Point prevalence",
+                "PrevalenceGeographic": "Europe",
+                "Source": "X",
+            }
+        ]
+    },
+    "AverageAgeOfOnsets": [{"AverageAgeOfOnset": {"value": "Infancy"}}],
+    "TypeOfInheritances": {"TypeOfInheritance": [{"value": "Autosomal recessive"}]},
+}
+
+
+def packets(path: Path, *lines: object) -> Path:
+    with gzip.open(path, "wt") as file:
+        file.writelines(json.dumps(line) + "\n" for line in lines)
+    return path
+
+
+def test_orphapackets_keep_prose_genes_findings_and_prevalence(tmp_path: Path) -> None:
+    group = {"ORPHAcode": "6", "Label": "Group of deficiencies"}
+    path = packets(tmp_path / "o.jsonl.gz", PACKET, {"Orphapacket": group})
+    graph = open_source("orphapackets", path)
+    node = graph.number("ORPHA:5")
+    assert graph.nodes.xrefs[node] == ("OMIM:9",)
+    assert graph.entity(node).aliases == ("LCD",)
+    assert graph.qualifiers(node, "has_phenotype", graph.number("HP:1")) == {
+        "frequency": "HP:0040282"
+    }
+    assert "HP:2" not in graph.nodes.ids, "an excluded finding"
+    assert graph.has_edge(node, "is_a", graph.number("ORPHA:6"))
+    shown = " ".join(p.text for p in Documents(graph).passages if p.entity == "ORPHA:5")
+    for part in (
+        "Associated gene: HADX",
+        "Inheritance: Autosomal recessive inheritance",
+        "Onset: Infancy onset",
+        "Photophobia (frequent)",
+        "Prevalence: <1 / 1 000 000",
+        "Definition: A deficiency of long chains.",
+    ):
+        assert part in shown
+
+
+def test_mechanisms_are_a_graph(tmp_path: Path) -> None:
+    mechanism = {
+        "nodes": [
+            {"id": "M:1", "label": "Drug", "name": "Rol"},
+            {"id": "U:1", "label": "GeneFamily", "name": "Kinases"},
+        ],
+        "links": [{"key": "decreases activity of", "source": "M:1", "target": "U:1"}],
+        "references": None,
+    }
+    again = json.loads(json.dumps(mechanism))
+    again["nodes"][0]["name"] = "Rolum"
+    graph = open_source("drugmechdb", packets(tmp_path / "m.gz", mechanism, again))
+    assert graph.entity(0).aliases == ("Rolum",)
+    assert graph.kinds == ("drug", "gene_family")
+    assert graph.has_edge(0, "decreases_activity_of", 1)
+
+
+@pytest.mark.parametrize(
+    ("source", "line", "problem"),
+    [
+        ("orphapackets", {"Label": "x"}, "missing 'ORPHAcode'"),
+        ("orphapackets", [1], "expected an object"),
+        ("drugmechdb", {"nodes": []}, "is no mechanism"),
+        (
+            "drugmechdb",
+            {"nodes": [], "links": [{"key": "k", "source": "a", "target": "b"}]},
+            "has no node 'a'",
+        ),
+    ],
+)
+def test_a_malformed_packet_is_named_with_its_line(
+    tmp_path: Path, source: str, line: object, problem: str
+) -> None:
+    good: object = PACKET if source == "orphapackets" else {"nodes": [], "links": []}
+    with pytest.raises(DataError, match=problem) as caught:
+        open_source(source, packets(tmp_path / "x.gz", good, line))
+    assert caught.value.line == 2
+
+
+def test_an_unknown_source_or_argument_is_answered() -> None:
+    assert {"hpo", "toy", "tsv", "obo", "orphapackets", "drugmechdb"} <= set(source_names())
+    with pytest.raises(UnknownNameError, match="did you mean 'drugmechdb'"):
+        open_source("drugmech")
+    with pytest.raises(UsageError, match=r"cannot be opened like this: .*nmespaces"):
+        open_source("hpo", None, {"nmespaces": ["OMIM"]})
+
+
+def small(prefix: str, xref: str = "") -> Graph:
+    builder = GraphBuilder(GraphInfo(source=prefix, version="1", licence=f"{prefix} terms"))
+    builder.relation(HAS_GENE)
+    builder.relation(HAS_PHENOTYPE, ("frequency",))
+    refs = [xref] if xref else []
+    builder.node(f"{prefix}:1", kind="disease", name=f"{prefix} fever", xrefs=refs, text=prefix)
+    builder.node(f"{prefix}G:1", kind="gene", name="ABC1")
+    builder.node("HP:1", kind="phenotype", name="Cough")
+    builder.edge(f"{prefix}:1", HAS_GENE.name, f"{prefix}G:1")
+    builder.edge(f"{prefix}:1", HAS_PHENOTYPE.name, "HP:1", ("1/2",))
+    return builder.build()
+
+
+def test_what_names_each_other_becomes_one_under_all_names() -> None:
+    graph, told = merge([small("ORPHA", "OMIM:1"), small("OMIM")], ("OMIM",), ("gene",))
+    assert told == {"OMIMG:1": "ORPHAG:1", "ORPHA:1": "OMIM:1"}
+    node = graph.number("OMIM:1")
+    assert graph.entity(node).aliases == ("ORPHA fever",)
+    assert graph.nodes.xrefs[node] == ("ORPHA:1",)
+    assert graph.qualifiers(node, "has_phenotype", graph.number("HP:1")) == {"frequency": "1/2"}
+    assert graph.edge_count == 2
+    assert graph.info.label == "ORPHA 1 + OMIM 1"
+    assert graph.info.licence == "ORPHA terms OMIM terms"
+
+
+def test_without_cross_references_graphs_stay_beside_each_other() -> None:
+    graph, told = merge([small("A"), small("B")])
+    assert told == {}
+    assert graph.edge_count == 4
+    assert len(graph) == 5
+    only, _ = merge([toy_graph()])
+    assert only.nodes == toy_graph().nodes
+    with pytest.raises(UsageError, match="at least one graph"):
+        merge([])
+
+
+@pytest.mark.parametrize(
+    ("source", "name", "options", "nodes"),
+    [
+        ("orphapackets", "orphapackets.jsonl.gz", {}, 20_000),
+        ("drugmechdb", "drugmechdb_paths.jsonl.gz", {}, 4_000),
+        ("obo", "DO_rare_slim.obo.gz", {"kind": "disease"}, 3_000),
+        (
+            "tsv",
+            "hetionet",
+            {
+                "edges": "edges-5k.sif",
+                "columns": {"head": "source", "relation": "metaedge", "tail": "target"},
+            },
+            47_031,
+        ),
+    ],
+)
+def test_real_files_are_read(source: str, name: str, options: dict[str, Any], nodes: int) -> None:
+    if not (DATA / name).exists():
+        pytest.skip(f"MEDENV_DATA names no folder with {name}")
+    graph = open_source(source, DATA / name, options)
+    assert len(graph) >= nodes
+    assert graph.edge_count > 1_000
