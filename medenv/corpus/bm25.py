@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import re
 import threading
 from collections.abc import Iterable, Sequence
@@ -186,6 +187,7 @@ def _bm25s() -> Any:
     """Import the indexing library, which takes longer than all of medenv, when it is needed."""
     import bm25s  # type: ignore[import-untyped]  # ships no types
 
+    logging.getLogger("bm25s").setLevel(logging.WARNING)  # it sets itself to DEBUG
     return bm25s
 
 
