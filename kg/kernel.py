@@ -80,12 +80,61 @@ def _distance(starts: IntArray, tails: IntArray, start: int, goal: int, limit: i
     return limit
 
 
+def _place(
+    starts: IntArray, tails: IntArray, ranks: IntArray, ends: IntArray, out: IntArray
+) -> None:
+    """Append the rank of each tail to its head's row, where both ends have a rank.
+
+    Args:
+        starts: Row starts.
+        tails: Neighbours.
+        ranks: Rank of each node, -1 where it is left out.
+        ends: Where each row of `out` ends so far; moved on.
+        out: The rows.
+    """
+    for head in range(starts.size - 1):
+        if ranks[head] >= 0:
+            for at in range(starts[head], starts[head + 1]):
+                tail = tails[at]
+                if tail != head and ranks[tail] >= 0:
+                    out[ends[head]] = ranks[tail]
+                    ends[head] += 1
+
+
+def _settle(
+    begins: IntArray, ends: IntArray, by_rank: IntArray, starts: IntArray, rows: IntArray
+) -> None:
+    """Sort each row of ranks, keep each once, close the gaps, and turn ranks into nodes.
+
+    Args:
+        begins: Where each row begins.
+        ends: Where it ends.
+        by_rank: Node of each rank.
+        starts: Filled with the row starts, one more than there are rows.
+        rows: The rows; afterwards what lies beyond the last start is of no use.
+    """
+    at = 0
+    for head in range(ends.size):
+        row = np.sort(rows[begins[head] : ends[head]])
+        starts[head] = at
+        last = -1
+        for rank in row:
+            if rank != last:
+                rows[at] = by_rank[rank]
+                at += 1
+            last = rank
+    starts[ends.size] = at
+
+
 _read_ints = numba.types.Array(numba.int32, 1, "C", readonly=True)
 _ints = numba.types.Array(numba.int32, 1, "C")
 _chain_signature = numba.types.Tuple((numba.int64, numba.int64, numba.boolean))(
     _read_ints, _read_ints, numba.int64, _ints
 )
 _distance_signature = numba.int64(_read_ints, _read_ints, numba.int64, numba.int64, numba.int64)
+
+_place_signature = numba.void(_read_ints, _read_ints, _read_ints, _ints, _ints)
+_settle_signature = numba.void(_read_ints, _read_ints, _read_ints, _ints, _ints)
 
 
 def _compiled(function: Callable[..., _T], signature: object) -> Callable[..., _T]:
@@ -103,3 +152,9 @@ longest_path = _compiled(_longest_path, _chain_signature)
 
 distance = _compiled(_distance, _distance_signature)
 """`_distance`, compiled."""
+
+place = _compiled(_place, _place_signature)
+"""`_place`, compiled."""
+
+settle = _compiled(_settle, _settle_signature)
+"""`_settle`, compiled."""

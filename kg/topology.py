@@ -93,20 +93,22 @@ class Topology:
 
     @cached_property
     def _rows(self) -> tuple[IntArray, IntArray]:
+        from medenv.kg.kernel import place, settle
+
         size = len(self.graph)
-        rarest_first = np.lexsort((np.arange(size), self.degrees))
-        rank = np.empty(size, dtype=np.int64)
-        rank[rarest_first] = np.arange(size)
-        keys = []
+        by_rank = np.lexsort((np.arange(size), self.degrees)).astype(np.int32)
+        ranks = np.empty(size, dtype=np.int32)
+        ranks[by_rank] = np.arange(size, dtype=np.int32)
+        ranks[~self.path_nodes] = -1
+        begins = np.concatenate(([0], np.cumsum(self.degrees))).astype(np.int32)
+        ends = begins[:-1].copy()
+        rows = np.empty(int(begins[-1]), dtype=np.int32)
         for name in self.graph.factual:
             starts, tails = self.graph.rows[name]
-            heads = np.repeat(np.arange(size, dtype=np.int64), np.diff(starts))
-            kept = self.path_nodes[heads] & self.path_nodes[tails] & (heads != tails)
-            keys.append(heads[kept] * size + rank[tails[kept]])
-        pairs = np.unique(np.concatenate(keys))
-        counts = np.bincount(pairs // size, minlength=size)
-        starts = np.concatenate(([0], np.cumsum(counts))).astype(np.int32)
-        return starts, rarest_first[pairs % size].astype(np.int32)
+            place(starts, tails, ranks, ends, rows)
+        starts = np.empty(size + 1, dtype=np.int32)
+        settle(begins[:-1], ends, by_rank, starts, rows)
+        return starts, rows[: starts[-1]].copy() if starts[-1] < rows.size // 2 else rows
 
     def neighbours(self, node: int) -> IntArray:
         """Return the path nodes next to a node, those of the fewest factual edges first."""
