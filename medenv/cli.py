@@ -138,8 +138,9 @@ def score_table(score: Score) -> Table:
 
 def join_rooms() -> None:
     """Add the commands of other rooms."""
-    from medenv import cli_rewards
+    from medenv import cli_kg, cli_rewards
 
+    cli_kg.register(app)
     cli_rewards.register(app)
 
 

@@ -21,6 +21,7 @@ from rich.console import Console
 from medenv.errors import MedEnvError
 from medenv.integrations.config import check_config, register_schema
 from medenv.integrations.lessons import open_school, prepare_stage
+from medenv.integrations.processes import stop_on_signals
 from medenv.integrations.progress import steps_bar
 from medenv.integrations.verl_sft import export, taught_policy, teach
 
@@ -52,6 +53,7 @@ def run_sft(config: DictConfig) -> None:
 @hydra.main(version_base="1.3", config_path="../conf", config_name="sft")
 def main(config: DictConfig) -> None:
     """Run, and turn failures into one line."""
+    stop_on_signals()
     try:
         run_sft(config)
     except MedEnvError as error:

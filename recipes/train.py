@@ -21,6 +21,7 @@ from rich.console import Console
 from medenv.errors import MedEnvError
 from medenv.integrations import preflight
 from medenv.integrations.config import check_config, register_schema
+from medenv.integrations.processes import stop_on_signals
 from medenv.integrations.progress import training_bar
 from medenv.integrations.verl_report import training_report
 from medenv.integrations.verl_run import Run, prepare, train
@@ -54,6 +55,7 @@ def write_report(run: Run) -> Path:
 @hydra.main(version_base="1.3", config_path="../conf", config_name="train")
 def main(config: DictConfig) -> None:
     """Prepare, train, report."""
+    stop_on_signals()
     try:
         check_config(config)
         run = prepare(config, lambda what: console.print(f"  {what} ..."))

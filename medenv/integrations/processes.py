@@ -19,6 +19,12 @@ MARK = "MEDENV_RUN_MARK"
 """Environment variable that all processes of one run share."""
 
 
+def stop_on_signals() -> None:
+    """Make SIGTERM stop this program as Ctrl-C does, and Ctrl-C work where a shell ignores it."""
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.default_int_handler)
+
+
 class Tree:
     """A command and every process that descends from it.
 
