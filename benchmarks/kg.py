@@ -194,10 +194,14 @@ def large() -> None:
     with tempfile.TemporaryDirectory() as folder:
         graph.save(Path(folder) / "graph")
         call = f"Graph.load({str(Path(folder) / 'graph')!r})"
-        code = "import medenv.kg.kernel\n" + MEASURED.format(call=call) + (
-            "\nfrom medenv.kg.topology import Topology\n"
-            "t = Topology(graph, 100_000)\nt.neighbours(0)\n"
-            'print(f"with its topology +{resident() - before:.0f} MB")'
+        code = (
+            "import medenv.kg.kernel\n"
+            + MEASURED.format(call=call)
+            + (
+                "\nfrom medenv.kg.topology import Topology\n"
+                "t = Topology(graph, 100_000)\nt.neighbours(0)\n"
+                'print(f"with its topology +{resident() - before:.0f} MB")'
+            )
         )
         told = in_fresh_process(code).replace("\n", "; ")
         report(f"{graph.edge_count:,} edges", told, "<= 100 MB")
