@@ -71,10 +71,10 @@ def test_what_tells_two_names_apart_is_kept(one, other):
 
 
 @given(st.text(max_size=60))
-def test_normalising_ends_in_single_spaced_lower_case_whatever_comes_in(text):
+def test_normalising_ends_single_spaced_and_casefolded_whatever_comes_in(text):
     form = normalise(text)
     assert form == " ".join(form.split())
-    assert form == form.lower()
+    assert form == form.casefold()
     assert not any(unicodedata.category(char) in {"Cc", "Cf", "Mn"} for char in form)
 
 
