@@ -7,7 +7,7 @@ parser or gate can take one for the other without the type checker saying so.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any, Literal, NewType, Protocol, TypedDict
 
 import msgspec
@@ -351,7 +351,3 @@ class Policy(Protocol):
     def act(self, messages: Sequence[Message]) -> str:
         """Return the policy's text for the conversation so far."""
         ...
-
-
-Json = Mapping[str, Any]
-"""A decoded JSON object."""

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import importlib.metadata
 import importlib.util
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -18,7 +19,7 @@ import torch
 import torch.distributed
 
 from medenv.integrations.verl_cpu.plugin import answer_for_vllm_cpu, fold_double_gloo
-from medenv.integrations.verl_cpu.vllm_plugin import keep_weight, register
+from medenv.integrations.verl_cpu.vllm_plugin import keep_weight
 
 WITHOUT_ACCELERATOR = pytest.mark.skipif(
     torch.cuda.is_available(), reason="the platform steps aside where CUDA is present"
@@ -104,13 +105,25 @@ def test_the_packed_layer_keeps_its_weight() -> None:
     assert layer.weight is not None
 
 
-def test_outside_verls_servers_the_vllm_plugin_does_nothing(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.delenv("VERL_REPLICA_RANK", raising=False)
-    register()
-    utils = importlib.util.find_spec("vllm.model_executor.layers.utils")
-    assert utils is not None
+OUTSIDE = """
+from vllm.model_executor.layers import utils
+from medenv.integrations.verl_cpu.vllm_plugin import register
+before = utils.dispatch_cpu_unquantized_gemm
+register()
+print(utils.dispatch_cpu_unquantized_gemm is before)
+"""
+
+
+@pytest.mark.verl
+@WITHOUT_ACCELERATOR
+@pytest.mark.parametrize(("rank", "untouched"), [(None, "True"), ("0", "False")])
+def test_the_vllm_plugin_acts_inside_verls_servers_alone(rank: str | None, untouched: str) -> None:
+    environment = {k: v for k, v in os.environ.items() if k != "VERL_REPLICA_RANK"}
+    environment |= {"VERL_REPLICA_RANK": rank} if rank else {}
+    done = subprocess.run(
+        [sys.executable, "-c", OUTSIDE], env=environment, capture_output=True, text=True, check=True
+    )
+    assert done.stdout.split()[-1] == untouched
 
 
 LOOK = """
