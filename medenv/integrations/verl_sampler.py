@@ -70,6 +70,8 @@ class MedEnvSampler(ReplayBuffer):  # type: ignore[misc]  # verl is untyped to u
             metrics |= batch_metrics(scored)
             expected = batch_size * self.settings.group_size
             metrics["episodes/unavailable"] = float(expected - len(scored))
+            trained = [int(mask.sum()) for mask in _get(batch, "response_mask").unbind()]
+            metrics["episodes/trained_tokens"] = sum(trained) / len(trained)
             if self.settings.shuffle_seed is not None:
                 self._shuffle(batch, scored, global_steps)
         return batch, metrics
