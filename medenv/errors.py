@@ -8,6 +8,7 @@
         ├── ToolUnavailableError
         ├── CorpusUnavailableError
         ├── JudgeUnavailableError
+        ├── ModelUnavailableError
         └── PolicyUnavailableError
 
 An agent's mistake is no exception at all: it is an observation.
@@ -83,6 +84,10 @@ class CorpusUnavailableError(InfraError):
 
 class JudgeUnavailableError(InfraError):
     """A judge did not answer, or its verdict could not be read."""
+
+
+class ModelUnavailableError(InfraError):
+    """A language model behind an endpoint did not answer."""
 
 
 class PolicyUnavailableError(InfraError):
