@@ -28,8 +28,7 @@ Ending = Literal["answered", "turns", "calls", "tokens", "seconds", "unavailable
 class Record(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Base of all records: immutable, keyword-only, unknown fields refused when decoding.
 
-    Those that every step makes are not tracked by the cyclic garbage collector (``gc=False``): they
-    hold only texts, numbers and what JSON can hold, of which no cycle can be made.
+    Those that every step makes have ``gc=False``: of what JSON can hold no cycle can be made.
     """
 
 
@@ -103,8 +102,7 @@ class Certificate(Record, frozen=True, kw_only=True):
         search_rank: 1-based rank of the first passage that states the last hop when the corpus is
             searched with the question text, or None where it is not among the first results.
         shortcuts: Relations of direct edges between both ends, besides the gold path.
-        clues: Edges beside the path that single out a step, e.g. a finding that only one of two
-            diseases has.
+        clues: Edges beside the path that single out a step of it among several.
     """
 
     query: list[Any]
@@ -138,8 +136,7 @@ class Question(Record, frozen=True, kw_only=True):
         difficulty: How hard the question is for all offline solvers, in [0, 1], where graded.
         guidance: The gold path with every entity masked: ``"([MASK], gene_of, [MASK])"``.
         reasoning: The gold path in words.
-        world: Empty in the true world, else how the world was altered, e.g. ``"renamed"``: what
-            such a question says is fiction.
+        world: How the world was altered, e.g. ``"renamed"``, which makes fiction of it; else empty.
     """
 
     id: str
