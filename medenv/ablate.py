@@ -14,7 +14,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from medenv.errors import UsageError
+from medenv.errors import InfraError, UsageError
 from medenv.jsonl import read_records
 from medenv.records import Record, Scored
 from medenv.reward import COMPONENTS, Component, Composition, Knowledge
@@ -70,7 +70,7 @@ class Ablation(Record, frozen=True, kw_only=True):
         groups: Groups of two or more episodes of one question, step and file.
         single: Groups of one, which GRPO cannot learn from; left out of all group measures.
         empty: Groups of which no episode can be scored.
-        unscored: Episodes that an infrastructure failure ended.
+        unscored: Episodes that an infrastructure failure ended, or left without a verdict.
         disagreeing: Episodes whose stored accuracy is not what it is now.
         files: Where the rollouts came from.
         seed: Seed of the intervals.
@@ -100,7 +100,7 @@ class Bank:
 
     Attributes:
         files: What was read.
-        unscored: Episodes that an infrastructure failure ended.
+        unscored: Episodes that an infrastructure failure ended, or left without a verdict.
         disagreeing: Episodes whose stored accuracy is not what it is now, e.g. for want of the
             index of names that they were scored with.
     """
@@ -135,6 +135,9 @@ class Bank:
     def add(self, scored: Scored) -> None:
         """Take in one rollout; one that an infrastructure failure ended is only counted.
 
+        So is one of which a component cannot say anything now, e.g. for want of a judge's verdict:
+        under every arm it has no score, which is not a score of 0.
+
         Args:
             scored: The rollout.
 
@@ -146,11 +149,15 @@ class Bank:
         group = self._groups.setdefault(key, len(self._groups))
         if trajectory.ending == "unavailable":
             self.unscored += 1
-        else:
+            return
+        try:
             self.raws.add(trajectory)
-            self._group.append(group)
-            stored = scored.score.parts.get("accuracy")
-            self.disagreeing += stored is not None and stored.raw != self.raws.last("accuracy")
+        except InfraError:
+            self.unscored += 1
+            return
+        self._group.append(group)
+        stored = scored.score.parts.get("accuracy")
+        self.disagreeing += stored is not None and stored.raw != self.raws.last("accuracy")
 
     @property
     def group(self) -> NDArray[np.intp]:
@@ -236,7 +243,7 @@ def ablate(
         where = f" in {', '.join(bank.files)}" if bank.files else ""
         raise UsageError(
             f"expected at least one rollout that can be scored{where}, got none"
-            f" ({bank.unscored} ended in an infrastructure failure)"
+            f" ({bank.unscored} could not be scored for infrastructure failures)"
         )
     labels, group, size = np.unique(bank.group, return_inverse=True, return_counts=True)
     question_of = bank.question_of
