@@ -122,9 +122,9 @@ class StageSection:
 class LessonsSection:
     """Episodes of scripted teachers to learn from; shares are relative."""
 
-    oracle: float = 0.45
-    guess: float = 0.40
-    wander: float = 0.15
+    oracle: float = 0.38
+    guess: float = 0.50
+    wander: float = 0.12
     seed: int = 0
     stages: list[StageSection] = field(default_factory=lambda: [StageSection()])
 
@@ -140,6 +140,7 @@ class TinySection:
     context: int = 1024
     rope_theta: float = 1000.0
     initial_std: float = 0.05
+    copying: bool = True
     seed: int = 0
 
 

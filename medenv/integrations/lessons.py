@@ -39,6 +39,9 @@ PREVIEW_CHARS = 200
 READING_CHARS, READING_TOKENS = 110, 400
 """How much of a passage is read, characters, and the longest reading, tokens."""
 
+MATERIALS = ("episodes", "reading")
+"""What a stage can be taught from."""
+
 TOKENIZER_EPISODES = 6_000
 """How many episodes the tokenizer sees."""
 
@@ -96,18 +99,18 @@ def prepare_stage(school: School, number: int, step: Step) -> Counter[str]:
         return Counter()
     path.parent.mkdir(parents=True, exist_ok=True)
     stage = school.section["lessons"]["stages"][number]
+    if stage["material"] not in MATERIALS:
+        raise UnknownNameError("material", stage["material"], MATERIALS)
+    if not policy.exists():
+        step("training the tokenizer")
+        shape = TinyPolicyConfig(**school.section["tiny"])
+        write_new_policy(policy, shape, _texts(school))
     if stage["material"] == "reading":
         step("writing what is to be read")
         _write(path, _reading(school, number))
         return Counter({"reading": stage["examples"]})
-    if stage["material"] != "episodes":
-        raise UnknownNameError("material", stage["material"], ("episodes", "reading"))
     step("letting the teachers play")
-    episodes, counts = _episodes(school, number)
-    if not policy.exists():
-        step("training the tokenizer")
-        shape = TinyPolicyConfig(**school.section["tiny"])
-        write_new_policy(policy, shape, _texts(school, episodes))
+    episodes, counts = _episodes(school, number, stage["examples"])
     step("writing the lessons")
     encode, rules = _encoder(school), school.parts.rules
     _write(
@@ -135,7 +138,9 @@ def stage_folder(school: School, number: int) -> Path:
     return school.folder / f"stage-{number}"
 
 
-def _episodes(school: School, number: int) -> tuple[list[tuple[str, Trajectory]], Counter[str]]:
+def _episodes(
+    school: School, number: int, n: int
+) -> tuple[list[tuple[str, Trajectory]], Counter[str]]:
     """Let the teachers play, leave out what is not worth imitating, rename the stage's share."""
     settings, parts = school.section["lessons"], school.parts
     stage, seed = settings["stages"][number], settings["seed"] + 3
@@ -145,7 +150,7 @@ def _episodes(school: School, number: int) -> tuple[list[tuple[str, Trajectory]]
     kept, counts = [], Counter[str]()
     played = taught(
         *(parts.rollouts(), parts.questions, teachers),
-        n=stage["examples"],
+        n=n,
         seed=seed + 1000 * number,
     )
     for i, (name, scored) in enumerate(played):
@@ -222,8 +227,15 @@ def _answers(questions: tuple[Question, ...]) -> list[Entity]:
     return list({entity.id: entity for q in questions for entity in q.answers}.values())
 
 
-def _texts(school: School, episodes: list[tuple[str, Trajectory]]) -> Iterator[str]:
+def _texts(school: School) -> Iterator[str]:
     """What the tokenizer is trained on: a quarter of the training documents, and episodes."""
+    stages = school.section["lessons"]["stages"]
+    played = [k for k, one in enumerate(stages) if one["material"] == "episodes"]
+    if not played:
+        raise UsageError(
+            "a new policy needs a stage of material=episodes: its tokenizer reads them"
+        )
+    episodes, _ = _episodes(school, played[0], TOKENIZER_EPISODES)
     held_out = {
         entity
         for question in read_questions(school.workspace.questions("test"))
@@ -233,7 +245,7 @@ def _texts(school: School, episodes: list[tuple[str, Trajectory]]) -> Iterator[s
     seen = (passage for passage in _passages(school.parts) if passage.entity not in held_out)
     for passage in islice(seen, None, None, 4):
         yield f"{passage.title}: {passage.text[:PREVIEW_CHARS]}"
-    for _, one in episodes[:TOKENIZER_EPISODES]:
+    for _, one in episodes:
         turns = (
             f"<|im_start|>assistant\n{turn.text}<|im_start|>tool\n{turn.observation}"
             for turn in one.turns

@@ -16,6 +16,7 @@ from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, pre_token
 from transformers import PreTrainedTokenizerFast, Qwen3Config, Qwen3ForCausalLM
 
 from medenv.errors import UsageError
+from medenv.integrations.copying import wire_copying
 from medenv.records import Record
 
 END_OF_TEXT, TURN_START, TURN_END = "<|endoftext|>", "<|im_start|>", "<|im_end|>"
@@ -44,6 +45,7 @@ class TinyPolicyConfig(Record, frozen=True, kw_only=True):
         context: Longest sequence, tokens.
         rope_theta: Base of the rotary embedding; small, since the context is short.
         initial_std: Standard deviation of the initial weights.
+        copying: Begin with heads that copy; see `medenv.integrations.copying`.
         seed: Seed of the initial weights.
     """
 
@@ -54,6 +56,7 @@ class TinyPolicyConfig(Record, frozen=True, kw_only=True):
     context: int = 1024
     rope_theta: float = 1_000.0
     initial_std: float = 0.05
+    copying: bool = True
     seed: int = 0
 
     def __post_init__(self) -> None:
@@ -61,6 +64,11 @@ class TinyPolicyConfig(Record, frozen=True, kw_only=True):
         if self.hidden % self.head_dim:
             raise UsageError(
                 f"hidden must be a multiple of head_dim, got {self.hidden} and {self.head_dim}"
+            )
+        if self.copying and (self.layers < 3 or 2 * self.hidden <= 5 * self.head_dim):
+            raise UsageError(
+                "copying needs 3 layers and a width of more than 2.5 heads, got "
+                f"{self.layers} and {self.hidden / self.head_dim:g}"
             )
 
 
@@ -130,7 +138,10 @@ def new_model(config: TinyPolicyConfig, tokenizer: PreTrainedTokenizerFast) -> Q
     )
     with torch.random.fork_rng():
         torch.manual_seed(config.seed)
-        return Qwen3ForCausalLM(shape)
+        model = Qwen3ForCausalLM(shape)
+    if config.copying:
+        wire_copying(model, torch.Generator().manual_seed(config.seed))
+    return model
 
 
 def write_new_policy(folder: Path, config: TinyPolicyConfig, texts: Iterable[str]) -> int:

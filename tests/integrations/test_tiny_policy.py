@@ -5,7 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from transformers import AutoTokenizer, PreTrainedTokenizerFast
+import torch
+from transformers import AutoTokenizer, PreTrainedTokenizerFast, Qwen3ForCausalLM
 
 from medenv.dialects import Hermes
 from medenv.episode import Episode
@@ -13,6 +14,7 @@ from medenv.errors import UsageError
 from medenv.integrations.tiny_policy import (
     TURN_END,
     TinyPolicyConfig,
+    new_model,
     train_tokenizer,
     write_new_policy,
 )
@@ -63,10 +65,10 @@ def test_every_text_survives_encoding_and_decoding(
 
 
 def test_a_written_policy_loads_with_its_own_tokenizer(tmp_path: Path) -> None:
-    small = TinyPolicyConfig(vocabulary=400, hidden=32, layers=1, head_dim=16)
+    small = TinyPolicyConfig(vocabulary=400, hidden=48, layers=3, head_dim=16)
     parameters = write_new_policy(tmp_path, small, NAMES)
     loaded = AutoTokenizer.from_pretrained(tmp_path)
-    assert parameters < 100_000
+    assert parameters < 120_000
     rendered = loaded.apply_chat_template(
         [{"role": "user", "content": "KCNQ2?"}], tokenize=False, add_generation_prompt=True
     )
@@ -80,6 +82,26 @@ def test_a_shape_that_does_not_fit_is_refused() -> None:
         TinyPolicyConfig(hidden=100)
     with pytest.raises(UsageError, match="at least 400 tokens, got 10"):
         train_tokenizer(NAMES, 10)
+    with pytest.raises(UsageError, match=r"copying needs 3 layers .*, got 2 and 3"):
+        TinyPolicyConfig(layers=2)
+
+
+def repeated(model: Qwen3ForCausalLM) -> float:
+    """Mean attention of the comparing head of layer 1 to what followed the current token before."""
+    model.set_attn_implementation("eager")
+    generator = torch.Generator().manual_seed(3)
+    once = torch.randperm(model.config.vocab_size - 10, generator=generator)[:40] + 10
+    with torch.no_grad():
+        out = model(input_ids=torch.cat([once, once])[None], output_attentions=True)
+    return float(torch.diagonal(out.attentions[1][0, 0, 40:79], offset=1).mean())
+
+
+def test_an_untrained_policy_already_looks_at_what_followed_a_token_before(
+    tokenizer: PreTrainedTokenizerFast,
+) -> None:
+    wired = repeated(new_model(TinyPolicyConfig(), tokenizer))
+    assert wired > 0.3
+    assert repeated(new_model(TinyPolicyConfig(copying=False), tokenizer)) < wired / 5
 
 
 def test_the_mask_covers_the_policys_own_text_and_its_end_of_turn_alone(
