@@ -66,7 +66,7 @@ def _subspaces(width: int, sizes: tuple[int, ...], generator: torch.Generator) -
     """Return orthonormal rows that leave the constant channel alone, cut into subspaces."""
     square, _ = torch.linalg.qr(torch.randn(width - 1, width - 1, generator=generator))
     rows = torch.cat([torch.zeros(width - 1, 1), square], dim=1)
-    return list(rows[: sum(sizes)].split(list(sizes)))
+    return list(torch.split(rows[: sum(sizes)], list(sizes)))
 
 
 def _padded(rows: Tensor, size: int) -> Tensor:
