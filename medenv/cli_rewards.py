@@ -15,15 +15,7 @@ from medenv.errors import UnknownNameError, UsageError
 from medenv.registration import ENVIRONMENTS
 from medenv.registry import REWARDS
 from medenv.reward import PRESETS, Composition, EntityNames, Knowledge
-from medenv.reward.arms import (
-    Arm,
-    check_arms,
-    leave_one_out,
-    one_at_a_time,
-    preset_arm,
-    read_arm,
-    ungated,
-)
+from medenv.reward.arms import Arm, check_arms, preset_arm, read_arm, taken_apart
 
 
 def register(app: typer.Typer) -> None:
@@ -141,8 +133,7 @@ def chosen_arms(presets: str, written: Sequence[str], varied: Sequence[str]) -> 
     arms += [read_arm(text) for text in written]
     for name in varied:
         whole = preset_arm(name)
-        arms += [] if whole in arms else [whole]
-        arms += [*leave_one_out(whole), *one_at_a_time(whole), ungated(whole)]
+        arms += [arm for arm in taken_apart(whole) if arm != whole or whole not in arms]
     check_arms(arms)
     return arms
 

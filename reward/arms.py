@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
+from itertools import permutations
 
 import msgspec
 
@@ -11,6 +12,9 @@ from medenv.errors import UnknownNameError, UsageError
 from medenv.records import Record
 from medenv.reward.components import COMPONENTS
 from medenv.reward.composition import PRESETS, Composition, check_composition
+
+OPEN_GATES = "open gates"
+"""What an arm has that pays its components whatever the answer."""
 
 _WEIGHT = re.compile(r"([\w-]+)=([^@,]+)(?:@([\w-]+))?")
 
@@ -128,6 +132,76 @@ def one_at_a_time(arm: Arm) -> list[Arm]:
     ]
 
 
+def taken_apart(arm: Arm) -> list[Arm]:
+    """Return an arm, without each of its parts, with each alone, and with all gates open.
+
+    Args:
+        arm: The whole.
+    """
+    return [arm, *leave_one_out(arm), *one_at_a_time(arm), ungated(arm)]
+
+
+def distinct(arms: Iterable[Arm]) -> list[Arm]:
+    """Return the arms without those that pay the same as an earlier one, whatever they are called.
+
+    With two shaping components "without the one" is "only the other"; to train with both would cost
+    a run and show nothing.
+
+    Args:
+        arms: The arms.
+    """
+    found: dict[tuple[object, ...], Arm] = {}
+    for arm in arms:
+        found.setdefault(_payment(arm.composition), arm)
+    return list(found.values())
+
+
+class Contrast(Record, frozen=True, kw_only=True):
+    """Two arms that differ in one thing, so that the difference between them is that thing's doing.
+
+    Args:
+        what: The component that only the second weighs, or `OPEN_GATES`.
+        before: Name of the arm without it.
+        after: Name of the arm with it.
+    """
+
+    what: str
+    before: str
+    after: str
+
+
+def contrasts(arms: Sequence[Arm]) -> list[Contrast]:
+    """Return all pairs of arms of which the second has one component more, or open gates.
+
+    Args:
+        arms: The arms.
+    """
+    found = []
+    for before, after in permutations(distinct(arms), 2):
+        what = _added(before.composition, after.composition)
+        if what is not None:
+            found.append(Contrast(what=what, before=before.name, after=after.name))
+    order = {arm.name: number for number, arm in enumerate(arms)}
+    return sorted(found, key=lambda one: (one.what == OPEN_GATES, one.what, order[one.before]))
+
+
+def _added(before: Composition, after: Composition) -> str | None:
+    """Return the one thing that a composition has more than another, or None."""
+    pays = {name for name, weight in before.weights.items() if weight}
+    more = [name for name, weight in after.weights.items() if weight and name not in pays]
+    if len(more) == 1 and _payment(_only(after, pays)) == _payment(before):
+        return more[0]
+    opened = msgspec.structs.replace(before, gates=dict.fromkeys(before.weights, "open"))
+    return OPEN_GATES if _payment(opened) == _payment(after) else None
+
+
+def _payment(composition: Composition) -> tuple[object, ...]:
+    """Return what decides how a composition pays."""
+    weights = composition.weights.items()
+    paid = sorted((name, weight, composition.gate_of(name)) for name, weight in weights if weight)
+    return tuple(paid), tuple(sorted(composition.vetoes))
+
+
 def ungated(arm: Arm) -> Arm:
     """Return an arm with all gates open, to see what they keep out.
 
@@ -141,10 +215,13 @@ def ungated(arm: Arm) -> Arm:
 
 def _variation(arm: Arm, name: str, kept: Collection[str]) -> Arm:
     """Return an arm with some of its components."""
-    whole = arm.composition
-    composition = msgspec.structs.replace(
-        whole,
-        weights={one: weight for one, weight in whole.weights.items() if one in kept},
-        gates={one: gate for one, gate in whole.gates.items() if one in kept},
+    return Arm(name=name, composition=_only(arm.composition, kept))
+
+
+def _only(composition: Composition, kept: Collection[str]) -> Composition:
+    """Return a composition with some of its components."""
+    return msgspec.structs.replace(
+        composition,
+        weights={one: weight for one, weight in composition.weights.items() if one in kept},
+        gates={one: gate for one, gate in composition.gates.items() if one in kept},
     )
-    return Arm(name=name, composition=composition)

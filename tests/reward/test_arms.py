@@ -6,11 +6,15 @@ from medenv.errors import UnknownNameError, UsageError
 from medenv.reward import PRESETS, Composition
 from medenv.reward.arms import (
     Arm,
+    Contrast,
     check_arms,
+    contrasts,
+    distinct,
     leave_one_out,
     one_at_a_time,
     preset_arm,
     read_arm,
+    taken_apart,
     ungated,
 )
 
@@ -48,6 +52,46 @@ def test_a_variation_takes_the_gates_of_what_it_keeps():
     (first, second) = leave_one_out(arm)
     assert first.composition.gates == {"efficiency": "well_formed"}
     assert second.composition.gates == {"format": "open"}
+
+
+def test_of_arms_that_pay_the_same_the_first_is_kept():
+    arms = [preset_arm("answer_only"), *taken_apart(COMPOSITE)]
+    assert [arm.name for arm in distinct(arms)] == [
+        "answer_only",
+        "composite",
+        "composite without format",
+        "composite without efficiency",
+        "composite ungated",
+    ]
+    logged = read_arm("logged:accuracy=1,format=0")
+    stated = read_arm("stated:accuracy=1@open")
+    assert distinct([preset_arm("answer_only"), logged, stated]) == [preset_arm("answer_only")]
+
+
+def test_a_contrast_is_a_pair_that_differs_in_one_thing():
+    def contrast(what, before, after):
+        return Contrast(what=what, before=before, after=after)
+
+    assert contrasts([preset_arm("answer_only"), *taken_apart(COMPOSITE)]) == [
+        contrast("efficiency", "answer_only", "composite without format"),
+        contrast("efficiency", "composite without efficiency", "composite"),
+        contrast("format", "answer_only", "composite without efficiency"),
+        contrast("format", "composite without format", "composite"),
+        contrast("open gates", "composite", "composite ungated"),
+    ]
+
+
+def test_arms_that_differ_in_a_weight_a_veto_or_two_components_are_no_contrast():
+    arms = [
+        preset_arm("answer_only"),
+        COMPOSITE,
+        read_arm("heavier:accuracy=2,format=0.1"),
+        Arm(
+            name="vetoed",
+            composition=Composition(weights={"accuracy": 1.0, "format": 0.1}, vetoes=("safe",)),
+        ),
+    ]
+    assert contrasts(arms) == []
 
 
 @pytest.mark.parametrize(
