@@ -15,7 +15,6 @@ from __future__ import annotations
 import hashlib
 import json
 import sys
-import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,17 +23,14 @@ from typing import Any
 import msgspec
 from omegaconf import DictConfig, OmegaConf
 
-from medenv.errors import InfraError, UsageError
+from medenv.errors import UsageError
 from medenv.integrations.config import plain
+from medenv.integrations.following import Logged, follow
 from medenv.integrations.processes import Tree
 from medenv.integrations.verl_rows import rows, write_rows
 from medenv.integrations.world import make_world_parts
 from medenv.kg import read_questions
 from medenv.workspace import Step, Workspace, WorkspaceSettings, open_workspace
-
-
-class TrainingFailedError(InfraError):
-    """verl's trainer ended early or stood still; its log says why."""
 
 
 @dataclass(frozen=True)
@@ -108,7 +104,7 @@ def prepare(config: DictConfig, step: Step) -> Run:
     return run
 
 
-def train(run: Run) -> Iterator[tuple[int, dict[str, float]]]:
+def train(run: Run) -> Iterator[Logged]:
     """Train, or go on where the last attempt stopped; yields each step as it is logged.
 
     Whatever ends the iteration, no process of the run is left behind.
@@ -135,39 +131,9 @@ def train(run: Run) -> Iterator[tuple[int, dict[str, float]]]:
         run.log,
     )
     try:
-        yield from _follow(run, tree, metrics, float(hardware.patience_seconds))
+        yield from follow(tree, metrics, run.log, float(hardware.patience_seconds))
     finally:
         tree.stop()
-
-
-def _follow(
-    run: Run, tree: Tree, metrics: Path, patience: float
-) -> Iterator[tuple[int, dict[str, float]]]:
-    seen, moved, size = 0, time.monotonic(), -1
-    while True:
-        status = tree.poll()
-        lines = metrics.read_bytes().split(b"\n")[:-1] if metrics.exists() else []
-        for line in lines[seen:]:
-            entry = json.loads(line)
-            yield int(entry["step"]), entry["data"]
-        if len(lines) != seen or run.log.stat().st_size != size:
-            seen, moved, size = len(lines), time.monotonic(), run.log.stat().st_size
-        if status is not None:
-            if status != 0:
-                raise TrainingFailedError(f"the trainer ended with status {status}: {_why(run)}")
-            return
-        if time.monotonic() - moved > patience:
-            raise TrainingFailedError(
-                f"the trainer has done nothing for {patience:g} s and was stopped; see {run.log}"
-            )
-        time.sleep(0.5)
-
-
-def _why(run: Run) -> str:
-    """The last line of the log that names an error, and where the rest is."""
-    lines = run.log.read_text(errors="replace").splitlines()
-    errors = [line for line in lines if "Error" in line and not line.startswith(" ")]
-    return f"{errors[-1][-300:] if errors else 'no error was printed'} (see {run.log})"
 
 
 def _attempt(folder: Path) -> Path:

@@ -11,10 +11,8 @@ train.log           all output
 
 from __future__ import annotations
 
-import json
 import shutil
 import sys
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -23,17 +21,12 @@ from omegaconf import DictConfig, OmegaConf
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from medenv.errors import UsageError
+from medenv.integrations.following import Logged, follow
 from medenv.integrations.lessons import School, stage_folder
 from medenv.integrations.processes import Tree
-from medenv.integrations.verl_run import TrainingFailedError
-
-Logged = tuple[int, dict[str, float]]
-"""A step and what was logged for it."""
 
 
-def teach(
-    config: DictConfig, school: School, number: int
-) -> Iterator[tuple[int, dict[str, float]]]:
+def teach(config: DictConfig, school: School, number: int) -> Iterator[Logged]:
     """Run verl's SFT trainer on a stage's lessons; yields each step as it is logged.
 
     Args:
@@ -70,31 +63,9 @@ def teach(
         log,
     )
     try:
-        yield from follow(tree, metrics)
+        yield from follow(tree, metrics, log, school.section["hardware"]["patience_seconds"])
     finally:
         tree.stop()
-    if tree.poll() != 0:
-        raise TrainingFailedError(f"the SFT trainer ended with status {tree.poll()}; see {log}")
-
-
-def follow(tree: Tree, metrics: Path) -> Iterator[Logged]:
-    """Yield what a trainer logs until it ends.
-
-    Args:
-        tree: The trainer.
-        metrics: The file that it logs to.
-    """
-    seen = 0
-    while True:
-        ended = tree.poll() is not None
-        lines = metrics.read_bytes().split(b"\n")[:-1] if metrics.exists() else []
-        for line in lines[seen:]:
-            entry = json.loads(line)
-            yield int(entry["step"]), entry["data"]
-        seen = len(lines)
-        if ended:
-            return
-        time.sleep(0.5)
 
 
 def taught_policy(school: School, number: int) -> Path:
