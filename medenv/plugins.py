@@ -86,6 +86,7 @@ TOOLS = Registry(
         "ask": "medenv.tools.ask:Ask",
         "diagnose": "medenv.tools.diagnose:Diagnose",
         "lookup": "medenv.tools.lookup:Lookup",
+        "mcp": "medenv.tools.mcp:mcp_tools",
         "med_search": "medenv.tools.med_search:MedSearch",
         "read": "medenv.tools.read:Read",
         "search": "medenv.tools.search:Search",
@@ -93,8 +94,8 @@ TOOLS = Registry(
         "web_search": "medenv.tools.web.search:WebSearch",
     },
 )
-"""Tools: a `Tool`, or a callable that makes one. Parameters named ``retriever``, ``diseases``,
-``facts`` or ``patients`` are passed what the environment has under that name."""
+"""Tools: a `Tool`, or a callable that makes one or several. Parameters named ``retriever``,
+``diseases``, ``facts`` or ``patients`` are passed what the environment has under that name."""
 
 DIALECTS = Registry(
     "dialect",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -163,7 +163,8 @@ def make_parts(**settings: Any) -> Parts:
         questions, hidden = withhold(questions, chosen.withhold)
         world.retriever = Withholding(world.retriever, hidden)
     options = chosen.tools if isinstance(chosen.tools, Mapping) else None
-    toolbox = ToolBox(_wrapped(_tool(item, options, world), chosen) for item in chosen.tools)
+    tools = (tool for item in chosen.tools for tool in _made(item, options, world))
+    toolbox = ToolBox(_wrapped(tool, chosen) for tool in tools)
     rules = EpisodeRules(
         make_dialect(chosen.dialect),
         toolbox.specs,
@@ -214,22 +215,22 @@ def _questions(settings: EnvSettings, world: Resources) -> tuple[Question, ...]:
     return chosen
 
 
-def _tool(
+def _made(
     item: str | Tool, options: Mapping[str, Mapping[str, Any]] | None, world: Resources
-) -> Tool:
-    """Make one tool."""
+) -> Sequence[Tool]:
+    """Make what one entry of the tools names: a tool, or all those of a factory of several."""
     if isinstance(item, Tool):
-        return item
+        return (item,)
     factory = TOOLS.load(item)
     arguments = dict((options or {}).get(item) or {})
     for name in inspect.signature(factory).parameters:
         if name in RESOURCES and name not in arguments:
             arguments[name] = getattr(world, name)
     try:
-        made: Tool = factory(**arguments)
+        made: Tool | Sequence[Tool] = factory(**arguments)
     except TypeError as error:
         raise UsageError(f"tool {item!r} cannot be made with {arguments}: {error}") from error
-    return made
+    return (made,) if isinstance(made, Tool) else made
 
 
 def _wrapped(tool: Tool, settings: EnvSettings) -> Tool:

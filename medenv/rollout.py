@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import time
 from collections.abc import Awaitable, Callable, Coroutine, Iterable, Sequence
 from dataclasses import dataclass, field
@@ -203,10 +204,10 @@ class Rollouts:
 
     def _scored(self, episode: Episode) -> Scored:
         trajectory = episode.trajectory()
-        try:
-            score = self._retry(partial(self.reward, trajectory))
-        except InfraError:
-            score = Score(total=None, parts={})
+        score = Score(total=None, parts={})
+        if trajectory.ending != "unavailable":
+            with contextlib.suppress(InfraError):
+                score = self._retry(partial(self.reward, trajectory))
         return Scored(trajectory=trajectory, score=score)
 
 

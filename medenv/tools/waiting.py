@@ -7,7 +7,7 @@ import atexit
 import functools
 import os
 import threading
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, TypeVar
 
@@ -26,6 +26,20 @@ def wait_for(job: Awaitable[_T]) -> _T:
         job: What to await.
     """
     return asyncio.run_coroutine_threadsafe(_awaited(job), _loop(os.getpid())).result()
+
+
+async def on_tool_loop(job: Coroutine[Any, Any, _T]) -> _T:
+    """Run a coroutine on the loop that `wait_for` uses, and await its result from any loop.
+
+    For clients whose open connections belong to one loop, whichever loop the driver has.
+
+    Args:
+        job: What to await.
+    """
+    loop = _loop(os.getpid())
+    if asyncio.get_running_loop() is loop:
+        return await job
+    return await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(job, loop))
 
 
 async def in_thread(function: Callable[..., _T], *arguments: Any) -> _T:
@@ -62,9 +76,18 @@ def _loop(process: int) -> asyncio.AbstractEventLoop:
     def stop() -> None:
         if os.getpid() != process:
             return
+        asyncio.run_coroutine_threadsafe(_cancel_others(), loop).result()
         loop.call_soon_threadsafe(loop.stop)
         thread.join()
         loop.close()
 
     atexit.register(stop)
     return loop
+
+
+async def _cancel_others() -> None:
+    """End what still runs, so that connections are closed and servers of ours stopped."""
+    others = asyncio.all_tasks() - {asyncio.current_task()}
+    for task in others:
+        task.cancel()
+    await asyncio.gather(*others, return_exceptions=True)

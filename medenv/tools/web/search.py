@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import re
 from collections.abc import Mapping
 from typing import Any, Literal
 
@@ -11,8 +9,7 @@ import httpx
 
 from medenv.errors import ToolUnavailableError, UsageError
 from medenv.tools.base import Tool, ToolOutput
-
-_VARIABLE = re.compile(r"\$\{(\w+)\}")
+from medenv.tools.secrets import filled
 
 
 class WebSearch(Tool):
@@ -52,7 +49,7 @@ class WebSearch(Tool):
             raise UsageError(f"k must be at least 1, got {k}")
         super().__init__()
         chosen = options or {}
-        headers = {name: _filled(str(text)) for name, text in chosen.get("headers", {}).items()}
+        headers = {name: filled(str(text)) for name, text in chosen.get("headers", {}).items()}
         self._client = httpx.Client(headers=headers, timeout=30.0, transport=transport)
         self._url, self._results, self._query = url, results.split("."), query
         self._fields, self._method, self._k = fields, method, k
@@ -90,17 +87,6 @@ class WebSearch(Tool):
         for name in self._results:
             found = found.get(name) if isinstance(found, dict) else None
         return found if isinstance(found, list) else []
-
-
-def _filled(text: str) -> str:
-    """Return a header with its environment variables filled in."""
-
-    def value(match: re.Match[str]) -> str:
-        if match[1] not in os.environ:
-            raise UsageError(f"the environment variable {match[1]} is not set, a header needs it")
-        return os.environ[match[1]]
-
-    return _VARIABLE.sub(value, text)
 
 
 def _text(result: Any, field: str) -> str:

@@ -1,0 +1,240 @@
+"""A connection to an MCP server that is opened when needed, and again when it was lost."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import tempfile
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
+from types import MappingProxyType
+from typing import IO, TYPE_CHECKING, Any, TypeVar
+
+from medenv.errors import ToolUnavailableError, UsageError
+from medenv.records import Record
+from medenv.tools.secrets import filled
+from medenv.tools.waiting import on_tool_loop, wait_for
+
+if TYPE_CHECKING:
+    from mcp import Client
+    from mcp.client import Transport
+
+_T = TypeVar("_T")
+
+
+class ServerSettings(Record, frozen=True, kw_only=True):
+    """How an MCP server is reached and what of it is used, in the words that MCP clients share.
+
+    Args:
+        command: Program of a local server, which is started and spoken to over stdin and stdout.
+        args: Its arguments.
+        env: Further environment variables of it; ``${NAME}`` stands for one of ours.
+        cwd: Folder that it runs in, or ``""`` for ours.
+        url: Address of a remote server, which is spoken to over streamable HTTP.
+        headers: Headers of every request; ``${NAME}`` stands for an environment variable.
+        tools: Names of its tools that are offered, or None for all.
+        prefix: Put before the names of its tools.
+        timeout: Longest wait for its start and for one answer, seconds.
+        max_chars: Longest text of one result; what is more is cut.
+
+    Raises:
+        UsageError: Not one of `command` and `url`, or a limit that is not above 0.
+    """
+
+    command: str = ""
+    args: tuple[str, ...] = ()
+    env: Mapping[str, str] = MappingProxyType({})
+    cwd: str = ""
+    url: str = ""
+    headers: Mapping[str, str] = MappingProxyType({})
+    tools: tuple[str, ...] | None = None
+    prefix: str = ""
+    timeout: float = 30.0
+    max_chars: int = 20_000
+
+    def __post_init__(self) -> None:
+        """Check the values."""
+        if bool(self.command) == bool(self.url):
+            raise UsageError(
+                "an MCP server needs either a command (local) or a url (remote), got "
+                f"command={self.command!r}, url={self.url!r}"
+            )
+        if not self.timeout > 0 or self.max_chars < 1:
+            raise UsageError(
+                "an MCP server needs timeout > 0 and max_chars >= 1, got "
+                f"{self.timeout}, {self.max_chars}"
+            )
+
+
+class McpServer:
+    """An MCP server; one session for all calls of this process, opened by the first one.
+
+    A session that fails is used for no further call and closed when its last call is over; the next
+    call opens another one, which starts a local server anew.
+
+    Args:
+        name: What it is called in messages.
+        settings: How it is reached.
+    """
+
+    def __init__(self, name: str, settings: ServerSettings) -> None:
+        self.name, self.settings = name, settings
+        self._session: _Session | None = None
+
+    async def request(self, make: Callable[[Client], Awaitable[_T]]) -> _T:
+        """Make a request, from any event loop.
+
+        Args:
+            make: Makes it with the open client.
+
+        Raises:
+            ToolUnavailableError: The server cannot be reached, or did not answer as agreed.
+            MCPError: It refused the arguments.
+        """
+        return await on_tool_loop(self._request(make))
+
+    def close(self) -> None:
+        """End the session, where one is open; a local server is stopped with it."""
+        wait_for(self._close())
+
+    def __enter__(self) -> McpServer:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    async def _request(self, make: Callable[[Client], Awaitable[_T]]) -> _T:
+        from mcp import MCPError
+        from mcp.types import INVALID_PARAMS
+
+        session = self._open()
+        with session.used():
+            try:
+                return await make(await session.client())
+            except _failures() as error:
+                if isinstance(error, MCPError) and error.code == INVALID_PARAMS:
+                    raise
+                session.retire()
+                raise ToolUnavailableError(self._told(error, session)) from error
+
+    def _told(self, error: BaseException, session: _Session) -> str:
+        said = session.last_words()
+        problem = f"{type(error).__name__}: {' '.join(str(error).split())[:300]}"
+        return f"MCP server {self.name!r}: {problem}" + (f" (it said: {said})" if said else "")
+
+    def _open(self) -> _Session:
+        """Return the session of this process, a new one where there is none that can be used."""
+        found = self._session
+        if found is None or found.retired or found.process != os.getpid():
+            found = self._session = _Session(self.settings)
+        return found
+
+    async def _close(self) -> None:
+        session, self._session = self._session, None
+        if session is not None and session.process == os.getpid():
+            session.retire()
+            await asyncio.wait({session.holder})
+
+
+class _Session:
+    """One session; a task of its own holds it, since it must end in the task in which it began."""
+
+    def __init__(self, settings: ServerSettings) -> None:
+        self.process, self.retired = os.getpid(), False
+        self._timeout = settings.timeout
+        self._calls = 0
+        self._over = asyncio.Event()
+        self._errors: IO[str] | None = None
+        self._said = ""
+        self._opened: asyncio.Future[Client] = asyncio.get_running_loop().create_future()
+        self.holder = asyncio.ensure_future(self._hold(settings))
+        self.holder.add_done_callback(self._ended)
+
+    async def client(self) -> Client:
+        """Return the client as soon as it is open."""
+        waiting: set[asyncio.Future[Any]] = {self._opened, self.holder}
+        await asyncio.wait(waiting, timeout=self._timeout, return_when=asyncio.FIRST_COMPLETED)
+        if self._opened.done():
+            return self._opened.result()
+        if self.holder.done():
+            raise self.holder.exception() or ConnectionError("the session was closed")
+        self.holder.cancel()
+        raise TimeoutError(f"no session within {self._timeout:g} s")
+
+    @contextlib.contextmanager
+    def used(self) -> Iterator[None]:
+        """Keep the session open for a call, even if it is retired meanwhile."""
+        self._calls += 1
+        try:
+            yield
+        finally:
+            self._calls -= 1
+            self._end_if_done()
+
+    def retire(self) -> None:
+        """Take no further calls."""
+        self.retired = True
+        self._end_if_done()
+
+    def last_words(self) -> str:
+        """Return the last line that a local server wrote to stderr, if any."""
+        if self._errors is not None and not self._errors.closed:
+            self._errors.seek(0)
+            lines = [line.strip() for line in self._errors.read().splitlines()]
+            self._said = next((line[:300] for line in reversed(lines) if line), "")
+        return self._said
+
+    def _end_if_done(self) -> None:
+        if self.retired and not self._calls:
+            self._over.set()
+
+    async def _hold(self, settings: ServerSettings) -> None:
+        from mcp import Client
+
+        with tempfile.TemporaryFile("w+", encoding="utf-8", errors="replace") as self._errors:
+            try:
+                async with (
+                    _transport(settings, self._errors) as transport,
+                    Client(transport) as client,
+                ):
+                    self._opened.set_result(client)
+                    await self._over.wait()
+            finally:
+                self.last_words()
+
+    def _ended(self, holder: asyncio.Task[None]) -> None:
+        """Note that the session is gone; a failure of its end concerns nobody any more."""
+        self.retired = True
+        if not holder.cancelled():
+            holder.exception()
+
+
+@contextlib.asynccontextmanager
+async def _transport(settings: ServerSettings, errors: IO[str]) -> AsyncIterator[Transport]:
+    """Make what carries the messages, not yet begun."""
+    if settings.command:
+        from mcp import StdioServerParameters, stdio_client
+
+        env = {name: filled(value) for name, value in settings.env.items()}
+        parameters = StdioServerParameters(
+            command=settings.command, args=list(settings.args), env=env, cwd=settings.cwd or None
+        )
+        yield stdio_client(parameters, errlog=errors)  # type: ignore[arg-type]
+        return
+    import httpx2
+    from mcp.client.streamable_http import streamable_http_client
+
+    headers = {name: filled(value) for name, value in settings.headers.items()}
+    timeout = httpx2.Timeout(settings.timeout)
+    async with httpx2.AsyncClient(headers=headers, timeout=timeout) as client:
+        yield streamable_http_client(settings.url, http_client=client)
+
+
+def _failures() -> tuple[type[Exception], ...]:
+    """Return what can go wrong between us and a server."""
+    import anyio
+    import httpx2
+    from mcp import MCPError
+
+    closed = (anyio.BrokenResourceError, anyio.ClosedResourceError)
+    return (MCPError, OSError, RuntimeError, ValueError, ExceptionGroup, httpx2.HTTPError, *closed)

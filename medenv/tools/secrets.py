@@ -1,0 +1,28 @@
+"""Keys in settings: named by their environment variable, so that none is ever written down."""
+
+from __future__ import annotations
+
+import os
+import re
+
+from medenv.errors import UsageError
+
+_VARIABLE = re.compile(r"\$\{(\w+)\}")
+
+
+def filled(text: str) -> str:
+    """Return a setting with every ``${NAME}`` replaced by that environment variable.
+
+    Args:
+        text: The setting, e.g. ``"Bearer ${TOKEN}"``.
+
+    Raises:
+        UsageError: A variable is not set.
+    """
+
+    def value(match: re.Match[str]) -> str:
+        if match[1] not in os.environ:
+            raise UsageError(f"the environment variable {match[1]} is not set, a setting needs it")
+        return os.environ[match[1]]
+
+    return _VARIABLE.sub(value, text)
