@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import NamedTuple
 
 from medenv.report.charts import axis_text, ticks
-from medenv.report.words import Unit, show, span
+from medenv.report.words import Unit, show, show_difference, span
 from medenv.statistics import Interval
 
 WIDTH = 440.0
@@ -67,6 +67,7 @@ def dots(
     baseline: str = "",
     unit: Unit = "share",
     note: str = "",
+    signed: bool = False,
 ) -> Dots | None:
     """Lay out a chart of intervals on an axis that holds them all and zero.
 
@@ -76,6 +77,7 @@ def dots(
         baseline: The row that the others are compared with.
         unit: How numbers are shown.
         note: One line under the chart.
+        signed: Whether the rows are differences, which are told with their signs.
 
     Returns:
         The chart, or None where no row has an interval.
@@ -100,7 +102,8 @@ def dots(
             drawn.append(Dot(label, None, y, 0.0, 0.0, "none", first))
             continue
         low, high = (one.mean, one.mean) if math.isnan(one.low) else (one.low, one.high)
-        text = f"{show(one.mean, unit)} ({span(one, unit)})"
+        mean = show_difference(one.mean, unit) if signed else show(one.mean, unit)
+        text = f"{mean} ({span(one, unit, signed=signed)})"
         drawn.append(Dot(label, place(one.mean), y, place(low), place(high), text, first))
     floor = _TOP + len(rows) * _ROW + 4
     return Dots(

@@ -15,10 +15,12 @@ from medenv.errors import UsageError
 from medenv.records import Record, Scored
 from medenv.report.charts import Chart, Point, Series, Tone, smooth
 from medenv.report.dots import Dots, dots
+from medenv.report.effects import effect_charts, effects, in_words
 from medenv.report.html import write_page
 from medenv.report.measures import MEASURES, Measure
 from medenv.report.summary import counted, values_by_question
 from medenv.report.words import show, show_difference, span
+from medenv.reward.arms import Contrast
 from medenv.statistics import Interval, cluster_bootstrap, paired_difference
 
 CURVES = (
@@ -31,6 +33,9 @@ CURVES = (
 """Key of a metric, title, axis, and whether it is a share; drawn where a run has it."""
 
 _TONES: tuple[Tone, ...] = tuple(tone for tone in get_args(Tone) if tone.startswith("arm"))
+
+MAX_ARMS = len(_TONES)
+"""Arms that one page can tell apart."""
 
 
 class TrainedRun(Record, frozen=True, kw_only=True):
@@ -54,7 +59,7 @@ class Compared(Record, frozen=True, kw_only=True):
 
     Args:
         mean: Mean over questions and seeds, or None where no episode counts for it.
-        difference: This arm's less the first arm's, paired by question, or None likewise.
+        difference: This arm's less the other's, paired by question, or None likewise.
         seeds: Seed to the mean of that run alone.
     """
 
@@ -84,27 +89,30 @@ class Sweep:
         """Return the runs of an arm, by seed."""
         return sorted((run for run in self.runs if run.arm == arm), key=lambda run: run.seed)
 
-    def compared(self, arm: str, measure: Measure) -> Compared:
-        """Compare an arm with the first by a measure.
+    def compared(self, arm: str, measure: Measure, other: str = "") -> Compared:
+        """Compare an arm with another by a measure.
 
         Args:
             arm: The arm.
             measure: What is measured of an episode.
+            other: What it is compared with; without it the first arm.
         """
-        before, after = (self._values(name, measure.value) for name in (self.arms[0], arm))
+        before, after = (self._values(name, measure.value) for name in (other or self.arms[0], arm))
         flat = [(value, name) for name, values in sorted(after.items()) for value in values]
         both = bool(flat) and any(before.values())
+        return Compared(
+            mean=cluster_bootstrap(*_unzip(flat), seed=self.seed) if flat else None,
+            difference=paired_difference(before, after, seed=self.seed) if both else None,
+            seeds=self.by_seed(arm, measure),
+        )
+
+    def by_seed(self, arm: str, measure: Measure) -> dict[int, float]:
+        """Return an arm's mean for each seed, without seeds of which no episode counts."""
         each = {
             run.seed: values_by_question(counted(run.evaluated), measure.value)
             for run in self.of(arm)
         }
-        return Compared(
-            mean=cluster_bootstrap(*_unzip(flat), seed=self.seed) if flat else None,
-            difference=paired_difference(before, after, seed=self.seed) if both else None,
-            seeds={
-                number: _mean(values) for number, values in each.items() if any(values.values())
-            },
-        )
+        return {seed: _mean(values) for seed, values in each.items() if any(values.values())}
 
     def _values(self, arm: str, value: Callable[[Scored], float | None]) -> dict[str, list[float]]:
         """Return each question's values over all seeds; a question that failed has none."""
@@ -117,8 +125,8 @@ class Sweep:
     def _check(self) -> None:
         if not self.runs:
             raise UsageError("a sweep needs at least one run, got none")
-        if len(self.arms) > len(_TONES):
-            raise UsageError(f"a sweep shows at most {len(_TONES)} arms, got {len(self.arms)}")
+        if len(self.arms) > MAX_ARMS:
+            raise UsageError(f"a sweep shows at most {MAX_ARMS} arms, got {len(self.arms)}")
         self._questions = {one.trajectory.question.id for one in self.runs[0].evaluated}
         seen: set[tuple[str, int]] = set()
         for run in self.runs:
@@ -161,6 +169,7 @@ def write_sweep(
     sweep: Sweep,
     *,
     weights: Mapping[str, str] | None = None,
+    contrasts: Sequence[Contrast] = (),
     facts: Mapping[str, str] | None = None,
     title: str = "Rewards, trained with",
 ) -> None:
@@ -170,13 +179,18 @@ def write_sweep(
         path: The HTML file.
         sweep: The runs.
         weights: Arm to its weights in words.
+        contrasts: Pairs of its arms that differ in one thing.
         facts: Configuration, machine, versions: name to text.
         title: Title of the page.
     """
     rows = {arm: {one.name: sweep.compared(arm, one) for one in MEASURES} for arm in sweep.arms}
+    found = effects(sweep, contrasts)
     context = {
         "title": title,
         "verdict": verdict(sweep),
+        "effects": found,
+        "moved": effect_charts(found),
+        "said": [in_words(one) for one in found],
         "sweep": sweep,
         "measures": MEASURES,
         "rows": rows,

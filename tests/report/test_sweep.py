@@ -7,8 +7,10 @@ import pytest
 from rich.console import Console
 
 from medenv.errors import UsageError
+from medenv.report.effects import effects, in_words, sweep_markdown
 from medenv.report.measures import MEASURES, accuracy
 from medenv.report.sweep import Sweep, TrainedRun, curves, sweep_table, verdict, write_sweep
+from medenv.reward.arms import Contrast
 
 from .builder import metrics, rollout
 
@@ -30,6 +32,8 @@ RUNS = [
     run("form only", 1, 0.05),
 ]
 SWEEP = Sweep(RUNS)
+FORM = Contrast(what="accuracy", before="form only", after="composite")
+SHAPING = Contrast(what="shaping", before="answer_only", after="composite")
 
 
 def test_the_mean_of_an_arm_is_over_all_its_seeds():
@@ -45,6 +49,46 @@ def test_the_difference_is_from_the_first_arm_and_zero_for_itself():
     first, other = (SWEEP.compared(arm, ACCURACY) for arm in ("answer_only", "composite"))
     assert other.difference.mean == pytest.approx(other.mean.mean - first.mean.mean)
     assert (first.difference.mean, first.difference.low) == (0, 0)
+
+
+def test_an_effect_is_the_difference_between_the_arms_of_its_contrast_seed_by_seed():
+    (shaping,) = effects(SWEEP, [SHAPING])
+    before, after = SWEEP.by_seed("answer_only", ACCURACY), SWEEP.by_seed("composite", ACCURACY)
+    assert shaping.seeds["accuracy"] == {seed: after[seed] - before[seed] for seed in (1, 2)}
+    ours = [accuracy(one) for run in RUNS if run.arm == "composite" for one in run.evaluated]
+    theirs = [accuracy(one) for run in RUNS if run.arm == "answer_only" for one in run.evaluated]
+    assert shaping.moved["accuracy"].mean == pytest.approx(np.mean(ours) - np.mean(theirs))
+
+
+def test_an_effect_has_only_the_seeds_that_both_arms_have():
+    (form,) = effects(SWEEP, [FORM])
+    assert list(form.seeds["accuracy"]) == [1]
+
+
+def test_a_contrast_with_an_arm_that_is_not_there_yet_has_no_effect():
+    missing = Contrast(what="format", before="answer_only", after="gone")
+    assert effects(SWEEP, [missing]) == []
+
+
+def test_an_effect_in_words_names_what_the_interval_keeps_away_from_zero():
+    (shaping,) = effects(SWEEP, [SHAPING])
+    said = in_words(shaping)
+    assert said.startswith("shaping, added to answer_only: accuracy (+")
+    still = [name for name, found in shaping.moved.items() if not found.excludes_zero]
+    labels = {one.name: one.label.lower() for one in MEASURES}
+    assert still
+    assert not any(f"{labels[name]} (" in said.lower() for name in still)
+    (none,) = effects(SWEEP, [Contrast(what="air", before="composite", after="composite")])
+    assert in_words(none) == "air, added to composite: nothing moved clearly."
+
+
+def test_the_sweep_in_markdown_has_a_row_for_every_arm_and_effect():
+    found = effects(SWEEP, [SHAPING, FORM])
+    text = sweep_markdown(SWEEP, found, {"machine": "two cores"}, verdict(SWEEP))
+    rows = [line for line in text.splitlines() if line.startswith("| ")]
+    assert len(rows) == 1 + len(SWEEP.arms) + 1 + 2
+    assert len({row.count(" | ") for row in rows}) == 1
+    assert "- machine: two cores" in text
 
 
 def test_the_verdict_says_who_did_better_and_who_worse():
@@ -75,9 +119,16 @@ def test_runs_of_different_length_are_drawn_as_far_as_all_go():
 
 def test_the_page_names_every_arm_and_seed_and_needs_nothing_else(tmp_path):
     path = tmp_path / "sweep.html"
-    write_sweep(path, SWEEP, weights={"composite": "accuracy 1"}, facts={"machine": "<b>two</b>"})
+    write_sweep(
+        path,
+        SWEEP,
+        weights={"composite": "accuracy 1"},
+        contrasts=[SHAPING],
+        facts={"machine": "<b>two</b>"},
+    )
     page = path.read_text()
-    for text in ("composite", "form only", "accuracy 1", "seeds 1 (40 steps), 2 (40 steps)"):
+    seeds = "seeds 1 (40 steps), 2 (40 steps)"
+    for text in ("composite", "form only", "accuracy 1", seeds, "added to answer_only"):
         assert text in page
     assert "<b>two" not in page
     assert 'src="http' not in page
