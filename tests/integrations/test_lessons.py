@@ -13,7 +13,7 @@ from omegaconf import DictConfig
 from transformers import AutoTokenizer
 
 from medenv.dialects import Hermes
-from medenv.errors import UnknownNameError
+from medenv.errors import UnknownNameError, UsageError
 from medenv.integrations.config import register_schema
 from medenv.integrations.lessons import School, open_school, prepare_stage, stage_folder
 from medenv.kg import read_questions, toy_graph, toy_questions
@@ -28,6 +28,7 @@ TOY = [
     "medenv.tiny.vocabulary=420",
     "medenv.tiny.hidden=32",
     "medenv.tiny.layers=1",
+    "medenv.tiny.copying=false",
     "medenv.tiny.head_dim=16",
 ]
 
@@ -134,3 +135,23 @@ def test_a_renamed_episode_depends_on_its_generator_alone() -> None:
     assert one == two != three
     for old in (question.topic.name, question.answers[0].name):
         assert old not in "".join(turn.text + turn.observation for turn in one.turns)
+
+
+def test_a_policy_that_reads_first_has_the_tokenizer_of_its_later_episodes(
+    tmp_path: Path, school: School
+) -> None:
+    reading, episodes = "{material: reading, examples: 4}", "{material: episodes, examples: 60}"
+    first = open_school(config(tmp_path, reading, episodes), lambda _: None)
+    prepare_stage(first, 0, lambda _: None)
+    vocabularies = [
+        AutoTokenizer.from_pretrained(one.folder / "new_policy").get_vocab()
+        for one in (first, school)
+    ]
+    assert set(vocabularies[0]) & set(vocabularies[1]) > set("abc")
+    assert len(texts(first, 0)) == 4
+
+
+def test_a_new_policy_without_episodes_is_refused(tmp_path: Path) -> None:
+    only_reading = open_school(config(tmp_path, "{material: reading}"), lambda _: None)
+    with pytest.raises(UsageError, match="needs a stage of material=episodes"):
+        prepare_stage(only_reading, 0, lambda _: None)
