@@ -183,10 +183,19 @@ def test_a_server_that_dies_costs_no_episode_and_never_a_score_of_0(
 
 
 def test_a_call_without_an_answer_in_time_is_a_failure_outside() -> None:
-    box = ToolBox(mcp_tools({"doses": {**LOCAL, "timeout": 3.0}}))
+    box = ToolBox(mcp_tools({"doses": {**LOCAL, "timeout": 1.0}}))
     with pytest.raises(ToolUnavailableError, match=r"(?i)time"):
         run(box, "slow", seconds=60.0)
-    assert run(box, "dose", drug="aspirin").status == "ok"
+
+
+def test_a_server_that_does_not_start_in_time_is_a_failure_outside() -> None:
+    mute = {
+        "command": sys.executable,
+        "args": ["-c", "import time; time.sleep(60)"],
+        "start_timeout": 0.5,
+    }
+    with pytest.raises(ToolUnavailableError, match="no session within"):
+        mcp_tools({"doses": mute})
 
 
 def test_tools_are_chosen_and_renamed_by_settings_and_count_as_calls() -> None:
@@ -220,7 +229,7 @@ def test_tools_are_chosen_and_renamed_by_settings_and_count_as_calls() -> None:
         ({**LOCAL, "prefix": "a b"}, UsageError, "the tool name 'a bdie' is not 1 to 64"),
         ({**LOCAL, "env": {"KEY": "${NO_SUCH_KEY}"}}, UsageError, "NO_SUCH_KEY is not set"),
         ({**LOCAL, "args": ["-c", "no python"]}, ToolUnavailableError, "said: SyntaxError"),
-        ({"url": "http://127.0.0.1:9/mcp"}, ToolUnavailableError, "MCP server 'doses'"),
+        ({"url": "http://127.0.0.1:9/mcp"}, ToolUnavailableError, "MCP server 'doses': Conn"),
     ],
 )
 def test_what_cannot_be_used_is_told(

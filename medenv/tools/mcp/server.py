@@ -34,7 +34,8 @@ class ServerSettings(Record, frozen=True, kw_only=True):
         headers: Headers of every request; ``${NAME}`` stands for an environment variable.
         tools: Names of its tools that are offered, or None for all.
         prefix: Put before the names of its tools.
-        timeout: Longest wait for its start and for one answer, seconds.
+        start_timeout: Longest wait for its start, seconds.
+        timeout: Longest wait for one answer, seconds.
         max_chars: Longest text of one result; what is more is cut.
 
     Raises:
@@ -49,6 +50,7 @@ class ServerSettings(Record, frozen=True, kw_only=True):
     headers: Mapping[str, str] = MappingProxyType({})
     tools: tuple[str, ...] | None = None
     prefix: str = ""
+    start_timeout: float = 60.0
     timeout: float = 30.0
     max_chars: int = 20_000
 
@@ -59,10 +61,10 @@ class ServerSettings(Record, frozen=True, kw_only=True):
                 "an MCP server needs either a command (local) or a url (remote), got "
                 f"command={self.command!r}, url={self.url!r}"
             )
-        if not self.timeout > 0 or self.max_chars < 1:
+        if not (self.start_timeout > 0 and self.timeout > 0 and self.max_chars >= 1):
             raise UsageError(
-                "an MCP server needs timeout > 0 and max_chars >= 1, got "
-                f"{self.timeout}, {self.max_chars}"
+                "an MCP server needs start_timeout > 0, timeout > 0 and max_chars >= 1, got "
+                f"{self.start_timeout}, {self.timeout}, {self.max_chars}"
             )
 
 
@@ -118,6 +120,8 @@ class McpServer:
                 raise ToolUnavailableError(self._told(error, session)) from error
 
     def _told(self, error: BaseException, session: _Session) -> str:
+        while isinstance(error, BaseExceptionGroup):
+            error = error.exceptions[0]
         said = session.last_words()
         problem = f"{type(error).__name__}: {' '.join(str(error).split())[:300]}"
         return f"MCP server {self.name!r}: {problem}" + (f" (it said: {said})" if said else "")
@@ -141,7 +145,7 @@ class _Session:
 
     def __init__(self, settings: ServerSettings) -> None:
         self.process, self.retired = os.getpid(), False
-        self._timeout = settings.timeout
+        self._timeout = settings.start_timeout
         self._calls = 0
         self._over = asyncio.Event()
         self._errors: IO[str] | None = None

@@ -42,8 +42,8 @@ def mcp_tools(servers: Mapping[str, Mapping[str, Any]]) -> tuple[McpTool, ...]:
         servers: Names of servers to their `ServerSettings`, as the ``mcpServers`` of other clients.
 
     Raises:
-        UsageError: No `mcp` package, settings of another shape, a local server that cannot be started, or a tool of
-            which name or schema cannot be used.
+        UsageError: No `mcp` package, settings of another shape, a local server whose program is not
+            there, or a tool of which name or schema cannot be used.
         UnknownNameError: A server has no tool of a name that was asked for.
         ToolUnavailableError: A server did not answer.
     """
