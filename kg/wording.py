@@ -42,7 +42,7 @@ WORDINGS: dict[str, tuple[str, ...]] = {
 }
 """Pattern name to its phrasings; the template name of the n-th one is ``"<pattern>/<n>"``."""
 
-_UNFIT = re.compile(r"[{}\[\]?\"\x00-\x1f]")
+_UNFIT = re.compile(r"[{}\[\]?\"\x00-\x1f]|^\w+:\w+$")
 
 
 def wordings(pattern: str, topic: str) -> tuple[tuple[str, str], ...]:
@@ -64,7 +64,7 @@ def wordings(pattern: str, topic: str) -> tuple[tuple[str, str], ...]:
 
 
 def unfit(name: str) -> bool:
-    """Return whether a name carries a catalogue's notation (braces, brackets, question marks)."""
+    """Return whether a name carries a catalogue's notation (braces, question marks, an id)."""
     return not name.strip() or _UNFIT.search(name) is not None
 
 

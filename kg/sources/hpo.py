@@ -8,6 +8,7 @@ Formats: https://obophenotype.github.io/human-phenotype-ontology/annotations/int
 from __future__ import annotations
 
 import hashlib
+import sys
 from collections.abc import Iterable, Iterator
 from importlib.metadata import PackageNotFoundError, distribution
 from pathlib import Path
@@ -35,7 +36,7 @@ ACKNOWLEDGEMENT = (
 )
 
 _FILES = ("hp.obo", "phenotype.hpoa", "genes_to_phenotype.txt")
-_READER = "1"  # raise it when the same files are read into another graph than before
+_READER = "2"  # raise it when the same files are read into another graph than before
 _BRANCHES = {
     "HP:0000118": "phenotype",
     "HP:0000005": "inheritance",
@@ -45,6 +46,11 @@ _BRANCHES = {
     "HP:0032443": "history",
     "HP:0040279": "frequency",
 }
+_NOTES = (
+    *("excluded annotations", "obsolete terms"),
+    *("gene rows of other diseases", "genes without a symbol"),
+)
+_NO_SYMBOL = "-"
 _EXCLUDED = "HP:0040285"  # the frequency term for 0 %
 _ANNOTATION = [
     *("database_id", "disease_name", "qualifier", "hpo_id", "reference", "evidence"),
@@ -123,7 +129,7 @@ def _fingerprint(paths: list[Path], namespaces: tuple[str, ...]) -> str:
 def _read(paths: list[Path], namespaces: tuple[str, ...]) -> Graph:
     obo, hpoa, genes = paths
     ontology = read_obo(obo)
-    notes = {"excluded annotations": 0, "obsolete terms": 0, "gene rows of other diseases": 0}
+    notes = dict.fromkeys(_NOTES, 0)
     version, diseases = _read_annotations(hpoa, namespaces, notes)
     info = GraphInfo(
         source="HPO",
@@ -212,6 +218,7 @@ def _read_annotations(
         if key in ("version", "date"):
             version = value.strip()
     diseases: dict[str, _Disease] = {}
+    once: dict[tuple[str, ...], tuple[str, ...]] = {}  # a third of all rows say what others say
     prefixes = tuple(f"{name}:" for name in namespaces)
     for number, row in _table(path, _ANNOTATION):
         disease_id, name, negation, term_id, reference, evidence, onset, frequency = row[:8]
@@ -225,7 +232,7 @@ def _read_annotations(
             notes["excluded annotations"] += 1
         else:
             values = (frequency, onset, evidence, reference, row[8], row[9])
-            disease.rows.append((term_id, values))
+            disease.rows.append((sys.intern(term_id), once.setdefault(values, values)))
     if not diseases:
         raise DataError(path, f"no annotation of a disease in {', '.join(namespaces)}")
     return version, diseases
@@ -268,11 +275,15 @@ def _add_genes(builder: GraphBuilder, path: Path, notes: dict[str, int]) -> None
         if disease not in builder:
             notes["gene rows of other diseases"] += 1
             continue
-        symbols.setdefault(gene, {})[symbol] = None
+        symbols.setdefault(gene, {})
+        if symbol != _NO_SYMBOL:
+            symbols[gene][symbol] = None
         edges[gene, disease] = None
     builder.relation(HAS_GENE)
     for gene, names in symbols.items():
-        symbol, *others = names
+        # One without a symbol still counts where a disease is to have one gene only.
+        symbol, *others = names or (f"NCBIGene:{gene}",)
+        notes["genes without a symbol"] += not names
         builder.node(f"NCBIGene:{gene}", kind="gene", name=symbol, aliases=others)
     for gene, disease in edges:
         builder.edge(disease, HAS_GENE.name, f"NCBIGene:{gene}")

@@ -13,6 +13,7 @@ from medenv.errors import DataError
 from medenv.kg.sources.text import numbered_lines
 from medenv.records import Record
 
+_EXACT = re.compile(r'"(?:[^"\\]|\\.)*"\s+EXACT\b')
 _QUOTED = re.compile(r'"((?:[^"\\]|\\.)*)"')
 _ESCAPE = re.compile(r"\\(.)")
 _ESCAPED = {"n": "\n", "t": "\t", "W": " "}
@@ -27,7 +28,8 @@ class Term(Record, frozen=True, kw_only=True):
         id: Identifier, e.g. ``"HP:0001250"``.
         name: Preferred name.
         definition: Definition without its references; empty where there is none.
-        synonyms: Other names, in the file's order.
+        synonyms: Other names of the very same concept, in the file's order: those of the scope
+            EXACT. Broader, narrower and related names are names of something else.
         alt_ids: Identifiers of terms that were merged into this one.
         parents: Identifiers of the direct ``is_a`` parents.
         xrefs: Identifiers of the same concept in other vocabularies.
@@ -102,12 +104,20 @@ def _term(path: Path, start: int, tags: dict[str, list[str]]) -> Term:
         id=tags["id"][0],
         name=_unescape(tags["name"][0]),
         definition=_quoted(path, start, tags["def"][0]) if "def" in tags else "",
-        synonyms=tuple(_quoted(path, start, value) for value in tags.get("synonym", [])),
+        synonyms=tuple(_exact(path, start, tags.get("synonym", []))),
         alt_ids=tuple(tags.get("alt_id", [])),
         parents=tuple(value.split()[0] for value in tags.get("is_a", []) if value),
         xrefs=tuple(value.split()[0] for value in tags.get("xref", []) if value),
         obsolete=tags.get("is_obsolete") == ["true"],
     )
+
+
+def _exact(path: Path, start: int, values: list[str]) -> Iterator[str]:
+    """Yield the synonyms of the scope EXACT; one that names no scope is RELATED."""
+    for value in values:
+        text = _quoted(path, start, value)
+        if _EXACT.match(value):
+            yield text
 
 
 def _quoted(path: Path, start: int, value: str) -> str:

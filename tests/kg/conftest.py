@@ -36,6 +36,10 @@ alt_id: HP:9
 def: "Nails that are \\"blue\\"." [PMID:1]
 comment: Never seen.
 synonym: "Nails, blue" EXACT layperson []
+synonym: "Blue \\"fingertips\\" EXACT" BROAD []
+synonym: "Blue thumbnail" NARROW []
+synonym: "Cyanosis" RELATED []
+synonym: "Blueness" []
 xref: UMLS:C1
 is_a: HP:0000118 ! Phenotypic abnormality
 

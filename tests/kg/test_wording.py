@@ -43,7 +43,7 @@ def test_a_name_is_mentioned_as_whole_words_in_any_case(text: str, name: str, fo
 
 
 @pytest.mark.parametrize(
-    "name", ["{Asthma}", "[Blood group]", "?Palsy", "Leukemia, ?x-linked", " "]
+    "name", ["{Asthma}", "[Blood group]", "?Palsy", "Leukemia, ?x-linked", " ", "NCBIGene:7467"]
 )
 def test_catalogue_notation_is_unfit_for_a_question(name: str) -> None:
     assert unfit(name)
