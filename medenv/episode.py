@@ -11,8 +11,8 @@
 
 Budgets are enforced where they bind. A turn that leaves no room for another one ends the episode
 before its calls are made: nobody could read their results. Calls beyond the call budget are
-refused with a note, so that the policy can still answer; a policy that goes on calling with no
-calls left ends the episode. An answer always counts, since it was sampled within the budget.
+refused with a note, so that the policy can still answer; one that goes on calling with none left
+ends the episode. An answer always counts, since it was sampled within the budget.
 """
 
 from __future__ import annotations
@@ -36,12 +36,9 @@ from medenv.records import (
     Turn,
 )
 from medenv.rules import Budget, EpisodeRules
-from medenv.snapshot import Pending, Snapshot
+from medenv.snapshot import LastWord, Pending, Snapshot
 
 __all__ = ["Budget", "Episode", "EpisodeRules"]
-
-_LAST_TURN = "This is your last turn: answer now."
-_NO_CALLS = "No tool calls are left: answer now."
 
 
 class Episode:
@@ -60,6 +57,7 @@ class Episode:
 
     __slots__ = (
         "_calls",
+        "_last_word",
         "_messages",
         "_parse",
         "_pending",
@@ -83,6 +81,7 @@ class Episode:
         self._parse = rules.dialect.parse
         self._turns: list[Turn] = []
         self._pending: Pending | None = None
+        self._last_word: LastWord = None
         self._calls = self._tokens = 0
         self._seconds = 0.0
         self._started = rules.clock()
@@ -155,7 +154,7 @@ class Episode:
             self._turns.append(Turn(text=text, parsed=parsed, tokens=tokens))
             self._end(ending)
             return ()
-        left = self.rules.max_calls - self._calls
+        left = 0 if self._last_word else self.rules.max_calls - self._calls
         calls, problems = allowed_calls(parsed, len(self._turns), left, self.rules.retyped)
         self._pending = (text, parsed, calls, problems, tokens)
         return calls
@@ -163,10 +162,9 @@ class Episode:
     def observe(self, results: Sequence[ToolResult]) -> str:
         """Take the results of the calls that `advance` returned.
 
-        A result of status ``"unavailable"`` is no observation: it ends the episode as `fail` does.
-
         Args:
-            results: One for each call, in the order of the calls.
+            results: One for each call, in the order of the calls; one of status ``"unavailable"``
+                is no observation: it ends the episode as `fail` does.
 
         Returns:
             What the policy sees next, or ``""`` when the episode ended.
@@ -184,11 +182,12 @@ class Episode:
                 self.fail(f"tool {result.tool!r}: {result.text}")
                 return ""
         self._calls += len(calls)
-        if self._late():
+        if self._late() and not self._grant("seconds"):
             self._close(tuple(results), "")
             self._end("seconds")
             return ""
-        observation = self.rules.dialect.observation(results, problems, self._notice())
+        notice = self.rules.notice(len(self._turns) + 1, self._calls, self._last_word)
+        observation = self.rules.dialect.observation(results, problems, notice)
         self._messages.append({"role": "tool", "content": observation})
         self._close(tuple(results), observation)
         return observation
@@ -209,8 +208,7 @@ class Episode:
     def exhaust(self, budget: Literal["turns", "calls", "tokens", "seconds"]) -> None:
         """End the episode because a budget ran out that only the driver can see.
 
-        Such is a context window in which the last observation found no room. That observation was
-        then not shown, and the record says so.
+        Such is a context window without room for the last observation, which was then not shown.
 
         Args:
             budget: What ran out.
@@ -226,8 +224,7 @@ class Episode:
     def retract(self) -> None:
         """Take back the last `advance`, as if its text had never been written.
 
-        For drivers that met an infrastructure failure while making its calls and want to make the
-        same step again.
+        For drivers that met an infrastructure failure in its calls and will make the step again.
 
         Raises:
             UsageError: No results are awaited.
@@ -236,6 +233,7 @@ class Episode:
             raise UsageError("nothing to retract: no results are awaited")
         self._messages.pop()
         self._tokens, self._pending = self._tokens - self._pending[4], None
+        self._last_word = None  # granted by this very text, if it was
 
     def trajectory(self) -> Trajectory:
         """Return the episode so far; turns whose results are awaited are not in it."""
@@ -267,6 +265,7 @@ class Episode:
             ending=self.ending,
             answer=self.answer,
             failure=self.failure,
+            last_word=self._last_word,
         )
 
     @classmethod
@@ -291,7 +290,7 @@ class Episode:
         episode._tokens, episode._seconds = snapshot.tokens, snapshot.seconds
         episode._started -= snapshot.seconds
         episode.ending, episode.answer = snapshot.ending, snapshot.answer
-        episode.failure = snapshot.failure
+        episode.failure, episode._last_word = snapshot.failure, snapshot.last_word
         return episode
 
     def _elapsed(self) -> float:
@@ -301,21 +300,23 @@ class Episode:
         """Return the budget that leaves no room for another turn, if one does."""
         if len(self._turns) + 1 >= self.rules.max_turns:
             return "turns"
+        if self._last_word:
+            return self._last_word
         if self._tokens >= self.rules.max_tokens:
-            return "tokens"
+            return None if self._grant("tokens") else "tokens"
         if self._calls >= self.rules.max_calls and parsed.calls:
             return "calls"
-        return "seconds" if self._late() else None
+        return "seconds" if self._late() and not self._grant("seconds") else None
+
+    def _grant(self, budget: Literal["tokens", "seconds"]) -> bool:
+        """Return whether the policy has a last word although this budget ran out; note it."""
+        if self.rules.budget.last_word and self._last_word is None:
+            self._last_word = budget
+        return self._last_word is not None
 
     def _late(self) -> bool:
         seconds = self.rules.max_seconds
         return seconds is not None and self.rules.clock() - self._started >= seconds
-
-    def _notice(self) -> str:
-        """Return the line that warns of the budget's end, where it is near."""
-        if len(self._turns) + 2 >= self.rules.max_turns:
-            return _LAST_TURN
-        return _NO_CALLS if self._calls >= self.rules.max_calls else ""
 
     def _interrupt(self) -> bool:
         """Record the pending turn without results; return whether there was one."""
@@ -345,6 +346,6 @@ class Episode:
         self._seconds = self.rules.clock() - self._started
 
     def _why_not_advance(self) -> str:
-        if self.ending is not None:
-            return f"the episode has ended ({self.ending}): start a new one"
-        return "the last turn is not finished: give the results of its calls to observe"
+        if self.ending is None:
+            return "the last turn is not finished: give the results of its calls to observe"
+        return f"the episode has ended ({self.ending}): start a new one"

@@ -15,6 +15,9 @@ from medenv.errors import UsageError
 from medenv.records import Record, ToolSpec
 
 _UNLIMITED = sys.maxsize
+_LAST_TURN = "This is your last turn: answer now."
+_LAST_WORD = "The {} are used up, this is your last turn: answer now."
+_NO_CALLS = "No tool calls are left: answer now."
 
 
 class Budget(Record, frozen=True, kw_only=True):
@@ -25,6 +28,9 @@ class Budget(Record, frozen=True, kw_only=True):
         calls: Tool calls that are made.
         tokens: Tokens that the policy may write in all turns together.
         seconds: Wall-clock time from start to the last result.
+        last_word: Whether a policy whose tokens or seconds ran out is told so and may write one
+            more text, its answer; its calls are not made any more. Turns and calls are always
+            announced before they run out.
 
     Raises:
         UsageError: A limit below its least value.
@@ -34,6 +40,7 @@ class Budget(Record, frozen=True, kw_only=True):
     calls: int | None = None
     tokens: int | None = None
     seconds: float | None = None
+    last_word: bool = False
 
     def __post_init__(self) -> None:
         """Check the limits."""
@@ -103,3 +110,17 @@ class EpisodeRules:
         }
         encoded = msgspec.json.encode(settings, order="deterministic")
         self.config_hash = hashlib.sha256(encoded).hexdigest()[:16]
+
+    def notice(self, turns: int, calls: int, spent: str | None) -> str:
+        """Return the line that warns of the budget's end, where it is near.
+
+        Args:
+            turns: Turns finished, the present one included.
+            calls: Calls made.
+            spent: The budget that ran out already, where a last word is granted.
+        """
+        if spent is not None:
+            return _LAST_WORD.format(spent)
+        if turns + 1 >= self.max_turns:
+            return _LAST_TURN
+        return _NO_CALLS if calls >= self.max_calls else ""

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 from medenv.records import Ending, Message, Parsed, Question, Record, ToolCall, Turn
 
 Pending = tuple[str, Parsed, tuple[ToolCall, ...], tuple[str, ...], int]
 """A turn whose results are awaited: text, what was read, calls, problems, tokens."""
+
+LastWord = Literal["tokens", "seconds"] | None
+"""The budget that ran out before the policy was granted its last word, if it was."""
 
 
 class Snapshot(Record, frozen=True, kw_only=True):
@@ -24,6 +29,7 @@ class Snapshot(Record, frozen=True, kw_only=True):
         ending: Why it ended, or None while it runs.
         answer: The policy's answer, or None.
         failure: What failed, or ``""``.
+        last_word: The budget that had run out when the policy was granted a last word, if it was.
     """
 
     question: Question
@@ -38,3 +44,4 @@ class Snapshot(Record, frozen=True, kw_only=True):
     ending: Ending | None
     answer: str | None
     failure: str
+    last_word: LastWord = None

@@ -149,6 +149,52 @@ def test_seconds_end_the_episode_when_its_tools_took_too_long() -> None:
     assert len(episode.trajectory().turns[0].results) == 1
 
 
+@pytest.mark.parametrize(("text", "ending"), [(ANSWER, "answered"), (SEARCH, "tokens")])
+def test_who_has_a_last_word_may_answer_after_the_last_token(text: str, ending: Ending) -> None:
+    episode = Episode(question(), rules(tokens=100, last_word=True))
+    assert episode.advance(SEARCH, tokens=100) == ()
+    assert not episode.ended
+    observation = episode.observe([])
+    assert "Error: the last 1 of your calls were not made" in observation
+    assert observation.endswith("The tokens are used up, this is your last turn: answer now.")
+    assert episode.advance(text, tokens=5) == ()
+    assert (episode.ending, episode.truncated) == (ending, ending != "answered")
+    assert [len(turn.calls) for turn in episode.trajectory().turns] == [0, 0]
+
+
+@pytest.mark.parametrize("in_the_tools", [False, True])
+@pytest.mark.parametrize(("text", "ending"), [(ANSWER, "answered"), ("hm", "seconds")])
+def test_who_has_a_last_word_may_answer_after_the_last_second(
+    text: str, ending: Ending, in_the_tools: bool
+) -> None:
+    clock, watched = Clock(), rules(seconds=10.0, last_word=True)
+    watched.clock = clock
+    episode = Episode(question(), watched)
+    clock.now = 0.0 if in_the_tools else 10.0
+    calls = episode.advance(SEARCH)
+    assert len(calls) == in_the_tools
+    clock.now = 12.0
+    observation = episode.observe([result(call) for call in calls])
+    assert observation.endswith("The seconds are used up, this is your last turn: answer now.")
+    assert observation.startswith("found" if in_the_tools else "Error: the last 1 of")
+    clock.now = 15.0
+    episode.advance(text)
+    assert (episode.ending, episode.trajectory().seconds) == (ending, 15.0)
+
+
+def test_the_last_turn_has_no_last_word_after_it() -> None:
+    episode = Episode(question(), rules(turns=1, tokens=100, last_word=True))
+    episode.advance(SEARCH, tokens=100)
+    assert episode.ending == "turns"
+
+
+def test_a_retracted_turn_takes_its_last_word_with_it() -> None:
+    episode = Episode(question(), rules(tokens=100, last_word=True))
+    episode.advance(SEARCH, tokens=100)
+    episode.retract()
+    assert len(episode.advance(SEARCH, tokens=50)) == 1
+
+
 def test_calls_beyond_the_budget_are_refused_and_the_policy_is_told() -> None:
     episode = Episode(question(), rules(calls=2))
     calls = episode.advance(SEARCH * 3)
@@ -170,14 +216,16 @@ def test_the_last_turn_is_announced() -> None:
     st.lists(st.sampled_from([SEARCH, ANSWER, SEARCH * 3, "hm", SEARCH + ANSWER]), max_size=9),
     st.integers(1, 4),
     st.integers(0, 4) | st.none(),
+    st.booleans(),
 )
 def test_never_both_terminated_and_truncated(
-    texts: list[str], turns: int, calls: int | None
+    texts: list[str], turns: int, calls: int | None, last_word: bool
 ) -> None:
-    episode = Episode(question(), rules(turns=turns, calls=calls))  # type: ignore[arg-type]  # None is no limit
+    budget = Budget(turns=turns, calls=calls, tokens=30, last_word=last_word)
+    episode = Episode(question(), EpisodeRules(HERMES, (), budget))
     made = 0
     for text in texts:
-        asked = episode.advance(text)
+        asked = episode.advance(text, tokens=10)
         made += len(asked)
         if episode.ended:
             break

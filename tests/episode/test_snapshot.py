@@ -32,9 +32,11 @@ def timeless(trajectory: Trajectory) -> Trajectory:
     return msgspec.structs.replace(trajectory, seconds=0.0)
 
 
-@given(TEXTS, TEXTS)
-def test_going_on_from_a_snapshot_is_going_on(before: list[str], after: list[str]) -> None:
-    settled = rules(turns=6, calls=8, tokens=15)
+@given(TEXTS, TEXTS, st.booleans())
+def test_going_on_from_a_snapshot_is_going_on(
+    before: list[str], after: list[str], last_word: bool
+) -> None:
+    settled = rules(turns=6, calls=8, tokens=12, last_word=last_word)
     original = play(Episode(question(), settled, seed=5), before)
     stored = msgspec.json.encode(original.snapshot())
     restored = Episode.restore(msgspec.json.decode(stored, type=Snapshot), settled)
