@@ -70,6 +70,7 @@ class BudgetSection:
     calls: int | None = None
     tokens: int | None = None
     seconds: float | None = None
+    last_word: bool = False
 
 
 @dataclass
@@ -87,11 +88,33 @@ class EnvSection:
 
 @dataclass
 class ScoringSection:
-    """The reward: a preset's name, or weights by component; `shuffle_seed` makes it a control."""
+    """The reward: a preset's name, or weights by component with their gates and vetoes.
+
+    `shuffle_seed` makes it a control.
+    """
 
     preset: str = "composite"
     weights: dict[str, float] = field(default_factory=dict)
+    gates: dict[str, str] = field(default_factory=dict)
+    vetoes: list[str] = field(default_factory=list)
     shuffle_seed: int | None = None
+
+
+@dataclass
+class AblationSection:
+    """Which rewards are trained with, over which seeds; see `medenv.integrations.verl_sweep.Plan`.
+
+    `presets` as they are; `vary` without each part and with each alone; `ungated` with all gates
+    open; `arms` as "name:accuracy=1,format=0.2@open". `arm` is the one that a run is for.
+    """
+
+    name: str = "ablation"
+    presets: list[str] = field(default_factory=lambda: ["answer_only", "composite"])
+    vary: list[str] = field(default_factory=lambda: ["composite"])
+    ungated: list[str] = field(default_factory=lambda: ["composite"])
+    arms: list[str] = field(default_factory=list)
+    seeds: list[int] = field(default_factory=lambda: [0, 1])
+    arm: str = ""
 
 
 @dataclass
@@ -146,11 +169,15 @@ class TinySection:
 
 @dataclass
 class HardwareSection:
-    """What the preset needs, and the variables its processes are started with."""
+    """What the preset needs, and how its processes are started.
+
+    `launch` stands before the trainer's command, e.g. [nice, -n, "5"] or [srun, --exclusive].
+    """
 
     memory_gb: float = 0.0
     disk_gb: float = 0.0
     patience_seconds: float = 1800.0
+    launch: list[str] = field(default_factory=list)
     environment: dict[str, str] = field(default_factory=dict)
 
 
@@ -197,9 +224,11 @@ def plain(config: DictConfig) -> dict[str, Any]:
 
 
 def register_schema() -> None:
-    """Make `${verl_config_dir:}` and the schema `medenv_schema` known to Hydra; may be repeated."""
+    """Make `${verl_config_dir:}` and our schemas known to Hydra; may be repeated."""
     OmegaConf.register_new_resolver("verl_config_dir", verl_config_dir, replace=True)
-    ConfigStore.instance().store("medenv_schema", node=MedEnvSection, package="medenv")
+    store = ConfigStore.instance()
+    store.store("medenv_schema", node=MedEnvSection, package="medenv")
+    store.store("ablation_schema", node=AblationSection, package="ablation")
 
 
 def check_config(config: DictConfig, tree: str = "ppo_trainer") -> None:
@@ -239,7 +268,7 @@ def check_verl_keys(config: DictConfig, known: DictConfig, added: frozenset[str]
     """
     names = set(_leaves(known, branches=True))
     for key in _leaves(config):
-        if key.startswith(("medenv.", "hydra.")) or key in names:
+        if key.startswith(("medenv.", "ablation.", "hydra.")) or key in names:
             continue
         if any(key == other or key.startswith(f"{other}.") for other in added):
             continue

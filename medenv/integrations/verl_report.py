@@ -28,13 +28,13 @@ def training_report(run: Run, control: Run | None = None) -> TrainingReport:
         DataError: Episodes of the first or last validation are missing.
     """
     return TrainingReport(
-        before_sampled=_episodes(run, "val-sampled", 0),
-        after_sampled=_episodes(run, "val-sampled", -1),
-        before_greedy=_episodes(run, "val-greedy", 0),
-        after_greedy=_episodes(run, "val-greedy", -1),
-        metrics=_curves(run),
-        control=_curves(control) if control is not None else None,
-        facts=_facts(run),
+        before_sampled=episodes(run, "val-sampled", 0),
+        after_sampled=episodes(run, "val-sampled", -1),
+        before_greedy=episodes(run, "val-greedy", 0),
+        after_greedy=episodes(run, "val-greedy", -1),
+        metrics=curves(run),
+        control=curves(control) if control is not None else None,
+        facts=facts(run),
         notices=[run.workspace.facts.acknowledgement],
         title=f"Training report: {run.folder.name}",
         seed=int(run.config.seed),
@@ -52,7 +52,17 @@ def _files(run: Run, phase: str) -> list[Path]:
     return sorted((run.folder / "rollouts" / phase).glob("*.jsonl"))
 
 
-def _episodes(run: Run, phase: str, which: int) -> list[Scored]:
+def episodes(run: Run, phase: str, which: int) -> list[Scored]:
+    """Return the episodes of one validation.
+
+    Args:
+        run: The run.
+        phase: "val-sampled" or "val-greedy".
+        which: Which validation, 0 for the first and -1 for the last.
+
+    Raises:
+        DataError: There is none, though the config asks for it.
+    """
     files = _files(run, phase)
     if not files:
         if phase == "val-greedy" and not run.config.medenv.evaluation.greedy:
@@ -61,8 +71,12 @@ def _episodes(run: Run, phase: str, which: int) -> list[Scored]:
     return read_scored(files[which])
 
 
-def _curves(run: Run) -> list[dict[str, float]]:
-    """Training metrics by step, with the held-out accuracy where there was a validation."""
+def curves(run: Run) -> list[dict[str, float]]:
+    """Return training metrics by step, with the held-out accuracy where there was a validation.
+
+    Args:
+        run: The run.
+    """
     merged: dict[int, dict[str, float]] = {
         step: {name: value for name, value in logged.items() if isinstance(value, int | float)}
         for step, logged in run.metrics().items()
@@ -73,8 +87,13 @@ def _curves(run: Run) -> list[dict[str, float]]:
     return [{"step": float(step), **values} for step, values in sorted(merged.items())]
 
 
-def _facts(run: Run) -> dict[str, str]:
-    facts, config = run.workspace.facts, run.config
+def facts(run: Run) -> dict[str, str]:
+    """Return what a run was made of, as name to text.
+
+    Args:
+        run: The run.
+    """
+    world, config = run.workspace.facts, run.config
     versions = []
     for name in _SHOWN:
         try:
@@ -91,10 +110,10 @@ def _facts(run: Run) -> dict[str, str]:
         "algorithm": f"{config.algorithm.adv_estimator}, "
         f"{config.data.train_batch_size} questions x {config.actor_rollout_ref.rollout.n} rollouts "
         f"a step, learning rate {config.actor_rollout_ref.actor.optim.lr:g}, {run.steps} steps",
-        "questions": f"{facts.train:,} for training, {facts.test:,} held out; "
-        f"shared between them: {sum(facts.shared.values())}",
-        "graph": f"{facts.source}: {facts.nodes:,} entities, {facts.edges:,} edges, "
-        f"{facts.passages:,} passages",
-        "licence": facts.licence,
+        "questions": f"{world.train:,} for training, {world.test:,} held out; "
+        f"shared between them: {sum(world.shared.values())}",
+        "graph": f"{world.source}: {world.nodes:,} entities, {world.edges:,} edges, "
+        f"{world.passages:,} passages",
+        "licence": world.licence,
         "versions": ", ".join(versions),
     }

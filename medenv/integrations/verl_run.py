@@ -121,8 +121,9 @@ def train(run: Run) -> Iterator[Logged]:
     """
     metrics = _attempt(run.folder / "metrics")
     hardware = run.config.medenv.hardware
+    trainer = [sys.executable, "-m", "medenv.integrations.verl_main"]
     tree = Tree(
-        [sys.executable, "-m", "medenv.integrations.verl_main", str(run.folder / "config.yaml")],
+        [*hardware.launch, *trainer, str(run.folder / "config.yaml")],
         {
             **hardware.environment,
             "VERL_FILE_LOGGER_PATH": str(metrics.absolute()),

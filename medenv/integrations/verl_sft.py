@@ -27,7 +27,7 @@ from medenv.integrations.processes import Tree
 
 
 def teach(config: DictConfig, school: School, number: int) -> Iterator[Logged]:
-    """Run verl's SFT trainer on a stage's lessons; yields each step as it is logged.
+    """Run verl's SFT trainer on a stage's lessons, unless it has; yields each step as logged.
 
     Args:
         config: The composed config.
@@ -38,6 +38,8 @@ def teach(config: DictConfig, school: School, number: int) -> Iterator[Logged]:
         TrainingFailedError: The trainer failed.
     """
     folder, stage = stage_folder(school, number), school.section["lessons"]["stages"][number]
+    if (_finished(school, number) / "model.safetensors").exists():
+        return
     start = school.folder / "new_policy" if number == 0 else taught_policy(school, number - 1)
     metrics, log = folder / "metrics.jsonl", folder / "train.log"
     changes = {
@@ -74,12 +76,15 @@ def taught_policy(school: School, number: int) -> Path:
     Raises:
         UsageError: The stage has not reached its end.
     """
-    checkpoints = stage_folder(school, number) / "checkpoints"
-    steps = school.section["lessons"]["stages"][number]["steps"]
-    found = checkpoints / f"global_step_{steps}" / "huggingface"
+    found = _finished(school, number)
     if not (found / "model.safetensors").exists():
-        raise UsageError(f"no finished checkpoint in {checkpoints}: let stage {number} finish")
+        raise UsageError(f"no finished checkpoint in {found}: let stage {number} finish")
     return found
+
+
+def _finished(school: School, number: int) -> Path:
+    steps = school.section["lessons"]["stages"][number]["steps"]
+    return stage_folder(school, number) / "checkpoints" / f"global_step_{steps}" / "huggingface"
 
 
 def export(source: Path, target: Path) -> int:

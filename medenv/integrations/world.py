@@ -12,6 +12,7 @@ from medenv.episode import Episode, EpisodeRules
 from medenv.errors import UsageError
 from medenv.records import Question, RewardFn
 from medenv.registry import Parts, make_parts
+from medenv.reward import Composition
 from medenv.tools import ToolBox
 from medenv.workspace import Workspace
 
@@ -56,7 +57,18 @@ def make_world_parts(section: Mapping[str, Any], questions: Any, corpus: Any, gr
         budget={name: value for name, value in env["budget"].items() if value is not None},
         prompt_style=env["prompt_style"],
         env_id=env["env_id"],
-        scoring=scoring["weights"] or scoring["preset"],
+        scoring=_scoring(scoring),
+    )
+
+
+def _scoring(section: Mapping[str, Any]) -> str | Composition:
+    """Return the preset's name, or the composition where weights are given."""
+    if not section["weights"]:
+        return str(section["preset"])
+    return Composition(
+        weights=dict(section["weights"]),
+        gates=dict(section["gates"]),
+        vetoes=tuple(section["vetoes"]),
     )
 
 
