@@ -1,7 +1,7 @@
 """The same three-turn episode everywhere: search, search, answer, over the same passages.
 
-Run it with `python benchmarks/env.py`; `--peers FOLDER` adds the peers for which FOLDER holds a
-virtual environment of the name of a script in `benchmarks/peers` (e.g. `FOLDER/gem/bin/python`).
+Run it with `python benchmarks/env.py`; `--peers FOLDER` adds the peers of `benchmarks/peers`, each
+in a virtual environment of its own under FOLDER, made where it is missing (2 GB, some minutes).
 Figures are medians of `--runs` runs in one process, by the wall clock, so let the machine be idle;
 where it cannot be, `--cpu` counts processor time for what does not wait.
 """
@@ -17,6 +17,7 @@ import subprocess
 import sys
 import time
 import tracemalloc
+import venv
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -160,10 +161,25 @@ def ours(runs: int, passages: int, clock: Clock) -> list[tuple[str, str]]:
     return rows
 
 
+def interpreter(folder: Path, program: Path) -> Path:
+    """Return the Python of a peer's environment, made as the script's first line asks."""
+    python = folder / "bin" / "python"
+    if not python.exists():
+        wanted = program.read_text().splitlines()[0].removeprefix("# pip: ").split()
+        print(f"installing {' '.join(wanted)} ...", file=sys.stderr)
+        venv.create(folder, with_pip=True)
+        install = ["-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
+        subprocess.run([str(python), *install, *wanted], check=True)
+    return python
+
+
 def peer(python: Path, program: Path) -> dict[str, Any]:
-    """Run a peer's script in its own virtual environment; return what it printed last as JSON."""
+    """Run a peer's script in its own virtual environment; return what it printed last as JSON.
+
+    A script bears the name of its package, so its folder stays off the path (`-P`).
+    """
     done = subprocess.run(
-        [str(python), str(program)], capture_output=True, text=True, check=False, timeout=600
+        [str(python), "-P", str(program)], capture_output=True, text=True, check=False, timeout=600
     )
     try:
         figures: dict[str, Any] = json.loads(done.stdout.strip().splitlines()[-1])
@@ -185,11 +201,10 @@ def main() -> None:
     for name, figure in ours(given.runs, given.passages, clock):
         table.add_row("medenv", name, figure)
     for program in sorted(PEERS.glob("*.py")):
-        python = given.peers / program.stem / "bin" / "python" if given.peers else None
-        if python is None or not python.exists():
-            table.add_row(program.stem, "not measured: no virtual environment", "")
+        if given.peers is None:
+            table.add_row(program.stem, "not measured: ask for it with --peers FOLDER", "")
             continue
-        for name, value in peer(python, program).items():
+        for name, value in peer(interpreter(given.peers / program.stem, program), program).items():
             shown = f"{value:,.0f}" if isinstance(value, int | float) else str(value)
             table.add_row(program.stem, name, shown)
     Console().print(table)

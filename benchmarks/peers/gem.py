@@ -1,4 +1,5 @@
-"""GEM: its question environment with a search tool answered in process (0.1.0, with datasets)."""
+# pip: gem-llm==0.1.0 datasets requests
+"""GEM: its question environment with a search tool answered in process."""
 
 import json
 import statistics

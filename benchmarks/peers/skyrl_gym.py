@@ -1,4 +1,5 @@
-"""skyrl-gym: its search environment with the search answered in process (0.4.0)."""
+# pip: skyrl-gym==0.4.0
+"""skyrl-gym: its search environment with the search answered in process."""
 
 import json
 import logging
