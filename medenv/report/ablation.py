@@ -13,7 +13,7 @@ from medenv.ablate import Ablation, ArmResult
 from medenv.report.dots import Dots, dots
 from medenv.report.html import write_page
 from medenv.report.words import Unit, number, show, span
-from medenv.reward import COMPONENTS
+from medenv.reward import COMPONENTS, Composition
 from medenv.statistics import Interval
 
 MEASURES: tuple[tuple[str, str, Unit, str], ...] = (
@@ -90,13 +90,12 @@ def verdict(arms: Sequence[ArmResult]) -> str:
     return " ".join(said)
 
 
-def weights_of(arm: ArmResult) -> str:
-    """Return the weights of an arm in words, gates other than the default with them.
+def weights_of(composition: Composition) -> str:
+    """Return weights in words, gates other than the default with them.
 
     Args:
-        arm: The arm.
+        composition: Weights and gates.
     """
-    composition = arm.composition
     return ", ".join(
         f"{name} {number(weight)}"
         + (f" behind {composition.gates[name]}" if name in composition.gates else "")

@@ -93,14 +93,14 @@ def sweep_markdown(
     first = sweep.arms[0]
     lines = ["# Rewards, trained with", "", verdict, "", "## After training", ""]
     lines += [f"95 % intervals from drawing questions; Δ is the difference from {first}.", ""]
-    lines += _row("reward", *(one.label for one in MEASURES), head=True)
-    for arm in sweep.arms:
-        lines += _row(arm, *(_arm_cell(sweep, arm, one) for one in MEASURES))
+    lines += _row("measure", *sweep.arms, head=True)
+    for one in MEASURES:
+        lines += _row(one.label, *(_arm_cell(sweep, arm, one) for arm in sweep.arms))
     if found:
         lines += ["", "## What moves what", "", *(f"- {in_words(one)}" for one in found), ""]
-        lines += _row("part", *(one.label for one in MEASURES), head=True)
-        for effect in found:
-            lines += _row(effect.label, *(_effect_cell(effect, one) for one in MEASURES))
+        lines += _row("measure", *(effect.label for effect in found), head=True)
+        for one in MEASURES:
+            lines += _row(one.label, *(_effect_cell(effect, one) for effect in found))
     lines += ["", "## Setup", "", *(f"- {name}: {text}" for name, text in facts.items())]
     return "\n".join(lines) + "\n"
 

@@ -18,15 +18,19 @@ from medenv.workspace import WorkspaceSettings
 
 CONF = Path(__file__).parents[2] / "conf"
 OURS = ("world", "env", "scoring", "policy", "algo", "hardware")
-PRIMARIES = {"train": "ppo_trainer", "sft": "sft_trainer_engine"}
+PRIMARIES = {"train": "ppo_trainer", "ablate": "ppo_trainer", "sft": "sft_trainer_engine"}
 CHOICES = [
-    ("train", f"{group}={path.stem}") for group in OURS for path in sorted((CONF / group).glob("*"))
+    (primary, f"{group}={path.stem}")
+    for primary in ("train", "ablate")
+    for group in OURS
+    for path in sorted((CONF / group).glob("*"))
 ]
 
 
 def primary_of(experiment: Path) -> str:
     """An experiment's header shows its command, which names the recipe."""
-    return "sft" if "recipes/sft.py" in experiment.read_text() else "train"
+    named = (one for one in PRIMARIES if f"recipes/{one}.py" in experiment.read_text())
+    return next(named, "train")
 
 
 EXPERIMENTS = [

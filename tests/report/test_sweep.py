@@ -82,12 +82,13 @@ def test_an_effect_in_words_names_what_the_interval_keeps_away_from_zero():
     assert in_words(none) == "air, added to composite: nothing moved clearly."
 
 
-def test_the_sweep_in_markdown_has_a_row_for_every_arm_and_effect():
+def test_the_sweep_in_markdown_has_a_row_for_every_measure_of_arms_and_effects():
     found = effects(SWEEP, [SHAPING, FORM])
     text = sweep_markdown(SWEEP, found, {"machine": "two cores"}, verdict(SWEEP))
     rows = [line for line in text.splitlines() if line.startswith("| ")]
-    assert len(rows) == 1 + len(SWEEP.arms) + 1 + 2
-    assert len({row.count(" | ") for row in rows}) == 1
+    assert len(rows) == 2 * (1 + len(MEASURES))
+    assert rows[0] == "| measure | answer_only | composite | form only |"
+    assert [row.count(" | ") for row in rows] == [3] * 11 + [2] * 11
     assert "- machine: two cores" in text
 
 

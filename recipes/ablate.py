@@ -1,0 +1,102 @@
+"""Reward ablation by training: the same policy under several rewards, with several seeds.
+
+A Hydra multirun of what recipes/train.py does once: every reward with every seed, one after the
+other, each trained by verl in a process tree of its own. After each run the page about all that are
+done is written anew: outputs/<sweep>/report.html, with paired intervals and curves. It leaves out
+scoring stored rollouts again, which needs no training (`medenv ablate`).
+
+    python recipes/ablate.py experiment=ablation                        # the example, two cores
+    python recipes/ablate.py experiment=cpu ablation.vary=[evidence] ablation.seeds=[0,1,2]
+    python recipes/ablate.py policy=qwen3_4b hardware=one_gpu ablation.name=mine
+
+Stop it however you like: the same command leaves finished runs as they are and goes on with a
+half-done one from its last checkpoint.
+"""
+
+import sys
+from typing import NoReturn
+
+import hydra
+from hydra.core.hydra_config import HydraConfig
+from omegaconf import DictConfig, OmegaConf
+from rich.console import Console
+
+from medenv.errors import InfraError, MedEnvError
+from medenv.integrations import preflight
+from medenv.integrations.config import check_config, register_schema
+from medenv.integrations.processes import stop_on_signals
+from medenv.integrations.progress import training_bar
+from medenv.integrations.verl_run import Run, prepare, train
+from medenv.integrations.verl_sweep import Comparison, Plan, choose, compare
+from medenv.report.sweep import sweep_table
+
+console = Console()
+failed: list[str] = []
+
+
+def refuse(error: MedEnvError) -> NoReturn:
+    """End with the one line that says what is wrong."""
+    console.print(f"[red]error:[/red] {error}", highlight=False)
+    sys.exit(2)
+
+
+def planned(what: str, section: DictConfig) -> str:
+    """Return what Hydra sweeps over; a mistake ends the program before anything has begun."""
+    try:
+        return Plan.of(section).swept(what)
+    except MedEnvError as error:
+        refuse(error)
+
+
+def run_training(run: Run) -> None:
+    """Train to the last step, unless that is done."""
+    if run.is_finished():
+        console.print("  trained already")
+        return
+    preflight.check(run.config)
+    with training_bar(run, console) as bar:
+        for step, logged in train(run):
+            bar(step, logged)
+
+
+def show(found: Comparison) -> None:
+    """Say what is done, and what came out where all is."""
+    if found.missing:
+        left = len(found.missing)
+        console.print(f"  so far: {found.page}; {left} run{'s are' if left > 1 else ' is'} left")
+        return
+    console.print(sweep_table(found.sweep))
+    console.print(f"report: {found.page}")
+
+
+@hydra.main(version_base="1.3", config_path="../conf", config_name="ablate")
+def main(config: DictConfig) -> None:
+    """Train with one reward and one seed, and compare all that is trained so far."""
+    stop_on_signals()
+    try:
+        plan = choose(config)
+        number = HydraConfig.get().job.num + 1
+        console.print(f"run {number} of {len(plan)}: {config.ablation.arm}, seed {config.seed}")
+        check_config(config)
+        run = prepare(config, lambda what: console.print(f"  {what} ..."))
+        run_training(run)
+        show(compare(run, plan))
+    except InfraError as error:  # of this run; the others may do better
+        console.print(f"[red]error:[/red] {config.run}: {error}", highlight=False)
+        failed.append(config.run)
+    except MedEnvError as error:
+        refuse(error)
+    except KeyboardInterrupt:
+        console.print("stopped; the same command goes on from the last checkpoint")
+        sys.exit(130)
+
+
+register_schema()
+OmegaConf.register_new_resolver("planned", planned, replace=True)
+
+if __name__ == "__main__":
+    main()
+    if failed:
+        several = "s" if len(failed) > 1 else ""
+        console.print(f"{len(failed)} run{several} failed; the same command tries again")
+        sys.exit(1)
