@@ -169,11 +169,16 @@ class MedResearchEnv(gymnasium.Env[str, str]):
         elif self._score is not None:
             raise UsageError("the episode has ended: call reset")
         turn = episode.last_turn
+        results = turn.results
         info: dict[str, Any] = {
             "problems": turn.parsed.problems,
-            "passages": tuple([shown for result in turn.results for shown in result.passages]),
+            "passages": results[0].passages
+            if len(results) == 1
+            else tuple([shown for result in results for shown in result.passages]),
         }
-        reward = self._finish(episode, info) if episode.ended else 0.0
+        if episode.ending is None:
+            return observation, 0.0, False, False, info
+        reward = self._finish(episode, info)
         return observation, reward, episode.terminated, episode.truncated, info
 
     def _turn(self, episode: Episode, action: str) -> str:

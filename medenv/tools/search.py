@@ -63,20 +63,22 @@ class Search(Tool):
     def _output(self, hits: list[tuple[Passage, float]]) -> ToolOutput:
         if not hits:
             return ToolOutput(text="No passage matches; try other words.", status="empty")
-        return ToolOutput(
-            text="\n".join([self._line(n, passage) for n, (passage, _) in enumerate(hits, 1)]),
-            passages=tuple([passage.id for passage, _ in hits]),
-        )
+        lines, ids, kept = [], [], self._lines
+        for passage, _ in hits:
+            known = kept.get(passage.id)
+            if known is None or known[0] is not passage:
+                known = self._line(passage)
+            ids.append(passage.id)
+            lines.append(f"[{len(ids)}]{known[1]}")
+        return ToolOutput(text="\n".join(lines), passages=tuple(ids))
 
-    def _line(self, number: int, passage: Passage) -> str:
-        """Write one result on one line of its own; lines of passages shown before are kept."""
-        known = self._lines.get(passage.id)
-        if known is None or known[0] is not passage:
-            if len(self._lines) >= _KEPT_LINES:
-                self._lines.clear()
-            line = write_line(passage, self._snippet_chars, show_id=self._show_ids)
-            known = self._lines[passage.id] = passage, line
-        return f"[{number}]{known[1]}"
+    def _line(self, passage: Passage) -> tuple[Passage, str]:
+        """Write a result on one line of its own, and keep it for the next time it is shown."""
+        if len(self._lines) >= _KEPT_LINES:
+            self._lines.clear()
+        line = write_line(passage, self._snippet_chars, show_id=self._show_ids)
+        known = self._lines[passage.id] = passage, line
+        return known
 
 
 def show_hits(passages: Iterable[Passage], snippet_chars: int = 400) -> str:
