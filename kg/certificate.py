@@ -15,7 +15,7 @@ import msgspec
 from medenv.errors import UsageError
 from medenv.kg.conditions import inverse
 from medenv.kg.documents import Documents
-from medenv.kg.frequencies import bounds, in_words
+from medenv.kg.frequencies import in_words, spellings
 from medenv.kg.graph import Graph
 from medenv.kg.queries import Edge, Outcome, evaluate
 from medenv.kg.wording import mentions
@@ -102,9 +102,7 @@ def answers_of(graph: Graph, outcome: Outcome) -> tuple[Entity, ...]:
         return tuple(graph.entity(answer) for answer in outcome.answers)
     name = in_words(outcome.value)
     aliases = [_NUMBERS[int(name)]] if name.isdigit() and int(name) < len(_NUMBERS) else []
-    found = bounds(outcome.value)
-    if found and found[0] == found[1] and not name.endswith("%"):
-        aliases.append(f"{found[0]:.0%}")
+    aliases += spellings(outcome.value)
     return (Entity(id=f"value:{outcome.value}", kind="value", name=name, aliases=tuple(aliases)),)
 
 
@@ -235,13 +233,19 @@ def documents_of(graph: Graph) -> Documents:
     return Documents(graph)
 
 
-def verify(question: Question, graph: Graph, retriever: Retriever | None = None) -> list[str]:
+def verify(
+    question: Question,
+    graph: Graph,
+    retriever: Retriever | None = None,
+    documents: Documents | None = None,
+) -> list[str]:
     """Check a question against the graph, from nothing but its topic and its query.
 
     Args:
         question: The question.
         graph: The graph that it claims to be about.
         retriever: Where given, the search rank is checked too.
+        documents: The documents of that graph, where some passages are withheld.
 
     Returns:
         What is wrong, one line each; empty where everything is proved.
@@ -249,7 +253,7 @@ def verify(question: Question, graph: Graph, retriever: Retriever | None = None)
     query = question.certificate.query
     try:
         outcome = evaluate(graph, query)
-        proof = certificate_of(documents_of(graph), query, outcome)
+        proof = certificate_of(documents or documents_of(graph), query, outcome)
     except UsageError as error:
         return [str(error)]
     if retriever is None:

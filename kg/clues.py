@@ -11,8 +11,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from medenv.kg.conditions import Clue, narrow, satisfying
-from medenv.kg.drafts import unnameable
+from medenv.kg.conditions import Clue, entailed_counts, narrow, satisfying
+from medenv.kg.drafts import tells, unnameable
 from medenv.kg.graph import Graph, IntArray
 from medenv.kg.schema import (
     HAS_GENE,
@@ -79,7 +79,9 @@ def offers(graph: Graph, node: int, counted: bool = True) -> list[Clue]:
     if counted and relation in graph.rows:
         degree = int(graph.step(node, relation).size)
         found += [
-            Clue(relation, low=low, high=high) for low, high in RANGES if low <= degree <= high
+            Clue(relation, low=low, high=high)
+            for low, high in RANGES
+            if low <= degree <= high and degree == entailed_counts(graph, relation)[node]
         ]
     return found
 
@@ -98,38 +100,36 @@ def single_out(
     """
     if found.size == 1:
         return []
-    pool = _drawn(graph, offers(graph, target, choice.counted), choice, rng)
+    allowed = _allowed(graph, target, offers(graph, target, choice.counted), choice)
+    pool = [allowed[int(i)] for i in rng.permutation(len(allowed))[: choice.offers]]
     chosen: list[Clue] = []
     while found.size > 1 and len(chosen) < choice.most:
+        best: tuple[int, int, int] | None = None
         left = [narrow(graph, found, clue) for clue in pool]
-        sizes = [(rest.size, -_fitting(graph, clue)) for rest, clue in zip(left, pool, strict=True)]
-        usable = [
-            i
-            for i, (size, fitting) in enumerate(sizes)
-            if size < found.size and -fitting >= choice.least_fitting
-        ]
-        if not usable:
+        for i, (rest, clue) in enumerate(zip(left, pool, strict=True)):
+            if rest.size < found.size and (best is None or rest.size <= best[0]):
+                fitting = _fitting(graph, clue)
+                if fitting >= choice.least_fitting:
+                    rank = (rest.size, -fitting, i)
+                    best = rank if best is None else min(best, rank)
+        if best is None:
             return None
-        best = min(usable, key=lambda i: (*sizes[i], i))
-        found = left[best]
-        chosen.append(pool.pop(best))
+        found = left[best[2]]
+        chosen.append(pool.pop(best[2]))
     return chosen if found.size == 1 else None
 
 
-def _drawn(
-    graph: Graph, pool: Iterable[Clue], choice: Choice, rng: np.random.Generator
-) -> list[Clue]:
-    allowed = [clue for clue in pool if _allowed(graph, clue, choice)]
-    return [allowed[int(i)] for i in rng.permutation(len(allowed))[: choice.offers]]
-
-
-def _allowed(graph: Graph, clue: Clue, choice: Choice) -> bool:
-    if clue.entity < 0:
-        return True
-    return (
-        clue.entity not in choice.avoid
-        and not unnameable(graph, choice.max_name_chars)[clue.entity]
-    )
+def _allowed(graph: Graph, node: int, pool: Iterable[Clue], choice: Choice) -> list[Clue]:
+    """Return the clues that may be told of a node: none names what must stay unnamed, nor it."""
+    unfit = unnameable(graph, choice.max_name_chars)
+    return [
+        clue
+        for clue in pool
+        if clue.entity < 0
+        or not (
+            clue.entity in choice.avoid or unfit[clue.entity] or tells(graph, clue.entity, node)
+        )
+    ]
 
 
 def _fitting(graph: Graph, clue: Clue) -> int:
@@ -178,4 +178,4 @@ def describe(
 
 def _of_attributes(graph: Graph, node: int, choice: Choice) -> list[Clue]:
     found = [clue for clue in offers(graph, node, counted=False) if clue.relation in ATTRIBUTES]
-    return [clue for clue in found if _allowed(graph, clue, choice)][:1]
+    return _allowed(graph, node, found, choice)[:1]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from functools import lru_cache
 from typing import Any, NamedTuple
@@ -13,7 +14,8 @@ from medenv.errors import UsageError
 from medenv.kg.certificate import answers_of, certificate_of, kind_of, leaks_of
 from medenv.kg.documents import Documents
 from medenv.kg.graph import Graph
-from medenv.kg.phrases import called, said
+from medenv.kg.naming import called
+from medenv.kg.phrases import said
 from medenv.kg.queries import Outcome, evaluate
 from medenv.kg.wording import unfit
 from medenv.records import Question
@@ -93,6 +95,32 @@ def name_problem(graph: Graph, node: int, max_chars: int) -> str:
     return "a name that several entities bear" if same else ""
 
 
+def tells(graph: Graph, named: int, node: int) -> bool:
+    """Return whether one name gives another away: all its words stand in it, numbers aside.
+
+    "Intestinal polyposis" gives "Large intestinal polyposis" away, and "Spermatogenic failure 15"
+    leaves of "Spermatogenic failure 71" the number alone to be guessed.
+
+    Args:
+        graph: The graph.
+        named: The node whose name is told.
+        node: The node whose name is not.
+    """
+    words = _words(graph, named)
+    return bool(words) and words <= _words(graph, node)
+
+
+@lru_cache(maxsize=50_000)
+def _words(graph: Graph, node: int) -> frozenset[str]:
+    """Return the words of a name that mean something, in lower case."""
+    words = _WORD.findall(graph.nodes.names[node].casefold())
+    return frozenset(word for word in words if not _NUMBER.fullmatch(word))
+
+
+_WORD = re.compile(r"\w+")
+_NUMBER = re.compile(r"\d+\w?|[ivx]+[a-z]?|[a-z]|type|with|without|of|and|or|to|due|the|in")
+
+
 def fit(graph: Graph, nodes: Iterable[int], max_chars: int) -> None:
     """Reject a question for which a name is no good.
 
@@ -134,6 +162,10 @@ def finish(
         raise Rejected("a shortcut past the path")
     if leaks_of(graph, outcome, draft.text):
         raise Rejected("the question would give a later step away")
+    if not outcome.choices and any(
+        tells(graph, n, a) for n in outcome.named for a in outcome.answers
+    ):
+        raise Rejected("a name in the question gives the answer away")
     question = Question(
         id="",
         text=draft.text,

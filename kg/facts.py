@@ -12,10 +12,11 @@ import numpy as np
 
 from medenv.kg import phrases
 from medenv.kg.clues import offers
-from medenv.kg.conditions import Clue, fitting, narrow, reach, satisfying
-from medenv.kg.drafts import Draft, Order, Rejected, unnameable
+from medenv.kg.conditions import Clue, fitting, inverse, narrow, reach, satisfying
+from medenv.kg.drafts import Draft, Order, Rejected, tells, unnameable
 from medenv.kg.frequencies import bounds
 from medenv.kg.graph import Graph, IntArray
+from medenv.kg.naming import joined, titled
 from medenv.kg.schema import HAS_GENE, HAS_ONSET, HAS_PHENOTYPE, IS_A
 
 MAX_NAME_CHARS = 80
@@ -32,8 +33,9 @@ def draft_intersection(graph: Graph, order: Order) -> Draft:
         Rejected: The rare entity leads to no disease that its findings single out.
     """
     disease = _near(graph, order, "disease")
+    unfit = unnameable(graph, MAX_NAME_CHARS)
     findings = [c for c in offers(graph, disease) if c.relation == HAS_PHENOTYPE.name]
-    pool = [c for c in findings if not unnameable(graph, MAX_NAME_CHARS)[c.entity]]
+    pool = [c for c in findings if not (unfit[c.entity] or tells(graph, c.entity, disease))]
     chosen: list[Clue] = []
     found = graph.of_kind("disease")
     for place in order.rng.permutation(len(pool)).tolist():
@@ -46,18 +48,19 @@ def draft_intersection(graph: Graph, order: Order) -> Draft:
     chosen = _needed(graph, chosen)
     if found.size != 1 or not 2 <= len(chosen) <= _MOST_FINDINGS:
         raise Rejected("findings do not single out a disease")
-    names = phrases.joined([f'"{graph.nodes.names[clue.entity]}"' for clue in chosen])
-    text = phrases.fill(_INTERSECTIONS[order.voice], {"names": names})
+    names = joined([titled(graph, clue.entity) for clue in chosen])
+    values = {"names": names, "all": "both" if len(chosen) == 2 else "all"}
+    text = phrases.fill(_INTERSECTIONS[order.voice], values)
     query = ["where", "disease", [clue.written(graph) for clue in chosen]]
     return Draft(query, text, f"intersection/{order.voice}")
 
 
 _MOST_FINDINGS = 6
 _INTERSECTIONS = (
-    "In which disease are all of these findings reported: {names}?",
-    "A patient shows {names}. Which disease has all of them among its reported findings?",
-    "Name the one disease in which {names} are all reported.",
-    "{names} occur together in a single disease. Which one is it?",
+    "In which disease are {all} of these findings reported: {names}?",
+    "A patient shows {names}. Which disease has {all} of them among its findings?",
+    "Name the one disease in which {names} are {all} reported.",
+    "{names} are reported together in a single disease. Which one is it?",
 )
 
 
@@ -113,7 +116,10 @@ _NEGATIONS = (
 
 
 def _group(graph: Graph, order: Order) -> tuple[Clue, IntArray]:
-    """Return a clue and the two to six diseases that fit it, around the rare entity."""
+    """Return a clue and the two to six diseases that fit it, around the rare entity.
+
+    They are the same as recorded and as the ontology entails it, so that the list has one reading.
+    """
     pool = [HAS_GENE.name, HAS_PHENOTYPE.name]
     disease = _near(graph, order, "disease")
     clues = [c for c in offers(graph, disease) if c.relation in pool]
@@ -122,7 +128,8 @@ def _group(graph: Graph, order: Order) -> tuple[Clue, IntArray]:
         if unnameable(graph, MAX_NAME_CHARS)[clue.entity]:
             continue
         group = fitting(graph, "disease", [clue])
-        if 2 <= group.size <= MOST_LISTED:
+        recorded = graph.step(clue.entity, inverse(graph, clue.relation))
+        if 2 <= group.size == recorded.size <= MOST_LISTED:
             return clue, group
     raise Rejected("nothing that a few diseases share")
 
@@ -162,7 +169,7 @@ def draft_count(graph: Graph, order: Order) -> Draft:
     relation, wordings = _COUNTS[kind]
     if relation not in graph.rows or not 2 <= graph.step(order.seed, relation).size <= _COUNTABLE:
         raise Rejected("nothing to count")
-    text = phrases.fill(wordings[order.voice], {"name": graph.nodes.names[order.seed]})
+    text = phrases.fill(wordings[order.voice], {"name": titled(graph, order.seed)})
     return Draft(["count", graph.nodes.ids[order.seed], relation], text, f"count/{order.voice}")
 
 
@@ -180,10 +187,10 @@ _COUNTS = {
     "phenotype": (
         HAS_PHENOTYPE.inverse,
         (
-            'In how many diseases is the finding "{name}" reported?',
-            'How many diseases have the finding "{name}" among their reported findings?',
-            'State the number of diseases in which the finding "{name}" is reported.',
-            'Count the diseases recorded with the finding "{name}". How many are there?',
+            "In how many diseases is the finding {name} reported?",
+            "How many diseases have the finding {name} among their findings?",
+            "State the number of diseases in which the finding {name} is reported.",
+            "Count the diseases recorded with the finding {name}. How many are there?",
         ),
     ),
     "disease": (
@@ -205,7 +212,7 @@ def draft_quantity(graph: Graph, order: Order) -> Draft:
         Rejected: The rare entity leads to no disease of which that is known.
     """
     disease = _near(graph, order, "disease")
-    name = graph.nodes.names[disease]
+    name = titled(graph, disease)
     onsets = graph.step(disease, HAS_ONSET.name) if HAS_ONSET.name in graph.rows else ()
     if len(onsets) == 1 and order.rng.random() < 0.5:
         text = phrases.fill(_ONSETS[order.voice], {"name": name})
@@ -221,12 +228,12 @@ def draft_quantity(graph: Graph, order: Order) -> Draft:
     if not usable:
         raise Rejected("no frequency to ask for")
     finding = int(order.rng.choice(usable))
-    values = {"name": name, "finding": graph.nodes.names[finding]}
+    values = {"name": name, "finding": titled(graph, finding)}
     query = [
         *("value", graph.nodes.ids[disease], HAS_PHENOTYPE.name),
         *(graph.nodes.ids[finding], "frequency"),
     ]
-    text = phrases.fill(_FREQUENCIES[order.voice], values)
+    text = phrases.fill(_FREQUENCIES[order.voice], values | {"form": _FORM})
     return Draft(query, text, f"frequency/{order.voice}")
 
 
@@ -238,11 +245,12 @@ _ONSETS = (
     "When does {name} set in, as recorded?",
 )
 _FREQUENCIES = (
-    'How often is the finding "{finding}" reported in {name}?',
-    'In what share of patients with {name} is the finding "{finding}" reported?',
-    'State how frequent the finding "{finding}" is in {name}.',
-    'Of patients with {name}, how many show "{finding}", as recorded?',
+    "How often is the finding {finding} reported in {name}? {form}",
+    "In what share of patients with {name} is the finding {finding} reported? {form}",
+    "State how frequent the finding {finding} is in {name}. {form}",
+    "Of patients with {name}, how many show {finding}, as recorded? {form}",
 )
+_FORM = "Give the fraction, the percentage or the class of frequency on record."
 
 
 def draft_comparison(graph: Graph, order: Order) -> Draft:
@@ -257,8 +265,12 @@ def draft_comparison(graph: Graph, order: Order) -> Draft:
         finding = int(findings[place])
         chosen = _comparable(graph, finding, order.rng)
         if not unnameable(graph, MAX_NAME_CHARS)[finding] and len(chosen) >= 2:
-            names = "; ".join(graph.nodes.names[node] for node in chosen)
-            values = {"finding": graph.nodes.names[finding], "names": names}
+            values = {
+                "finding": titled(graph, finding),
+                "names": "; ".join(titled(graph, node) for node in chosen),
+                "most": "more" if len(chosen) == 2 else "most",
+                "largest": "larger" if len(chosen) == 2 else "largest",
+            }
             ids = [graph.nodes.ids[node] for node in chosen]
             query = ["most", HAS_PHENOTYPE.name, graph.nodes.ids[finding], ids]
             text = phrases.fill(_COMPARISONS[order.voice], values)
@@ -268,10 +280,10 @@ def draft_comparison(graph: Graph, order: Order) -> Draft:
 
 _TRIED = 12
 _COMPARISONS = (
-    'In which of these diseases is the finding "{finding}" most frequent: {names}?',
-    'One of these diseases shows "{finding}" most often. Which one: {names}?',
-    'Compare how often "{finding}" is reported. Which disease has it most often: {names}?',
-    'Name the disease that shows "{finding}" in the largest share of patients: {names}.',
+    "In which of these diseases is the finding {finding} {most} frequent: {names}?",
+    "One of these diseases shows {finding} {most} often. Which one: {names}?",
+    "Compare how often {finding} is reported. Which disease has it {most} often: {names}?",
+    "Name the disease that shows {finding} in the {largest} share of patients: {names}.",
 )
 
 

@@ -43,3 +43,23 @@ def in_words(frequency: str) -> str:
     """
     values = frequency.split("|")
     return ", ".join(FREQUENCIES[value][0] if value in FREQUENCIES else value for value in values)
+
+
+def spellings(frequency: str) -> tuple[str, ...]:
+    """Return other ways to write a frequency: a fraction as percentage, a class as its range.
+
+    Args:
+        frequency: One value, see `bounds`; anything else has no other spelling.
+    """
+    found = bounds(frequency)
+    if found is None:
+        return ()
+    low, high = found
+    if low != high:
+        ways = dict.fromkeys((f"{low:.0%}-{high:.0%}", f"{100 * low:.0f}-{high:.0%}"))
+        return tuple(way for way in ways if way != frequency)
+    rounded = f"{int(100 * low + 0.5)}%"
+    one_place = f"{100 * low:.1f}".removesuffix(".0") + "%"
+    of = frequency.replace("/", " of ") if _FRACTION.fullmatch(frequency) else ""
+    ways = dict.fromkeys((rounded, one_place, of, of.replace(" of ", " out of ")))
+    return tuple(way for way in ways if way and way != frequency)

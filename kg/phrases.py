@@ -7,109 +7,126 @@ with" diseases and findings "reported in" them: the sources state no causes.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
 from medenv.kg.conditions import Clue
 from medenv.kg.graph import Graph
+from medenv.kg.naming import NOUNS, a_noun, called, joined, lowered, noun, nouns, titled
+from medenv.kg.schema import ATTRIBUTES
 
 VOICES = 4
 """Number of voices; the last one is kept for tests."""
 
-NOUNS = {"phenotype": "finding", "onset": "age of onset", "inheritance": "mode of inheritance"}
-"""Kinds of nodes whose everyday name is another."""
 
-_STEPS: dict[str, tuple[str, str, str, str]] = {
-    "gene_of": (
-        "{From} is associated with exactly one {other}disease{that}.",
-        "There is just one {other}disease associated with {from}{that}.",
-        "Only one {other}disease{that} is associated with {from}.",
-        "A single {other}disease{that} is known to be associated with {from}.",
+class _Step(NamedTuple):
+    """How a relation is said: where nothing singles the entity out, and as a group it is one of."""
+
+    bare: tuple[str, str, str, str]
+    group: str
+
+
+_STEPS = {
+    "gene_of": _Step(
+        (
+            "{From} is associated with exactly one {other}disease.",
+            "There is just one {other}disease associated with {from}.",
+            "Only one {other}disease is associated with {from}.",
+            "A single {other}disease is associated with {from}.",
+        ),
+        "associated with {from}",
     ),
-    "has_gene": (
-        "{From} is associated with exactly one {other}gene{that}.",
-        "There is just one {other}gene associated with {from}{that}.",
-        "Only one {other}gene{that} is associated with {from}.",
-        "A single {other}gene{that} is known to be associated with {from}.",
+    "has_gene": _Step(
+        (
+            "{From} is associated with exactly one {other}gene.",
+            "There is just one {other}gene associated with {from}.",
+            "Only one {other}gene is associated with {from}.",
+            "A single {other}gene is associated with {from}.",
+        ),
+        "associated with {from}",
     ),
-    "phenotype_of": (
-        "{From} is reported in exactly one {other}disease{that}.",
-        "Just one {other}disease{that} presents with {from}.",
-        "Only one {other}disease{that} has {from} among its reported findings.",
-        "A single {other}disease{that} is known to present with {from}.",
+    "phenotype_of": _Step(
+        (
+            "{From} is reported in exactly one {other}disease.",
+            "There is just one {other}disease in which {from} is reported.",
+            "Only one {other}disease is reported with {from}.",
+            "A single {other}disease is known to feature {from}.",
+        ),
+        "in which {from} is reported",
     ),
-    "has_phenotype": (
-        "{From} has exactly one {other}reported finding{that}.",
-        "The reported findings of {from} include just one {other}finding{that}.",
-        "Only one {other}finding{that} is reported in {from}.",
-        "A single {other}finding{that} is known to occur in {from}.",
+    "has_phenotype": _Step(
+        (
+            "Exactly one {other}finding is reported in {from}.",
+            "There is just one {other}finding that is reported in {from}.",
+            "{From} has only one {other}reported finding.",
+            "A single {other}finding is on record for {from}.",
+        ),
+        "reported in {from}",
     ),
 }
-_ANY_STEP = (
-    '{From} has the relation "{relation}" to exactly one {other}{noun}{that}.',
-    'There is just one {other}{noun}{that} to which {from} has the relation "{relation}".',
-    'Only one {other}{noun}{that} is linked from {from} by "{relation}".',
-    'A single {other}{noun}{that} is recorded under "{relation}" of {from}.',
+_ANY_STEP = _Step(
+    (
+        '{From} has the relation "{relation}" to exactly one {other}{noun}.',
+        'There is just one {other}{noun} to which {from} has the relation "{relation}".',
+        'Only one {other}{noun} is linked from {from} by "{relation}".',
+        'A single {other}{noun} is recorded under "{relation}" of {from}.',
+    ),
+    'to which {from} has the relation "{relation}"',
 )
-_ANY_STEP_BACK = (
-    'Exactly one {other}{noun}{that} has the relation "{relation}" to {from}.',
-    'There is just one {other}{noun}{that} which has the relation "{relation}" to {from}.',
-    'Only one {other}{noun}{that} is linked to {from} by "{relation}".',
-    'A single {other}{noun}{that} is recorded with "{relation}" for {from}.',
+_ANY_STEP_BACK = _Step(
+    (
+        'Exactly one {other}{noun} has the relation "{relation}" to {from}.',
+        'There is just one {other}{noun} that has the relation "{relation}" to {from}.',
+        'Only one {other}{noun} is linked to {from} by "{relation}".',
+        'A single {other}{noun} is recorded with "{relation}" for {from}.',
+    ),
+    'with the relation "{relation}" to {from}',
+)
+_ONE_OF = (
+    "Of the {other}{nouns} {group}, exactly one {clues}.",
+    "Just one of the {other}{nouns} {group} {clues}.",
+    "Among the {other}{nouns} {group}, only one {clues}.",
+    "A single {other}{noun} {group} {clues}.",
 )
 _CLOSINGS = (
-    "Which {noun} is it?",
-    "Name that {noun}.",
-    "What is this {noun} called?",
-    "Identify the {noun}.",
+    "Which {noun} do you arrive at?",
+    "Name the {noun} at the end.",
+    "What is the {noun} at the end called?",
+    "Identify the {noun} that this leads to.",
+)
+_DISTINCT = (
+    "No {a_or_b} is meant twice.",
+    "Each {a_and_b} differs from those before it.",
+    "No {a_or_b} comes up again.",
+    "Every {a_and_b} is a new one.",
 )
 _DESCRIBED = (
-    'The following {noun} is meant: "{text}"',
-    'A {noun} is defined as follows: "{text}"',
-    'Textbooks define a {noun} in these words: "{text}"',
-    'Start from the {noun} with this definition: "{text}"',
+    'Start from the {noun} that is defined like this: "{text}"',
+    '{A_noun} is defined as follows: "{text}"',
+    'Consider the {noun} with this definition: "{text}"',
+    'Take the {noun} whose definition reads: "{text}"',
 )
 _SINGLED_OUT = (
-    "Exactly one {noun} {predicates}.",
+    "Start from the one {noun} that {predicates}.",
     "There is just one {noun} that {predicates}.",
     "Only one {noun} {predicates}.",
     "A single {noun} {predicates}.",
 )
-_PREDICATES = {
-    "has_phenotype": 'has "{name}" among its reported findings',
-    "has_gene": "is associated with the gene {name}",
-    "gene_of": "is also associated with {name}",
-    "phenotype_of": "is also reported in {name}",
-    "is_a": 'is a kind of "{name}"',
+_SINGLE = {
+    "has_phenotype": "has {names} among its findings",
+    "has_gene": "is associated with the gene {names}",
+    "gene_of": "is associated with {names}",
+    "phenotype_of": "is reported in {names}",
+    "is_a": "is a kind of {names}",
 }
-_VERBS = {
+"""What is said of an entity by a relation; several clues of one relation make one list."""
+
+_VERBS = {relation.name: "has" for relation in ATTRIBUTES.values()} | {
     "has_gene": "is associated with",
     "gene_of": "is associated with",
     "has_phenotype": "is reported with",
     "phenotype_of": "is reported in",
 }
-_LISTED = {
-    "phenotype_of": ("{name}", "is also reported in {names}"),
-    "has_phenotype": ('"{name}"', "has {names} among its reported findings"),
-}
-"""Relations of which several clues are told in one list."""
-
 _COUNTS = {"phenotype_of": "is reported in {n}", "gene_of": "is associated with {n}"}
-
-
-def noun(kind: str) -> str:
-    """Return the everyday word for a kind of node.
-
-    Args:
-        kind: Such as ``"phenotype"``.
-    """
-    return NOUNS.get(kind, kind.replace("_", " "))
-
-
-def called(graph: Graph, node: int) -> str:
-    """Return how a node is named in a sentence: genes as genes, findings in quotation marks."""
-    name, kind = graph.nodes.names[node], graph.kind(node)
-    if kind == "disease":
-        return name
-    return f'the {noun(kind)} "{name}"' if kind != "gene" else f"the gene {name}"
 
 
 def said(relation: str) -> str:
@@ -128,21 +145,6 @@ def _direction(relation: str) -> tuple[str, bool]:
     return forward.replace("_", " "), forward != relation
 
 
-def joined(parts: Sequence[str], last: str = "and") -> str:
-    """Return parts as a list in a sentence: ``"a, b and c"``.
-
-    Args:
-        parts: At least one.
-        last: The word before the last part.
-    """
-    return f" {last} ".join([", ".join(parts[:-1]), parts[-1]] if len(parts) > 1 else parts)
-
-
-def lowered(name: str) -> str:
-    """Return a name in lower case at its beginning, unless that is a symbol such as in X-linked."""
-    return name[:1].lower() + name[1:] if name[1:2].islower() else name
-
-
 def predicate(graph: Graph, clue: Clue) -> str:
     """Return a clue as what is said of its entity: ``"has childhood onset"``.
 
@@ -151,12 +153,12 @@ def predicate(graph: Graph, clue: Clue) -> str:
         clue: The clue.
     """
     if clue.entity < 0:
-        return _counted(clue)
+        return _counted(clue, again=False)
     name, kind = graph.nodes.names[clue.entity], graph.kind(clue.entity)
     if clue.negated:
-        return f'is not recorded with "{name}"'
-    if clue.relation in _PREDICATES:
-        return _PREDICATES[clue.relation].replace("{name}", name)
+        return f"is not recorded with {titled(graph, clue.entity)}"
+    if clue.relation in _SINGLE:
+        return fill(_SINGLE[clue.relation], {"names": titled(graph, clue.entity)})
     if name.lower().endswith(kind):
         return f"has {lowered(name)}"
     if kind in NOUNS:
@@ -170,24 +172,38 @@ def predicate(graph: Graph, clue: Clue) -> str:
     )
 
 
-def predicates(graph: Graph, clues: Sequence[Clue]) -> str:
-    """Return clues as what is said of their entity, findings in one list.
+def predicates(graph: Graph, clues: Sequence[Clue], after: str = "") -> str:
+    """Return clues as what is said of their entity: attributes, names in lists, numbers last.
 
     Args:
         graph: The graph.
         clues: At least one.
+        after: The relation from the entity back to the one before it, if there is one: of that
+            relation it has one edge already.
     """
-    told: list[str] = []
-    for relation, template in _LISTED.items():
-        names = [
-            template[0].replace("{name}", graph.nodes.names[clue.entity])
-            for clue in clues
-            if clue.relation == relation and clue.entity >= 0 and not clue.negated
-        ]
-        if names:
-            told.append(template[1].replace("{names}", joined(names)))
-    rest = [c for c in clues if c.relation not in _LISTED or c.entity < 0 or c.negated]
-    return joined([predicate(graph, clue) for clue in rest] + told)
+    named: dict[str, list[str]] = {}
+    attributes, rest, counts = [], [], dict[str, str]()
+    for clue in clues:
+        if clue.entity < 0:
+            counts[clue.relation] = _counted(clue, clue.relation == after)
+        elif clue.relation in _SINGLE and not clue.negated:
+            named.setdefault(clue.relation, []).append(titled(graph, clue.entity))
+        elif (told := predicate(graph, clue)).startswith("has "):
+            attributes.append(told.removeprefix("has "))
+        else:
+            rest.append(told)
+    lists = []
+    for relation in sorted(named, key=list(_SINGLE).index, reverse=True):
+        told = fill(_SINGLE[relation], {"names": joined(named[relation])})
+        number = counts.pop(relation, "").split(" ", 2)[2:]  # the verb is said already
+        lists.append(joined([_also(told) if relation == after else told, *number]))
+    first = [f"has {joined(attributes)}"] if attributes else []
+    return joined([*first, *rest, *lists, *counts.values()])
+
+
+def _also(told: str) -> str:
+    verb, _, rest = told.partition(" ")
+    return f"is also {rest}" if verb == "is" else f"also {told}"
 
 
 def plural(singular: str) -> str:
@@ -197,21 +213,22 @@ def plural(singular: str) -> str:
         singular: What `predicate` returned.
     """
     verb, _, rest = singular.partition(" ")
-    rest = rest.removesuffix("its reported findings") + (
-        "their reported findings" if rest.endswith("its reported findings") else ""
-    )
+    if rest.endswith("its findings"):
+        rest = rest.removesuffix("its findings") + "their findings"
     verb = {"has": "have", "is": "are"}.get(verb, verb)
     return f"{verb} {rest}"
 
 
-def _counted(clue: Clue) -> str:
+def _counted(clue: Clue, again: bool) -> str:
     between = "or" if clue.high == clue.low + 1 else "to"
-    number = f"{clue.low} {between} {clue.high} diseases"
-    if clue.low == clue.high:
-        number = f"{clue.low} diseases" if clue.low > 1 else "a single disease"
+    number = f"{clue.low} {between} {clue.high} diseases in all"
+    if clue.low == clue.high == 1:
+        number = "no other disease" if again else "a single disease"
+    elif clue.low == clue.high:
+        number = f"{clue.low} diseases in all"
     counted = _COUNTS.get(clue.relation)
     if counted:
-        return counted.replace("{n}", number)
+        return fill(counted, {"n": number})
     number = str(clue.low) if clue.low == clue.high else f"{clue.low} to {clue.high}"
     return f'has {number} relations of the kind "{clue.relation.replace("_", " ")}"'
 
@@ -228,16 +245,20 @@ def step(graph: Graph, voice: int, reference: str, hop: tuple[str, int, bool], c
     """
     relation, node, met = hop
     forward, back = _direction(relation)
-    template = _STEPS.get(relation, _ANY_STEP_BACK if back else _ANY_STEP)[voice]
-    filled = {
+    said_as = _STEPS.get(relation, _ANY_STEP_BACK if back else _ANY_STEP)
+    kind = graph.kind(node)
+    values = {
         "From": reference[:1].upper() + reference[1:],
         "from": reference,
         "other": "other " if met else "",
-        "that": f" that {clues}" if clues else "",
         "relation": forward,
-        "noun": noun(graph.kind(node)),
+        "noun": noun(kind),
+        "nouns": nouns(kind),
+        "clues": clues,
     }
-    return fill(template, filled)
+    if not clues:
+        return fill(said_as.bare[voice], values)
+    return fill(_ONE_OF[voice], values | {"group": fill(said_as.group, values)})
 
 
 def fill(template: str, values: dict[str, str]) -> str:
@@ -250,6 +271,17 @@ def fill(template: str, values: dict[str, str]) -> str:
     return template.format_map(values)
 
 
+def distinct(voice: int, kinds: Sequence[str]) -> str:
+    """Return the sentence that says that no entity of some kinds is meant twice.
+
+    Args:
+        voice: Number of the voice.
+        kinds: The kinds that occur more than once.
+    """
+    words = [noun(kind) for kind in kinds]
+    return fill(_DISTINCT[voice], {"a_or_b": joined(words, "or"), "a_and_b": joined(words)})
+
+
 def closing(voice: int, kind: str) -> str:
     """Return the question that ends a chain."""
     return fill(_CLOSINGS[voice], {"noun": noun(kind)})
@@ -257,7 +289,10 @@ def closing(voice: int, kind: str) -> str:
 
 def described(voice: int, kind: str, text: str) -> str:
     """Return the sentence that gives an entity's definition instead of its name."""
-    return fill(_DESCRIBED[voice], {"noun": noun(kind), "text": text})
+    one = a_noun(kind)
+    ended = text if text.endswith((".", "!", "?")) else f"{text}."
+    values = {"noun": noun(kind), "A_noun": one[:1].upper() + one[1:], "text": ended}
+    return fill(_DESCRIBED[voice], values)
 
 
 def singled_out(voice: int, kind: str, predicates: str) -> str:

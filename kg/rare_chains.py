@@ -17,6 +17,7 @@ from medenv.kg.clues import Choice, describe, single_out
 from medenv.kg.conditions import Clue
 from medenv.kg.drafts import Draft, Order, Rejected
 from medenv.kg.graph import Graph
+from medenv.kg.naming import called, noun
 from medenv.kg.queries import candidates
 from medenv.kg.topology import Topology
 from medenv.kg.wording import mentions
@@ -123,24 +124,17 @@ def _worded(graph: Graph, topic: int, steps: list[_Step], order: Order) -> Draft
     met = {graph.kind(topic)}
     for relation, node, clues in steps:
         kind = graph.kind(node)
-        said = phrases.predicates(graph, clues) if clues else ""
+        said = phrases.predicates(graph, clues, graph.inverses[relation]) if clues else ""
         hop = (relation, node, kind in met)
         sentences.append(phrases.step(graph, order.voice, reference, hop, said))
-        reference = f"that {phrases.noun(kind)}"
+        reference = f"that {noun(kind)}"
         met.add(kind)
-    if len({graph.kind(step.node) for step in steps} | {graph.kind(topic)}) <= len(steps):
-        sentences.append(_NEVER_BACK[order.voice])
+    kinds = [graph.kind(node) for node in (topic, *(step.node for step in steps))]
+    if repeated := [kind for kind in dict.fromkeys(kinds) if kinds.count(kind) > 1]:
+        sentences.append(phrases.distinct(order.voice, repeated))
     sentences.append(phrases.closing(order.voice, graph.kind(steps[-1].node)))
     written = [[step.relation, [clue.written(graph) for clue in step.clues]] for step in steps]
     return Draft(["chain", root, written], " ".join(sentences), f"rare_chains/{order.voice}", level)
-
-
-_NEVER_BACK = (
-    "No entity is meant twice.",
-    "Each one differs from those before it.",
-    "No step leads back.",
-    "All of them are distinct.",
-)
 
 
 _Introduction = tuple[Any, str, str]
@@ -164,7 +158,7 @@ def introduce(
             given = _by_clues(graph, topic, level, avoid, order)
         if given is not None:
             return level, given
-    return 0, (graph.nodes.ids[topic], "", phrases.called(graph, topic))
+    return 0, (graph.nodes.ids[topic], "", called(graph, topic))
 
 
 def _described(graph: Graph, topic: int, order: Order) -> _Introduction | None:
@@ -174,7 +168,7 @@ def _described(graph: Graph, topic: int, order: Order) -> _Introduction | None:
     if not text or named or len(text) > _LONGEST_DEFINITION:
         return None
     root = ["described", graph.nodes.ids[topic]]
-    return root, phrases.described(order.voice, kind, text), f"that {phrases.noun(kind)}"
+    return root, phrases.described(order.voice, kind, text), f"that {noun(kind)}"
 
 
 def _by_clues(
@@ -186,7 +180,7 @@ def _by_clues(
         return None
     root = ["where", kind, [clue.written(graph) for clue in clues]]
     said = phrases.singled_out(order.voice, kind, phrases.predicates(graph, clues))
-    return root, said, f"that {phrases.noun(kind)}"
+    return root, said, f"that {noun(kind)}"
 
 
 _LONGEST_DEFINITION = 400

@@ -11,6 +11,7 @@ import numpy as np
 
 from medenv.errors import UnknownNameError, UsageError
 from medenv.kg.certificate import SEARCH_DEPTH, rank_among
+from medenv.kg.conditions import entailed_counts
 from medenv.kg.difficulty import difficulty, grade
 from medenv.kg.documents import Documents
 from medenv.kg.drafts import Draft, Order, Rejected, finish
@@ -21,6 +22,7 @@ from medenv.kg.queries import Outcome
 from medenv.kg.rare_chains import ChainConfig, draft_chain
 from medenv.kg.rarity import rare_nodes
 from medenv.kg.regions import held_out
+from medenv.kg.schema import IS_A
 from medenv.kg.specialties import SPECIALTIES, Specialties
 from medenv.kg.topology import MAX_DEGREE, Topology
 from medenv.records import Passage, Question, Record, Retriever
@@ -42,6 +44,8 @@ class SynthesisConfig(Record, frozen=True, kw_only=True):
         rare_percent: An entity is rare in the lowest so many percent of its kind's degrees.
         min_degree: Fewest edges of a rare entity.
         max_degree: Most factual edges of an entity on a path.
+        max_subtypes: Most kinds that the ontology knows of an entity on a path; one of more is a
+            heading, such as "Abnormality of the musculature", and no finding to ask for.
         chains: How chains are found and cut.
         test_share: Share of the path nodes that is set aside for tests.
         max_per_answer: Most questions of one kind with the same answer.
@@ -55,6 +59,7 @@ class SynthesisConfig(Record, frozen=True, kw_only=True):
     rare_percent: float = 25.0
     min_degree: int = 2
     max_degree: int = MAX_DEGREE
+    max_subtypes: int = 50
     chains: ChainConfig = ChainConfig()
     test_share: float = 0.15
     max_per_answer: int = 4
@@ -117,11 +122,14 @@ class Workshop:
     @cached_property
     def topologies(self) -> dict[str, Topology]:
         """The path nodes of each split; no node is in two."""
-        whole = Topology(self.graph, self.config.max_degree)
-        test = held_out(whole, self.config.test_share, self.seed)
+        graph, most = self.graph, self.config.max_degree
+        fit = np.ones(len(graph), dtype=bool)
+        if IS_A.inverse in graph.rows:
+            fit = entailed_counts(graph, IS_A.inverse) <= self.config.max_subtypes
+        test = held_out(Topology(graph, most, fit), self.config.test_share, self.seed)
         return {
-            "train": Topology(self.graph, self.config.max_degree, ~test),
-            "test": Topology(self.graph, self.config.max_degree, test),
+            "train": Topology(graph, most, fit & ~test),
+            "test": Topology(graph, most, fit & test),
         }
 
     @cached_property

@@ -3,11 +3,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from medenv.kg import Graph
+from medenv.kg import Graph, GraphBuilder, GraphInfo
 from medenv.kg.clues import Choice, describe, offers, single_out
 from medenv.kg.conditions import Clue, fitting, narrow
-from medenv.kg.frequencies import bounds
-from medenv.kg.phrases import joined, lowered, plural, predicate, predicates
+from medenv.kg.drafts import tells
+from medenv.kg.frequencies import bounds, spellings
+from medenv.kg.phrases import plural, predicate, predicates
+from medenv.kg.schema import HAS_PHENOTYPE, QUALIFIERS
 
 from .random_graphs import random_graph
 
@@ -61,20 +63,68 @@ def test_clues_are_said_in_plain_words(graph: Graph) -> None:
     walk, taste = clue("has_phenotype", "TOY:P02"), clue("has_phenotype", "TOY:P07")
     assert predicates(graph, [walk, dominant, taste]) == (
         'has autosomal dominant inheritance and has "Backward-leaning gait" and "Metallic taste '
-        'on waking" among its reported findings'
+        'on waking" among its findings'
+    )
+    assert predicates(graph, [walk], after="has_phenotype") == (
+        'also has "Backward-leaning gait" among its findings'
     )
     assert predicate(graph, clue("has_phenotype", "TOY:P07", True)) == (
         'is not recorded with "Metallic taste on waking"'
     )
-    assert predicate(graph, Clue("phenotype_of", low=2, high=3)) == "is reported in 2 or 3 diseases"
-    assert predicate(graph, Clue("gene_of", low=1, high=1)) == (
-        "is associated with a single disease"
+    assert plural(predicate(graph, walk)) == 'have "Backward-leaning gait" among their findings'
+
+
+def test_numbers_are_said_last_and_their_verb_once(graph: Graph) -> None:
+    few = Clue("phenotype_of", low=2, high=3)
+    night = Clue("phenotype_of", graph.number("TOY:D6"))
+    kind = Clue("is_a", graph.number("TOY:P08"))
+    assert predicate(graph, few) == "is reported in 2 or 3 diseases in all"
+    assert predicates(graph, [few, night], after="phenotype_of") == (
+        "is also reported in Night lake syndrome and in 2 or 3 diseases in all"
     )
-    assert plural(predicate(graph, walk)) == (
-        'have "Backward-leaning gait" among their reported findings'
+    assert predicates(graph, [few, kind]) == (
+        f'is a kind of "{graph.nodes.names[kind.entity]}" and is reported in 2 or 3 diseases in all'
     )
-    assert joined(["a", "b", "c"]) == "a, b and c"
-    assert (lowered("Childhood onset"), lowered("X-linked")) == ("childhood onset", "X-linked")
+    alone = Clue("gene_of", low=1, high=1)
+    assert predicates(graph, [alone]) == "is associated with a single disease"
+    assert predicates(graph, [alone], after="gene_of") == "is associated with no other disease"
+
+
+@pytest.mark.parametrize(
+    ("named", "hidden", "given_away"),
+    [
+        ("Intestinal polyposis", "Large intestinal polyposis", True),
+        ("Spermatogenic failure 15", "Spermatogenic failure, X-linked, 71", True),
+        ("ERI1", "ERI1-related disease", True),
+        ("Neuropathy, type III", "Neuropathy, type X", True),
+        ("Proteinuria", "Nephrotic syndrome 4", False),
+        ("Seizure", "Seizures, benign", False),
+        ("19", "19p deletion", False),
+    ],
+)
+def test_a_name_whose_words_all_stand_in_another_gives_it_away(
+    named: str, hidden: str, given_away: bool
+) -> None:
+    builder = GraphBuilder(GraphInfo(source="two", version="1"))
+    builder.node("A", kind="x", name=named)
+    builder.node("B", kind="x", name=hidden)
+    assert tells(builder.build(), 0, 1) is given_away
+
+
+def test_no_clue_gives_its_own_entity_away() -> None:
+    builder = GraphBuilder(GraphInfo(source="one disease", version="1"))
+    builder.node("D:1", kind="disease", name="Dupuytren contracture 1")
+    builder.node("D:2", kind="disease", name="Other disease")
+    for i, name in enumerate(["Dupuytren contracture", "Joint stiffness"]):
+        builder.node(f"P:{i}", kind="phenotype", name=name)
+    builder.relation(HAS_PHENOTYPE, QUALIFIERS)
+    for i in range(2):
+        builder.edge("D:1", HAS_PHENOTYPE.name, f"P:{i}", [""] * len(QUALIFIERS))
+    graph = builder.build()
+    found, choice = graph.of_kind("disease"), Choice(least_fitting=1, counted=False)
+    for seed in range(10):
+        clues = single_out(graph, found, 0, choice, np.random.default_rng(seed))
+        assert clues == [Clue("has_phenotype", graph.number("P:1"))]
 
 
 @pytest.mark.parametrize(
@@ -92,3 +142,20 @@ def test_clues_are_said_in_plain_words(graph: Graph) -> None:
 )
 def test_a_frequency_has_a_range(frequency: str, range_: tuple[float, float] | None) -> None:
     assert bounds(frequency) == range_
+
+
+@pytest.mark.parametrize(
+    ("frequency", "others"),
+    [
+        ("1/8", ("13%", "12.5%", "1 of 8", "1 out of 8")),
+        ("13/13", ("100%", "13 of 13", "13 out of 13")),
+        ("12.5%", ("13%",)),
+        ("30-40%", ("30%-40%",)),
+        ("HP:0040283", ("5%-29%", "5-29%")),
+        ("HP:0040280", ("100%",)),
+        ("3/4|1/2", ()),
+        ("Infantile onset", ()),
+    ],
+)
+def test_a_frequency_may_be_written_in_other_ways(frequency: str, others: tuple[str, ...]) -> None:
+    assert spellings(frequency) == others

@@ -48,10 +48,10 @@ def holds(sets: Sets, graph: Graph, clue: list[Any], node: str) -> bool:
     if clue[0] == "not":
         return not holds(sets, graph, clue[1:], node)
     if clue[0] == "count":
-        direct = graph.step(graph.number(node), clue[1]).size
-        return clue[2] <= direct <= clue[3]
+        recorded = graph.step(graph.number(node), clue[1]).size
+        return any(clue[2] <= n <= clue[3] for n in (recorded, len(sets[clue[1]][node])))
     relation, entity = clue
-    return node in sets[graph.inverses[relation]][entity]
+    return entity in sets[relation][node] or node in sets[graph.inverses[relation]][entity]
 
 
 def some_clues(graph: Graph, rng: np.random.Generator) -> list[list[Any]]:
@@ -63,6 +63,7 @@ def some_clues(graph: Graph, rng: np.random.Generator) -> list[list[Any]]:
         ["has_gene", str(rng.choice(genes))],
         ["not", "has_phenotype", str(rng.choice(findings))],
         ["count", "has_gene", 1, 2],
+        ["count", "phenotype_of", 2, 3],
         ["phenotype_of", str(rng.choice(diseases))],
         ["is_a", str(rng.choice(findings))],
     ]

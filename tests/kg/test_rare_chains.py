@@ -1,8 +1,11 @@
 import re
 from collections import Counter
 from collections.abc import Callable
+from functools import partial
+from typing import Any
 
 import msgspec
+import networkx as nx
 import numpy as np
 import pytest
 
@@ -179,3 +182,56 @@ def test_the_same_order_makes_the_same_question(graph: Graph) -> None:
     first = [q for i in range(30) for q in chains_of(graph, [ordered(graph, 5, i)], SHORT)]
     again = [q for i in range(30) for q in chains_of(graph, [ordered(graph, 5, i)], SHORT)]
     assert first == again
+
+
+def fits_as_recorded(graph: Graph, node: int, clue: list[Any]) -> bool:
+    if clue[0] == "count":
+        return bool(clue[2] <= graph.step(node, clue[1]).size <= clue[3])
+    return graph.has_edge(node, clue[0], graph.number(clue[1]))
+
+
+def fits_as_entailed(below: list[set[int]], graph: Graph, node: int, clue: list[Any]) -> bool:
+    """Whether a clue holds when a finding is reported wherever a kind of it is."""
+
+    def diseases(finding: int) -> set[int]:
+        kinds = below[finding]
+        return {int(d) for f in kinds for d in graph.step(f, "phenotype_of")}
+
+    if clue[0] == "count":
+        found = diseases(node) if clue[1] == "phenotype_of" else graph.step(node, clue[1])
+        return bool(clue[2] <= len(found) <= clue[3])
+    other = graph.number(clue[1])
+    if clue[0] == "phenotype_of":
+        return other in diseases(node)
+    if clue[0] == "has_phenotype":
+        return node in diseases(other)
+    if clue[0] == "is_a":
+        return node in below[other] - {other}
+    return graph.has_edge(node, clue[0], other)
+
+
+def test_a_chain_has_one_way_as_recorded_and_as_the_ontology_entails_it() -> None:
+    steps_seen = 0
+    for seed in range(12):
+        graph = random_graph(seed, diseases=14, findings=14, genes=6)
+        tree = graph.to_networkx().edge_subgraph(
+            e for e in graph.to_networkx().edges(keys=True) if e[2] == "is_a"
+        )
+        below = [
+            {n, *(map(graph.number, nx.ancestors(tree, i)) if i in tree else ())}
+            for n, i in enumerate(graph.nodes.ids)
+        ]
+        readings = (partial(fits_as_recorded, graph), partial(fits_as_entailed, below, graph))
+        orders = [ordered(graph, seed, i) for i in range(30)]
+        for question in chains_of(graph, orders, SHORT):
+            path = [graph.number(question.topic.id)]
+            for (relation, clues), hop in zip(
+                question.certificate.query[2], question.certificate.path, strict=True
+            ):
+                recorded = set(graph.step(path[-1], relation).tolist()) - set(path)
+                for fits in readings:
+                    left = [n for n in recorded if all(fits(n, clue) for clue in clues)]
+                    assert left == [graph.number(hop.tail)]
+                path.append(graph.number(hop.tail))
+                steps_seen += len(clues) > 0
+    assert steps_seen > 60
