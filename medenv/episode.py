@@ -82,8 +82,7 @@ class Episode:
         self._turns: list[Turn] = []
         self._pending: Pending | None = None
         self._last_word: LastWord = None
-        self._calls = self._tokens = 0
-        self._seconds = 0.0
+        self._calls, self._tokens, self._seconds = 0, 0, 0.0
         self._started = rules.clock()
         self._messages: list[Message] = []
         if rules.system:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import array
 import logging
 import re
 import threading
@@ -12,6 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from medenv.corpus.disk import PassageFile, Passages, note_lines, stored
 from medenv.corpus.store import PassageStore
 from medenv.errors import DataError, UsageError
 from medenv.records import Passage
@@ -67,15 +69,18 @@ class BM25Retriever:
                 "BM25 needs k1 >= 0, 0 <= b <= 1 and title_weight >= 1, got "
                 f"k1={k1}, b={b}, title_weight={title_weight}"
             )
-        store = passages if isinstance(passages, PassageStore) else PassageStore(passages)
+        store = stored(passages)
         bm25s = _bm25s()
 
         vocabulary: dict[str, int] = {}
-        ids = [
-            [
-                vocabulary.setdefault(word, len(vocabulary))
-                for word in tokenise(passage.title) * title_weight + tokenise(passage.text)
-            ]
+        ids = [  # packed, since boxed numbers would take more room than the texts
+            array.array(
+                "i",
+                [
+                    vocabulary.setdefault(word, len(vocabulary))
+                    for word in tokenise(passage.title) * title_weight + tokenise(passage.text)
+                ],
+            )
             for passage in store
         ]
         if not vocabulary:
@@ -116,10 +121,11 @@ class BM25Retriever:
         """Write passages and index into a folder, made where it does not exist."""
         self._index.save(folder, show_progress=False)
         self.passages.save(Path(folder) / _PASSAGES)
+        note_lines(Path(folder) / _PASSAGES)
 
     @classmethod
     def load(cls, folder: Path | str) -> BM25Retriever:
-        """Open a saved index; its arrays are memory-mapped and shared between processes.
+        """Open a saved index: its arrays are memory-mapped, its passages read when asked for.
 
         Args:
             folder: What `save` wrote.
@@ -129,7 +135,7 @@ class BM25Retriever:
         """
         bm25s = _bm25s()
 
-        store = PassageStore.load(Path(folder) / _PASSAGES)
+        store = PassageFile(Path(folder) / _PASSAGES)
         try:
             index = bm25s.BM25.load(folder, mmap=True, show_progress=False)
         except (OSError, ValueError, EOFError, TypeError) as error:
@@ -141,7 +147,7 @@ class BM25Retriever:
         retriever._attach(store, index)
         return retriever
 
-    def _attach(self, store: PassageStore, index: Any) -> None:
+    def _attach(self, store: Passages, index: Any) -> None:
         from medenv.corpus.kernel import top_k  # compiled code, loaded with the first corpus
 
         self.passages, self._index, self._top_k = store, index, top_k
@@ -173,14 +179,16 @@ def open_bm25(path: Path | str) -> BM25Retriever:
     """Open a saved index, or index a file of passages.
 
     Args:
-        path: A folder that `BM25Retriever.save` wrote, or a JSONL file of passages.
+        path: A folder that `BM25Retriever.save` wrote, or a JSONL file of passages, whose texts
+            stay on disk unless it is gzipped.
 
     Raises:
         DataError: Neither is there, or it is damaged.
     """
     if Path(path).is_dir():
         return BM25Retriever.load(path)
-    return BM25Retriever(PassageStore.load(path))
+    gzipped = Path(path).suffix == ".gz"
+    return BM25Retriever(PassageStore.load(path) if gzipped else PassageFile(path))
 
 
 def _bm25s() -> Any:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Iterable, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
-from medenv.corpus.store import PassageStore
+from medenv.corpus.disk import stored
 from medenv.errors import UsageError
 from medenv.records import Passage, Retriever
 
@@ -29,13 +30,13 @@ class DenseRetriever:
     """
 
     def __init__(self, passages: Iterable[Passage], encode: Encode) -> None:
-        self.passages = passages if isinstance(passages, PassageStore) else PassageStore(passages)
+        self.passages = stored(passages)
         if not len(self.passages):
             raise UsageError("a dense corpus needs at least one passage, got none")
         self._encode = encode
-        texts = [f"{one.title}: {one.text}" for one in self.passages]
-        parts = [self._unit(texts[at : at + _BATCH]) for at in range(0, len(texts), _BATCH)]
-        self._vectors = np.concatenate(parts)
+        texts = (f"{one.title}: {one.text}" for one in self.passages)
+        batches = iter(lambda: list(itertools.islice(texts, _BATCH)), [])
+        self._vectors = np.concatenate([self._unit(batch) for batch in batches])
 
     def search(self, queries: Sequence[str], k: int) -> list[list[tuple[Passage, float]]]:
         """Return for each query the `k` nearest passages with their cosines, ties by id.
