@@ -29,7 +29,7 @@ _ALL = (
     Component(
         name="efficiency",
         measure=efficiency,
-        rationale="Whether the calls made were needed, so that research stays affordable.",
+        rationale="Whether calls and tokens were needed, so that research stays affordable.",
         exploit="Answering at once; gated by correctness, capped at the fewest calls needed.",
     ),
     Component(

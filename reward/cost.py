@@ -1,4 +1,4 @@
-"""The component of cost: were the calls needed."""
+"""The component of cost: were the calls needed, and the words."""
 
 from __future__ import annotations
 
@@ -15,6 +15,12 @@ from medenv.reward.equivalence import meaning
 MAX_EXTRA_CALLS = 8
 """Calls beyond the fewest needed at which `efficiency` reaches 0."""
 
+TURN_TOKENS = 512
+"""Tokens of its own that a policy may write for each needed turn without a charge."""
+
+CALL_TOKENS = 512
+"""Tokens beyond that which cost as much as one call too many."""
+
 REPEAT_SIMILARITY = 90.0
 """Token-sort ratio in [0, 100] from which a query counts as a repeat of an earlier one."""
 
@@ -29,12 +35,15 @@ _NUMBERS = re.compile(r"\d+|\b[^\W\d_]\b")
 def efficiency(trajectory: Trajectory, _: Knowledge) -> Value:
     """Pay 1 up to the fewest calls that the question needs, falling to 0 with calls beyond.
 
-    The value is ``1 - min(1, max(0, calls + repeats - min_calls) / MAX_EXTRA_CALLS)``: a call that
-    repeats an earlier one counts twice. Calls that the outside world failed do not count, and
-    fewer calls than needed pay no more than the needed ones.
+    The value is ``1 - min(1, (extra + wordy) / MAX_EXTRA_CALLS)`` with ``extra = max(0, calls +
+    repeats - min_calls)``: a call that repeats an earlier one counts twice. Calls that the outside
+    world failed do not count, and fewer calls than needed pay no more than the needed ones.
+    ``wordy = max(0, tokens - TURN_TOKENS * (min_calls + 1)) / CALL_TOKENS`` charges what the
+    policy wrote beyond the turns needed, one of them for the answer; where nobody counted tokens
+    it is 0.
 
-    Known exploit: answering at once; the gate `correct` and the cap at `min_calls` keep that from
-    paying more than research does.
+    Known exploit: answering at once and thinking nothing; the gate `correct` and the free amounts
+    keep that from paying more than research does.
 
     Args:
         trajectory: A finished episode.
@@ -47,8 +56,11 @@ def efficiency(trajectory: Trajectory, _: Knowledge) -> Value:
     if extra >= MAX_EXTRA_CALLS:
         return Value(0.0, f"{len(calls)} calls where {needed} suffice")
     repeats = sum(repeated(trajectory))
-    raw = 1.0 - min(1.0, max(0, extra + repeats) / MAX_EXTRA_CALLS)
-    return Value(raw, f"{len(calls)} calls, {repeats} repeats, where {needed} suffice")
+    tokens, free = sum([turn.tokens for turn in trajectory.turns]), TURN_TOKENS * (needed + 1)
+    wordy = max(0, tokens - free) / CALL_TOKENS
+    raw = 1.0 - min(1.0, (max(0, extra + repeats) + wordy) / MAX_EXTRA_CALLS)
+    said = f", {tokens} tokens where {free} are free" if wordy else ""
+    return Value(raw, f"{len(calls)} calls, {repeats} repeats, where {needed} suffice{said}")
 
 
 @once

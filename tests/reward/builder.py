@@ -134,4 +134,5 @@ def _number(turn: Turn, number: int) -> Turn:
         calls=calls,
         results=results,
         observation=turn.observation,
+        tokens=turn.tokens,
     )

@@ -2,13 +2,17 @@
 
 import msgspec
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from medenv.errors import UsageError
 from medenv.records import Entity, ToolCall
 from medenv.reward import EntityNames, Knowledge
 from medenv.reward.contract import final_answer
 from medenv.reward.cost import (
+    CALL_TOKENS,
     MAX_EXTRA_CALLS,
+    TURN_TOKENS,
     efficiency,
     find_repeats,
 )
@@ -107,6 +111,38 @@ def test_efficiency_forgives_calls_that_the_outside_world_failed():
 def test_efficiency_charges_calls_that_the_policy_got_wrong():
     refused = [search(f"{i}", status="bad_call") for i in range(4)]
     assert efficiency(episode(*refused, answering("SCN1A")), NOTHING).raw == 1 - 2 / MAX_EXTRA_CALLS
+
+
+def wordy(*tokens, needed=2):
+    """An episode that made the calls needed and wrote so many tokens in its turns."""
+    turns = [*different(len(tokens) - 1), answering("SCN1A")]
+    counted = [
+        msgspec.structs.replace(turn, tokens=n) for turn, n in zip(turns, tokens, strict=True)
+    ]
+    return episode(*counted, asked=question(min_calls=needed))
+
+
+@pytest.mark.parametrize("extra", [0, 1, CALL_TOKENS, 3 * CALL_TOKENS, 100 * CALL_TOKENS])
+def test_efficiency_charges_tokens_beyond_those_of_the_needed_turns(extra):
+    value = efficiency(wordy(TURN_TOKENS, TURN_TOKENS, TURN_TOKENS + extra), NOTHING)
+    assert value.raw == pytest.approx(max(0.0, 1.0 - extra / CALL_TOKENS / MAX_EXTRA_CALLS))
+    assert ("tokens" in value.reason) == (extra > 0)
+
+
+@given(tokens=st.lists(st.integers(0, 5000), min_size=3, max_size=3), more=st.integers(0, 5000))
+def test_more_tokens_never_pay_more_and_few_pay_no_more_than_uncounted_ones(tokens, more):
+    first, *others = tokens
+    assert efficiency(wordy(first + more, *others), NOTHING).raw <= (
+        efficiency(wordy(first, *others), NOTHING).raw
+    )
+    assert efficiency(wordy(*tokens), NOTHING).raw <= efficiency(wordy(0, 0, 0), NOTHING).raw == 1
+
+
+def test_tokens_are_charged_on_top_of_calls_and_saving_them_buys_no_call():
+    lost = 1 / MAX_EXTRA_CALLS
+    spent = wordy(1, 1, 1, 4 * TURN_TOKENS, needed=2)
+    assert efficiency(spent, NOTHING).raw == pytest.approx(1 - 2 * lost, abs=0.01)
+    assert efficiency(wordy(1, 1, 1, 1, needed=2), NOTHING).raw == pytest.approx(1 - lost)
 
 
 @pytest.mark.parametrize(
