@@ -75,9 +75,11 @@ class Documents:
 
     Args:
         graph: The graph that they are rendered from.
+        hidden: Ids of passages that are withheld.
     """
 
     graph: Graph
+    hidden: frozenset[str] = frozenset()
 
     @cached_property
     def _rendered(self) -> dict[int, tuple[Stated, ...]]:
@@ -89,14 +91,20 @@ class Documents:
         if node not in kept:
             if len(kept) >= _KEPT:
                 kept.clear()
-            kept[node] = render(self.graph, node)
+            kept[node] = self._shown(node)
         return kept[node]
+
+    def _shown(self, node: int) -> tuple[Stated, ...]:
+        stated = render(self.graph, node)
+        if not self.hidden:
+            return stated
+        return tuple(one for one in stated if one.passage.id not in self.hidden)
 
     @cached_property
     def passages(self) -> tuple[Passage, ...]:
         """All passages, documents in the order of entity ids, passages in reading order."""
-        graph = self.graph
-        return tuple(stated.passage for node in range(len(graph)) for stated in render(graph, node))
+        nodes = range(len(self.graph))
+        return tuple(stated.passage for node in nodes for stated in self._shown(node))
 
     def supporting(self, head: str, relation: str, tail: str) -> tuple[str, ...]:
         """Return the ids of all passages that state an edge, in the order of `passages`.

@@ -37,6 +37,7 @@ class GraphInfo(Record, frozen=True, kw_only=True):
         licence: Terms of use, in words, or a link to them.
         acknowledgement: The sentence that users of the data have to show.
         notes: What the reader left out or met, as name to number.
+        world: Empty for a source's own content, else how it was altered: then it is fiction.
     """
 
     source: str
@@ -44,6 +45,7 @@ class GraphInfo(Record, frozen=True, kw_only=True):
     licence: str = ""
     acknowledgement: str = ""
     notes: dict[str, int] = msgspec.field(default_factory=dict)
+    world: str = ""
 
     @property
     def label(self) -> str:

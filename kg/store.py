@@ -187,7 +187,7 @@ def leakage_certificate(train: Iterable[Question], test: Iterable[Question]) -> 
 
 def _of_entities(question: Question) -> Question:
     """Return a question without answers that are values or attributes, and without their edges."""
-    if question.answers[0].kind not in _VALUES:
+    if not question.answers or question.answers[0].kind not in _VALUES:
         return question
     proof = question.certificate
     path = proof.path if question.answers[0].kind == "value" else ()

@@ -121,7 +121,7 @@ def test_a_slow_endpoint_is_an_infrastructure_failure():
     release = threading.Event()
     with ChatServer(lambda _: release.wait() and None) as server:
         endpoint, _ = client(server, timeout=0.05, attempts=1)
-        with pytest.raises(ModelUnavailableError, match="timed out|Timeout"):
+        with pytest.raises(ModelUnavailableError, match=r"timed out|Timeout"):
             endpoint.complete(HELLO)
         release.set()
 

@@ -8,7 +8,9 @@ from medenv.kg.schema import HAS_GENE, HAS_INHERITANCE, HAS_PHENOTYPE, IS_A, QUA
 from medenv.kg.topology import Subgraph
 
 
-def random_graph(seed: int, diseases: int = 8, findings: int = 8, genes: int = 5) -> Graph:
+def random_graph(
+    seed: int, diseases: int = 8, findings: int = 8, genes: int = 5, dense: float = 1.0
+) -> Graph:
     """A graph of invented names whose edges are drawn by a seed."""
     rng = np.random.default_rng(seed)
     builder = GraphBuilder(GraphInfo(source="random", version=str(seed)))
@@ -26,11 +28,11 @@ def random_graph(seed: int, diseases: int = 8, findings: int = 8, genes: int = 5
             builder.node(f"{code}:{i:02}", kind=kind, name=f"{kind} number {code}{i}x")
     for d in range(diseases):
         for p in range(findings):
-            if rng.random() < 0.3:
+            if rng.random() < 0.3 * dense:
                 values = (f"{rng.integers(1, 10)}/10", *[""] * (len(QUALIFIERS) - 1))
                 builder.edge(f"D:{d:02}", HAS_PHENOTYPE.name, f"P:{p:02}", values)
         for g in range(genes):
-            if rng.random() < 0.25:
+            if rng.random() < 0.25 * dense:
                 builder.edge(f"D:{d:02}", HAS_GENE.name, f"G:{g:02}")
         values = [""] * len(QUALIFIERS)
         builder.edge(f"D:{d:02}", HAS_INHERITANCE.name, f"I:{rng.integers(2):02}", values)
