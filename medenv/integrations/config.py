@@ -53,13 +53,17 @@ class QuestionsSection:
 
 @dataclass
 class WorldSection:
-    """Which graph, corpus and questions; see `medenv.workspace.WorkspaceSettings`."""
+    """Which graph, corpus and questions; see `medenv.workspace.WorkspaceSettings`.
+
+    `variant` alters the world: "renamed", "rewired", "unanswerable", or "true" for none.
+    """
 
     source: str = "hpo"
     folder: str | None = None
     namespaces: list[str] = field(default_factory=lambda: ["OMIM"])
     questions: QuestionsSection = field(default_factory=QuestionsSection)
     seed: int = 0
+    variant: str = "true"
 
 
 @dataclass
