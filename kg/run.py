@@ -26,6 +26,8 @@ from medenv.kg.overlap import overlaps
 from medenv.kg.production import Produced, Recipe, produce, workers, write_set
 from medenv.kg.sources import open_source
 from medenv.kg.workshop import SPLITS, SynthesisConfig
+from medenv.kg.world_files import write_world
+from medenv.kg.worlds import WorldSettings, make_world
 from medenv.records import Record
 
 EXPORTS = ("verl", "datasets")
@@ -48,6 +50,7 @@ class SynthesisSettings(Record, frozen=True, kw_only=True):
         questions: Which questions.
         benchmarks: Files that the questions are held against for shared wording and answers.
         exports: Further forms to write, of `EXPORTS`.
+        worlds: Altered worlds to write beside the set, see `medenv.kg.worlds`.
     """
 
     folder: str
@@ -62,6 +65,7 @@ class SynthesisSettings(Record, frozen=True, kw_only=True):
     questions: SynthesisConfig = SynthesisConfig()
     benchmarks: tuple[str, ...] = ()
     exports: tuple[str, ...] = ()
+    worlds: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         """Refuse what cannot be made."""
@@ -72,6 +76,8 @@ class SynthesisSettings(Record, frozen=True, kw_only=True):
         for name in self.exports:
             if name not in EXPORTS:
                 raise UsageError(f"unknown export {name!r} (known: {', '.join(EXPORTS)})")
+        for name in self.worlds:
+            WorldSettings(variant=name)
 
 
 def synthesize_set(
@@ -107,6 +113,11 @@ def synthesize_set(
     write_card(folder, card)
     _export(settings, folder, produced)
     _hold_against(settings, folder, produced)
+    for name in settings.worlds:
+        say(f"making the {name} world")
+        questions = [q for made in produced.values() for q in made.questions]
+        world = make_world(graph, questions, WorldSettings(variant=name, seed=settings.seed))
+        write_world(folder / "worlds" / name, world, grade=settings.graded, again=True)
     return card
 
 

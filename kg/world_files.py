@@ -65,25 +65,32 @@ class WorldFile(Record, frozen=True, kw_only=True):
     hidden: tuple[str, ...]
 
 
-def write_world(folder: Path | str, world: World, *, grade: bool = True) -> WorldFile:
+def write_world(
+    folder: Path | str, world: World, *, grade: bool = True, again: bool = False
+) -> WorldFile:
     """Write a world, whole or not at all, and return what ``world.json`` says.
 
     Args:
-        folder: Where to; it must not exist.
+        folder: Where to.
         world: The world.
         grade: Whether to search each question and store its rank and difficulty.
+        again: Whether a world that lies there already is replaced.
 
     Raises:
-        DataError: The folder exists.
+        DataError: The folder exists, and is no world that may be replaced.
     """
     target = Path(folder)
     if target.exists():
-        raise DataError(target, "exists already; name a new folder")
+        if not again:
+            raise DataError(target, "exists already; name a new folder")
+        read_world_file(target)
     target.parent.mkdir(parents=True, exist_ok=True)
     scratch = Path(tempfile.mkdtemp(prefix=f".{target.name}.", dir=target.parent))
     try:
         told = _write(scratch, world, grade)
         scratch.chmod(0o755)
+        if target.exists():
+            shutil.rmtree(target)
         scratch.replace(target)
     finally:
         shutil.rmtree(scratch, ignore_errors=True)

@@ -65,12 +65,15 @@ def play(
     env_id: Annotated[str, typer.Argument(help="Id of the environment.")] = "medenv/Research-v0",
     seed: Annotated[int, typer.Option(help="Seed that draws the question.")] = 0,
     question: Annotated[str, typer.Option(help="Id of the question, instead of a drawn one.")] = "",
+    world: Annotated[str, typer.Option(help="Folder of a world to play in.")] = "",
 ) -> None:
     """Research one question yourself, in the agent's chair."""
     console = Console()
-    env = make(env_id)
+    env = make(env_id, world)
     env.reset(seed=seed, options={"question": question} if question else None)
-    console.print(Panel(escape(env.episode.question.text), title=env_id))
+    asked = env.episode.question
+    title = f"{env_id}, {asked.world} world: fiction" if asked.world else env_id
+    console.print(Panel(escape(asked.text), title=title))
     console.print(_HELP)
     while not env.episode.ended:
         line = console.input("[bold]>[/] ").strip()
@@ -82,21 +85,24 @@ def play(
             console.print(Panel(escape(observation)))
     console.print(f"The episode ended: {info['ending']}.")
     console.print(score_table(info["score"]))
-    gold = ", ".join(answer.name for answer in env.episode.question.answers)
+    gold = ", ".join(answer.name for answer in asked.answers) or "unknown"
     console.print(f"The answer was: {escape(gold)}")
 
 
-def make(env_id: str) -> MedResearchEnv:
+def make(env_id: str, world: str = "") -> MedResearchEnv:
     """Make a registered environment of ours.
 
     Args:
         env_id: Its id.
+        world: Folder of a world to make it of, or "" for the environment's own.
 
     Raises:
         UsageError: There is none, or it is another package's.
     """
+    from medenv.kg.world_files import env_settings
+
     try:
-        env = gymnasium.make(env_id).unwrapped
+        env = gymnasium.make(env_id, **(env_settings(world) if world else {})).unwrapped
     except gymnasium.error.Error as error:
         raise UsageError(f"{error} (known: {', '.join(ENVIRONMENTS)})") from error
     if not isinstance(env, MedResearchEnv):
@@ -138,9 +144,10 @@ def score_table(score: Score) -> Table:
 
 def join_rooms() -> None:
     """Add the commands of other rooms."""
-    from medenv import cli_kg, cli_rewards
+    from medenv import cli_kg, cli_rewards, cli_worlds
 
     cli_kg.register(app)
+    cli_worlds.register(cli_kg.kg_app)
     cli_rewards.register(app)
 
 
