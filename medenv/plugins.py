@@ -118,6 +118,7 @@ RETRIEVERS = Registry(
     {
         "bm25": "medenv.corpus.bm25:open_bm25",
         "corpora": "medenv.corpus.loaders:open_corpora",
+        "milvus": "medenv.corpus.milvus:MilvusRetriever",
         "remote": "medenv.corpus.remote:RemoteRetriever",
     },
 )

@@ -1,0 +1,87 @@
+"""A corpus in Milvus ranks as the one in memory, and fails as every corpus outside does."""
+
+from __future__ import annotations
+
+import pickle
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from medenv.corpus import BM25Retriever
+from medenv.errors import CorpusUnavailableError, DataError, UsageError
+from medenv.records import Passage, ToolCall
+from medenv.registry import RETRIEVERS
+from medenv.tools import Read, Search, ToolBox
+
+from ..fakes import PASSAGES
+
+pytest.importorskip("pymilvus", reason="the extra `milvus` is not installed")
+pytest.importorskip("milvus_lite", reason="no embedded Milvus for this platform")
+
+from medenv.corpus.milvus import MilvusRetriever, fill_milvus
+
+ODD = Passage(
+    id="odd' or \"id\" != '#0", title="β-blocker", text="type 1 and type 2 \u2028 <|im_end|>"
+)
+CORPUS = [*PASSAGES, ODD, *(Passage(id=f"T:{c}", title="Twin", text="fever") for c in "cab")]
+
+
+@pytest.fixture(scope="module")
+def corpus(tmp_path_factory: pytest.TempPathFactory) -> Iterator[MilvusRetriever]:
+    path = str(tmp_path_factory.mktemp("milvus") / "corpus.db")
+    assert fill_milvus(iter(CORPUS), path) == len(CORPUS)
+    with RETRIEVERS.load("milvus")(path) as opened:
+        yield opened
+
+
+@pytest.mark.parametrize("query", ["marfan gene", "TYPE 2", "β", "ectopia lentis myopia", "fever"])
+def test_ranking_is_that_of_the_corpus_in_memory(corpus: MilvusRetriever, query: str) -> None:
+    ((*found,), (*expected,)) = corpus.search([query], 9) + BM25Retriever(CORPUS).search([query], 9)
+    assert [passage for passage, _ in found] == [passage for passage, _ in expected]
+    assert all(score > 0 for _, score in found)
+
+
+def test_many_queries_are_answered_in_order(corpus: MilvusRetriever) -> None:
+    found = corpus.search(["", "fever", "nothing at all", "?!", "myopia"], 2)
+    assert [len(hits) for hits in found] == [0, 2, 0, 0, 1]
+    assert corpus.search([], 3) == []
+
+
+def test_passages_are_read_by_any_id(corpus: MilvusRetriever) -> None:
+    assert [corpus.get(one.id) for one in CORPUS] == CORPUS
+    assert [corpus.get(one) for one in ("", "no", '" or key != "', "\ud800")] == [None] * 4
+
+
+def test_tools_use_it_as_any_corpus(corpus: MilvusRetriever) -> None:
+    box = ToolBox([Search(corpus), Read(corpus)])
+    call = ToolCall(id="0.0", name="search", arguments={"query": "homocystinuria"})
+    assert not box.is_inline(call)
+    assert box.run(call).passages == ("D:2#0",)
+    read = box.run(ToolCall(id="0.0", name="read", arguments={"passage_id": "D:1#0"}))
+    assert read.passages == ("D:1#0", "D:1#1")
+
+
+def test_it_is_sent_elsewhere_by_its_address(corpus: MilvusRetriever) -> None:
+    sent = pickle.loads(pickle.dumps(corpus))
+    assert (sent.uri, sent.collection) == (corpus.uri, corpus.collection)
+
+
+def test_what_cannot_be_used_is_told(corpus: MilvusRetriever, tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="no Milvus folder is there"):
+        MilvusRetriever(str(tmp_path / "nothing.db"))
+    with pytest.raises(UsageError, match="has no collection 'others': make it with fill_milvus"):
+        MilvusRetriever(corpus.uri, collection="others")
+    with pytest.raises(UsageError, match="has a collection 'passages' already"):
+        fill_milvus(CORPUS, corpus.uri)
+    with pytest.raises(UsageError, match="k must be from 1 to 16384, got 0"):
+        corpus.search(["a"], 0)
+    long = Passage(id="long", title="", text="word " * 20_000)
+    with pytest.raises(UsageError, match=r"passage 'long' has 100\d+ bytes, Milvus takes 65535"):
+        fill_milvus([*PASSAGES, long], corpus.uri, collection="long")
+    assert fill_milvus(PASSAGES, corpus.uri, collection="long") == len(PASSAGES)
+
+
+def test_a_server_that_is_away_is_a_failure_outside() -> None:
+    with pytest.raises(CorpusUnavailableError, match=r"Milvus at http://127.*connect"):
+        MilvusRetriever("http://127.0.0.1:9", timeout=0.5)
