@@ -3,7 +3,7 @@
 An answer is paid only when the whole of it, after a small closed set of lead-in phrases, is a name
 of the gold entity. A slip of the pen is forgiven only where an index of all names shows that the
 answer is nobody else's name and that the slip is in a long ordinary word, never in a number, a
-letter, a gene symbol or a prefix that turns the meaning round.
+letter, a gene symbol or a prefix that turns the meaning round. Quantities are compared as numbers.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from rapidfuzz.process import extract
 
 from medenv.records import Entity
 from medenv.reward.names import EntityNames, keys_of, normalise
+from medenv.reward.quantities import QUANTITY_KINDS, same_quantity, without_quantities
 
 Kind = Literal["exact", "alias", "near", "other_entity", "wrong", "empty", "overlong", "hedged"]
 """What an answer is: three ways of being right, five of not being."""
@@ -104,6 +105,11 @@ def _judged(answer: str, gold: tuple[Entity, ...], names: EntityNames | None) ->
     key = normalise(answer)
     if not key:
         return Match("empty", "the answer holds no legible character")
+    if any(entity.kind in QUANTITY_KINDS for entity in gold):
+        measured = _quantity(answer, gold)
+        if measured is not None:
+            return measured
+        gold = tuple(map(_without_quantities, gold))
     for reading in _readings(key, gold, names is not None):
         match = _match_key(reading, gold, names)
         if match is not None:
@@ -111,6 +117,23 @@ def _judged(answer: str, gold: tuple[Entity, ...], names: EntityNames | None) ->
     return (
         _with_synonym(answer, gold, names) or _near(key, gold, names) or _why_not(answer, key, gold)
     )
+
+
+def _quantity(answer: str, gold: Sequence[Entity]) -> Match | None:
+    """Return whether an answer that is a quantity is the gold one, or None where either is none."""
+    verdicts = {
+        entity.id: same_quantity(answer, entity) for entity in gold if entity.kind in QUANTITY_KINDS
+    }
+    equal = [name for name, same in verdicts.items() if same]
+    if equal:
+        return Match("exact", f"is the quantity of {equal[0]}")
+    differs = any(same is False for same in verdicts.values())
+    return Match("wrong", "is another quantity") if differs else None
+
+
+def _without_quantities(entity: Entity) -> Entity:
+    """Return an answer by its names alone: of numbers, words do not say whether they are equal."""
+    return without_quantities(entity) if entity.kind in QUANTITY_KINDS else entity
 
 
 def _readings(key: str, gold: Sequence[Entity], indexed: bool) -> list[str]:
