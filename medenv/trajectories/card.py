@@ -1,0 +1,300 @@
+"""The data card of a set of trajectories: what is in it, how it came about, on what terms."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import TypeVar
+
+import msgspec
+import numpy as np
+
+from medenv.errors import UsageError
+from medenv.kg.graph import GraphInfo
+from medenv.records import Record
+from medenv.trajectories.filters import token_count
+from medenv.trajectories.records import Rollout
+from medenv.trajectories.selection import Selection
+
+K = TypeVar("K", int, str)
+
+COLOURS = {"guided": "#3b6ea5", "exploration": "#d98a3d"}
+"""Colours of the parts in figures."""
+
+
+class Spread(Record, frozen=True, kw_only=True):
+    """How a number is spread over a set.
+
+    Args:
+        mean: Its mean.
+        least: Its least value.
+        median: Its median.
+        p95: What 95 % do not exceed.
+        most: Its greatest value.
+    """
+
+    mean: float
+    least: float
+    median: float
+    p95: float
+    most: float
+
+
+class TrajectoryCard(Record, frozen=True, kw_only=True):
+    """What a set of trajectories holds.
+
+    Args:
+        source: Source and version of the graph.
+        licence: Terms of the source.
+        acknowledgement: The sentence that users of the data have to show.
+        teachers: Part to the name of its teacher.
+        wanted: Trajectories that were asked for.
+        parts: Number of trajectories by part.
+        specialties: Number by specialty.
+        hops: Number by hops of the gold path.
+        levels: Number by obfuscation level.
+        kinds: Number by kind of the answer.
+        tools: Calls by tool, those that do not exist included.
+        calls: Tool calls of a trajectory.
+        turns: Assistant turns of a trajectory.
+        tokens: Tokens of a trajectory, taken as four characters each.
+        thought_words: Words of a thought.
+        judged: Episodes that were judged.
+        rejected: Episodes that were refused, by reason.
+        faults: Tool failures injected, by kind, among the episodes judged.
+        failed_calls: Share of the calls judged that were made to fail.
+        leaks: Leaks that the detector finds in the set.
+        recovered: Trajectories of the set in which a tool had failed.
+        pairs: Preference pairs.
+        rewritten: Trajectories whose thoughts a model wrote anew, and why others were left.
+    """
+
+    source: str
+    licence: str
+    acknowledgement: str
+    teachers: dict[str, str]
+    wanted: int
+    parts: dict[str, int]
+    specialties: dict[str, int]
+    hops: dict[str, int]
+    levels: dict[str, int]
+    kinds: dict[str, int]
+    tools: dict[str, int]
+    calls: Spread
+    turns: Spread
+    tokens: Spread
+    thought_words: Spread
+    judged: int
+    rejected: dict[str, int]
+    faults: dict[str, int]
+    failed_calls: float
+    leaks: int
+    recovered: int
+    pairs: int
+    rewritten: dict[str, int] = msgspec.field(default_factory=dict)
+
+
+class Told(Record, frozen=True, kw_only=True):
+    """What a card says that the set itself does not.
+
+    Args:
+        info: The graph's source and terms.
+        teachers: Part to the name of its teacher.
+        wanted: Trajectories that were asked for.
+        leaks: Leaks that the detector finds in the set.
+        prompt_chars: Characters of the system message.
+        rewritten: Outcome of rewriting to its number; empty where none was asked for.
+    """
+
+    info: GraphInfo
+    teachers: dict[str, str]
+    wanted: int
+    leaks: int
+    prompt_chars: int = 0
+    rewritten: dict[str, int] = msgspec.field(default_factory=dict)
+
+
+def trajectory_card(selection: Selection, told: Told) -> TrajectoryCard:
+    """Return the card of a set.
+
+    Args:
+        selection: The set.
+        told: What the set does not say itself.
+
+    Raises:
+        UsageError: The set is empty.
+    """
+    kept = selection.accepted
+    if not kept:
+        reasons = ", ".join(f"{why}: {count}" for why, count in selection.rejected.most_common(3))
+        raise UsageError(f"no trajectory was accepted of {selection.judged} ({reasons or 'none'})")
+    questions = [one.scored.trajectory.question for one in kept]
+    turns = [turn for one in kept for turn in one.scored.trajectory.turns]
+    thoughts = [len(turn.parsed.thought.split()) for turn in turns]
+    return TrajectoryCard(
+        source=told.info.label,
+        licence=told.info.licence,
+        acknowledgement=told.info.acknowledgement,
+        teachers=told.teachers,
+        wanted=told.wanted,
+        parts=_counted(one.part for one in kept),
+        specialties=_counted(one.specialty or "none" for one in questions),
+        hops=_counted(str(len(one.certificate.path)) for one in questions),
+        levels=_counted(str(one.level) for one in questions),
+        kinds=_counted(one.answers[0].kind for one in questions),
+        tools=_counted(call.name for turn in turns for call in turn.calls),
+        calls=_spread([one.calls for one in kept]),
+        turns=_spread([len(one.scored.trajectory.turns) for one in kept]),
+        tokens=_spread([token_count(one.scored.trajectory, told.prompt_chars) for one in kept]),
+        thought_words=_spread(thoughts),
+        judged=selection.judged,
+        rejected=dict(selection.rejected.most_common()),
+        faults=_counted(event.partition(": ")[2] for event in selection.faults.elements()),
+        failed_calls=selection.faults.total() / max(selection.calls, 1),
+        leaks=told.leaks,
+        recovered=sum(bool(one.faults) for one in kept),
+        pairs=len(selection.pairs),
+        rewritten=told.rewritten,
+    )
+
+
+def write_card(folder: Path, card: TrajectoryCard, kept: Sequence[Rollout]) -> None:
+    """Write ``card.json``, ``README.md`` and the figures.
+
+    Args:
+        folder: Where to.
+        card: The card.
+        kept: The set.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    raw = msgspec.json.format(msgspec.json.encode(card), indent=2)
+    (folder / "card.json").write_bytes(raw + b"\n")
+    (folder / "README.md").write_text(_markdown(card), encoding="utf-8")
+    parts = {part: [one for one in kept if one.part == part] for part in COLOURS}
+    _bars(folder / "specialties.png", "trajectories", _by(parts, _specialty))
+    _bars(folder / "hops.png", "trajectories", _by(parts, _hops), "hops of the gold path")
+    _bars(folder / "calls.png", "trajectories", _by(parts, _calls), "tool calls")
+    _bars(folder / "tools.png", "calls", {"guided": card.tools})
+    if card.rejected:
+        _bars(folder / "rejected.png", "episodes", {"guided": card.rejected})
+
+
+def _specialty(rollout: Rollout) -> str:
+    return rollout.scored.trajectory.question.specialty or "none"
+
+
+def _hops(rollout: Rollout) -> int:
+    return len(rollout.scored.trajectory.question.certificate.path)
+
+
+def _calls(rollout: Rollout) -> int:
+    return rollout.calls
+
+
+def _by(
+    parts: Mapping[str, Sequence[Rollout]], key: Callable[[Rollout], K]
+) -> dict[str, dict[str, int]]:
+    """Return for each part the numbers by a key, all keys in order."""
+    counts = {part: Counter(key(one) for one in kept) for part, kept in parts.items()}
+    keys = sorted(set().union(*counts.values()))
+    return {part: {str(k): counted[k] for k in keys} for part, counted in counts.items()}
+
+
+def _counted(values: Iterable[str]) -> dict[str, int]:
+    return dict(sorted(Counter(values).items()))
+
+
+def _spread(values: Sequence[int]) -> Spread:
+    numbers = np.array(values or [0], dtype=float)
+    low, middle, high = np.quantile(numbers, [0.0, 0.5, 0.95])
+    return Spread(
+        mean=round(float(numbers.mean()), 2),
+        least=float(low),
+        median=float(middle),
+        p95=float(high),
+        most=float(numbers.max()),
+    )
+
+
+def _markdown(card: TrajectoryCard) -> str:
+    total = sum(card.parts.values())
+    made = ", ".join(f"{n:,} {part} ({n / total:.0%})" for part, n in card.parts.items())
+    parts = [
+        f"# {total:,} trajectories over {card.source}",
+        "For research use. Not medical advice: do not use it to make decisions about patients.",
+        f"{made}; {card.wanted:,} asked for. Teachers: "
+        + ", ".join(f"{name} ({part})" for part, name in card.teachers.items())
+        + ".",
+        f"Tool failures injected into {card.failed_calls:.1%} of all calls; {card.recovered:,} of "
+        f"the trajectories recovered from one. Leaks found in the set: {card.leaks}. Preference "
+        f"pairs: {card.pairs:,}.",
+        _spreads(card),
+        "![Specialties](specialties.png)",
+        _table("Specialty", card.specialties),
+        "![Hops](hops.png)",
+        _table("Hops of the gold path", card.hops),
+        "![Tool calls](calls.png)",
+        "![Tools](tools.png)",
+        _table("Tool", card.tools, "Calls"),
+        _table("Obfuscation level", card.levels),
+        _table("Kind of answer", card.kinds),
+        "## Episodes that were refused",
+        f"{card.judged:,} were judged; each refused one counts under the first filter it failed.",
+        "![Reasons](rejected.png)" if card.rejected else "",
+        _table("Reason", card.rejected, "Episodes"),
+        _table("Injected failure", card.faults, "Calls"),
+        _table("Rewriting of thoughts", card.rewritten),
+        "## Terms",
+        card.acknowledgement,
+        card.licence,
+    ]
+    return "\n\n".join(part for part in parts if part) + "\n"
+
+
+def _spreads(card: TrajectoryCard) -> str:
+    rows = [
+        ("tool calls", card.calls),
+        ("assistant turns", card.turns),
+        ("tokens (4 characters each)", card.tokens),
+        ("words of a thought", card.thought_words),
+    ]
+    lines = [
+        f"| {name} | {one.mean:,.2f} | {one.least:,.0f} | {one.median:,.0f} | {one.p95:,.0f} | "
+        f"{one.most:,.0f} |"
+        for name, one in rows
+    ]
+    head = "| | mean | least | median | 95 % | most |\n|---|---:|---:|---:|---:|---:|"
+    return "\n".join([head, *lines])
+
+
+def _table(name: str, counts: Mapping[str, int], what: str = "Trajectories") -> str:
+    rows = "\n".join(f"| {value} | {count:,} |" for value, count in counts.items())
+    return f"| {name} | {what} |\n|---|---:|\n{rows}" if counts else ""
+
+
+def _bars(path: Path, what: str, counts: Mapping[str, Mapping[str, int]], axis: str = "") -> None:
+    """Draw stacked bars: upright where there is an axis of numbers, else lying."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    names = list(next(iter(counts.values())))
+    figure = Figure(figsize=(6, 3 if axis else 0.8 + 0.26 * len(names)), layout="constrained")
+    FigureCanvasAgg(figure)
+    axes = figure.add_subplot()
+    base = np.zeros(len(names))
+    for part, counted in counts.items():
+        values = np.array([counted[name] for name in names], dtype=float)
+        if axis:
+            axes.bar(names, values, bottom=base, color=COLOURS[part], label=part)
+        else:
+            axes.barh(names[::-1], values[::-1], left=base[::-1], color=COLOURS[part], label=part)
+        base += values
+    if axis:
+        axes.set(xlabel=axis, ylabel=what)
+    else:
+        axes.set(xlabel=what)
+    if len(counts) > 1:
+        axes.legend(frameon=False)
+    axes.spines[["top", "right"]].set_visible(False)
+    figure.savefig(path, dpi=110, metadata={"Software": None})

@@ -1,0 +1,82 @@
+"""Near-duplicates among texts: MinHash signatures find them, the exact overlap decides.
+
+Broder 1997, "On the resemblance and containment of documents"; bands after Leskovec, Rajaraman and
+Ullman, "Mining of Massive Datasets", chapter 3.
+"""
+
+from __future__ import annotations
+
+import re
+import zlib
+
+import numpy as np
+import numpy.typing as npt
+
+from medenv.errors import UsageError
+
+SHINGLE = 5
+"""Words of a sequence."""
+
+BANDS, ROWS = 24, 4
+"""Texts that agree in all rows of one band are compared; at an overlap of 0.8 that misses one pair
+in a hundred thousand: (1 - 0.8^4)^24."""
+
+_PRIME = (1 << 61) - 1
+_WORD = re.compile(r"\w+")
+
+
+class NearDuplicates:
+    """Texts taken one after the other, each held against those before it.
+
+    Args:
+        similar: Share of common word sequences (Jaccard) from which two texts are near-duplicates.
+
+    Raises:
+        UsageError: `similar` outside (0, 1].
+    """
+
+    def __init__(self, similar: float = 0.8) -> None:
+        if not 0 < similar <= 1:
+            raise UsageError(f"expected similar in (0, 1], got {similar}")
+        self._similar = similar
+        rng = np.random.default_rng(0)
+        self._factors = rng.integers(1, 1 << 31, size=BANDS * ROWS, dtype=np.uint64)
+        self._offsets = rng.integers(0, 1 << 31, size=BANDS * ROWS, dtype=np.uint64)
+        self._texts: list[frozenset[int]] = []
+        self._bands: dict[tuple[int, bytes], list[int]] = {}
+
+    def add(self, text: str) -> int | None:
+        """Take in a text; return the number of one before it that it nearly repeats, or None.
+
+        A near-duplicate is not kept.
+
+        Args:
+            text: The text.
+        """
+        shingles = _shingles(text)
+        keys = self._keys(shingles)
+        for number in sorted({at for key in keys for at in self._bands.get(key, ())}):
+            if _overlap(shingles, self._texts[number]) >= self._similar:
+                return number
+        for key in keys:
+            self._bands.setdefault(key, []).append(len(self._texts))
+        self._texts.append(shingles)
+        return None
+
+    def _keys(self, shingles: frozenset[int]) -> list[tuple[int, bytes]]:
+        hashes = np.fromiter(sorted(shingles), dtype=np.uint64, count=len(shingles))
+        mixed = (hashes[:, None] * self._factors + self._offsets) % np.uint64(_PRIME)
+        signature: npt.NDArray[np.uint64] = mixed.min(axis=0)
+        rows = signature.reshape(BANDS, ROWS)
+        return [(band, rows[band].tobytes()) for band in range(BANDS)]
+
+
+def _shingles(text: str) -> frozenset[int]:
+    """Return hashes of all sequences of words; a shorter text is one sequence."""
+    words = _WORD.findall(text.casefold())
+    last = max(1, len(words) - SHINGLE + 1)
+    return frozenset(zlib.crc32(" ".join(words[at : at + SHINGLE]).encode()) for at in range(last))
+
+
+def _overlap(one: frozenset[int], other: frozenset[int]) -> float:
+    return len(one & other) / len(one | other)

@@ -1,0 +1,166 @@
+"""A set in the forms that others read: chat messages, preference pairs, Hugging Face datasets."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from medenv.episode import Episode, EpisodeRules
+from medenv.errors import UsageError
+from medenv.jsonl import write_records
+from medenv.records import Message, Record, Trajectory
+from medenv.trajectories.filters import mistaken
+from medenv.trajectories.records import Rollout
+from medenv.trajectories.selection import Pair
+
+if TYPE_CHECKING:
+    import datasets  # type: ignore[import-untyped]  # an optional dependency
+
+
+class Chat(Record, frozen=True, kw_only=True):
+    """An episode as chat messages.
+
+    Args:
+        messages: System message where there is one, question, then turns and observations.
+        learn: For each message whether it is to be learned from: the policy's own turns, save
+            those whose call was refused.
+        question: Id of the question.
+        part: Why the episode was played.
+        specialty: Medical specialty of the question.
+        hops: Hops of its gold path.
+        calls: Tool calls made.
+    """
+
+    messages: list[dict[str, str]]
+    learn: list[bool]
+    question: str
+    part: str
+    specialty: str
+    hops: int
+    calls: int
+
+
+class Preference(Record, frozen=True, kw_only=True):
+    """A better and a worse episode of one question, as chat messages after a common prompt.
+
+    Args:
+        prompt: What both begin with.
+        chosen: The better one's turns and observations.
+        rejected: The worse one's.
+        reason: Why it is worse.
+        question: Id of the question.
+    """
+
+    prompt: list[dict[str, str]]
+    chosen: list[dict[str, str]]
+    rejected: list[dict[str, str]]
+    reason: str
+    question: str
+
+
+def messages_of(trajectory: Trajectory, rules: EpisodeRules) -> list[Message]:
+    """Return a finished episode as the messages that it consisted of.
+
+    Args:
+        trajectory: The episode.
+        rules: Those by which it was played.
+    """
+    messages = Episode(trajectory.question, rules).prompt()
+    for turn in trajectory.turns:
+        messages.append({"role": "assistant", "content": turn.text})
+        if turn.observation:
+            messages.append({"role": "tool", "content": turn.observation})
+    return messages
+
+
+def chat(rollout: Rollout, rules: EpisodeRules) -> Chat:
+    """Return an episode as chat messages with what is to be learned from.
+
+    Args:
+        rollout: The episode.
+        rules: Those by which it was played.
+    """
+    trajectory = rollout.scored.trajectory
+    learn = [False] * len(Episode(trajectory.question, rules).prompt())
+    for turn in trajectory.turns:
+        learn += [not mistaken(turn), *([False] if turn.observation else [])]
+    return Chat(
+        messages=[dict(one) for one in _plain(messages_of(trajectory, rules))],
+        learn=learn,
+        question=trajectory.question.id,
+        part=rollout.part,
+        specialty=trajectory.question.specialty,
+        hops=len(trajectory.question.certificate.path),
+        calls=rollout.calls,
+    )
+
+
+def preference(pair: Pair, rules: EpisodeRules) -> Preference:
+    """Return a pair as chat messages.
+
+    Args:
+        pair: The pair.
+        rules: Those by which both were played.
+    """
+    chosen, rejected = (
+        list(_plain(messages_of(one.scored.trajectory, rules)))
+        for one in (pair.chosen, pair.rejected)
+    )
+    question = pair.chosen.scored.trajectory.question
+    start = len(Episode(question, rules).prompt())
+    return Preference(
+        prompt=chosen[:start],
+        chosen=chosen[start:],
+        rejected=rejected[start:],
+        reason=pair.reason,
+        question=question.id,
+    )
+
+
+def write_chat(path: Path, rollouts: Iterable[Rollout], rules: EpisodeRules) -> int:
+    """Write episodes as chat JSON lines; return their number.
+
+    Args:
+        path: The file.
+        rollouts: The episodes.
+        rules: Those by which they were played.
+    """
+    return write_records(path, (chat(one, rules) for one in rollouts))
+
+
+def write_preferences(path: Path, pairs: Iterable[Pair], rules: EpisodeRules) -> int:
+    """Write pairs as JSON lines; return their number.
+
+    Args:
+        path: The file.
+        pairs: The pairs.
+        rules: Those by which they were played.
+    """
+    return write_records(path, (preference(one, rules) for one in pairs))
+
+
+def to_dataset(rollouts: Iterable[Rollout], rules: EpisodeRules) -> datasets.Dataset:
+    """Return episodes as a Hugging Face dataset with the columns of `Chat`.
+
+    Args:
+        rollouts: The episodes.
+        rules: Those by which they were played.
+
+    Raises:
+        UsageError: ``datasets`` is not installed.
+    """
+    try:
+        import datasets
+    except ImportError as error:
+        raise UsageError("this needs the package datasets: pip install datasets") from error
+    chats = [chat(one, rules) for one in rollouts]
+    columns: dict[str, list[Any]] = {
+        name: [getattr(one, name) for one in chats] for name in Chat.__struct_fields__
+    }
+    return datasets.Dataset.from_dict(columns)
+
+
+def _plain(messages: Iterable[Message]) -> Iterator[dict[str, str]]:
+    for one in messages:
+        yield {"role": one["role"], "content": one["content"]}

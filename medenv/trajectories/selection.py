@@ -1,0 +1,119 @@
+"""Which episodes become the set: filters, near-duplicates, quotas and pairs, in a fixed order.
+
+Questions are judged in the order of their numbers, whatever the order in which their episodes
+ended, so the set depends on neither interruptions nor on how many episodes ran at a time.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+
+from medenv.errors import UsageError
+from medenv.records import Record
+from medenv.trajectories.duplicates import NearDuplicates
+from medenv.trajectories.filters import Bench, verdict
+from medenv.trajectories.records import Part, Rollout
+
+PARTS: tuple[Part, ...] = ("guided", "exploration")
+"""The parts that a set is the union of."""
+
+
+class Pair(Record, frozen=True, kw_only=True):
+    """A better and a worse episode of one question.
+
+    Args:
+        chosen: The better one.
+        rejected: The worse one.
+        reason: Why it is worse.
+    """
+
+    chosen: Rollout
+    rejected: Rollout
+    reason: str
+
+
+class Selection:
+    """The set as it grows.
+
+    Args:
+        wanted: Part to the number of episodes wanted of it.
+        bench: What episodes are held against.
+        per_question: Most episodes of one question.
+
+    Attributes:
+        accepted: The set.
+        pairs: Better and worse episodes.
+        rejected: Reason to number of episodes, foils not counted.
+        judged: Episodes judged, foils not counted.
+        calls: Tool calls of the episodes judged.
+        faults: Fault to its number, among the episodes judged.
+    """
+
+    def __init__(self, wanted: dict[Part, int], bench: Bench, per_question: int = 1) -> None:
+        if min(wanted.values(), default=0) < 0 or per_question < 1:
+            raise UsageError(f"expected n >= 0 and per_question >= 1, got {wanted}, {per_question}")
+        self._wanted, self._bench, self._most = wanted, bench, per_question
+        self._duplicates = NearDuplicates(bench.limits.similar)
+        self._counts: Counter[Part] = Counter()
+        self.accepted: list[Rollout] = []
+        self.pairs: list[Pair] = []
+        self.rejected: Counter[str] = Counter()
+        self.faults: Counter[str] = Counter()
+        self.judged = self.calls = 0
+
+    @property
+    def full(self) -> bool:
+        """Whether no more is wanted."""
+        return not any(self.wants(part) for part in PARTS)
+
+    def wants(self, part: Part) -> bool:
+        """Return whether more episodes of a part are wanted."""
+        return self._counts[part] < self._wanted.get(part, 0)
+
+    def take(self, rollouts: Sequence[Rollout]) -> None:
+        """Judge the episodes of one question.
+
+        Args:
+            rollouts: All of them, by sample.
+        """
+        part = next((one.part for one in rollouts if one.part != "foil"), None)
+        if part is None or not self.wants(part):
+            return
+        good: list[Rollout] = []
+        bad: list[tuple[Rollout, str]] = []
+        for one in rollouts:
+            reason = self._judge(one, len(good))
+            if reason:
+                bad.append((one, reason))
+            elif one.part != "foil":
+                good.append(one)
+        self.accepted += good
+        self._counts[part] += len(good)
+        worse = [(one, why) for one, why in bad if why in _WORSE or why.startswith("no answer")]
+        if good and worse:
+            self.pairs.append(Pair(chosen=good[0], rejected=worse[0][0], reason=worse[0][1]))
+
+    def _judge(self, rollout: Rollout, kept: int) -> str:
+        """Return why an episode is not kept, or nothing; what is kept is remembered."""
+        reason = verdict(rollout, self._bench)
+        if rollout.part == "foil":
+            return reason
+        self.judged += 1
+        self.calls += rollout.calls
+        self.faults.update(rollout.faults)
+        if not reason and kept >= self._most:
+            reason = "enough of this question"
+        if not reason and self._duplicates.add(_policy_text(rollout)) is not None:
+            reason = "near-duplicate"
+        if reason:
+            self.rejected[reason] += 1
+        return reason
+
+
+_WORSE = frozenset({"wrong answer", "evidence not shown", "a repeated call"})
+"""Reasons for which an episode is worse than a good one, not merely unfit for a set."""
+
+
+def _policy_text(rollout: Rollout) -> str:
+    return "\n".join(turn.text for turn in rollout.scored.trajectory.turns)

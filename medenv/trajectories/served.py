@@ -1,0 +1,148 @@
+"""Teachers behind an OpenAI-compatible endpoint, with masked guidance or without.
+
+The guidance stands in the request alone. The episode, from which is learned, never holds it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Literal
+
+import msgspec
+
+from medenv.dialects.base import Dialect
+from medenv.endpoint import Endpoint
+from medenv.records import Message, Question, Record
+from medenv.trajectories.leaks import guidance_text
+
+ToolRole = Literal["tool", "user"]
+"""The role in which observations are sent: many endpoints refuse ``"tool"`` without a call id."""
+
+MANNER = (
+    "Before every call and before the answer, think in a few sentences between <think> and "
+    "</think>: what has been shown, what is missing, what you do next. Write English."
+)
+"""What every teacher is told."""
+
+GUIDANCE = (
+    "For you alone: the answer is reached along the following path, of which you are given the "
+    "relations but no entity.\n{path}\nLet it decide what you look up next. Never mention it, its "
+    "notation, or that you were told anything: every thought rests on the question and on what "
+    "tools have shown. Name no disease, gene or finding before a tool has shown it or the question "
+    "has named it."
+)
+"""What a guided teacher is told besides."""
+
+
+class ServedSettings(Record, frozen=True, kw_only=True):
+    """How a served teacher is asked.
+
+    Args:
+        tool_role: The role in which observations are sent.
+        seeded: Whether each request carries a seed, for servers that take one.
+        seed: Decides, with the episode's number and turn, the seeds of the requests.
+    """
+
+    tool_role: ToolRole = "user"
+    seeded: bool = False
+    seed: int = 0
+
+
+class Served:
+    """A teacher that a server plays.
+
+    Args:
+        endpoint: The server.
+        dialect: How it is to write; where it is to stop.
+        guided: Whether it is told the masked gold path.
+        settings: How it is asked.
+    """
+
+    def __init__(
+        self,
+        endpoint: Endpoint,
+        dialect: Dialect,
+        *,
+        guided: bool,
+        settings: ServedSettings | None = None,
+    ) -> None:
+        self._endpoint, self._stop, self._guided = endpoint, list(dialect.stop), guided
+        self._settings = settings or ServedSettings()
+
+    def begin(self, question: Question, i: int = 0) -> ServedPolicy:
+        """Return the policy for one episode.
+
+        Args:
+            question: What will be asked.
+            i: Number of the episode.
+        """
+        told = [MANNER]
+        if self._guided:
+            told.append(GUIDANCE.replace("{path}", guidance_text(question)))
+        return ServedPolicy(self._endpoint, "\n\n".join(told), self._stop, self._settings, i)
+
+
+class ServedPolicy:
+    """One episode of a served teacher.
+
+    Args:
+        endpoint: The server.
+        told: What the teacher is told besides the conversation.
+        stop: Where it is to stop.
+        settings: How it is asked.
+        i: Number of the episode.
+    """
+
+    def __init__(
+        self, endpoint: Endpoint, told: str, stop: list[str], settings: ServedSettings, i: int
+    ) -> None:
+        self._endpoint, self._told, self._stop = endpoint, told, stop
+        self._settings, self._i = settings, i
+
+    async def act(self, messages: Sequence[Message]) -> str:
+        """Return the teacher's next text.
+
+        Args:
+            messages: The conversation so far.
+
+        Raises:
+            ModelUnavailableError: The server did not answer, however often it was asked.
+        """
+        params: dict[str, Any] = {"stop": self._stop}
+        if self._settings.seeded:
+            params["seed"] = (self._settings.seed * 1_000_003 + self._i) * 64 + len(messages)
+        asked = asked_as(messages, self._told, self._settings.tool_role)
+        return await self._endpoint.acomplete(asked, **params)
+
+
+def asked_as(messages: Sequence[Message], told: str, tool_role: ToolRole) -> list[Message]:
+    """Return a conversation as it is sent to a teacher.
+
+    Args:
+        messages: The conversation.
+        told: What goes to the end of the system message.
+        tool_role: The role in which observations are sent.
+    """
+    sent = [_observation(one) if one["role"] == "tool" else one for one in messages]
+    if tool_role == "tool":
+        sent = list(messages)
+    if sent and sent[0]["role"] == "system":
+        first: Message = {"role": "system", "content": f"{sent[0]['content']}\n\n{told}"}
+        return [first, *sent[1:]]
+    return [{"role": "system", "content": told}, *sent]
+
+
+def _observation(message: Message) -> Message:
+    content = f"<tool_response>\n{message['content']}\n</tool_response>"
+    return {"role": "user", "content": content}
+
+
+def described(endpoint: Endpoint, settings: ServedSettings) -> str:
+    """Return what tells a teacher from others: the model and how it samples.
+
+    Args:
+        endpoint: The server.
+        settings: How it is asked.
+    """
+    reached = endpoint.settings
+    return msgspec.json.encode((reached.model, reached.options, settings)).decode()

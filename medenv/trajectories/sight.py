@@ -1,0 +1,97 @@
+"""What an agent has seen in an episode, and whether that shows a step of the gold path."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from functools import lru_cache
+
+from medenv.records import Hop
+
+
+class Sight:
+    """The texts that an agent has seen so far.
+
+    Args:
+        text: What it sees first: the question.
+    """
+
+    def __init__(self, text: str) -> None:
+        self._texts = [text]
+        self._lines = [text]
+
+    def see(self, observation: str, *, as_one: bool = False) -> None:
+        """Take in what a tool showed.
+
+        Args:
+            observation: The text.
+            as_one: Whether it is one document; otherwise each line is a result of its own.
+        """
+        self._texts.append(observation)
+        self._lines += [observation] if as_one else observation.split("\n")
+
+    def knows(self, name: str) -> bool:
+        """Return whether a name occurs in anything seen."""
+        return any(names(text, name) for text in reversed(self._texts))
+
+    def joins(self, *wanted: str) -> bool:
+        """Return whether one result, or one document, names everything wanted."""
+        return any(all(names(line, one) for one in wanted) for line in reversed(self._lines[1:]))
+
+    def ends_with(self, words: str) -> bool:
+        """Return whether the last line of what was seen last holds these words."""
+        return words in self._texts[-1].rpartition("\n")[2]
+
+    def passage_of(self, entity: str) -> str:
+        """Return the first passage id of an entity's document that was shown, or ``""``.
+
+        Args:
+            entity: Its id.
+        """
+        pattern = re.compile(rf"\(({re.escape(entity)}#\d+)\)")
+        found = [one for text in self._texts[1:] for one in pattern.findall(text)]
+        if found:
+            first: str = min(found, key=lambda one: int(one.rpartition("#")[2]))
+            return first
+        shown = any(f"({entity})" in text for text in self._texts[1:])
+        return f"{entity}#0" if shown else ""
+
+
+def names(text: str, name: str) -> bool:
+    """Return whether a name occurs in a text as whole words.
+
+    Case is ignored, save for symbols such as those of genes: ``"REST"`` is not ``"rest"``.
+
+    Args:
+        text: The text.
+        name: The name.
+    """
+    name = name.strip()
+    if not name:
+        return False
+    pattern, exact = _pattern(name)
+    if not exact and name.casefold() not in text.casefold():  # far quicker, and nearly always no
+        return False
+    return pattern.search(text) is not None
+
+
+@lru_cache(maxsize=50_000)
+def _pattern(name: str) -> tuple[re.Pattern[str], bool]:
+    exact = is_symbol(name)
+    flags = re.NOFLAG if exact else re.IGNORECASE
+    return re.compile(rf"(?<!\w){re.escape(name)}(?!\w)", flags), exact
+
+
+def is_symbol(name: str) -> bool:
+    """Return whether a name is a symbol, to be told from words by its capitals."""
+    return len(name) <= 12 and " " not in name and name.upper() == name
+
+
+def shown(hop: Hop, passages: Iterable[str]) -> bool:
+    """Return whether one of the passages that state a hop is among those shown.
+
+    Args:
+        hop: A step of the gold path.
+        passages: Ids of the passages shown.
+    """
+    return not set(hop.passages).isdisjoint(passages)

@@ -1,0 +1,146 @@
+"""A question's certificate as the steps that an agent has to see, with the words for each."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+from medenv.kg import Graph
+from medenv.kg.conditions import Clue, read_clues
+from medenv.kg.frequencies import in_words
+from medenv.kg.naming import called, noun
+from medenv.kg.phrases import predicates, said
+from medenv.records import Hop, Question
+
+SEARCHED_CHARS = 240
+"""How much of a definition is searched for, characters."""
+
+
+class Step(NamedTuple):
+    """One step to be shown.
+
+    Attributes:
+        hop: The edge. Where an entity is given by its definition, its head is ``""``.
+        clues: What singles its tail out.
+        text: The definition that is searched for, or ``""``.
+        asked: Whether it is a step of the gold path, not of finding where that begins.
+        values: What has to be shown beside both ends: a frequency that is asked for or compared.
+    """
+
+    hop: Hop
+    clues: tuple[Clue, ...] = ()
+    text: str = ""
+    asked: bool = True
+    values: tuple[str, ...] = ()
+
+
+def steps_of(graph: Graph, question: Question) -> list[Step]:
+    """Return what has to be shown to answer a question, in order.
+
+    Args:
+        graph: The graph that it is about.
+        question: The question.
+    """
+    query, path = question.certificate.query, question.certificate.path
+    if query[0] == "where":
+        clues = read_clues(graph, query[2])
+        return [Step(hop, _without(graph, clues, hop.head)) for hop in path]
+    if query[0] in ("value", "most"):
+        return [Step(hop, values=_frequency(graph, hop)) for hop in path]
+    if query[0] != "chain":
+        return [Step(hop) for hop in path]
+    told = [tuple(read_clues(graph, written)) for _, written in query[2]]
+    chain = [Step(hop, clues) for hop, clues in zip(path, told, strict=True)]
+    return [*_root(graph, query[1], question), *chain]
+
+
+def _frequency(graph: Graph, hop: Hop) -> tuple[str, ...]:
+    """Return how a disease's document states the frequency of a finding."""
+    disease, finding = (graph.number(end) for end in (hop.head, hop.tail))
+    relation = hop.relation
+    if graph.kind(disease) != "disease":
+        disease, finding, relation = finding, disease, graph.inverses[relation]
+    value = graph.qualifiers(disease, relation, finding).get("frequency", "")
+    return (in_words(value),) if value else ()
+
+
+def _root(graph: Graph, root: Any, question: Question) -> list[Step]:
+    """Return the step that finds a topic which the question does not name."""
+    if isinstance(root, str):
+        return []
+    topic = question.certificate.path[0].head
+    if root[0] == "described":
+        text = graph.nodes.texts[graph.number(topic)][:SEARCHED_CHARS]
+        hop = Hop(head="", relation="", tail=topic)
+        return [Step(hop, (), text.rsplit(" ", 1)[0], asked=False)]
+    clues = read_clues(graph, root[2])
+    edges = [edge for edge in question.certificate.clues if edge.head == topic]
+    if not edges:
+        return []
+    edge = min(edges, key=lambda one: graph.step(graph.number(one.tail), _back(graph, one)).size)
+    hop = Hop(head=edge.tail, relation=_back(graph, edge), tail=topic, passages=edge.passages)
+    return [Step(hop, _without(graph, clues, edge.tail), asked=False)]
+
+
+def _back(graph: Graph, edge: Hop) -> str:
+    return graph.inverses[edge.relation]
+
+
+def _without(graph: Graph, clues: Sequence[Clue], entity: str) -> tuple[Clue, ...]:
+    return tuple(one for one in clues if one.entity < 0 or graph.nodes.ids[one.entity] != entity)
+
+
+class Wordbook:
+    """Names, kinds and sayings of a graph's entities by their ids.
+
+    Args:
+        graph: The graph.
+    """
+
+    def __init__(self, graph: Graph) -> None:
+        self.graph = graph
+
+    def name(self, entity: str) -> str:
+        """Return an entity's preferred name."""
+        return self.graph.nodes.names[self.graph.number(entity)]
+
+    def names(self, entity: str) -> tuple[str, ...]:
+        """Return all names of an entity, the preferred one first."""
+        node = self.graph.number(entity)
+        return (self.graph.nodes.names[node], *self.graph.nodes.aliases[node])
+
+    def called(self, entity: str) -> str:
+        """Return how an entity is named in a sentence."""
+        return called(self.graph, self.graph.number(entity))
+
+    def kind(self, entity: str) -> str:
+        """Return an entity's kind."""
+        return self.graph.kind(self.graph.number(entity))
+
+    def noun(self, entity: str) -> str:
+        """Return the everyday word for an entity's kind."""
+        return noun(self.kind(entity))
+
+    def fact(self, hop: Hop) -> str:
+        """Return a hop as a clause."""
+        return f"{self.called(hop.head)} {said(hop.relation)} {self.called(hop.tail)}"
+
+    def clue_names(self, clues: Sequence[Clue]) -> list[str]:
+        """Return the names of the entities that clues say something positive of."""
+        return [self.graph.nodes.names[c.entity] for c in clues if c.entity >= 0 and not c.negated]
+
+    def findings(self, clues: Sequence[Clue]) -> list[str]:
+        """Return the names of the findings that clues say an entity has."""
+        found = [c for c in clues if c.relation == "has_phenotype"]
+        return self.clue_names(found)
+
+    def predicates(self, clues: Sequence[Clue]) -> str:
+        """Return what clues say of their entity: ``"has childhood onset"``."""
+        return predicates(self.graph, clues)
+
+    def beside(self, hop: Hop) -> list[str]:
+        """Return the ids of what else a hop's relation leads to from its head, sorted."""
+        graph = self.graph
+        tails = graph.step(graph.number(hop.head), hop.relation) if hop.head else ()
+        ids = [graph.nodes.ids[int(tail)] for tail in tails]
+        return [one for one in ids if one != hop.tail]

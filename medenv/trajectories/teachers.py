@@ -1,0 +1,182 @@
+"""Scripted teachers under one interface: the oracle that thinks aloud, the explorer, and a foil."""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Iterable
+
+import numpy as np
+
+from medenv.dialects.base import Dialect
+from medenv.errors import UsageError
+from medenv.kg import Graph
+from medenv.policies import Script, ScriptedPolicy
+from medenv.records import Policy, Question
+from medenv.trajectories.steps import Step, Wordbook
+from medenv.trajectories.walk import Move, Setting, Walk
+
+WRONG_ID = "DOC:{number}#0"
+"""An id that no document has."""
+
+DETOURS = (1, 3)
+"""Fewest and most detours of an explorer's episode."""
+
+GLANCED = 4
+"""Wrong candidates of which one is followed."""
+
+ANYTHING = {"disease": "disease findings", "gene": "associated gene", "phenotype": "reported in"}
+"""What is searched for when somebody searches too broadly, by the kind that is wanted."""
+
+
+class Thinker:
+    """An oracle that follows the certificate through the tools and says why at every step.
+
+    Args:
+        graph: The graph that the questions are about.
+        dialect: How to write.
+        tools: Names of the tools that can be called.
+        seed: Decides, with the episode's number, tools and wordings.
+        thoughts: Whether to think aloud.
+    """
+
+    walk: type[Walk] = Walk
+
+    def __init__(
+        self,
+        graph: Graph,
+        dialect: Dialect,
+        tools: Iterable[str],
+        *,
+        seed: int = 0,
+        thoughts: bool = True,
+    ) -> None:
+        names = frozenset(tools)
+        if not names & {"search", "med_search"}:
+            raise UsageError(f"a scripted teacher needs search or med_search, got {sorted(names)}")
+        self._setting = Setting(Wordbook(graph), dialect, names, thoughts)
+        self._seed = seed
+
+    def begin(self, question: Question, i: int = 0) -> Policy:
+        """Return the policy for one episode.
+
+        Args:
+            question: What will be asked.
+            i: Number of the episode.
+        """
+        rng = np.random.default_rng([self._seed, i])
+        return ScriptedPolicy(self.walk(self._setting, question, rng).script())
+
+
+class _Detours(Walk):
+    """A walk that turns wrong now and then, notices it, and goes back."""
+
+    def __init__(self, setting: Setting, question: Question, rng: np.random.Generator) -> None:
+        super().__init__(setting, question, rng)
+        count = int(rng.integers(DETOURS[0], DETOURS[1] + 1))
+        places = rng.permutation(max(len(self.steps), 1))[:count]
+        self._places = {int(place) for place in places}
+
+    def take(self, step: Step) -> Generator[str, str, bool]:
+        """Turn wrong before some steps, then take the step.
+
+        Args:
+            step: What has to be shown.
+        """
+        if self.steps.index(step) in self._places and not self.shows(step):
+            detours = self._detours(step)
+            if detours:
+                move, over, name = detours[int(self.rng.integers(len(detours)))]
+                yield from self.act(move)
+                self.note(self.words.say(over, name=name))
+        return (yield from super().take(step))
+
+    def _detours(self, step: Step) -> list[tuple[Move, str, str]]:
+        """Return wrong turns that can be taken here: the call, how it is regretted, and of whom."""
+        head = self.book.name(step.hop.head) if step.hop.head else ""
+        about = head if head and self.sight.knows(head) else "the description"
+        kind = self.book.kind(step.hop.tail)
+        found = [self._vague(step, kind), (self._wrong_tool(about), "wrong_tool_over", about)]
+        if "read" in self.setting.tools:
+            number = int(self.rng.integers(100_000, 1_000_000))
+            arguments = {"passage_id": WRONG_ID.format(number=number)}
+            found.append((Move("read", arguments, "wrong_id", about), "wrong_id_over", about))
+        stray = self._stray(step)
+        return found if stray is None else [*found, stray, stray, stray]
+
+    def _vague(self, step: Step, kind: str) -> tuple[Move, str, str]:
+        """Search for what many entities share."""
+        clues = [name for name in self.book.clue_names(step.clues) if self.sight.knows(name)]
+        query = clues[0] if clues else ANYTHING.get(kind, kind)
+        tool = "search" if "search" in self.setting.tools else "med_search"
+        return Move(tool, {"query": query}, "vague", f'"{query}"'), "vague_over", query
+
+    def _wrong_tool(self, about: str) -> Move:
+        """Call a tool that is not on offer."""
+        missing = [one for one in ("lookup", "open", "web_search") if one not in self.setting.tools]
+        tool = missing[int(self.rng.integers(len(missing)))]
+        return Move(tool, {"name": about}, "wrong_tool", about)
+
+    def _stray(self, step: Step) -> tuple[Move, str, str] | None:
+        """Follow a candidate that was shown and is wrong."""
+        gold = {one.hop.tail for one in self.steps} | {one.hop.head for one in self.steps}
+        shown = [
+            self.book.name(one)
+            for one in self.book.beside(step.hop)[:200]
+            if one not in gold and self.sight.knows(self.book.name(one))
+        ]
+        if not shown:
+            return None
+        name = shown[int(self.rng.integers(min(len(shown), GLANCED)))]
+        tool = "search" if "search" in self.setting.tools else "med_search"
+        return Move(tool, {"query": name}, "stray", name), "stray_over", name
+
+
+class Explorer(Thinker):
+    """Explores: follows wrong candidates, searches too broadly, calls tools that do not exist.
+
+    Every wrong turn is noticed and put right, so that its episodes show how one recovers. In each
+    episode one to three detours are taken, by (seed, number) alone. Arguments as for `Thinker`.
+    """
+
+    walk = _Detours
+
+
+class _Hasty(Walk):
+    """A walk that stops at the first candidate of the right kind."""
+
+    def script(self) -> Script:
+        """Take the first step, then answer with something shown that is wrong."""
+        self.note(self._opening())
+        step = self.steps[0]
+        move = next(self.moves(step))
+        yield from self.act(move)
+        gold = {answer.id for answer in self.question.answers}
+        kind = self.question.answers[0].kind
+        wrong = [
+            name
+            for node in self._of_kind(kind)
+            if self.book.graph.nodes.ids[node] not in gold
+            and self.sight.knows(name := self.book.graph.nodes.names[node])
+        ]
+        name = wrong[int(self.rng.integers(len(wrong)))] if wrong else "unknown"
+        yield self.write_answer(name, self.words.say("hasty", name=name))
+
+    def _of_kind(self, kind: str) -> list[int]:
+        """Return the nodes of a kind around the question's own."""
+        graph = self.book.graph
+        ends = {end for one in self.steps for end in (one.hop.head, one.hop.tail) if end}
+        near = {
+            int(tail)
+            for end in sorted(ends)
+            for relation in graph.factual
+            for tail in graph.step(graph.number(end), relation)[:100]
+        }
+        return sorted(node for node in near if graph.kind(node) == kind)
+
+
+class Hasty(Thinker):
+    """A foil: one call, then an answer of the right kind that is wrong. For preference pairs.
+
+    Arguments as for `Thinker`.
+    """
+
+    walk = _Hasty

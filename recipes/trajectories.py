@@ -1,0 +1,77 @@
+"""Make trajectories for supervised fine-tuning, guided and exploring, from proved questions.
+
+Teachers play the training questions in the real environment; filters with counted reasons and a
+leak detector decide what is kept. Without a model it takes minutes; any OpenAI-compatible endpoint
+may teach instead. Stop it however you like: the same command goes on, and a larger n extends the
+set. It leaves out learning: recipes/sft.py does that.
+
+    python recipes/trajectories.py teacher=oracle
+    python recipes/trajectories.py teacher=openai teacher.base_url=... teacher.model=...
+"""
+
+import sys
+
+import hydra
+import msgspec
+from omegaconf import DictConfig, OmegaConf
+from rich.console import Console
+
+from medenv.errors import MedEnvError, UsageError
+from medenv.integrations.progress import steps_bar
+from medenv.trajectories.run import TrajectorySettings, make_trajectories
+
+console = Console()
+
+
+def settings_of(config: DictConfig) -> TrajectorySettings:
+    """Return the composed config as settings; a misspelt name is an error."""
+    plain = OmegaConf.to_container(config, resolve=True)
+    if not isinstance(plain, dict):
+        raise UsageError(f"expected a mapping in the config, got {type(plain).__name__}")
+    chosen = {str(name): value for name, value in plain.items() if name not in ("n", "seed")}
+    chosen |= chosen.pop("medenv")
+    try:
+        return msgspec.convert(chosen, TrajectorySettings)
+    except msgspec.ValidationError as error:
+        raise UsageError(f"config: {error}") from error
+
+
+def run(settings: TrajectorySettings) -> None:
+    """Make the set under a bar, and say what it holds."""
+    with steps_bar(settings.plan.n, "preparing", console) as bar:
+
+        def say(what: str) -> None:
+            console.print(f"  {what} ...")
+
+        def report(done: int, judged: int) -> None:
+            bar(done, f"accepted, of {judged:,} played")
+
+        card = make_trajectories(settings, say, report)
+    total = sum(card.parts.values())
+    parts = ", ".join(f"{count:,} {part}" for part, count in card.parts.items())
+    console.print(
+        f"{total:,} trajectories in {settings.folder} ({parts}): {card.calls.mean:.2f} tool calls "
+        f"each, {len(card.specialties)} specialties, {card.leaks} leaks; {card.acknowledgement}"
+    )
+    if total < card.wanted:
+        console.print(
+            f"[yellow]{card.wanted:,} were asked for:[/yellow] the questions are used up; raise "
+            "questions.n and give the same command"
+        )
+
+
+@hydra.main(version_base="1.3", config_path="../conf", config_name="trajectories")
+def main(config: DictConfig) -> None:
+    """Make the set, and turn failures into one line."""
+    try:
+        run(settings_of(config))
+    except MedEnvError as error:
+        console.print(f"[red]error:[/red] {error}", highlight=False)
+        sys.exit(2)
+    except KeyboardInterrupt:
+        console.print("stopped; the same command goes on")
+        sys.exit(130)
+
+
+if __name__ == "__main__":
+    main()

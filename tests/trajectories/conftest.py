@@ -1,0 +1,50 @@
+"""A stage on the toy graph: chains, negations and quantities, all proved."""
+
+from pathlib import Path
+
+import pytest
+
+from medenv.kg.rare_chains import ChainConfig
+from medenv.kg.run import SynthesisSettings
+from medenv.kg.workshop import SynthesisConfig
+from medenv.trajectories.filters import Bench, Limits
+from medenv.trajectories.making import Plan
+from medenv.trajectories.run import EnvOptions, Stage, TrajectorySettings, open_stage
+
+KINDS = SynthesisConfig(
+    kinds={"rare_chains": 4, "negation": 1, "quantity": 2},
+    chains=ChainConfig(min_hops=2, max_hops=4),
+    rare_percent=100,
+    min_degree=1,
+)
+TOOLS = {"search": {"k": 3}, "read": {}, "med_search": {"k": 3}, "diagnose": {}}
+
+
+def settings(root: Path, **changes: object) -> TrajectorySettings:
+    """A set on the toy graph."""
+    questions = SynthesisSettings(
+        folder=str(root / "questions"), source="toy", n=16, n_test=0, questions=KINDS
+    )
+    given = {
+        "folder": str(root / "set"),
+        "plan": Plan(n=8, failures=0.2, foils=1.0),
+        "limits": Limits(similar=1.0),
+        "env": EnvOptions(tools=TOOLS, budget={"turns": 32, "calls": 30}),
+        "questions": questions,
+    }
+    return TrajectorySettings(**{**given, **changes})
+
+
+@pytest.fixture(scope="session")
+def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("trajectories")
+
+
+@pytest.fixture(scope="session")
+def stage(root: Path) -> Stage:
+    return open_stage(settings(root), lambda _: None)
+
+
+@pytest.fixture(scope="session")
+def bench(stage: Stage) -> Bench:
+    return Bench(Limits(), stage.names, len(stage.parts.rules.system))

@@ -1,0 +1,226 @@
+"""Sets on disk: killed at any moment, begun again, they come out the same; nothing twice."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from medenv.errors import DataError, UsageError
+from medenv.jsonl import read_records
+from medenv.trajectories.exports import Chat, Preference
+from medenv.trajectories.journal import Journal
+from medenv.trajectories.making import Plan
+from medenv.trajectories.records import Rollout
+from medenv.trajectories.run import TeacherSettings, TrajectorySettings, make_trajectories
+
+from .conftest import settings
+
+FILES = ("trajectories.jsonl", "chat.jsonl", "preferences.jsonl", "card.json", "README.md")
+
+
+def contents(folder: str) -> dict[str, bytes]:
+    return {name: (Path(folder) / name).read_bytes() for name in FILES}
+
+
+@pytest.fixture(scope="module")
+def made(root: Path) -> TrajectorySettings:
+    wanted = settings(root, folder=str(root / "made"))
+    make_trajectories(wanted)
+    return wanted
+
+
+def test_a_set_has_its_parts_in_the_stated_ratio_and_no_leak(made: TrajectorySettings) -> None:
+    card = json.loads((Path(made.folder) / "card.json").read_text())
+    assert card["parts"] == {"exploration": 2, "guided": 6}
+    assert card["leaks"] == 0
+    assert card["pairs"] > 0
+    assert 0.02 < card["failed_calls"] < 0.5
+    kept = list(read_records(Path(made.folder) / "trajectories.jsonl", Rollout))
+    assert len({one.i for one in kept}) == 8
+    assert all(one.scored.score.parts["accuracy"].raw == 1.0 for one in kept)
+    assert card["calls"]["mean"] == round(sum(one.calls for one in kept) / 8, 2)
+
+
+def test_the_card_is_a_page_with_figures(made: TrajectorySettings) -> None:
+    folder = Path(made.folder)
+    page = (folder / "README.md").read_text()
+    for name in ("specialties", "hops", "calls", "tools"):
+        assert f"({name}.png)" in page
+        assert (folder / f"{name}.png").read_bytes().startswith(b"\x89PNG")
+    assert "Leaks found in the set: 0." in page
+    assert "every name is invented" in page
+
+
+def test_chat_lines_hold_the_episode_and_say_what_to_learn(made: TrajectorySettings) -> None:
+    kept = list(read_records(Path(made.folder) / "trajectories.jsonl", Rollout))
+    chats = list(read_records(Path(made.folder) / "chat.jsonl", Chat))
+    assert [chat.question for chat in chats] == [one.scored.trajectory.question.id for one in kept]
+    for chat, one in zip(chats, kept, strict=True):
+        trajectory = one.scored.trajectory
+        roles = [message["role"] for message in chat.messages]
+        assert roles[:2] == ["system", "user"]
+        assert roles[2:] == ["assistant", "tool"] * (len(trajectory.turns) - 1) + ["assistant"]
+        said = [m["content"] for m in chat.messages if m["role"] == "assistant"]
+        assert said == [turn.text for turn in trajectory.turns]
+        learned = [role for role, learn in zip(roles, chat.learn, strict=True) if learn]
+        refused = sum(any(r.status == "bad_call" for r in t.results) for t in trajectory.turns)
+        assert learned == ["assistant"] * (len(trajectory.turns) - refused)
+
+
+def test_a_pair_shares_its_prompt_and_ends_in_another_answer(made: TrajectorySettings) -> None:
+    pairs = list(read_records(Path(made.folder) / "preferences.jsonl", Preference))
+    for pair in pairs:
+        assert [message["role"] for message in pair.prompt] == ["system", "user"]
+        assert pair.chosen[-1]["content"] != pair.rejected[-1]["content"]
+        assert pair.reason in ("wrong answer", "evidence not shown", "a repeated call")
+
+
+def test_the_same_settings_give_the_same_bytes(made: TrajectorySettings, root: Path) -> None:
+    again = msgspec.structs.replace(
+        made,
+        folder=str(root / "again"),
+        plan=msgspec.structs.replace(made.plan, concurrency=5),
+    )
+    make_trajectories(again)
+    assert contents(again.folder) == contents(made.folder)
+
+
+def test_a_larger_number_extends_a_set(made: TrajectorySettings, root: Path) -> None:
+    folder = str(root / "grown")
+    small = msgspec.structs.replace(made.plan, n=3)
+    make_trajectories(msgspec.structs.replace(made, folder=folder, plan=small))
+    before = (Path(folder) / "rollouts.jsonl").read_bytes()
+    make_trajectories(msgspec.structs.replace(made, folder=folder))
+    assert (Path(folder) / "rollouts.jsonl").read_bytes().startswith(before)
+    assert contents(folder) == contents(made.folder)
+
+
+@pytest.mark.parametrize("cut", [1, 7, 400, 5_000, 30_000])
+def test_a_journal_cut_anywhere_goes_on_to_the_same_set(
+    made: TrajectorySettings, root: Path, cut: int
+) -> None:
+    folder = root / f"cut-{cut}"
+    folder.mkdir()
+    raw = (Path(made.folder) / "rollouts.jsonl").read_bytes()
+    (folder / "rollouts.jsonl").write_bytes(raw[: max(0, len(raw) - cut)])
+    make_trajectories(msgspec.structs.replace(made, folder=str(folder)))
+    assert contents(str(folder)) == contents(made.folder)
+    keys = [
+        msgspec.json.decode(line, type=Rollout).key
+        for line in (folder / "rollouts.jsonl").read_bytes().splitlines()[1:]
+    ]
+    assert len(keys) == len(set(keys))
+
+
+KILLED = """
+import sys, time
+from pathlib import Path
+from tests.trajectories.conftest import settings
+from medenv.trajectories import run
+root = Path(sys.argv[1])
+wanted = settings(root, folder=str(root / "killed"))
+def slowly(done, judged):
+    time.sleep(0.05)
+run.make_trajectories(wanted, lambda _: None, slowly)
+"""
+
+
+def test_a_killed_process_loses_nothing(made: TrajectorySettings, root: Path) -> None:
+    folder = root / "killed"
+    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])}
+    for wanted in (2, 5):
+        process = subprocess.Popen([sys.executable, "-c", KILLED, str(root)], env=environment)
+        journal, deadline = folder / "rollouts.jsonl", time.monotonic() + 60
+        while process.poll() is None and time.monotonic() < deadline:
+            if journal.exists() and journal.read_bytes().count(b"\n") > wanted:
+                break
+            time.sleep(0.005)
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+    assert not (folder / "trajectories.jsonl").exists()
+    make_trajectories(msgspec.structs.replace(made, folder=str(folder)))
+    assert contents(str(folder)) == contents(made.folder)
+
+
+def test_another_runs_journal_is_refused(made: TrajectorySettings) -> None:
+    other = msgspec.structs.replace(made, plan=msgspec.structs.replace(made.plan, failures=0.1))
+    with pytest.raises(DataError, match="belongs to a run with other settings or questions"):
+        make_trajectories(other)
+    thoughtless = msgspec.structs.replace(made, teacher=TeacherSettings(thoughts=False))
+    with pytest.raises(DataError, match="belongs to a run with other settings"):
+        make_trajectories(thoughtless)
+
+
+def test_a_journal_damaged_in_the_middle_is_told_with_its_line(
+    made: TrajectorySettings, tmp_path: Path
+) -> None:
+    raw = (Path(made.folder) / "rollouts.jsonl").read_bytes().splitlines(keepends=True)
+    path = tmp_path / "rollouts.jsonl"
+    begun = json.loads(raw[0])["run"]
+    path.write_bytes(raw[0] + raw[1] + b"{}\n" + raw[2])
+    with pytest.raises(DataError, match=r"rollouts\.jsonl:3: is damaged"):
+        Journal(path, begun, Rollout)
+    path.write_bytes(raw[0] + raw[1] + raw[1])
+    with pytest.raises(DataError, match=r"holds the episode \(0, 0\) twice"):
+        Journal(path, begun, Rollout)
+    path.write_bytes(b"[1, 2]\n")
+    with pytest.raises(DataError, match="is no journal of trajectories"):
+        Journal(path, begun, Rollout)
+
+
+def test_used_up_questions_end_a_run_with_what_there_is(root: Path) -> None:
+    wanted = settings(root, folder=str(root / "all"), plan=Plan(n=500))
+    card = make_trajectories(wanted)
+    assert card.wanted == 500
+    assert 8 < sum(card.parts.values()) <= 16
+
+
+@pytest.mark.parametrize(
+    ("changes", "told"),
+    [
+        ({"exploration": 1.5}, "exploration must be in"),
+        ({"n": 0}, "must be at least 1, got 0"),
+        ({"samples": 5000}, "samples must be below"),
+    ],
+)
+def test_a_plan_out_of_range_is_refused(changes: dict[str, float], told: str) -> None:
+    with pytest.raises(UsageError, match=told):
+        Plan(**changes)  # type: ignore[arg-type]
+
+
+def test_the_ratio_holds_at_every_length() -> None:
+    plan = Plan(n=10, exploration=0.3)
+    parts = [plan.part(i) for i in range(1000)]
+    for length in (10, 100, 1000):
+        assert abs(parts[:length].count("exploration") - 0.3 * length) <= 1
+    assert plan.wanted() == {"guided": 7, "exploration": 3}
+
+
+@pytest.mark.parametrize(
+    ("changes", "told"),
+    [
+        ({"exports": ("csv",)}, "unknown export 'csv'"),
+        ({"questions": None}, "name either a set of questions or a world"),
+    ],
+)
+def test_settings_that_cannot_be_are_refused(root: Path, changes: dict, told: str) -> None:
+    with pytest.raises(UsageError, match=told):
+        settings(root, **changes)
+
+
+@pytest.mark.parametrize(
+    ("changes", "told"),
+    [
+        ({"kind": "human"}, r"unknown teacher 'human' \(known: oracle, openai\)"),
+        ({"kind": "openai"}, r"teacher=openai needs teacher.base_url=... and teacher.model=..."),
+    ],
+)
+def test_a_teacher_that_cannot_be_is_refused(changes: dict[str, str], told: str) -> None:
+    with pytest.raises(UsageError, match=told):
+        TeacherSettings(**changes)
