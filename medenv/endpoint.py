@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import os
 import random
+import re
 import threading
 import time
 from collections.abc import Awaitable, Callable, Iterator, Sequence
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 
 _AGAIN = frozenset((408, 409, 425, 429))
 _SHOWN = 200
+_FENCE = re.compile(r"\s*```(?:json)?\s*\n(.*)\n\s*```\s*", re.DOTALL)
 
 
 class EndpointSettings(Record, frozen=True, kw_only=True):
@@ -214,12 +216,10 @@ class Endpoint:
     def _next_wait(self, error: Exception, waits: Iterator[float]) -> float:
         """Return how long to wait, or raise where there is nothing to wait for."""
         told = str(error) or type(error).__name__
-        wait = next(waits, None)
-        if wait is None or not getattr(error, "again", True):
-            settings = self.settings
-            raise ModelUnavailableError(
-                f"the model {settings.model} at {settings.url}: {told}"
-            ) from error
+        wait, passing = next(waits, None), getattr(error, "again", True)
+        if wait is None or not passing:
+            where = f"the model {self.settings.model} at {self.settings.url}"
+            raise ModelUnavailableError(f"{where}: {told}", passing) from error
         with self._lock:
             self.usage.retries += 1
         return min(max(wait, getattr(error, "after", 0.0)), self.settings.longest_wait)
@@ -313,6 +313,19 @@ def _read_completion(body: bytes) -> Reply:
         prompt_tokens=tokens.prompt_tokens or 0,
         completion_tokens=tokens.completion_tokens or 0,
     )
+
+
+def json_in(text: str) -> str:
+    """Return the JSON that a model was asked for, without thoughts before it and a fence around.
+
+    Nothing is looked for in prose: what is neither is returned as it is, and will not decode.
+
+    Args:
+        text: What the model wrote; thoughts end in ``</think>``.
+    """
+    said = text.rpartition("</think>")[2]
+    fenced = _FENCE.fullmatch(said)
+    return fenced[1] if fenced else said.strip()
 
 
 def _seconds(header: str) -> float:

@@ -87,7 +87,20 @@ class JudgeUnavailableError(InfraError):
 
 
 class ModelUnavailableError(InfraError):
-    """A language model behind an endpoint did not answer."""
+    """A language model behind an endpoint did not answer.
+
+    Args:
+        problem: What went wrong.
+        passing: Whether it may go by itself, as a server's fault does and a refused key does not.
+    """
+
+    def __init__(self, problem: str, passing: bool = True) -> None:
+        super().__init__(problem)
+        self.passing = passing
+
+    def __reduce__(self) -> tuple[type[ModelUnavailableError], tuple[str, bool]]:
+        """Pickle by the constructor's own arguments, so the error crosses process borders."""
+        return type(self), (str(self), self.passing)
 
 
 class PolicyUnavailableError(InfraError):

@@ -10,25 +10,19 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-import os
-import re
 import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import msgspec
 
-from medenv.errors import JudgeUnavailableError, UsageError
+from medenv.endpoint import Endpoint, EndpointSettings, json_in
+from medenv.errors import JudgeUnavailableError, ModelUnavailableError, UsageError
 from medenv.records import Record, Trajectory
 from medenv.reward.contract import Component, Knowledge, Value, final_answer
 
-if TYPE_CHECKING:
-    import httpx
-
-_FENCE = re.compile(r"\s*```(?:json)?\s*\n(.*)\n\s*```\s*", re.DOTALL)
-_AGAIN = frozenset((408, 409, 425, 429))
 _SHOWN = 200
 
 _SYSTEM = """\
@@ -101,7 +95,15 @@ class Judge:
         self, settings: JudgeSettings, sleep: Callable[[float], None] = time.sleep
     ) -> None:
         self.settings, self._sleep = settings, sleep
-        self._client: httpx.Client | None = None
+        self._endpoint = Endpoint(
+            EndpointSettings(
+                url=settings.url,
+                model=settings.model,
+                key_variable=settings.key_variable,
+                attempts=1,  # an unreadable verdict counts as a try too, so tries are counted here
+                timeout=settings.timeout,
+            )
+        )
 
     def __call__(self, question: str, gold: tuple[str, ...], answer: str) -> Verdict:
         """Return the verdict on an answer.
@@ -192,42 +194,18 @@ class Judge:
         return self._ask_once(request)
 
     def _ask_once(self, request: dict[str, Any]) -> Verdict:
-        import httpx
-
-        key = os.environ.get(self.settings.key_variable, "")
-        headers = {"Authorization": f"Bearer {key}"} if key else {}
-        if self._client is None:
-            self._client = httpx.Client(timeout=self.settings.timeout)
-        url = f"{self.settings.url.rstrip('/')}/chat/completions"
         try:
-            reply = self._client.post(url, json=request, headers=headers)
-        except (httpx.HTTPError, httpx.InvalidURL) as error:
-            raise _TryAgainError(f"no judge at {url}: {error or type(error).__name__}") from error
-        if reply.status_code != httpx.codes.OK:
-            told = f"the judge at {url} answered {reply.status_code}: {reply.text[:_SHOWN]}"
-            again = reply.status_code in _AGAIN or reply.status_code >= 500
-            raise _TryAgainError(told) if again else JudgeUnavailableError(told)
-        return read_verdict(_content(reply.content), self.settings.rubric)
-
-    def __getstate__(self) -> dict[str, Any]:
-        return {"settings": self.settings, "_sleep": self._sleep, "_client": None}
+            reply = self._endpoint.ask(**request)
+        except ModelUnavailableError as error:
+            kind = _TryAgainError if error.passing else JudgeUnavailableError
+            raise kind(f"no judge: {error}") from error
+        if reply.finish == "length":
+            raise _TryAgainError("the judge's verdict was cut short; allow it more tokens")
+        return read_verdict(reply.text, self.settings.rubric)
 
 
 class _TryAgainError(JudgeUnavailableError):
     """A failure that may pass."""
-
-
-class _Message(msgspec.Struct):
-    content: str
-
-
-class _Choice(msgspec.Struct):
-    message: _Message
-    finish_reason: str | None = None
-
-
-class _Completion(msgspec.Struct):
-    choices: list[_Choice]
 
 
 def read_verdict(text: str, rubric: dict[str, str]) -> Verdict:
@@ -242,10 +220,8 @@ def read_verdict(text: str, rubric: dict[str, str]) -> Verdict:
     Raises:
         JudgeUnavailableError: The text is no verdict.
     """
-    said = text.rpartition("</think>")[2]
-    fenced = _FENCE.fullmatch(said)
     try:
-        verdict = msgspec.json.decode(fenced[1] if fenced else said, type=Verdict)
+        verdict = msgspec.json.decode(json_in(text), type=Verdict)
     except (msgspec.DecodeError, UnicodeEncodeError, RecursionError) as error:
         raise _TryAgainError(f"the judge gave no verdict ({error}): {text[:_SHOWN]!r}") from error
     if verdict.criteria.keys() != rubric.keys():
@@ -253,19 +229,6 @@ def read_verdict(text: str, rubric: dict[str, str]) -> Verdict:
             f"the judge decided {sorted(verdict.criteria)}, expected {sorted(rubric)}"
         )
     return verdict
-
-
-def _content(reply: bytes) -> str:
-    """Return what the model wrote, from the endpoint's reply."""
-    try:
-        completion = msgspec.json.decode(reply, type=_Completion)
-    except msgspec.DecodeError as error:
-        raise _TryAgainError(f"the judge's endpoint gave no completion ({error})") from error
-    if not completion.choices:
-        raise _TryAgainError("the judge's endpoint gave no choice")
-    if completion.choices[0].finish_reason == "length":
-        raise _TryAgainError("the judge's verdict was cut short; allow it more tokens")
-    return completion.choices[0].message.content
 
 
 def _write_whole(path: Path, content: bytes) -> None:

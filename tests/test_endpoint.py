@@ -7,7 +7,7 @@ import threading
 
 import pytest
 
-from medenv.endpoint import Endpoint, EndpointSettings, Usage
+from medenv.endpoint import Endpoint, EndpointSettings, Usage, json_in
 from medenv.errors import InfraError, ModelUnavailableError, UsageError
 
 from .chat_server import ChatServer, asked_by, completion, in_turn
@@ -108,6 +108,17 @@ def test_what_does_not_pass_is_an_infrastructure_failure(how, reply, told, asked
     assert issubclass(ModelUnavailableError, InfraError)
 
 
+def test_a_failure_says_whether_it_may_pass():
+    for reply, passing in (((500, b""), True), ((401, b""), False)):
+        with ChatServer(in_turn(reply)) as server:
+            endpoint, _ = client(server, attempts=1)
+            with pytest.raises(ModelUnavailableError, match="answered") as raised:
+                endpoint.complete(HELLO)
+        assert raised.value.passing == passing
+        copy = pickle.loads(pickle.dumps(raised.value))
+        assert (str(copy), copy.passing) == (str(raised.value), passing)
+
+
 def test_an_endpoint_that_wants_to_be_left_alone_is_left_alone_but_not_for_ever():
     busy = [(429, b"", [("Retry-After", after)]) for after in ("7", "3600", "Sun, 6 Nov 1994")]
     with ChatServer(in_turn(*busy, "Hi.")) as server:
@@ -183,3 +194,22 @@ def test_an_endpoint_that_cannot_be_asked_is_refused(settings, message):
     with pytest.raises(UsageError, match=message) as raised:
         EndpointSettings(**{"url": "http://x", "model": "m", **settings})
     assert "secret" not in str(raised.value)
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        '{"a": 1}',
+        ' {"a": 1}\n',
+        '```json\n{"a": 1}\n```',
+        '```\n{"a": 1}\n```',
+        '<think>{}</think>{"a": 1}',
+    ],
+)
+def test_json_may_come_in_a_fence_or_after_thoughts(said):
+    assert json_in(said) == '{"a": 1}'
+
+
+@pytest.mark.parametrize("said", ['Here it is: {"a": 1}', "", 'x ```json\n{"a": 1}\n``` y'])
+def test_json_is_never_looked_for_in_prose(said):
+    assert json_in(said) == said
