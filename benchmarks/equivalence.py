@@ -7,9 +7,9 @@
 A pair is a gold entity and an answer. "same" pairs name the gold entity: a synonym that no other
 entity bears, or its name written otherwise. "close" and "different" pairs name something else.
 "slip" pairs are the gold name misspelt; they are forgiven where it is safe, and count towards no
-goal. Everything is measured twice, the second time with an index that lacks every second entity,
-so that an answer may also be a name nobody has heard of. Truth comes from the ontology's ids and
-from how a pair was made, never from the code under test.
+goal. Quantities are equal where arithmetic says so. Everything is measured twice, the second time
+with an index that lacks every second entity, so that an answer may also be a name nobody has heard
+of. Truth comes from the ontology's ids and from how a pair was made, never from the code under test.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ from typing import Annotated, NamedTuple
 import msgspec
 import typer
 from name_pairs import Pair, Truth, World, close, different, same, slips
+from quantity_pairs import quantities
 from rich.console import Console
 from rich.table import Table
 
@@ -56,8 +57,8 @@ class Halves:
         self._even = {one.id: n % 2 == 0 for n, one in world.entities.items()}
 
     def of(self, gold: Entity) -> EntityNames:
-        """The index of the half that the entity belongs to."""
-        return self._half[self._even[gold.id]]
+        """The index of the entity's half; the whole one for a quantity, which is no entity."""
+        return self._half[self._even[gold.id]] if gold.id in self._even else self.all
 
 
 def measure(pairs: Sequence[Pair], halves: Halves) -> list[Row]:
@@ -118,7 +119,8 @@ def page(rows: Sequence[Row], graph: Graph, command: str) -> str:
         f"    {command}\n",
         "The pairs are made on your machine from files that you have; they are not part of medenv.",
         '"Half the names" means that the index of names lacks every second entity, so that most',
-        "wrong answers are names that nobody has heard of.\n",
+        "wrong answers are names that nobody has heard of. Quantities are made from the shares of",
+        "patients that the source states of its findings.\n",
         "| error | pairs | errors | with half the names | goal |\n|---|--:|--:|--:|--:|",
     ]
     for what, pairs, errors, half, goal in totals(rows):
@@ -140,7 +142,7 @@ def main(
     """Measure false accepts and false rejects; exit code 1 where a goal is missed."""
     graph = load_hpo(folder)
     world = World(graph)
-    makers = (same, slips, different, close)
+    makers = (same, slips, different, close, quantities)
     made = [pair for make in makers for pair in make(world, count)]
     rows = measure(made, Halves(world))
     Console().print(table(rows, f"Answer equivalence on {graph.info.label}"))
