@@ -9,7 +9,7 @@ entity bears, or its name written otherwise. "close" and "different" pairs name 
 "slip" pairs are the gold name misspelt; they are forgiven where it is safe, and count towards no
 goal. Quantities are equal where arithmetic says so. Everything is measured twice, the second time
 with an index that lacks every second entity, so that an answer may also be a name nobody has heard
-of. Truth comes from the ontology's ids and from how a pair was made, never from the code under test.
+of. Truth comes from ontology ids and from how a pair was made, never from the code under test.
 """
 
 from __future__ import annotations
