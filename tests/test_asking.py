@@ -1,0 +1,181 @@
+"""Many requests at a time: nothing asked twice, nothing lost, whatever fails or is killed."""
+
+import os
+import random
+import signal
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+
+import pytest
+
+from medenv.asking import Asking, Journal, Patience
+from medenv.endpoint import Endpoint, EndpointSettings
+from medenv.errors import DataError, ModelUnavailableError, UsageError
+
+from .chat_server import ChatServer, asked_by
+
+
+def requests(n):
+    return {f"k{i}": [{"role": "user", "content": f"word {i}"}] for i in range(n)}
+
+
+def asking(server, path, run="a run", attempts=8, **patience):
+    settings = EndpointSettings(url=server.url, model="m", attempts=attempts, backoff=0.001)
+    return Asking(Endpoint(settings), Journal(path, run, "m"), Patience(**patience))
+
+
+def shout(body):
+    return asked_by(body).upper()
+
+
+def test_replies_come_by_key_in_the_order_of_the_requests(tmp_path):
+    said = []
+    with ChatServer(shout) as server:
+        replies = asking(server, tmp_path / "j").ask(requests(20), say=said.append)
+    assert replies == {f"k{i}": (f"WORD {i}",) for i in range(20)}
+    assert list(replies) == [f"k{i}" for i in range(20)]
+    assert said == list(range(1, 21))
+
+
+@pytest.mark.parametrize("at_once", [1, 3])
+def test_as_many_requests_are_under_way_as_allowed_and_no_more(tmp_path, at_once):
+    together = threading.Barrier(at_once)
+
+    def with_others(body):
+        together.wait(timeout=20)
+        time.sleep(0.01)
+        return shout(body)
+
+    with ChatServer(with_others) as server:
+        asking(server, tmp_path / "j", at_once=at_once).ask(requests(12))
+    assert server.most_at_once == at_once
+
+
+def test_what_is_in_the_journal_is_not_asked_for_again(tmp_path):
+    with ChatServer(shout) as server:
+        asking(server, tmp_path / "j").ask(requests(5))
+        replies = asking(server, tmp_path / "j").ask(requests(8))
+    assert len(server.asked) == 8
+    assert replies["k1"] == ("WORD 1",)
+
+
+def test_an_endpoint_that_fails_three_times_in_ten_costs_tries_and_no_reply(tmp_path):
+    dice, lock = random.Random(0), threading.Lock()
+
+    def flaky(body):
+        with lock:
+            thrown = dice.random()
+        failure = (503, b"") if thrown < 0.15 else (429, b"") if thrown < 0.25 else None
+        return failure if thrown < 0.3 else shout(body)
+
+    with ChatServer(flaky) as server:
+        made = asking(server, tmp_path / "j")
+        replies = made.ask(requests(200))
+    assert replies == {f"k{i}": (f"WORD {i}",) for i in range(200)}
+    assert made.endpoint.usage.retries == len(server.asked) - 200 > 40
+
+
+def test_a_reply_that_cannot_be_read_is_asked_for_again_and_both_are_kept(tmp_path):
+    seen = set()
+
+    def at_second(body):
+        word = asked_by(body)
+        first = word not in seen
+        seen.add(word)
+        return "?" if first and word != "word 0" else word
+
+    with ChatServer(at_second) as server:
+        made = asking(server, tmp_path / "j", readings=2)
+        replies = made.ask(requests(3), lambda _, text: text != "?")
+    assert replies == {"k0": ("word 0",), "k1": ("?", "word 1"), "k2": ("?", "word 2")}
+    assert Journal(tmp_path / "j", "a run", "m").replies == replies
+
+
+def test_one_request_that_is_never_answered_leaves_the_others_kept(tmp_path):
+    def but_one(body):
+        return (500, b"no") if asked_by(body) == "word 3" else shout(body)
+
+    with ChatServer(but_one) as server:
+        with pytest.raises(ModelUnavailableError, match=r"1 of 10 requests .* answered 500: no"):
+            asking(server, tmp_path / "j", attempts=2).ask(requests(10))
+        server.answer = shout
+        before = len(server.asked)
+        replies = asking(server, tmp_path / "j").ask(requests(10))
+    assert len(server.asked) == before + 1
+    assert len(replies) == 10
+
+
+def test_an_endpoint_that_is_gone_is_not_asked_for_everything(tmp_path):
+    with ChatServer(lambda _: (401, b"no key")) as server:
+        with pytest.raises(ModelUnavailableError, match="100 of 100 requests are not answered"):
+            asking(server, tmp_path / "j", at_once=2).ask(requests(100))
+        assert len(server.asked) <= 2
+        server.answer = lambda _: (500, b"")
+        with pytest.raises(ModelUnavailableError, match="the same call goes on"):
+            asking(server, tmp_path / "j", at_once=2, attempts=1).ask(requests(100))
+    assert len(server.asked) <= 2 + 6
+
+
+@pytest.mark.parametrize("cut", [0.3, 0.6, 0.95, 0.999])
+def test_a_journal_cut_anywhere_loses_what_was_cut_and_nothing_else(tmp_path, cut):
+    with ChatServer(shout) as server:
+        whole = asking(server, tmp_path / "j").ask(requests(30))
+        raw = (tmp_path / "j").read_bytes()
+        (tmp_path / "cut").write_bytes(raw[: int(len(raw) * cut)])
+        kept = raw[: int(len(raw) * cut)].count(b"\n") - 1
+        assert asking(server, tmp_path / "cut").ask(requests(30)) == whole
+    assert len(server.asked) == 30 + 30 - kept
+
+
+PROGRAM = """
+import sys
+from medenv.asking import Asking, Journal, Patience
+from medenv.endpoint import Endpoint, EndpointSettings
+endpoint = Endpoint(EndpointSettings(url=sys.argv[1], model="m"))
+asking = Asking(endpoint, Journal(sys.argv[2], "a run", "m"), Patience(at_once=2))
+asking.ask({f"k{i}": [{"role": "user", "content": f"word {i}"}] for i in range(200)})
+"""
+
+
+def test_a_run_that_is_killed_goes_on_where_it_was(tmp_path):
+    def slow(body):
+        time.sleep(0.01)
+        return shout(body)
+
+    path = tmp_path / "j"
+    with ChatServer(slow) as server:
+        process = subprocess.Popen([sys.executable, "-c", PROGRAM, server.url, str(path)])
+        deadline = time.monotonic() + 60
+        while time.monotonic() < deadline:
+            if path.exists() and path.read_bytes().count(b"\n") > 20:
+                break
+            time.sleep(0.02)
+        os.kill(process.pid, signal.SIGKILL)
+        process.wait()
+        kept = len(Journal(path, "a run", "m").replies)
+        before = len(server.asked)
+        assert 20 <= kept < 200
+        server.answer = shout
+        replies = asking(server, path).ask(requests(200))
+        assert len(server.asked) - before == 200 - kept
+    assert replies == {f"k{i}": (f"WORD {i}",) for i in range(200)}
+
+
+def test_a_journal_of_another_run_or_damaged_is_refused(tmp_path: Path):
+    Journal(tmp_path / "j", "a run", "m").keep("k", ["x"])
+    for run, model in (("another", "m"), ("a run", "n")):
+        with pytest.raises(DataError, match=r"belongs to another run, of the model 'm'"):
+            Journal(tmp_path / "j", run, model)
+    with (tmp_path / "j").open("ab") as file:
+        file.write(b'{"key": 1}\n')
+    with pytest.raises(DataError, match="is damaged") as caught:
+        Journal(tmp_path / "j", "a run", "m")
+    assert caught.value.line == 3
+    (tmp_path / "e").write_bytes(b"")
+    with pytest.raises(DataError, match="is no journal of replies"):
+        Journal(tmp_path / "e", "a run", "m")
+    with pytest.raises(UsageError, match="of at least 1, got 0, 2 and 4"):
+        Patience(at_once=0)
