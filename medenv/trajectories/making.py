@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 from collections import deque
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -17,6 +17,7 @@ from medenv.records import Policy, Question, Record, Scored, Trajectory
 from medenv.registry import Parts
 from medenv.rollout import AsyncPolicy, Patience, Rollouts
 from medenv.trajectories.faults import faulty_box
+from medenv.trajectories.gate import ClosedError, Gate
 from medenv.trajectories.journal import Journal
 from medenv.trajectories.records import Part, Rollout
 from medenv.trajectories.selection import Selection
@@ -154,7 +155,7 @@ class Studio:
         known: dict[int, dict[int, Rollout]] = {}
         for rollout in journal.known:
             known.setdefault(rollout.i, {})[rollout.sample] = rollout
-        room = asyncio.Semaphore(self.plan.concurrency)
+        gate = Gate(self.plan.concurrency)
         waiting: deque[asyncio.Future[list[Rollout]]] = deque()
         numbers = iter(range(len(self.questions)))
         try:
@@ -164,38 +165,34 @@ class Studio:
                     if i is None:
                         break
                     if selection.wants(self.plan.part(i)):
-                        job = self._question(i, known.get(i, {}), journal, room)
+                        job = self._question(i, known.get(i, {}), journal, gate)
                         waiting.append(asyncio.ensure_future(job))
                 if not waiting:
                     return
                 selection.take(await waiting.popleft())
                 report(len(selection.accepted), selection.judged)
+        except ClosedError:
+            raise gate.why() from None
         finally:
-            for job_left in waiting:
-                job_left.cancel()
+            gate.close()  # what has begun ends and is kept, nothing else begins
             await asyncio.gather(*waiting, return_exceptions=True)
 
     async def _question(
-        self,
-        i: int,
-        known: Mapping[int, Rollout],
-        journal: Journal[Rollout],
-        room: asyncio.Semaphore,
+        self, i: int, known: Mapping[int, Rollout], journal: Journal[Rollout], gate: Gate
     ) -> list[Rollout]:
         """Play what is not known yet of a question; journal each episode as it ends."""
 
         async def one(sample: int, part: Part) -> Rollout:
-            async with room:
+            async with gate:
                 rollout = await self._episode(i, sample, part)
-            journal.append(rollout)
-            return rollout
+                journal.append(rollout)
+                return rollout
 
         wanted = [(sample, part) for sample, part in self.plan.episodes(i) if part in self.teachers]
-        jobs: list[Awaitable[Rollout]] = [
-            _known(known[sample]) if sample in known else one(sample, part)
-            for sample, part in wanted
-        ]
-        return list(await asyncio.gather(*jobs))
+        new = [(sample, part) for sample, part in wanted if sample not in known]
+        made = await gate.all_of([one(sample, part) for sample, part in new])
+        played = {rollout.sample: rollout for rollout in made}
+        return [known.get(sample) or played[sample] for sample, _ in wanted]
 
     async def _episode(self, i: int, sample: int, part: Part) -> Rollout:
         question, (name, teacher) = self.questions[i], self.teachers[part]
@@ -217,10 +214,6 @@ class Studio:
             f"question {question.id!r} could not be played: {why}; what has been played is kept, "
             "the same command goes on"
         )
-
-
-async def _known(rollout: Rollout) -> Rollout:
-    return rollout
 
 
 def timeless(scored: Scored) -> Scored:

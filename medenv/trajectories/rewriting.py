@@ -6,7 +6,6 @@ every thought is there, and the leak detector finds nothing. Else the episode st
 
 from __future__ import annotations
 
-import asyncio
 import re
 from collections.abc import Mapping, Sequence
 
@@ -47,7 +46,11 @@ async def rewritten(
         ModelUnavailableError: The model did not answer, however often it was asked.
     """
     asked = [_request(trajectory, at) for at in range(len(trajectory.turns))]
-    thoughts = await asyncio.gather(*(_thought(endpoint, request) for request in asked))
+    if not any(asked):
+        return trajectory, "no thoughts to rewrite"
+    thoughts = [await _thought(endpoint, request) for request in asked]
+    if any(request and not thought for request, thought in zip(asked, thoughts, strict=True)):
+        return trajectory, "a thought is missing"
     turns = [
         with_thought(turn, thought, dialect)
         for turn, thought in zip(trajectory.turns, thoughts, strict=True)

@@ -34,13 +34,13 @@ from medenv.records import Question, Record
 from medenv.registry import Parts, make_parts
 from medenv.rollout import Patience
 from medenv.trajectories.card import Told, TrajectoryCard, trajectory_card, write_card
+from medenv.trajectories.editing import Editor, edit
 from medenv.trajectories.exports import to_dataset, write_chat, write_preferences
-from medenv.trajectories.filters import Bench, Limits, verdict
+from medenv.trajectories.filters import Bench, Limits
 from medenv.trajectories.journal import Journal
 from medenv.trajectories.leaks import Names, leaks
 from medenv.trajectories.making import Plan, Studio, Teaching
-from medenv.trajectories.records import Part, Rewriting, Rollout
-from medenv.trajectories.rewriting import rewritten
+from medenv.trajectories.records import Part, Rollout
 from medenv.trajectories.selection import Selection
 from medenv.trajectories.served import Served, ServedSettings, described
 from medenv.trajectories.teachers import Explorer, Hasty, Thinker
@@ -86,6 +86,7 @@ class TeacherSettings(Record, frozen=True, kw_only=True):
         key_variable: Environment variable that holds the API key.
         timeout: Longest wait for a reply, seconds.
         attempts: Tries of one request.
+        backoff: Wait before the second try, seconds; doubled before each further one.
         options: Further fields of every request, e.g. ``{"temperature": 0.6}``.
         tool_role: The role in which observations are sent.
         seeded: Whether requests carry a seed.
@@ -99,6 +100,7 @@ class TeacherSettings(Record, frozen=True, kw_only=True):
     key_variable: str = "OPENAI_API_KEY"
     timeout: float = 120.0
     attempts: int = 8
+    backoff: float = 0.5
     options: dict[str, Any] = msgspec.field(default_factory=dict)
     tool_role: str = "user"
     seeded: bool = False
@@ -121,6 +123,7 @@ class TeacherSettings(Record, frozen=True, kw_only=True):
                 model=self.model,
                 key_variable=self.key_variable,
                 attempts=self.attempts,
+                backoff=self.backoff,
                 timeout=self.timeout,
                 options=self.options,
             )
@@ -209,7 +212,14 @@ def make_trajectories(
     outcomes: Counter[str] = Counter()
     if settings.rewrite is not None:
         say("rewriting thoughts")
-        outcomes = asyncio.run(_rewrite(settings, selection, bench, run, report))
+        outcomes = asyncio.run(
+            edit(
+                selection,
+                Editor(folder, settings.rewrite, rules.dialect, bench, plan.concurrency),
+                run,
+                report,
+            )
+        )
     say(f"writing {folder}")
     told = Told(
         info=stage.graph.info,
@@ -309,52 +319,6 @@ def _teachers(
 def _longest(teacher: TeacherSettings) -> float:
     """Return how long the driver waits for one text: all tries of a request and the waits."""
     return teacher.attempts * (teacher.timeout + 40.0)
-
-
-async def _rewrite(
-    settings: TrajectorySettings,
-    selection: Selection,
-    bench: Bench,
-    run: str,
-    report: Callable[[int, int], None],
-) -> Counter[str]:
-    """Rewrite the thoughts of the set, going on where the journal ends; return the outcomes."""
-    if settings.rewrite is None:
-        return Counter()
-    path = Path(settings.folder) / "rewritings.jsonl"
-    with Journal(path, f"{run} {settings.rewrite.model}", Rewriting) as journal:
-        known = {one.key: one for one in journal.known}
-        async with Endpoint(settings.rewrite) as endpoint:
-            room = asyncio.Semaphore(settings.plan.concurrency)
-
-            async def one(rollout: Rollout) -> Rewriting:
-                async with room:
-                    made = await _rewriting(rollout, endpoint, settings, bench)
-                journal.append(made)
-                known[made.key] = made
-                report(len(known), len(selection.accepted))
-                return made
-
-            left = [rollout for rollout in selection.accepted if rollout.key not in known]
-            await asyncio.gather(*(one(rollout) for rollout in left))
-    outcomes = Counter(known[rollout.key].reason or "rewritten" for rollout in selection.accepted)
-    selection.accepted = [known[one.key].rollout or one for one in selection.accepted]
-    return outcomes
-
-
-async def _rewriting(
-    rollout: Rollout, endpoint: Endpoint, settings: TrajectorySettings, bench: Bench
-) -> Rewriting:
-    from medenv.registry import make_dialect
-
-    dialect = make_dialect(settings.env.dialect)
-    trajectory, reason = await rewritten(rollout.scored.trajectory, endpoint, dialect, bench.names)
-    scored = msgspec.structs.replace(rollout.scored, trajectory=trajectory)
-    made = msgspec.structs.replace(rollout, scored=scored)
-    reason = reason or verdict(made, bench)
-    return Rewriting(
-        i=rollout.i, sample=rollout.sample, rollout=None if reason else made, reason=reason
-    )
 
 
 def _export(settings: TrajectorySettings, selection: Selection, stage: Stage) -> None:
