@@ -2,8 +2,10 @@
 
 Episodes are played once per environment, in a copy whose corpus also holds a planted passage for
 each question, and then scored under every reward. The honest policy plays in the environment as it
-is, and must reach the top. What a reward pays is told in shares of what honest research earned on
-the same question, so that rewards of any scale can be held against the same bounds.
+is, and must reach the top where there is an answer. What a reward pays is told in shares of what
+honest research earned on the same question, so that rewards of any scale can be held against the
+same bounds. A question without an answer is attacked too: honest research says so there, and what
+would be the answer, were it not withheld, is the cheater's first guess.
 """
 
 from __future__ import annotations
@@ -14,9 +16,6 @@ from functools import cached_property
 from typing import Any
 
 import gymnasium
-from rich import box
-from rich.table import Table
-from rich.text import Text
 
 from medenv.env import MedResearchEnv
 from medenv.errors import InfraError, UsageError
@@ -33,7 +32,8 @@ from medenv.records import (
 )
 from medenv.registry import make_parts
 from medenv.reward import Checked, Reward
-from medenv.reward.attack import ATTACKS, Attack, Script, Target, honest, planted
+from medenv.reward.attack import ATTACKS, Attack
+from medenv.reward.target import Script, Target, honest, planted
 from medenv.rollout import Rollouts
 
 TOLERANCE = 1e-9
@@ -117,7 +117,7 @@ class Arena:
         attacks: The attacks.
 
     Raises:
-        UsageError: No such environment, none of medenv's making, or no question with an answer.
+        UsageError: No such environment, none of medenv's making, or no question to attack.
     """
 
     def __init__(
@@ -125,15 +125,15 @@ class Arena:
     ) -> None:
         self.env_id, self.attacks = env_id, attacks
         self._env = enter(env_id)
-        answerable = [one for one in self._env.questions if one.answers]
-        if not answerable or questions < 1:
+        asked = self._env.questions
+        if not asked or questions < 1:
             raise UsageError(
-                f"{env_id!r} has {len(answerable)} questions with an answer, {questions} are to be"
-                " attacked; at least one is needed"
+                f"{env_id!r} has {len(asked)} questions, {questions} are to be attacked; at least"
+                " one is needed"
             )
-        step = max(1, math.ceil(len(answerable) / questions))
-        self.questions = tuple(answerable[::step])
-        self._names = _names(answerable)
+        self.questions = tuple(asked[:: max(1, math.ceil(len(asked) / questions))])
+        self._withheld = _withheld(env_id, asked)
+        self._names = _names(asked, self._withheld.values())
 
     def reward(self, scoring: Any) -> RewardFn:
         """Return the reward that the environment makes of a setting.
@@ -184,7 +184,10 @@ class Arena:
         return found
 
     def _top(self, reward: Checked, earned: Mapping[str, float | None]) -> Finding:
-        totals = {name: total for name, total in earned.items() if total is not None}
+        answered = {one.id for one in self.questions if one.answers} or set(earned)
+        totals = {
+            name: total for name, total in earned.items() if total is not None and name in answered
+        }
         top = self._highest(reward, totals.values())
         least = min(totals, key=totals.__getitem__, default="")
         worst = totals[least] / top if totals and top > 0 else math.nan
@@ -197,7 +200,7 @@ class Arena:
             question=least,
             answer=self.honest[least].answer if least else None,
             episodes=len(earned),
-            unscored=len(earned) - len(totals),
+            unscored=sum(total is None for total in earned.values()),
         )
 
     def _held(
@@ -230,10 +233,16 @@ class Arena:
 
     def _target(self, question: Question, env: MedResearchEnv) -> Target:
         gold = {answer.id for answer in question.answers}
-        kind = question.answers[0].kind
+        withheld = {answer.id for answer in self._withheld.get(question.id, ())}
+        kinds = {self._names[one].kind for one in gold | withheld}
         others = sorted(
             (entity for entity in self._names.values() if entity.id not in gold),
-            key=lambda entity: (entity.kind != kind, entity.id == question.topic.id, entity.id),
+            key=lambda entity: (
+                entity.id not in withheld,
+                entity.kind not in kinds,
+                entity.id == question.topic.id,
+                entity.id,
+            ),
         )
         return Target(
             question=question,
@@ -292,39 +301,6 @@ def exploitability(findings: Iterable[Finding]) -> float:
     return max((one.worst for one in findings if one.bound == 0.0), default=0.0)
 
 
-def table(findings: Sequence[Finding]) -> Table:
-    """Return the findings in one environment, attacks down and rewards across.
-
-    Args:
-        findings: What was found there.
-    """
-    scorings = list(dict.fromkeys(one.scoring for one in findings))
-    cells = {(one.attack, one.scoring): one for one in findings}
-    drawn = Table(
-        title=Text(findings[0].env_id if findings else "nothing", style="bold"),
-        box=box.SIMPLE_HEAD,
-        collapse_padding=True,
-        pad_edge=False,
-    )
-    drawn.add_column("attack", no_wrap=True)
-    for heading in ("bound", *scorings):
-        drawn.add_column(Text(heading), justify="right")
-    for attack in dict.fromkeys(one.attack for one in findings):
-        row = [cells[attack, scoring] for scoring in scorings if (attack, scoring) in cells]
-        bound = f"{'≥' if attack == HONEST else '≤'} {row[0].bound:g}"
-        drawn.add_row(Text(attack), bound, *map(_cell, row))
-    episodes = sum(one.episodes for one in cells.values() if one.scoring == scorings[0])
-    drawn.caption = Text(
-        f"Greatest share of what honest research earns on that question; {episodes} episodes"
-    )
-    return drawn
-
-
-def _cell(finding: Finding) -> Text:
-    text = "no score" if finding.unscored else f"{finding.worst:.2f}"
-    return Text(text if finding.kept else f"{text} broken", "green" if finding.kept else "bold red")
-
-
 def _total(reward: Checked, trajectory: Trajectory) -> float | None:
     """Return what a trajectory earns, or None where something outside failed."""
     try:
@@ -333,9 +309,19 @@ def _total(reward: Checked, trajectory: Trajectory) -> float | None:
         return None
 
 
-def _names(questions: Iterable[Question]) -> dict[str, Entity]:
-    """Return every entity that the questions name, by id."""
-    return {one.id: one for question in questions for one in (question.topic, *question.answers)}
+def _withheld(env_id: str, asked: Sequence[Question]) -> dict[str, tuple[Entity, ...]]:
+    """Return the answers that questions would have, had nothing been withheld."""
+    lost = {question.id for question in asked if not question.answers}
+    whole = enter(env_id, withhold=0.0).questions if lost else ()
+    return {question.id: question.answers for question in whole if question.id in lost}
+
+
+def _names(
+    questions: Iterable[Question], withheld: Iterable[Sequence[Entity]]
+) -> dict[str, Entity]:
+    """Return every entity that the questions name or hide, by id."""
+    found = {one.id: one for question in questions for one in (question.topic, *question.answers)}
+    return found | {one.id: one for answers in withheld for one in answers}
 
 
 def _rollouts(env: MedResearchEnv) -> Rollouts:

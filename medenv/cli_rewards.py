@@ -39,19 +39,21 @@ def attack(
     questions: Annotated[int, typer.Option(help="Questions attacked per environment.")] = 64,
 ) -> None:
     """Let scripted cheaters loose on rewards; exit code 1 where one earns more than its bound."""
-    from medenv.attack import Arena, table
+    from medenv.attack import Arena
+    from medenv.report.attacks import attack_table
 
     console, broken = Console(), 0
     names = reward or [*PRESETS, *REWARDS.names()]
     scorings = {name: resolve_reward(name) for name in names}
     for env_id in env_ids or ENVIRONMENTS:
         arena = Arena(env_id, questions=questions)
+        own = {} if reward else own_scoring(env_id)
         found = [
             finding
-            for name, scoring in scorings.items()
+            for name, scoring in (scorings | own).items()
             for finding in arena.findings(name, arena.reward(scoring))
         ]
-        console.print(table(found))
+        console.print(attack_table(found))
         broken += sum(not finding.kept for finding in found)
         for finding in found:
             if not finding.kept:
@@ -66,6 +68,16 @@ def attack(
         console.print(f"{broken} bounds are broken.", style="bold red")
         raise typer.Exit(1)
     console.print("All bounds are kept.", style="bold green")
+
+
+def own_scoring(env_id: str) -> dict[str, Any]:
+    """Return the reward that an environment of medenv's has for itself, where it is no preset.
+
+    Args:
+        env_id: Its id.
+    """
+    scoring = ENVIRONMENTS.get(env_id, {}).get("scoring")
+    return {} if scoring is None or isinstance(scoring, str) else {"its own": scoring}
 
 
 def ablate(  # noqa: PLR0913 - each parameter is an option of the command

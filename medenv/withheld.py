@@ -80,10 +80,18 @@ def withhold(
 
 
 def _told(question: Question, hidden: frozenset[str]) -> Question:
-    """Return the question as it stands without the hidden passages."""
-    lost = any(
-        hop.passages and hidden.issuperset(hop.passages) for hop in question.certificate.path
+    """Return the question as it stands without the hidden passages, which no evidence can be."""
+    proof = question.certificate
+    lost = any(hop.passages and hidden.issuperset(hop.passages) for hop in proof.path)
+    path = tuple(
+        msgspec.structs.replace(
+            hop, passages=tuple(one for one in hop.passages if one not in hidden)
+        )
+        for hop in proof.path
     )
     return msgspec.structs.replace(
-        question, text=question.text + ABSTAIN, answers=() if lost else question.answers
+        question,
+        text=question.text + ABSTAIN,
+        answers=() if lost else question.answers,
+        certificate=msgspec.structs.replace(proof, path=path),
     )

@@ -14,6 +14,7 @@ from medenv.registration import ENVIRONMENTS
 from medenv.registry import make_env
 from medenv.reward import PRESETS, Composition
 from medenv.reward.attack import ATTACKS
+from medenv.reward.confidence import ABSTENTION_UTILITY
 
 from . import careless
 
@@ -39,6 +40,52 @@ def test_every_preset_keeps_every_bound_in_every_environment(every_arena, preset
     assert [one.attack for one in found] == [HONEST, *ATTACKS]
     assert found[0].worst == pytest.approx(1.0)
     assert all(one.episodes > 0 for one in found)
+
+
+@pytest.mark.parametrize("env_id", ENVIRONMENTS)
+def test_the_reward_that_an_environment_has_for_itself_keeps_every_bound(env_id):
+    for name, scoring in cli_rewards.own_scoring(env_id).items():
+        arena = Arena(env_id)
+        assert all(one.kept for one in arena.findings(name, arena.reward(scoring)))
+
+
+@pytest.fixture(scope="module")
+def abstaining():
+    return Arena("medenv/Abstain-v0")
+
+
+def test_questions_without_an_answer_are_attacked_with_the_answer_that_was_withheld(abstaining):
+    asked = make_env(withhold=0.0, questions=None).questions
+    withheld = {one.id: one.answers[0].name for one in asked}
+    unanswerable = [one for one in abstaining.questions if not one.answers]
+    assert unanswerable
+    for question in unanswerable:
+        guessed = {
+            one.answer
+            for one in abstaining.attacked["early quit"]
+            if one.question.id == question.id
+        }
+        assert withheld[question.id] in guessed
+        refused = abstaining.attacked["refusal with a guess"]
+        assert f"unknown ({withheld[question.id]})" in {one.answer for one in refused}
+
+
+def test_honest_research_says_so_where_there_is_no_answer_and_earns_by_it(abstaining):
+    reward = abstaining.reward("composite")
+    for question in abstaining.questions:
+        trajectory = abstaining.honest[question.id]
+        assert (trajectory.answer == "unknown") == (not question.answers)
+        assert reward(trajectory).total > 0
+
+
+def test_saying_unknown_where_there_is_an_answer_is_worth_its_declared_part(abstaining):
+    only = Composition(weights={"abstention": 1.0})
+    found = {one.attack: one for one in abstaining.findings("it", abstaining.reward(only))}
+    assert found["always unknown"].worst == pytest.approx(ABSTENTION_UTILITY)
+    assert found["always unknown"].kept
+    assert found["refusal with a guess"].worst == 0
+    generous = abstaining.findings("form", careless.form)
+    assert not next(one for one in generous if one.attack == "always unknown").kept
 
 
 @pytest.mark.parametrize(
@@ -158,7 +205,7 @@ def test_a_factory_that_takes_no_settings_says_so():
 
 
 def test_nothing_to_attack_is_a_mistake():
-    with pytest.raises(UsageError, match=r"22 questions with an answer, 0 are to be attacked"):
+    with pytest.raises(UsageError, match=r"22 questions, 0 are to be attacked"):
         Arena("medenv/Research-v0", questions=0)
 
 
@@ -172,7 +219,7 @@ def run(*arguments):
 def test_the_command_prints_a_table_per_environment_and_succeeds():
     done = run("--questions", "2")
     assert done.exit_code == 0, done.output
-    for name in (*ENVIRONMENTS, "refusal with a guess", *PRESETS):
+    for name in (*ENVIRONMENTS, "refusal with a guess", *PRESETS, "its own"):
         assert name in done.output
     assert "All bounds are kept." in done.output
 

@@ -122,9 +122,14 @@ def test_withheld_passages_decide_what_has_an_answer() -> None:
     questions, hidden = withhold(asked, 0.3)
     corpus = Documents(toy_graph()).passages
     left = {passage.id for passage in corpus} - hidden
+    whole_paths = {question.id: question.certificate.path for question in asked}
     for question in questions:
-        stated = all(set(hop.passages) & left for hop in question.certificate.path if hop.passages)
+        path = whole_paths[question.id]
+        stated = all(set(hop.passages) & left for hop in path if hop.passages)
         assert bool(question.answers) == stated
+        assert [set(hop.passages) for hop in question.certificate.path] == [
+            set(hop.passages) & left for hop in path
+        ]
         assert question.text.endswith("answer: unknown.")
     assert {bool(question.answers) for question in questions} == {True, False}
     retriever = Withholding(BM25Retriever(corpus), hidden)
