@@ -156,6 +156,7 @@ class BM25Retriever:
             _flat(index.scores["data"], np.float32),
             _flat(index.scores["indices"], np.int32),
             _flat(index.scores["indptr"], np.int64),
+            np.full(len(index.scores["indptr"]) - 1, -1, np.float32),
         )
         self._local = threading.local()
 

@@ -208,3 +208,38 @@ def test_a_corpus_without_a_word_and_an_empty_list_are_refused() -> None:
             BM25Retriever(corpus)
     with pytest.raises(UsageError, match="k must be at least 1, got 0"):
         BM25Retriever(passages()).search(["fever"], 0)
+
+
+def every_posting(retriever: BM25Retriever, query: str, k: int) -> list[tuple[str, np.float32]]:
+    """The best of all documents, every posting added up in the order of the query."""
+    data, indices, indptr, _ = retriever._arrays
+    scores = np.zeros(len(retriever.passages), np.float32)
+    for word in tokenise(query):
+        token = retriever._vocabulary.get(word)
+        if token is not None:
+            pairs = slice(indptr[token], indptr[token + 1])
+            scores[indices[pairs]] += data[pairs]
+    order = [n for n in np.lexsort((np.arange(len(scores)), -scores)) if scores[n] > 0]
+    return [(retriever.passages[int(n)].id, scores[n]) for n in order[:k]]
+
+
+@pytest.mark.parametrize("k", [1, 3, 10, 500])
+@pytest.mark.parametrize("exponent", [0.7, 1.0, 1.6])
+def test_postings_that_are_left_out_change_neither_order_nor_a_single_bit(
+    k: int, exponent: float
+) -> None:
+    rng = np.random.default_rng([k, int(10 * exponent)])
+    share = 1 / np.arange(2, 802) ** exponent
+    words = rng.choice(800, (1500, 12), p=share / share.sum())
+    retriever = BM25Retriever(
+        Passage(id=f"d{n:04}", title="", text=" ".join(f"w{word}" for word in row))
+        for n, row in enumerate(words)
+    )
+    asked = [rng.choice(800, int(rng.integers(1, 9)), p=share / share.sum()) for _ in range(60)]
+    asked += [rng.choice(words[n], 6) for n in range(60)]
+    for row in asked:
+        query = " ".join(f"w{word}" for word in row)
+        (found,) = retriever.search([query], k)
+        assert [(one.id, np.float32(score)) for one, score in found] == every_posting(
+            retriever, query, k
+        )
