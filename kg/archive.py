@@ -119,7 +119,9 @@ def _read_header(path: Path) -> _Header:
 def _read_array(folder: Path, name: str, size: int | None = None) -> np.ndarray[Any, Any]:
     path = folder / f"{name}.npy"
     try:
-        values: np.ndarray[Any, Any] = np.load(path, mmap_mode="r", allow_pickle=False)
+        # Mapped all the same, but a tenth of the cost of a memmap's own slices.
+        mapped: np.ndarray[Any, Any] = np.load(path, mmap_mode="r", allow_pickle=False)
+        values = mapped.view(np.ndarray)
     except (OSError, ValueError, EOFError) as error:
         raise DataError(path, f"cannot be read as an array ({error})") from error
     if size is not None and values.shape != (size,):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from pathlib import Path
+from typing import Any
 
 import msgspec
 
@@ -14,6 +15,20 @@ from medenv.records import Question, Record
 
 BINS = 20
 """Bars of the figure of difficulties."""
+
+
+class Origin(Record, frozen=True, kw_only=True):
+    """What a graph was read from, see `medenv.kg.sources`: enough to read it again.
+
+    Args:
+        source: Name of the source.
+        path: What it read, or None.
+        options: The source's own options.
+    """
+
+    source: str
+    path: str | None = None
+    options: dict[str, Any] = msgspec.field(default_factory=dict)
 
 
 class DataCard(Record, frozen=True, kw_only=True):
@@ -34,6 +49,8 @@ class DataCard(Record, frozen=True, kw_only=True):
         difficulty: Number of questions in each of `BINS` equal parts of [0, 1]; empty ungraded.
         found_by_one_search: Share of the questions that the one-search solver answers, or None.
         rejected: Number of attempts that came to nothing, by reason.
+        origin: What the graph was read from.
+        shared: Number of answers, gold edges, templates, ... that both splits have.
     """
 
     source: str
@@ -50,15 +67,25 @@ class DataCard(Record, frozen=True, kw_only=True):
     difficulty: tuple[int, ...]
     found_by_one_search: float | None
     rejected: dict[str, int]
+    origin: Origin | None = None
+    shared: dict[str, int] = msgspec.field(default_factory=dict)
 
 
-def data_card(info: GraphInfo, produced: dict[str, Produced], seed: int) -> DataCard:
+def data_card(
+    info: GraphInfo,
+    produced: dict[str, Produced],
+    seed: int,
+    origin: Origin | None = None,
+    shared: dict[str, int] | None = None,
+) -> DataCard:
     """Return the card of the questions of some splits.
 
     Args:
         info: The graph's source and terms.
         produced: What was made, by split.
         seed: Seed of the set.
+        origin: What the graph was read from, where that is known.
+        shared: What both splits have, see `medenv.kg.store.leakage_certificate`.
     """
     questions = [q for made in produced.values() for q in made.questions]
     graded = [q.difficulty for q in questions if q.difficulty is not None]
@@ -82,6 +109,8 @@ def data_card(info: GraphInfo, produced: dict[str, Produced], seed: int) -> Data
         difficulty=tuple(bins[i] for i in range(BINS)) if graded else (),
         found_by_one_search=sum(searched) / len(searched) if searched else None,
         rejected=dict(sorted(rejected.items())),
+        origin=origin,
+        shared=shared or {},
     )
 
 
@@ -120,7 +149,13 @@ def _markdown(card: DataCard) -> str:
         f"# Questions from {card.source}",
         "For research use. Not medical advice: do not use it to make decisions about patients.",
         f"Seed {card.seed}. " + ", ".join(f"{n:,} {split}" for split, n in card.questions.items()),
+        f"Every question has the answers that {card.source} gives it, no more and no fewer, proved "
+        "by a certificate that anybody can check again. That is a statement about these records, "
+        "not about all that medicine knows.",
     ]
+    if card.shared:
+        shared = ", ".join(f"{count:,} {what}" for what, count in card.shared.items())
+        parts.append(f"Shared by training and test questions: {shared}.")
     tables = (
         ("Specialty", card.specialties),
         ("Kind", card.kinds),

@@ -6,8 +6,9 @@ be helped, clues are attributes and findings that many share, and only their com
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from typing import NamedTuple
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import islice
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -67,10 +68,15 @@ def offers(graph: Graph, node: int, counted: bool = True) -> list[Clue]:
         node: The node.
         counted: Whether to offer ranges of numbers of edges.
     """
+    return [Clue(*told) for told in _offered(graph, node, counted)]
+
+
+def _offered(graph: Graph, node: int, counted: bool) -> list[tuple[Any, ...]]:
+    """Return what `offers` returns as plain tuples: most are never drawn, and these are cheap."""
     kind = graph.kind(node)
     relations = [name for name in _SAYABLE.get(kind, graph.factual) if name in graph.rows]
-    found = [
-        Clue(relation, tail)
+    found: list[tuple[Any, ...]] = [
+        (relation, tail)
         for relation in relations
         for tail in graph.step(node, relation).tolist()
         if relation not in ATTRIBUTES or graph.nodes.names[tail].endswith(graph.kind(tail))
@@ -79,7 +85,7 @@ def offers(graph: Graph, node: int, counted: bool = True) -> list[Clue]:
     if counted and relation in graph.rows:
         degree = int(graph.step(node, relation).size)
         found += [
-            Clue(relation, low=low, high=high)
+            (relation, -1, False, low, high)
             for low, high in RANGES
             if low <= degree <= high and degree == entailed_counts(graph, relation)[node]
         ]
@@ -100,8 +106,9 @@ def single_out(
     """
     if found.size == 1:
         return []
-    allowed = _allowed(graph, target, offers(graph, target, choice.counted), choice)
-    pool = [allowed[int(i)] for i in rng.permutation(len(allowed))[: choice.offers]]
+    offered = _offered(graph, target, choice.counted)
+    drawn = (Clue(*offered[i]) for i in rng.permutation(len(offered)).tolist())
+    pool = list(islice(_allowed(graph, target, drawn, choice), choice.offers))
     chosen: list[Clue] = []
     while found.size > 1 and len(chosen) < choice.most:
         best: tuple[int, int, int] | None = None
@@ -119,17 +126,15 @@ def single_out(
     return chosen if found.size == 1 else None
 
 
-def _allowed(graph: Graph, node: int, pool: Iterable[Clue], choice: Choice) -> list[Clue]:
-    """Return the clues that may be told of a node: none names what must stay unnamed, nor it."""
+def _allowed(graph: Graph, node: int, pool: Iterable[Clue], choice: Choice) -> Iterator[Clue]:
+    """Yield the clues that may be told of a node: none names what must stay unnamed, nor it."""
     unfit = unnameable(graph, choice.max_name_chars)
-    return [
-        clue
-        for clue in pool
-        if clue.entity < 0
-        or not (
-            clue.entity in choice.avoid or unfit[clue.entity] or tells(graph, clue.entity, node)
-        )
-    ]
+    for clue in pool:
+        entity = clue.entity
+        if entity < 0 or not (
+            entity in choice.avoid or unfit[entity] or tells(graph, entity, node)
+        ):
+            yield clue
 
 
 def _fitting(graph: Graph, clue: Clue) -> int:
@@ -178,4 +183,4 @@ def describe(
 
 def _of_attributes(graph: Graph, node: int, choice: Choice) -> list[Clue]:
     found = [clue for clue in offers(graph, node, counted=False) if clue.relation in ATTRIBUTES]
-    return _allowed(graph, node, found, choice)[:1]
+    return list(islice(_allowed(graph, node, found, choice), 1))

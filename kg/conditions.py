@@ -136,8 +136,11 @@ def narrow(graph: Graph, candidates: IntArray, clue: Clue) -> IntArray:
     fit = satisfying(graph, clue)
     if not fit.size:
         return candidates if clue.negated else candidates[:0]
-    at = np.minimum(np.searchsorted(fit, candidates), fit.size - 1)
-    kept: IntArray = candidates[(fit[at] == candidates) != clue.negated]
+    if not clue.negated and fit.size < candidates.size:  # the fewer are looked up in the more
+        within = fit[candidates.take(candidates.searchsorted(fit), mode="clip") == fit]
+        return within
+    held = fit.take(fit.searchsorted(candidates), mode="clip") == candidates
+    kept: IntArray = candidates[~held if clue.negated else held]
     return kept
 
 

@@ -7,6 +7,7 @@ workers, and a run that was killed goes on where its journal ends; a line cut sh
 
 from __future__ import annotations
 
+import gc
 import hashlib
 import os
 import threading
@@ -22,15 +23,24 @@ from typing import NamedTuple
 import msgspec
 
 from medenv.errors import DataError, UsageError
+from medenv.kg.archive import fingerprint
 from medenv.kg.documents import Documents
 from medenv.kg.drafts import Rejected
 from medenv.kg.graph import Graph
-from medenv.kg.store import decode, encode, leakage_certificate, write_questions
+from medenv.kg.store import (
+    LeakageCertificate,
+    decode,
+    encode,
+    leakage_certificate,
+    write_questions,
+)
 from medenv.kg.workshop import SPLITS, SynthesisConfig, Workshop
 from medenv.records import Question, Record, Retriever
 
 BLOCK = 32
 """Attempts that a worker makes at a time."""
+
+_MAKER = "2"  # raise it when the same attempt makes another question than before
 
 PATIENCE = 2_000
 """Attempts without a new question after which the graph is held to be exhausted."""
@@ -110,7 +120,12 @@ Attempts = Callable[[str, int, int], Iterator[list[Question | str]]]
 
 
 def produce(
-    workshop: Workshop, split: str, n: int, journal: Path, attempts: Attempts | None = None
+    workshop: Workshop,
+    split: str,
+    n: int,
+    journal: Path,
+    attempts: Attempts | None = None,
+    made: Callable[[int], object] = lambda _: None,
 ) -> Produced:
     """Make the questions of one split, going on where the journal ends.
 
@@ -120,6 +135,7 @@ def produce(
         n: How many.
         journal: The journal; made where it is missing.
         attempts: Makes the attempts; None makes them in this process.
+        made: Told the number of questions so far, from time to time.
 
     Raises:
         DataError: The journal belongs to another run, or is damaged before its last line.
@@ -130,6 +146,7 @@ def produce(
     for attempt in _replay(journal, _run(workshop, split)):
         if len(judge.questions) < n:
             judge.take(attempt)
+    made(len(judge.questions))
     if len(judge.questions) < n:
         blocks = (attempts or _inline(workshop))(split, judge.attempts, BLOCK)
         with journal.open("ab") as file:
@@ -140,6 +157,7 @@ def produce(
                         lines.append(_line(judge.attempts, judge.take(attempt)))
                 file.write(b"".join(lines))
                 file.flush()
+                made(len(judge.questions))
                 if len(judge.questions) >= n:
                     break
                 _not_in_vain(judge, split, n)
@@ -162,9 +180,8 @@ def _run(workshop: Workshop, split: str) -> str:
     # Decoded once more, so that 100 and 100.0 are the same setting.
     config = msgspec.json.decode(msgspec.json.encode(workshop.config), type=SynthesisConfig)
     told = [
-        workshop.graph.info.label,
-        str(len(workshop.graph)),
-        str(workshop.graph.edge_count),
+        _MAKER,
+        fingerprint(workshop.graph),
         msgspec.json.encode(config).decode(),
         str(workshop.seed),
         split,
@@ -268,6 +285,7 @@ def _set_up(recipe: Recipe) -> None:
     if parent is not None:
         threading.Thread(target=_end_with, args=(parent,), daemon=True).start()
     _OWN["workshop"] = recipe.workshop()
+    gc.freeze()  # the graph lives as long as the process: nothing in it is ever to be collected
 
 
 def _end_with(parent: BaseProcess) -> None:
@@ -310,8 +328,8 @@ def workers(recipe: Recipe, number: int) -> Iterator[Attempts]:
         yield attempts
 
 
-def write_set(folder: Path, produced: Iterable[Produced]) -> None:
-    """Write ``train.jsonl``, the sealed ``test.jsonl`` and ``leakage.json``.
+def write_set(folder: Path, produced: Iterable[Produced]) -> LeakageCertificate:
+    """Write ``train.jsonl``, the sealed ``test.jsonl`` and ``leakage.json``, which is returned.
 
     Args:
         folder: Where to.
@@ -324,6 +342,7 @@ def write_set(folder: Path, produced: Iterable[Produced]) -> None:
     (folder / "leakage.json").write_bytes(
         msgspec.json.format(msgspec.json.encode(certificate), indent=2) + b"\n"
     )
+    return certificate
 
 
 __all__ = ["SPLITS", "Judged", "Produced", "Recipe", "produce", "workers", "write_set"]

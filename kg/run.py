@@ -10,6 +10,7 @@ from __future__ import annotations
 import shutil
 import tempfile
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,7 @@ import msgspec
 from medenv.corpus import BM25Retriever
 from medenv.errors import UsageError
 from medenv.kg.archive import fingerprint
-from medenv.kg.card import DataCard, data_card, write_card
+from medenv.kg.card import DataCard, Origin, data_card, write_card
 from medenv.kg.certificate import documents_of
 from medenv.kg.exports import to_dataset, write_verl
 from medenv.kg.graph import Graph
@@ -81,13 +82,16 @@ class SynthesisSettings(Record, frozen=True, kw_only=True):
 
 
 def synthesize_set(
-    settings: SynthesisSettings, say: Callable[[str], None] = lambda _: None
+    settings: SynthesisSettings,
+    say: Callable[[str], object] = lambda _: None,
+    made: Callable[[str, int, int], object] = lambda *_: None,
 ) -> DataCard:
     """Make a set, or go on with it.
 
     Args:
         settings: What to make, and where.
         say: Told what is being done, in words.
+        made: Told of a split how many questions there will be, and how many there are so far.
 
     Raises:
         UsageError: A setting cannot be, or the graph holds fewer questions.
@@ -101,15 +105,16 @@ def synthesize_set(
     produced: dict[str, Produced] = {}
     for split, n in zip(SPLITS, (settings.n, settings.n_test), strict=True):
         say(f"{n:,} {split} questions")
-        journal = folder / "work" / f"{split}.journal.jsonl"
+        journal, so_far = folder / "work" / f"{split}.journal.jsonl", partial(made, split, n)
         if settings.workers == 1 or n == 0:
-            produced[split] = produce(workshop, split, n, journal)
+            produced[split] = produce(workshop, split, n, journal, made=so_far)
         else:
             with workers(recipe, settings.workers) as attempts:
-                produced[split] = produce(workshop, split, n, journal, attempts)
+                produced[split] = produce(workshop, split, n, journal, attempts, so_far)
     say(f"writing {folder}")
-    write_set(folder, produced.values())
-    card = data_card(graph.info, produced, settings.seed)
+    leakage = write_set(folder, produced.values())
+    origin = Origin(source=settings.source, path=settings.path, options=settings.options)
+    card = data_card(graph.info, produced, settings.seed, origin, leakage.shared)
     write_card(folder, card)
     _export(settings, folder, produced)
     _hold_against(settings, folder, produced)
@@ -122,7 +127,7 @@ def synthesize_set(
 
 
 def _prepared(
-    graph: Graph, settings: SynthesisSettings, work: Path, say: Callable[[str], None]
+    graph: Graph, settings: SynthesisSettings, work: Path, say: Callable[[str], object]
 ) -> Recipe:
     """Save the graph and the index where worker processes find them."""
     name = fingerprint(graph)

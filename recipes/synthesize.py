@@ -15,6 +15,14 @@ import hydra
 import msgspec
 from omegaconf import DictConfig, OmegaConf
 from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
 
 from medenv.errors import MedEnvError, UsageError
 from medenv.kg.run import SynthesisSettings, synthesize_set
@@ -30,12 +38,35 @@ def settings_of(config: DictConfig) -> SynthesisSettings:
         raise UsageError(f"config: {error}") from error
 
 
+class Bars(Progress):
+    """A bar for each split, with an estimate of the time left."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            *(TextColumn("  {task.description}"), BarColumn(), MofNCompleteColumn()),
+            *(TimeElapsedColumn(), TextColumn("left:"), TimeRemainingColumn()),
+            console=console,
+        )
+
+    def say(self, what: str) -> None:
+        """Tell what is being done."""
+        self.console.print(f"  {what} ...")
+
+    def made(self, split: str, wanted: int, so_far: int) -> None:
+        """Move a split's bar."""
+        known = {task.description: task.id for task in self.tasks}
+        if split not in known:  # what an earlier run made is no measure of this one's speed
+            known[split] = self.add_task(split, total=wanted, completed=so_far)
+        self.update(known[split], completed=so_far)
+
+
 @hydra.main(version_base="1.3", config_path="../conf", config_name="synthesize")
 def main(config: DictConfig) -> None:
     """Make the set, and turn failures into one line."""
     try:
         settings = settings_of(config)
-        card = synthesize_set(settings, lambda what: console.print(f"  {what} ..."))
+        with Bars() as bars:
+            card = synthesize_set(settings, bars.say, bars.made)
     except MedEnvError as error:
         console.print(f"[red]error:[/red] {error}", highlight=False)
         sys.exit(2)

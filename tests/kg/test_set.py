@@ -12,7 +12,7 @@ import pytest
 from medenv.errors import DataError, UsageError
 from medenv.kg import Graph, QuestionSet, load_hpo, read_questions, verify
 from medenv.kg.archive import fingerprint
-from medenv.kg.card import data_card, write_card
+from medenv.kg.card import Origin, data_card, write_card
 from medenv.kg.exports import flat, to_dataset, verl_rows, write_verl
 from medenv.kg.overlap import ngrams, overlaps
 from medenv.kg.production import Produced
@@ -33,7 +33,7 @@ def test_a_card_counts_what_is_there_and_names_the_terms(
         for i, q in enumerate(questions.train)
     ]
     made = {"train": Produced(tuple(graded), {"a reason": 3}, 19)}
-    card = data_card(graph.info, made, 5)
+    card = data_card(graph.info, made, 5, Origin(source="toy"), {"answers": 0, "edges": 2})
     assert card.questions == {"train": 16}
     assert sum(card.kinds.values()) == sum(card.answers.values()) == 16
     assert (sum(card.difficulty), card.difficulty[-1], card.found_by_one_search) == (16, 1, 0.25)
@@ -41,10 +41,12 @@ def test_a_card_counts_what_is_there_and_names_the_terms(
     page = (tmp_path / "README.md").read_text()
     assert graph.info.licence in page
     assert "| a reason | 3 |" in page
+    assert "Shared by training and test questions: 0 answers, 2 edges." in page
     figure = (tmp_path / "difficulty.svg").read_bytes()
     write_card(tmp_path, card)
     assert (tmp_path / "difficulty.svg").read_bytes() == figure
-    assert json.loads((tmp_path / "card.json").read_text())["attempts"] == {"train": 19}
+    written = json.loads((tmp_path / "card.json").read_text())
+    assert (written["attempts"], written["origin"]["source"]) == ({"train": 19}, "toy")
 
 
 def test_shared_wording_and_answers_are_found(questions: QuestionSet, tmp_path: Path) -> None:
@@ -124,6 +126,15 @@ def test_a_set_is_written_whole_and_gone_on_with(tmp_path: Path) -> None:
     assert more.questions["train"] == 5
     assert (tmp_path / "set" / "train.jsonl").read_bytes().startswith(first)
     assert "indexing the documents" in told
+
+
+def test_progress_is_told_from_what_an_earlier_run_made(tmp_path: Path) -> None:
+    settings = toy_settings(tmp_path / "set", exports=())
+    synthesize_set(settings)
+    told: list[tuple[str, int, int]] = []
+    synthesize_set(msgspec.structs.replace(settings, n=5), made=lambda *one: told.append(one))
+    assert (told[0], told[-1]) == (("train", 5, 4), ("test", 1, 1))
+    assert ("train", 5, 5) in told
 
 
 def test_settings_that_cannot_be_are_refused(tmp_path: Path) -> None:
