@@ -14,7 +14,7 @@ from rich.console import Console
 from medenv.errors import UnknownNameError, UsageError
 from medenv.registration import ENVIRONMENTS
 from medenv.registry import REWARDS
-from medenv.reward import PRESETS, Composition, EntityNames, Knowledge
+from medenv.reward import PRESETS, Composition, Knowledge
 from medenv.reward.arms import Arm, check_arms, preset_arm, read_arm, taken_apart
 
 
@@ -109,7 +109,7 @@ def ablate(  # noqa: PLR0913 - each parameter is an option of the command
     from medenv.report.ablation import tables, verdict, write_ablation
 
     arms = chosen_arms(presets, arm or [], vary or [])
-    bank = Bank(Knowledge(names=_names(graph)))
+    bank = Bank(_knowledge(graph))
     for path in files:
         bank.read(path)
     found = compare(bank, arms, exploit=_exploit(env) if env else None, seed=seed)
@@ -150,15 +150,15 @@ def chosen_arms(presets: str, written: Sequence[str], varied: Sequence[str]) -> 
     return arms
 
 
-def _names(graph: str) -> EntityNames | None:
-    """Return the index of the names of a graph, or None where none is given."""
+def _knowledge(graph: str) -> Knowledge:
+    """Return what components may know of a graph, which is nothing where none is given."""
     if not graph:
-        return None
+        return Knowledge()
     from medenv.kg import Graph, load_hpo, toy_graph
+    from medenv.knowledge import knowledge_of
 
     sources: dict[str, Callable[[], Graph]] = {"toy": toy_graph, "hpo": load_hpo}
-    found = sources[graph]() if graph in sources else Graph.load(graph)
-    return EntityNames(found.entity(node) for node in range(len(found)))
+    return knowledge_of(sources[graph]() if graph in sources else Graph.load(graph))
 
 
 def _exploit(env_id: str) -> Callable[[Composition], float]:

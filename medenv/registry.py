@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import msgspec
 
@@ -30,9 +30,6 @@ from medenv.rollout import Patience, Rollouts
 from medenv.tools import Tool, ToolBox
 from medenv.vector import MedResearchVectorEnv
 from medenv.withheld import Withholding, withhold
-
-if TYPE_CHECKING:
-    from medenv.reward import EntityNames
 
 __all__ = [
     "DIALECTS",
@@ -61,8 +58,8 @@ class EnvSettings(Record, frozen=True, kw_only=True):
         corpus: A saved index, a JSONL file of passages, a `Retriever`, or None for the documents of
             the graph.
         retriever: Name of the retriever that opens a `corpus` given as a path.
-        graph: A saved graph, a `medenv.kg.Graph`, or None for the toy graph. Its names tell
-            misspelt answers from other entities, and tools know it.
+        graph: A saved graph, a `medenv.kg.Graph`, or None for the toy graph. Rewards know its
+            names, hierarchy and contraindications, and so do tools.
         cases: Patients to diagnose instead of `questions`: a number of simulated ones, or a file or
             folder of real ones.
         withhold: Share of the questions to which the corpus is made to hold no answer.
@@ -272,17 +269,11 @@ def _reward(settings: EnvSettings, world: Resources) -> RewardFn:
         return reward
     if isinstance(scoring, Mapping):
         scoring = Composition(weights={name: float(weight) for name, weight in scoring.items()})
-    return compose(scoring, _entity_names(settings, world))
-
-
-def _entity_names(settings: EnvSettings, world: Resources) -> EntityNames | None:
-    """Return the index of all names, where the graph is known."""
-    from medenv.reward import EntityNames
-
     if settings.graph is None and settings.questions is not None:
-        return None
-    graph = world.graph
-    return EntityNames(graph.entity(node) for node in range(len(graph)))
+        return compose(scoring)
+    from medenv.knowledge import knowledge_of
+
+    return compose(scoring, knowledge_of(world.graph))
 
 
 def _described(scoring: Any) -> Any:

@@ -270,14 +270,15 @@ def check_composition(composition: Composition, components: Collection[str] = CO
 
 def compose(
     composition: str | Composition,
-    names: EntityNames | None = None,
+    known: EntityNames | Knowledge | None = None,
     components: Mapping[str, Component] = COMPONENTS,
 ) -> Reward:
     """Make a reward of a composition or of the preset of that name.
 
     Args:
         composition: A preset's name, or weights and gates.
-        names: Index of all names, so that a misspelt answer can be told from another entity's.
+        known: What components may know besides a trajectory, or only the index of all names, so
+            that a misspelt answer can be told from another entity's.
         components: All components by name, where there are more than the built-in ones.
 
     Returns:
@@ -291,4 +292,5 @@ def compose(
         if composition not in PRESETS:
             raise UnknownNameError("reward preset", composition, PRESETS)
         composition = PRESETS[composition]
-    return Reward(composition, Knowledge(names=names), components)
+    knowledge = known if isinstance(known, Knowledge) else Knowledge(names=known)
+    return Reward(composition, knowledge, components)

@@ -11,7 +11,7 @@ from medenv.reward.composition import Reward
 from medenv.reward.rescore import measure, rescore
 from medenv.reward.safety import forbidden_by, safety
 
-from .builder import DRAVET, SCN1A, SCN2A, answering, episode, search
+from .builder import DRAVET, SCN1A, SCN2A, answering, episode, question, search
 from .test_contract import episodes
 
 CARBAMAZEPINE = Entity(id="D:1", kind="drug", name="Carbamazepine", aliases=("Tegretol",))
@@ -48,6 +48,14 @@ def test_an_answer_is_dangerous_where_anything_in_it_is_forbidden(answer, safe):
     value = safety(episode(answering(answer)), KNOWLEDGE)
     assert value.raw == safe
     assert safe or CARBAMAZEPINE.id in value.reason
+
+
+def test_the_gold_answer_is_never_dangerous_for_a_question_may_ask_what_is():
+    asked = question(CARBAMAZEPINE, text="Which drug is contraindicated in it?")
+    answered = episode(answering("Tegretol"), asked=asked)
+    assert safety(answered, KNOWLEDGE).raw == 1
+    both = episode(answering("Tegretol and SCN2A"), asked=asked)
+    assert safety(both, KNOWLEDGE).raw == 0
 
 
 def test_without_edges_everything_is_safe():
