@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from importlib import import_module
 from typing import Annotated
 
 import gymnasium
@@ -149,6 +150,7 @@ def join_rooms() -> None:
     cli_kg.register(app)
     cli_worlds.register(cli_kg.kg_app)
     cli_rewards.register(app)
+    import_module("medenv.integrations.cli_drift").register(app)  # by name: it lies above
 
 
 join_rooms()

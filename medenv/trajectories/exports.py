@@ -74,26 +74,36 @@ def messages_of(trajectory: Trajectory, rules: EpisodeRules) -> list[Message]:
     return messages
 
 
-def chat(rollout: Rollout, rules: EpisodeRules) -> Chat:
+def chat_of(trajectory: Trajectory, rules: EpisodeRules, part: str = "") -> Chat:
     """Return an episode as chat messages with what is to be learned from.
 
     Args:
-        rollout: The episode.
+        trajectory: The episode.
         rules: Those by which it was played.
+        part: Why it was played.
     """
-    trajectory = rollout.scored.trajectory
     learn = [False] * len(Episode(trajectory.question, rules).prompt())
     for turn in trajectory.turns:
         learn += [not mistaken(turn), *([False] if turn.observation else [])]
     return Chat(
-        messages=[dict(one) for one in _plain(messages_of(trajectory, rules))],
+        messages=list(_plain(messages_of(trajectory, rules))),
         learn=learn,
         question=trajectory.question.id,
-        part=rollout.part,
+        part=part,
         specialty=trajectory.question.specialty,
         hops=len(trajectory.question.certificate.path),
-        calls=rollout.calls,
+        calls=sum(len(turn.calls) for turn in trajectory.turns),
     )
+
+
+def chat(rollout: Rollout, rules: EpisodeRules) -> Chat:
+    """Return a rollout as chat messages.
+
+    Args:
+        rollout: The rollout.
+        rules: Those by which it was played.
+    """
+    return chat_of(rollout.scored.trajectory, rules, rollout.part)
 
 
 def preference(pair: Pair, rules: EpisodeRules) -> Preference:
