@@ -2,9 +2,9 @@
 
 Builds the world, lets an oracle, a guesser and a wanderer play the training questions in the real
 environment, trains a tokenizer on what they wrote and were shown, and teaches an untrained policy
-with verl's SFT trainer; only tokens that a policy would write carry loss. In the second stage most
-episodes bear invented names: what must be copied cannot be known by heart. It leaves out judging
-what was learned: recipes/train.py validates before its first step.
+with verl's SFT trainer; in episodes only tokens that a policy would write carry loss. Most names in
+them are invented: what must be copied cannot be known by heart. It leaves out judging what was
+learned: recipes/train.py validates before its first step.
 
     python recipes/sft.py experiment=tiny_policy        # two cores, well under an hour
 
@@ -20,7 +20,7 @@ from rich.console import Console
 
 from medenv.errors import MedEnvError
 from medenv.integrations.config import check_config, register_schema
-from medenv.integrations.lessons import open_school, prepare_stage
+from medenv.integrations.lessons import open_school, prepare_stage, write_held_out
 from medenv.integrations.processes import stop_on_signals
 from medenv.integrations.progress import steps_bar
 from medenv.integrations.verl_sft import export, taught_policy, teach
@@ -47,6 +47,7 @@ def run_sft(config: DictConfig) -> None:
                 bar(step, f"stage {number + 1} of {len(stages)}, loss {loss:.2f}")
     target = Path(config.medenv.policy)
     parameters = export(taught_policy(school, len(stages) - 1), target)
+    write_held_out(school, target)
     console.print(f"wrote {target}: {parameters / 1e6:.1f} M parameters")
 
 

@@ -49,7 +49,7 @@ class ChatTokens:
         self._thought_is_open = opening.rstrip().endswith(_OPENED)
         self._context = lru_cache(maxsize=1024)(self._between)
 
-    def prompt(self, messages: Sequence[Mapping[str, str]]) -> list[int]:
+    def prompt(self, messages: Sequence[Mapping[str, Any]]) -> list[int]:
         """Return what the policy sees before its first turn.
 
         Args:
@@ -77,7 +77,7 @@ class ChatTokens:
         """
         return list(self._context(observation, role))
 
-    def render(self, messages: Sequence[Mapping[str, str]], *, generation: bool) -> str:
+    def render(self, messages: Sequence[Mapping[str, Any]], *, generation: bool) -> str:
         """Return a conversation as the template writes it.
 
         Args:
@@ -98,7 +98,7 @@ class ChatTokens:
         return ids
 
     def stream(
-        self, messages: Sequence[Mapping[str, str]], learn: Sequence[bool] | None = None
+        self, messages: Sequence[Mapping[str, Any]], learn: Sequence[bool] | None = None
     ) -> Lesson:
         """Return an episode as token ids with its exact loss mask.
 
@@ -152,7 +152,7 @@ ROLES = ("assistant", "system", "tool", "user")
 """Roles that a conversation has."""
 
 
-def _message(given: Mapping[str, str]) -> dict[str, str]:
+def _message(given: Mapping[str, Any]) -> dict[str, str]:
     """Return a message as chat templates take it, its role checked."""
     if given["role"] not in ROLES:
         raise UnknownNameError("role", given["role"], ROLES)

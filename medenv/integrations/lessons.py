@@ -42,6 +42,9 @@ READING_CHARS, READING_TOKENS = 110, 400
 MATERIALS = ("episodes", "reading")
 """What a stage can be taught from."""
 
+HELD_OUT = "held_out.json"
+"""The file in a taught policy's folder that says what it was not taught."""
+
 TOKENIZER_EPISODES = 6_000
 """How many episodes the tokenizer sees."""
 
@@ -121,6 +124,22 @@ def prepare_stage(school: School, number: int, step: Step) -> Counter[str]:
         ],
     )
     return counts
+
+
+def write_held_out(school: School, policy: Path) -> None:
+    """Write beside a taught policy what it was not taught: answers and topics held out.
+
+    Args:
+        school: What all stages share.
+        policy: The policy's folder.
+    """
+    questions = list(read_questions(school.workspace.questions("test")))
+    known = {
+        "source": school.workspace.facts.source,
+        "answers": sorted({entity.id for question in questions for entity in question.answers}),
+        "topics": sorted({question.topic.id for question in questions}),
+    }
+    (policy / HELD_OUT).write_bytes(msgspec.json.format(msgspec.json.encode(known)) + b"\n")
 
 
 def _encoder(school: School) -> Encode:

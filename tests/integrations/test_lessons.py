@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+import msgspec
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
@@ -14,12 +15,20 @@ from transformers import AutoTokenizer
 
 from medenv.dialects import Hermes
 from medenv.errors import UnknownNameError, UsageError
-from medenv.integrations.config import register_schema
-from medenv.integrations.lessons import School, open_school, prepare_stage, stage_folder
+from medenv.integrations.config import plain, register_schema
+from medenv.integrations.lessons import (
+    HELD_OUT,
+    School,
+    open_school,
+    prepare_stage,
+    stage_folder,
+    write_held_out,
+)
 from medenv.kg import read_questions, toy_graph, toy_questions
 from medenv.policies import Oracle
 from medenv.registry import make_parts
 from medenv.renaming import Renamer
+from medenv.workspace import WorkspaceSettings, open_workspace
 
 CONF = Path(__file__).parents[2] / "conf"
 TOY = [
@@ -155,3 +164,26 @@ def test_a_new_policy_without_episodes_is_refused(tmp_path: Path) -> None:
     only_reading = open_school(config(tmp_path, "{material: reading}"), lambda _: None)
     with pytest.raises(UsageError, match="needs a stage of material=episodes"):
         prepare_stage(only_reading, 0, lambda _: None)
+
+
+def test_what_was_held_out_is_written_beside_a_policy(school: School, tmp_path: Path) -> None:
+    write_held_out(school, tmp_path)
+    known = msgspec.json.decode((tmp_path / HELD_OUT).read_bytes())
+    test = read_questions(school.workspace.questions("test"))
+    assert known["answers"] == sorted({entity.id for one in test for entity in one.answers})
+    taught = {entity.id for one in school.parts.questions for entity in one.answers}
+    assert not taught & {*known["answers"]}
+
+
+def test_the_committed_policy_was_taught_nothing_that_the_laptop_run_holds_out(
+    tmp_path: Path,
+) -> None:
+    register_schema()
+    with initialize_config_dir(str(CONF), version_base="1.3"):
+        settings = plain(compose("train", overrides=["experiment=cpu"]).medenv)["world"]
+    world = msgspec.convert(settings, WorkspaceSettings)
+    questions = read_questions(open_workspace(world, tmp_path, lambda _: None).questions("test"))
+    known = msgspec.json.decode((CONF.parent / "models" / "tiny_policy" / HELD_OUT).read_bytes())
+    assert {entity.id for one in questions for entity in one.answers} <= {*known["answers"]}
+    assert {one.topic.id for one in questions} <= {*known["topics"]}
+    assert len(questions) == 400
