@@ -9,6 +9,7 @@ from typing import Any
 
 import msgspec
 
+from medenv.errors import DataError
 from medenv.kg.graph import GraphInfo
 from medenv.kg.production import Produced
 from medenv.records import Question, Record
@@ -142,6 +143,22 @@ def write_card(folder: Path, card: DataCard) -> None:
     (folder / "README.md").write_text(_markdown(card), encoding="utf-8")
     if card.difficulty:
         _figure(folder / "difficulty.svg", card.difficulty)
+
+
+def read_card(folder: Path) -> DataCard:
+    """Read the card that `write_card` wrote.
+
+    Args:
+        folder: The folder of the set.
+
+    Raises:
+        DataError: There is none, or it is damaged.
+    """
+    path = folder / "card.json"
+    try:
+        return msgspec.json.decode(path.read_bytes(), type=DataCard)
+    except (OSError, msgspec.MsgspecError) as error:
+        raise DataError(path, f"cannot be read as the card of a set ({error})") from error
 
 
 def _markdown(card: DataCard) -> str:

@@ -125,6 +125,7 @@ _VERBS = {relation.name: "has" for relation in ATTRIBUTES.values()} | {
     "gene_of": "is associated with",
     "has_phenotype": "is reported with",
     "phenotype_of": "is reported in",
+    "is_a": "is a kind of",
 }
 _COUNTS = {"phenotype_of": "is reported in {n}", "gene_of": "is associated with {n}"}
 

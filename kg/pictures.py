@@ -127,3 +127,13 @@ def catalogue(graph: Graph, questions: Sequence[Question]) -> Catalogue:
         row += [[answer.name for answer in question.answers], question.reasoning]
         rows.append([*row, edges, [places[place] for place in picture["chain"]]])
     return Catalogue(nodes=told, relations=list(relations), questions=rows)
+
+
+def terms(graph: Graph) -> str:
+    """Return source, version and terms as one line.
+
+    Args:
+        graph: The graph.
+    """
+    info = graph.info
+    return " ".join(part for part in (f"{info.label}.", info.acknowledgement, info.licence) if part)

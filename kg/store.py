@@ -185,6 +185,21 @@ def leakage_certificate(train: Iterable[Question], test: Iterable[Question]) -> 
     )
 
 
+def read_leakage(path: Path | str) -> LeakageCertificate:
+    """Read a leakage certificate.
+
+    Args:
+        path: The file.
+
+    Raises:
+        DataError: There is none, or it is damaged.
+    """
+    try:
+        return msgspec.json.decode(Path(path).read_bytes(), type=LeakageCertificate)
+    except (OSError, msgspec.MsgspecError) as error:
+        raise DataError(path, f"cannot be read as a leakage certificate ({error})") from error
+
+
 def _of_entities(question: Question) -> Question:
     """Return a question without answers that are values or attributes, and without their edges."""
     if not question.answers or question.answers[0].kind not in _VALUES:

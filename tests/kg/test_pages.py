@@ -14,8 +14,10 @@ from typer.testing import CliRunner
 
 from medenv.cli_kg import register
 from medenv.errors import DataError, UsageError
-from medenv.kg import Graph, QuestionSet, write_questions
+from medenv.kg import Graph, QuestionSet, read_questions, write_questions
 from medenv.kg.pictures import catalogue, neighbourhood, pictured
+from medenv.kg.run import SynthesisSettings, synthesize_set
+from medenv.kg.workshop import SynthesisConfig
 from medenv.records import Question
 from medenv.report.explorer import explorer, write_explorer
 
@@ -154,10 +156,18 @@ def test_a_name_nobody_bears_is_answered_with_the_nearest() -> None:
         run("kg", "show", "Night lake", "--source", "toy")
 
 
-def test_questions_show_tells_the_whole_certificate(question_file: Path) -> None:
-    told = run("questions", "show", "test:2", "--file", str(question_file.parent / "test.jsonl"))
-    for part in ("answer", "chance", "search rank", "shortcuts", "path", "-->"):
+def test_questions_show_draws_the_path_and_tells_the_whole_certificate(
+    question_file: Path, graph: Graph, questions: QuestionSet
+) -> None:
+    file = str(question_file.parent / "test.jsonl")
+    told = run("questions", "show", "test:2", "--file", file, "--source", "toy")
+    for part in ("answer", "chance", "search rank", "shortcuts", "query", "fewest calls", "│", "●"):
         assert part in told
+    (shown,) = [q for q in questions.test if q.id == "test:2"]
+    path = shown.certificate.path
+    for node in (path[0].head, *(hop.tail for hop in path)):
+        assert f"{graph.nodes.names[graph.number(node)]}  {graph.kind(graph.number(node))}" in told
+    assert all(passage in told for hop in path for passage in hop.passages)
     with pytest.raises(UsageError, match="no question 'test:99' among 6, from test:0 to test:5"):
         run("questions", "show", "test:99", "--file", str(question_file.parent / "test.jsonl"))
 
@@ -172,6 +182,66 @@ def test_questions_verify_proves_all_or_names_what_is_wrong(
     write_questions(question_file, [wrong, *questions.train[1:]])
     told = run("questions", "verify", str(question_file), "--source", "toy", code=1)
     assert "train:0: the text does not name" in told
+
+
+@pytest.fixture
+def made(tmp_path: Path) -> Path:
+    """A graded set in the folder where sets are made."""
+    config = SynthesisConfig(
+        kinds={"list": 1, "count": 1, "intersection": 1}, rare_percent=100, test_share=0.3
+    )
+    folder = tmp_path / "outputs" / "questions-toy"
+    synthesize_set(
+        SynthesisSettings(folder=str(folder), source="toy", n=4, n_test=1, questions=config)
+    )
+    return folder
+
+
+def test_the_newest_set_is_shown_where_no_file_is_named(
+    made: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(made.parents[1])
+    told = run("questions", "show", "train:3")
+    assert "outputs/questions-toy/train.jsonl" in told
+    assert read_questions(made / "train.jsonl")[3].certificate.path[0].head in told
+    monkeypatch.chdir(made)
+    assert "the toy questions" in run("questions", "show", "train:3")
+
+
+def test_a_set_is_proved_from_what_its_card_says_it_was_made_of(made: Path) -> None:
+    told = run("questions", "verify", str(made))
+    assert "5 questions, searched, 0 problems; medenv toy 1" in told
+    assert "shared by training and test questions: 0 answers, 0 edges" in told
+
+
+@pytest.mark.parametrize(
+    ("changes", "problem"),
+    [
+        ({"difficulty": 0.123}, "difficulty is 0.123, the solvers say"),
+        ({"grades": {"closed_book": 1.0}}, "grades are .* the solvers say"),
+        ({"search_rank": 9}, "search_rank is 9, the search says"),
+    ],
+)
+def test_a_claim_about_searching_is_checked_by_searching(
+    made: Path, changes: dict[str, object], problem: str
+) -> None:
+    first, *others = read_questions(made / "train.jsonl")
+    if "search_rank" in changes:
+        proof = msgspec.structs.replace(first.certificate, **changes)
+        wrong = msgspec.structs.replace(first, certificate=proof)
+    else:
+        wrong = msgspec.structs.replace(first, **changes)
+    write_questions(made / "train.jsonl", [wrong, *others])
+    told = run("questions", "verify", str(made / "train.jsonl"), code=1)
+    assert re.search(f"train:0: {problem}", told)
+    assert "0 problems" in run("questions", "verify", str(made / "train.jsonl"), "--no-search")
+    assert "leakage.json tells of other files" in run("questions", "verify", str(made), code=1)
+
+
+def test_a_set_whose_card_is_damaged_is_named(made: Path) -> None:
+    (made / "card.json").write_text("{")
+    with pytest.raises(DataError, match="cannot be read as the card of a set"):
+        run("questions", "verify", str(made))
 
 
 def test_questions_browse_writes_a_page(question_file: Path) -> None:
