@@ -14,7 +14,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from medenv.errors import InfraError, UsageError
+from medenv.errors import DataError, InfraError, UsageError
 from medenv.jsonl import read_records
 from medenv.records import Record, Scored
 from medenv.reward import COMPONENTS, Component, Composition, Knowledge
@@ -121,16 +121,19 @@ class Bank:
             path: The file.
 
         Raises:
-            DataError: The file is missing, cut short, or a line is no rollout, e.g. for want of a
-                certificate.
-            UsageError: It was read before, an episode has not ended, or a component left its range.
+            DataError: The file is missing, cut short, a line is no rollout, e.g. for want of a
+                certificate, an episode has not ended, or a component left its range.
+            UsageError: It was read before.
         """
         name = str(path)
         if name in self.files:
             raise UsageError(f"{name} is given twice; each rollout may count once")
         self.files.append(name)
-        for scored in read_records(path, Scored):
-            self.add(scored)
+        for number, scored in enumerate(read_records(path, Scored), 1):
+            try:
+                self.add(scored)
+            except UsageError as error:
+                raise DataError(path, f"episode {number}: {error}") from error
 
     def add(self, scored: Scored) -> None:
         """Take in one rollout; one that an infrastructure failure ended is only counted.
@@ -241,9 +244,9 @@ def ablate(
     check_arms(arms, bank.components)
     if not len(bank.raws):
         where = f" in {', '.join(bank.files)}" if bank.files else ""
+        failed = f", only {bank.unscored} infrastructure failures" if bank.unscored else ""
         raise UsageError(
-            f"expected at least one rollout that can be scored{where}, got none"
-            f" ({bank.unscored} could not be scored for infrastructure failures)"
+            f"expected at least one rollout that can be scored{where}, got none{failed}"
         )
     labels, group, size = np.unique(bank.group, return_inverse=True, return_counts=True)
     question_of = bank.question_of

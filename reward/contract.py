@@ -120,7 +120,7 @@ def final_answer(trajectory: Trajectory) -> str | None:
 
 
 class Checked:
-    """A reward whose totals are held to be numbers: the border to rewards of other packages.
+    """A reward whose numbers are held to be numbers: the border to rewards of other packages.
 
     Args:
         name: What it is called in messages.
@@ -137,7 +137,7 @@ class Checked:
             trajectory: A finished episode.
 
         Raises:
-            UsageError: The reward gave no score, or a total that is no finite number.
+            UsageError: The reward gave no score, or a total or part that is no finite number.
         """
         score = self.reward(trajectory)
         asked = trajectory.question.id
@@ -151,4 +151,10 @@ class Checked:
                 f"reward {self.name!r} gave {score.total!r} for question {asked!r}; expected a"
                 " finite number, or None where it cannot be scored"
             )
+        for name, part in score.parts.items():
+            if not (math.isfinite(part.raw) and math.isfinite(part.weighted)):
+                raise UsageError(
+                    f"reward {self.name!r} gave {part.raw!r}, weighted {part.weighted!r}, in part"
+                    f" {name!r} for question {asked!r}; expected finite numbers"
+                )
         return score

@@ -17,6 +17,7 @@ from pathlib import Path
 import jinja2
 from markupsafe import Markup
 
+from medenv.errors import DataError
 from medenv.report import words
 from medenv.report.charts import SMALL, draw, shared_legend
 
@@ -82,10 +83,16 @@ def write_page(path: Path | str, template: str, context: Mapping[str, object]) -
         path: The HTML file.
         template: Name of a template that extends ``layout.html.j2``.
         context: What the template needs.
+
+    Raises:
+        DataError: The file cannot be written.
     """
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(render(template, context), encoding="utf-8", errors="replace")
+    path, page = Path(path), render(template, context)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(page, encoding="utf-8", errors="replace")
+    except OSError as error:
+        raise DataError(path, f"cannot be written: {error.strerror}") from error
 
 
 def _read(name: str) -> str:

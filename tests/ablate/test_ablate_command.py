@@ -10,7 +10,7 @@ from typer.testing import CliRunner
 
 from medenv import cli_rewards
 from medenv.ablate import ablate
-from medenv.errors import UsageError
+from medenv.errors import DataError, UsageError
 from medenv.jsonl import write_records
 from medenv.report.ablation import tables, verdict, write_ablation
 from medenv.reward import PRESETS
@@ -78,6 +78,14 @@ def test_the_command_writes_page_and_figures_and_prints_the_verdict(stored, tmp_
     arms = msgspec.json.decode(figures.read_bytes())["arms"]
     assert [arm["name"] for arm in arms][: len(PRESETS)] == [*PRESETS]
     assert page.read_text().startswith("<!doctype html>")
+
+
+@pytest.mark.parametrize("option", ["--html", "--json"])
+def test_a_place_that_cannot_be_written_to_is_one_line(stored, tmp_path, option):
+    (tmp_path / "file").touch()
+    done = run(stored, "--env", "", option, tmp_path / "file" / "page")
+    assert isinstance(done.exception, DataError)
+    assert re.search(r"file/page: cannot be written: [FN]", str(done.exception))
 
 
 def test_the_command_takes_arms_of_ones_own_and_no_cheaters(stored):

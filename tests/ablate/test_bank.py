@@ -32,6 +32,14 @@ def test_a_trajectory_without_certificate_is_named_with_its_line(stored):
         Bank(KNOWLEDGE).read(stored)
 
 
+def test_an_episode_that_cannot_be_scored_is_named_with_its_file(stored):
+    rows = [msgspec.json.decode(line) for line in stored.read_bytes().splitlines()]
+    rows[1]["trajectory"]["answer"] = "what a tool said"
+    stored.write_bytes(b"\n".join(map(msgspec.json.encode, rows)))
+    with pytest.raises(DataError, match=r"rollouts\.jsonl: episode 2: the trajectory of .* claims"):
+        Bank(KNOWLEDGE).read(stored)
+
+
 def test_a_certificate_that_proves_nothing_earns_no_evidence_and_breaks_nothing():
     empty = Certificate(query=[], answers=(), path=(), min_hops=0, min_calls=0, chance=0.0)
     asked = msgspec.structs.replace(question(), certificate=empty)
@@ -49,7 +57,7 @@ def test_a_bank_of_nothing_says_so(tmp_path):
     with pytest.raises(UsageError, match=r"at least one rollout that can be scored in \S+none\.js"):
         ablate(bank, [COMPOSITE])
     failed = bank_of([rollout(0, 0, search("x"), ending="unavailable")])
-    with pytest.raises(UsageError, match=r"got none \(1 could not be scored for infra"):
+    with pytest.raises(UsageError, match=r"got none, only 1 infrastructure failures"):
         ablate(failed, [COMPOSITE])
 
 

@@ -61,6 +61,11 @@ def nan(trajectory: Trajectory) -> Score:
     return _score(math.nan)
 
 
+def nan_in_a_part(trajectory: Trajectory) -> Score:
+    """Give a number made of none."""
+    return Score(total=1.0, parts={"it": Part(raw=math.nan, weight=0.0, weighted=0.0)})
+
+
 def bare(trajectory: Trajectory) -> float:
     """Give a number without its parts."""
     return 1.0

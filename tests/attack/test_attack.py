@@ -157,6 +157,8 @@ def test_a_wrong_answer_with_the_gold_name_in_it_is_what_most_attacks_write(aren
 def test_no_number_is_named_rather_than_compared(arena):
     with pytest.raises(UsageError, match=r"reward 'odd' gave nan for question '\w+:\d+'; expected"):
         arena.findings("odd", careless.nan)
+    with pytest.raises(UsageError, match=r"reward 'odd' gave nan, weighted 0.0, in part 'it' for"):
+        arena.findings("odd", careless.nan_in_a_part)
     with pytest.raises(UsageError, match=r"reward 'odd' gave a float for question .*a medenv\."):
         arena.findings("odd", careless.bare)
 
