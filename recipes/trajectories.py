@@ -18,7 +18,8 @@ from rich.console import Console
 
 from medenv.errors import MedEnvError, UsageError
 from medenv.integrations.progress import steps_bar
-from medenv.trajectories.run import TrajectorySettings, make_trajectories
+from medenv.trajectories.run import make_trajectories
+from medenv.trajectories.settings import TrajectorySettings
 
 console = Console()
 

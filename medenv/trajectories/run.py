@@ -4,6 +4,7 @@ The folder holds
 
     rollouts.jsonl        the journal: every episode that was played
     trajectories.jsonl    the set, one `Rollout` a line
+    settings.json         what it was made with; `read_settings` opens its environment again
     preferences.jsonl     better and worse episodes of one question
     chat.jsonl            the set as chat messages
     card.json, README.md and figures
@@ -18,153 +19,32 @@ import asyncio
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import msgspec
 
-from medenv.dialects.base import PromptStyle
-from medenv.endpoint import Endpoint, EndpointSettings
 from medenv.errors import UsageError
 from medenv.jsonl import write_records
 from medenv.kg import Graph, read_questions
 from medenv.kg.archive import fingerprint
-from medenv.kg.run import SynthesisSettings, synthesize_set
+from medenv.kg.run import synthesize_set
 from medenv.kg.sources import open_source
-from medenv.records import Question, Record
+from medenv.records import Question
 from medenv.registry import Parts, make_parts
 from medenv.rollout import Patience
 from medenv.trajectories.card import Told, TrajectoryCard, trajectory_card, write_card
 from medenv.trajectories.editing import Editor, edit
 from medenv.trajectories.exports import to_dataset, write_chat, write_preferences
-from medenv.trajectories.filters import Bench, Limits
+from medenv.trajectories.filters import Bench
 from medenv.trajectories.journal import Journal
 from medenv.trajectories.leaks import Names, leaks
-from medenv.trajectories.making import Plan, Studio, Teaching
+from medenv.trajectories.making import Studio, Teaching
 from medenv.trajectories.records import Part, Rollout
 from medenv.trajectories.selection import Selection
 from medenv.trajectories.served import Served, ServedSettings, described
+from medenv.trajectories.settings import TeacherSettings, TrajectorySettings
 from medenv.trajectories.teachers import Explorer, Hasty, Thinker
-from medenv.workspace import WorkspaceSettings, open_workspace
-
-KINDS = ("oracle", "openai")
-EXPORTS = ("chat", "datasets", "preferences")
-
-
-class EnvOptions(Record, frozen=True, kw_only=True):
-    """The environment in which is played; see `medenv.registry.EnvSettings`.
-
-    Args:
-        env_id: Versioned id.
-        dialect: How policies write.
-        prompt_style: How much the system message explains.
-        retriever: Name of the retriever.
-        tools: Tool name to its options.
-        budget: What one episode may use up.
-        turn_tokens: Most tokens of one turn, for trainers.
-    """
-
-    env_id: str = "medenv/Research-v0"
-    dialect: str = "hermes"
-    prompt_style: PromptStyle = "full"
-    retriever: str = "bm25"
-    tools: dict[str, dict[str, Any] | None] = msgspec.field(
-        default_factory=lambda: {"search": {"k": 5}, "read": {}}
-    )
-    budget: dict[str, Any] = msgspec.field(default_factory=dict)
-    turn_tokens: int = 1024
-
-
-class TeacherSettings(Record, frozen=True, kw_only=True):
-    """Who teaches.
-
-    Args:
-        kind: ``"oracle"`` for the scripted teachers, ``"openai"`` for a served model.
-        seed: Decides, with an episode's number, what a teacher can decide.
-        thoughts: Whether scripted teachers think aloud.
-        base_url: Where a model is served, e.g. ``"http://localhost:8000/v1"``.
-        model: Its name.
-        key_variable: Environment variable that holds the API key.
-        timeout: Longest wait for a reply, seconds.
-        attempts: Tries of one request.
-        backoff: Wait before the second try, seconds; doubled before each further one.
-        options: Further fields of every request, e.g. ``{"temperature": 0.6}``.
-        tool_role: The role in which observations are sent.
-        seeded: Whether requests carry a seed.
-    """
-
-    kind: str = "oracle"
-    seed: int = 0
-    thoughts: bool = True
-    base_url: str = ""
-    model: str = ""
-    key_variable: str = "OPENAI_API_KEY"
-    timeout: float = 120.0
-    attempts: int = 8
-    backoff: float = 0.5
-    options: dict[str, Any] = msgspec.field(default_factory=dict)
-    tool_role: str = "user"
-    seeded: bool = False
-
-    def __post_init__(self) -> None:
-        """Refuse what cannot be."""
-        if self.kind not in KINDS:
-            raise UsageError(f"unknown teacher {self.kind!r} (known: {', '.join(KINDS)})")
-        if self.kind == "openai" and not (self.base_url and self.model):
-            raise UsageError(
-                "teacher=openai needs teacher.base_url=... and teacher.model=..., got "
-                f"{self.base_url!r} and {self.model!r}"
-            )
-
-    def endpoint(self) -> Endpoint:
-        """Return the client of the served model."""
-        return Endpoint(
-            EndpointSettings(
-                url=self.base_url,
-                model=self.model,
-                key_variable=self.key_variable,
-                attempts=self.attempts,
-                backoff=self.backoff,
-                timeout=self.timeout,
-                options=self.options,
-            )
-        )
-
-
-class TrajectorySettings(Record, frozen=True, kw_only=True):
-    """A set of trajectories.
-
-    Args:
-        folder: Where it is written.
-        plan: What is played.
-        limits: What an episode may be.
-        env: The environment.
-        teacher: Who teaches.
-        questions: A set of proved questions; made where it is missing. Training questions alone
-            are played.
-        world: A workspace whose training questions are played instead, or None.
-        workspaces: Folder of all workspaces.
-        rewrite: The model that rewrites thoughts, or None.
-        exports: Further forms to write, of `EXPORTS`.
-    """
-
-    folder: str
-    plan: Plan = Plan()
-    limits: Limits = Limits()
-    env: EnvOptions = EnvOptions()
-    teacher: TeacherSettings = TeacherSettings()
-    questions: SynthesisSettings | None = None
-    world: WorkspaceSettings | None = None
-    workspaces: str = "outputs/workspaces"
-    rewrite: EndpointSettings | None = None
-    exports: tuple[str, ...] = ("chat", "preferences")
-
-    def __post_init__(self) -> None:
-        """Refuse what cannot be."""
-        for name in self.exports:
-            if name not in EXPORTS:
-                raise UsageError(f"unknown export {name!r} (known: {', '.join(EXPORTS)})")
-        if (self.questions is None) == (self.world is None):
-            raise UsageError("name either a set of questions or a world to take them from")
+from medenv.workspace import open_workspace
 
 
 class Stage(NamedTuple):
@@ -231,24 +111,28 @@ def make_trajectories(
     )
     card = trajectory_card(selection, told)
     write_records(folder / "trajectories.jsonl", selection.accepted)
+    write_records(folder / "settings.json", [settings])
     _export(settings, selection, stage)
     write_card(folder, card, selection.accepted)
     return card
 
 
-def open_stage(settings: TrajectorySettings, say: Callable[[str], None]) -> Stage:
+def open_stage(
+    settings: TrajectorySettings, say: Callable[[str], None], split: str = "train"
+) -> Stage:
     """Build what is played on, or find it built.
 
     Args:
         settings: What to make.
         say: Told what is being done, in words.
+        split: Whose questions are asked, ``"train"`` or ``"test"``.
     """
     if settings.world is not None:
         workspace = open_workspace(settings.world, Path(settings.workspaces), say)
         graph_path, corpus = workspace.graph, workspace.corpus
-        questions: Sequence[Question] = read_questions(workspace.questions("train"))
+        questions: Sequence[Question] = read_questions(workspace.questions(split))
     else:
-        graph_path, corpus, questions = _question_set(settings, say)
+        graph_path, corpus, questions = _question_set(settings, say, split)
     graph = Graph.load(graph_path)
     env = settings.env
     parts = make_parts(
@@ -272,16 +156,16 @@ def open_stage(settings: TrajectorySettings, say: Callable[[str], None]) -> Stag
 
 
 def _question_set(
-    settings: TrajectorySettings, say: Callable[[str], None]
+    settings: TrajectorySettings, say: Callable[[str], None], split: str
 ) -> tuple[Path, Path, Sequence[Question]]:
-    """Return the graph, the index and the training questions of a set that is made if need be."""
+    """Return the graph, the index and the questions of a set that is made if need be."""
     wanted = settings.questions
     if wanted is None or not wanted.graded:
         raise UsageError("trajectories need a graded set of questions: its index is searched")
     synthesize_set(wanted, say)
     name = fingerprint(open_source(wanted.source, wanted.path, wanted.options))
     folder = Path(wanted.folder)
-    questions = read_questions(folder / "train.jsonl")
+    questions = read_questions(folder / f"{split}.jsonl")
     return folder / "work" / f"graph-{name}", folder / "work" / f"index-{name}", questions
 
 

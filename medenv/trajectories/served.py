@@ -41,11 +41,13 @@ class ServedSettings(Record, frozen=True, kw_only=True):
         tool_role: The role in which observations are sent.
         seeded: Whether each request carries a seed, for servers that take one.
         seed: Decides, with the episode's number and turn, the seeds of the requests.
+        params: Further fields of every request.
     """
 
     tool_role: ToolRole = "user"
     seeded: bool = False
     seed: int = 0
+    params: dict[str, Any] = msgspec.field(default_factory=dict)
 
 
 class Served:
@@ -108,7 +110,7 @@ class ServedPolicy:
         Raises:
             ModelUnavailableError: The server did not answer, however often it was asked.
         """
-        params: dict[str, Any] = {"stop": self._stop}
+        params: dict[str, Any] = {"stop": self._stop, **self._settings.params}
         if self._settings.seeded:
             params["seed"] = (self._settings.seed * 1_000_003 + self._i) * 64 + len(messages)
         asked = asked_as(messages, self._told, self._settings.tool_role)
@@ -120,12 +122,14 @@ def asked_as(messages: Sequence[Message], told: str, tool_role: ToolRole) -> lis
 
     Args:
         messages: The conversation.
-        told: What goes to the end of the system message.
+        told: What goes to the end of the system message; may be empty.
         tool_role: The role in which observations are sent.
     """
     sent = [_observation(one) if one["role"] == "tool" else one for one in messages]
     if tool_role == "tool":
         sent = list(messages)
+    if not told:
+        return sent
     if sent and sent[0]["role"] == "system":
         first: Message = {"role": "system", "content": f"{sent[0]['content']}\n\n{told}"}
         return [first, *sent[1:]]

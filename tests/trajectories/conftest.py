@@ -9,7 +9,8 @@ from medenv.kg.run import SynthesisSettings
 from medenv.kg.workshop import SynthesisConfig
 from medenv.trajectories.filters import Bench, Limits
 from medenv.trajectories.making import Plan
-from medenv.trajectories.run import EnvOptions, Stage, TrajectorySettings, open_stage
+from medenv.trajectories.run import Stage, open_stage
+from medenv.trajectories.settings import EnvOptions, TrajectorySettings
 
 KINDS = SynthesisConfig(
     kinds={"rare_chains": 4, "negation": 1, "quantity": 2},

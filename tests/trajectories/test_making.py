@@ -17,7 +17,8 @@ from medenv.trajectories.exports import Chat, Preference
 from medenv.trajectories.journal import Journal
 from medenv.trajectories.making import Plan
 from medenv.trajectories.records import Rollout
-from medenv.trajectories.run import TeacherSettings, TrajectorySettings, make_trajectories
+from medenv.trajectories.run import make_trajectories
+from medenv.trajectories.settings import TeacherSettings, TrajectorySettings
 
 from .conftest import settings
 

@@ -17,8 +17,9 @@ from medenv.jsonl import read_records
 from medenv.records import Message
 from medenv.trajectories.making import Plan
 from medenv.trajectories.records import Rewriting, Rollout
-from medenv.trajectories.run import Stage, TeacherSettings, TrajectorySettings, make_trajectories
+from medenv.trajectories.run import Stage, make_trajectories
 from medenv.trajectories.served import GUIDANCE, MANNER, asked_as
+from medenv.trajectories.settings import TeacherSettings, TrajectorySettings
 from medenv.trajectories.teachers import Thinker
 
 from ..chat_server import ChatServer
