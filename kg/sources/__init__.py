@@ -23,6 +23,7 @@ SOURCES = {
     "hpo": "medenv.kg.sources.hpo:load_hpo",
     "toy": "medenv.kg.toy:toy_graph",
     "saved": "medenv.kg.archive:load_graph",
+    "extracted": "medenv.kg.growth:load_extracted",
     "tsv": "medenv.kg.sources.tsv:load_tsv",
     "obo": "medenv.kg.sources.ontology:load_obo",
     "orphapackets": "medenv.kg.sources.orphapackets:load_orphapackets",
