@@ -88,10 +88,10 @@ _ONE_OF = (
     "A single {other}{noun} {group} {clues}.",
 )
 _CLOSINGS = (
-    "Which {noun} do you arrive at?",
-    "Name the {noun} at the end.",
-    "What is the {noun} at the end called?",
-    "Identify the {noun} that this leads to.",
+    "Which {noun} do you arrive at, going by the records?",
+    "Name the {noun} at the end, as recorded.",
+    "According to the records, what is the {noun} at the end called?",
+    "Identify the {noun} that the records lead to.",
 )
 _DISTINCT = (
     "No {a_or_b} is meant twice.",
