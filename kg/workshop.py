@@ -49,7 +49,8 @@ class SynthesisConfig(Record, frozen=True, kw_only=True):
         chains: How chains are found and cut.
         test_share: Share of the path nodes that is set aside for tests.
         max_per_answer: Most questions of one kind with the same answer.
-        specialties: Specialties to spread the questions over; empty means all twelve.
+        specialties: Specialties to spread the questions over; empty means all twelve. That of a
+            question is the answer's, or where that has none, that of the path.
         min_difficulty: Least difficulty of a question, in [0, 1]; needs a retriever.
         max_difficulty: Greatest difficulty.
     """
@@ -193,6 +194,8 @@ class Workshop:
         if not self.topologies[split].path_nodes[order.seed] or not self._inside(split, question):
             raise Rejected("the path leaves its split")
         specialty = self.specialties.of([*nodes[::-1], order.seed])
+        if self.config.specialties and specialty not in self.config.specialties:
+            raise Rejected("of a specialty that is not asked for")
         question = msgspec.structs.replace(question, specialty=specialty)
         if self.retriever is None:
             return question

@@ -1,11 +1,16 @@
+from collections import Counter
+from pathlib import Path
+
 import numpy as np
 import pytest
 
 from medenv.errors import UsageError
-from medenv.kg import Graph, load_hpo
+from medenv.kg import Documents, Graph, load_hpo
 from medenv.kg.patterns import closure
+from medenv.kg.production import produce
 from medenv.kg.sources.hpo import bundled_folder
 from medenv.kg.specialties import SPECIALTIES, UNMAPPED, Specialties
+from medenv.kg.workshop import SynthesisConfig, Workshop
 
 
 @pytest.fixture(scope="module")
@@ -78,3 +83,15 @@ def test_a_gene_has_the_specialty_of_its_diseases_and_a_finding_that_of_its_bran
 
 def test_a_graph_without_the_ontology_has_no_specialties(graph: Graph) -> None:
     assert Specialties(graph).of(range(len(graph))) == ""
+
+
+def test_only_the_specialties_asked_for_are_asked_about(hpo: Graph, tmp_path: Path) -> None:
+    wanted = ("cardiology", "ophthalmology")
+    workshop = Workshop(Documents(hpo), SynthesisConfig(specialties=wanted), 0)
+    made = produce(workshop, "train", 30, tmp_path / "j")
+    counts = Counter(question.specialty for question in made.questions)
+    assert set(counts) == set(wanted)
+    assert min(counts.values()) >= 8
+    for question in made.questions:
+        answer = Specialties(hpo).of([hpo.number(question.answers[0].id)])
+        assert question.specialty == answer
