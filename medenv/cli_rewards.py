@@ -15,7 +15,7 @@ from medenv.errors import DataError, UnknownNameError, UsageError
 from medenv.registration import ENVIRONMENTS
 from medenv.registry import REWARDS
 from medenv.reward import PRESETS, Composition, Knowledge
-from medenv.reward.arms import Arm, check_arms, preset_arm, read_arm, taken_apart
+from medenv.reward.arms import Arm, check_arms, distinct, preset_arm, read_arm, taken_apart
 
 
 def register(app: typer.Typer) -> None:
@@ -134,7 +134,9 @@ def ablate(  # noqa: PLR0913 - each parameter is an option of the command
 
 
 def chosen_arms(presets: str, written: Sequence[str], varied: Sequence[str]) -> list[Arm]:
-    """Return the arms that a person asked for, each once, in the order of the options.
+    """Return the arms that a person asked for, in the order of the options.
+
+    Of the variations of a preset those are left out that pay the same as an earlier arm.
 
     Args:
         presets: Names of presets by comma, or ``""``.
@@ -146,11 +148,9 @@ def chosen_arms(presets: str, written: Sequence[str], varied: Sequence[str]) -> 
     """
     arms = [preset_arm(name.strip()) for name in presets.split(",") if name.strip()]
     arms += [read_arm(text) for text in written]
-    for name in varied:
-        whole = preset_arm(name)
-        arms += [arm for arm in taken_apart(whole) if arm != whole or whole not in arms]
-    check_arms(arms)
-    return arms
+    check_arms(arms or [preset_arm(name) for name in varied])
+    new = distinct([*arms, *(arm for name in varied for arm in taken_apart(preset_arm(name)))])
+    return [*arms, *(arm for arm in new if arm not in arms)]
 
 
 def _knowledge(graph: str) -> Knowledge:

@@ -16,7 +16,7 @@ Unit = Literal["share", "count"]
 def show(value: float, unit: Unit) -> str:
     """Return a mean as text: a share in percent, a count with as many digits as it can bear."""
     if unit == "share":
-        return f"{100 * value:.1f}{NBSP}%"
+        return minus(f"{100 * value:.1f}{NBSP}%")
     return minus(f"{value:.{_digits(value)}f}")
 
 

@@ -73,10 +73,14 @@ def test_the_command_writes_page_and_figures_and_prints_the_verdict(stored, tmp_
     page, figures = tmp_path / "page.html", tmp_path / "figures.json"
     done = run(stored, "--vary", "composite", "--html", page, "--json", figures)
     assert done.exit_code == 0, done.output
-    assert "2 of 10 would" not in done.output
-    assert "1 of 10 would pay a cheater that does not answer: composite ungated." in done.output
-    arms = msgspec.json.decode(figures.read_bytes())["arms"]
-    assert [arm["name"] for arm in arms][: len(PRESETS)] == [*PRESETS]
+    assert "1 of 8 would pay a cheater that does not answer: composite ungated." in done.output
+    arms = [arm["name"] for arm in msgspec.json.decode(figures.read_bytes())["arms"]]
+    assert arms[: len(PRESETS)] == [*PRESETS]
+    assert arms[len(PRESETS) :] == [
+        "composite without format",
+        "composite without efficiency",
+        "composite ungated",
+    ]
     assert page.read_text().startswith("<!doctype html>")
 
 
