@@ -1,10 +1,16 @@
-"""Supervised fine-tuning with verl: scripted teachers play, a new tiny policy learns to write so.
+"""Supervised fine-tuning with verl: of a new tiny policy, or of any policy on trajectories.
 
-Builds the world, lets an oracle, a guesser and a wanderer play the training questions in the real
-environment, trains a tokenizer on what they wrote and were shown, and teaches an untrained policy
-with verl's SFT trainer; in episodes only tokens that a policy would write carry loss. Most names in
-them are invented: what must be copied cannot be known by heart. It leaves out judging what was
-learned: recipes/train.py validates before its first step.
+A policy is fine-tuned on a set that recipes/trajectories.py made: token ids with exact loss masks,
+validated before, between and after the stages by playing held-out questions.
+
+    python recipes/sft.py experiment=tiny_sft           # the tiny policy, on two cores
+    python recipes/sft.py policy=qwen3_8b hardware=eight_gpu
+
+A new tiny policy is taught by scripted teachers. That builds the world, lets an oracle, a guesser
+and a wanderer play the training questions in the real environment, trains a tokenizer on what they
+wrote and were shown, and teaches an untrained policy; in episodes only tokens that a policy would
+write carry loss. Most names in them are invented: what must be copied cannot be known by heart. It
+leaves out judging what was learned: recipes/train.py validates before its first step.
 
     python recipes/sft.py experiment=tiny_policy        # two cores, well under an hour
 
@@ -20,22 +26,31 @@ from rich.console import Console
 
 from medenv.errors import MedEnvError
 from medenv.integrations.config import check_config, register_schema
+from medenv.integrations.finetuning import (
+    described,
+    is_course,
+    open_course,
+    validate,
+    without_other_trainers,
+)
 from medenv.integrations.lessons import open_school, prepare_stage, write_held_out
 from medenv.integrations.processes import stop_on_signals
 from medenv.integrations.progress import steps_bar
-from medenv.integrations.verl_sft import export, taught_policy, teach
+from medenv.integrations.verl_sft import export, taught_policy, teach, train_stage
 
+TREE = "sft_trainer_engine"
 console = Console()
 register_schema()
 
 
-def run_sft(config: DictConfig) -> None:
+def say(what: str) -> None:
+    """Print what is being done."""
+    console.print(f"  {what} ...")
+
+
+def new_policy(config: DictConfig) -> None:
     """Prepare and teach stage by stage, then export."""
-
-    def say(what: str) -> None:
-        console.print(f"  {what} ...")
-
-    check_config(config, "sft_trainer_engine")
+    check_config(config, TREE)
     school = open_school(config, say)
     stages = config.medenv.lessons.stages
     for number, stage in enumerate(stages):
@@ -49,6 +64,35 @@ def run_sft(config: DictConfig) -> None:
     parameters = export(taught_policy(school, len(stages) - 1), target)
     write_held_out(school, target)
     console.print(f"wrote {target}: {parameters / 1e6:.1f} M parameters")
+
+
+def fine_tune(config: DictConfig) -> None:
+    """Fine-tune stage by stage, validate between them, then export."""
+    config = without_other_trainers(config)
+    check_config(config, TREE)
+    course = open_course(config, say)
+    total = len(course.steps)
+    for number in range(total + 1):
+        with steps_bar(1, f"validation {number + 1} of {total + 1}", console) as bar:
+            for done, logged in validate(course, number):
+                bar(done, f"validation {number + 1} of {total + 1}", int(logged["total"]))
+        console.print(f"  {described(course, number)}")
+        if number < total:
+            with steps_bar(course.steps[number], f"stage {number + 1} of {total}", console) as bar:
+                for step, logged in train_stage(config, course.run(number), course.hardware):
+                    loss = logged.get("train/loss", float("nan"))
+                    bar(step, f"stage {number + 1} of {total}, loss {loss:.2f}")
+    target = course.folder / "policy"
+    parameters = export(Path(course.policy(total)), target)
+    console.print(
+        f"wrote {target}: {parameters / 1e6:.1f} M parameters; before against after: "
+        f"{course.folder / 'validation' / str(total) / 'report.html'}"
+    )
+
+
+def run_sft(config: DictConfig) -> None:
+    """Teach a new policy, or fine-tune one, as the stages say."""
+    (fine_tune if is_course(config) else new_policy)(config)
 
 
 @hydra.main(version_base="1.3", config_path="../conf", config_name="sft")

@@ -6,10 +6,12 @@ may teach instead. Stop it however you like: the same command goes on, and a lar
 set. It leaves out learning: recipes/sft.py does that.
 
     python recipes/trajectories.py teacher=oracle
+    python recipes/trajectories.py set=tiny tokenizer=models/tiny_policy
     python recipes/trajectories.py teacher=openai teacher.base_url=... teacher.model=...
 """
 
 import sys
+from pathlib import Path
 
 import hydra
 import msgspec
@@ -29,12 +31,26 @@ def settings_of(config: DictConfig) -> TrajectorySettings:
     plain = OmegaConf.to_container(config, resolve=True)
     if not isinstance(plain, dict):
         raise UsageError(f"expected a mapping in the config, got {type(plain).__name__}")
-    chosen = {str(name): value for name, value in plain.items() if name not in ("n", "seed")}
+    ours = ("n", "seed", "tokenizer")
+    chosen = {str(name): value for name, value in plain.items() if name not in ours}
     chosen |= chosen.pop("medenv")
     try:
         return msgspec.convert(chosen, TrajectorySettings)
     except msgspec.ValidationError as error:
         raise UsageError(f"config: {error}") from error
+
+
+def write_tokens(settings: TrajectorySettings, policy: str) -> None:
+    """Write the set as token ids with loss masks, for verl's SFT trainer."""
+    from medenv.integrations.chat_tokens import ChatTokens
+    from medenv.integrations.cli_drift import read_chats
+    from medenv.integrations.finetuning import write_lessons
+    from medenv.integrations.writing import open_tokenizer
+
+    path, longest = Path(settings.folder) / "lessons.parquet", settings.limits.tokens
+    chats = read_chats(Path(settings.folder))
+    kept, long = write_lessons(path, chats, ChatTokens(open_tokenizer(policy)), longest)
+    console.print(f"{kept:,} lessons in {path}; {long:,} left out, longer than {longest:,} tokens")
 
 
 def run(settings: TrajectorySettings) -> None:
@@ -50,9 +66,10 @@ def run(settings: TrajectorySettings) -> None:
         card = make_trajectories(settings, say, report)
     total = sum(card.parts.values())
     parts = ", ".join(f"{count:,} {part}" for part, count in card.parts.items())
+    specialties = len(card.specialties.keys() - {"none"})
     console.print(
         f"{total:,} trajectories in {settings.folder} ({parts}): {card.calls.mean:.2f} tool calls "
-        f"each, {len(card.specialties)} specialties, {card.leaks} leaks; {card.acknowledgement}"
+        f"each, {specialties} specialties, {card.leaks} leaks; {card.acknowledgement}"
     )
     if total < card.wanted:
         console.print(
@@ -65,7 +82,10 @@ def run(settings: TrajectorySettings) -> None:
 def main(config: DictConfig) -> None:
     """Make the set, and turn failures into one line."""
     try:
-        run(settings_of(config))
+        settings = settings_of(config)
+        run(settings)
+        if config.tokenizer:
+            write_tokens(settings, config.tokenizer)
     except MedEnvError as error:
         console.print(f"[red]error:[/red] {error}", highlight=False)
         sys.exit(2)

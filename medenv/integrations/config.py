@@ -123,24 +123,32 @@ class AblationSection:
 
 @dataclass
 class EvaluationSection:
-    """How often each held-out question is answered, sampled and greedily."""
+    """How often each held-out question is answered, sampled and greedily.
+
+    After supervised fine-tuning, `engine` writes the answers: "vllm", or "transformers" for tiny
+    policies.
+    """
 
     samples: int = 4
     greedy: bool = True
     questions: int | None = None
+    engine: str = "vllm"
+    engine_options: dict[str, Any] = field(default_factory=dict)
 
 
 @dataclass
 class StageSection:
     """One stage of teaching; `renamed` is the share of examples with invented names.
 
-    The material is "episodes" of the teachers, loss on what they wrote, or "reading": passages
-    along gold paths, each twice, loss on everything.
+    The material is "episodes" of the teachers, loss on what they wrote; "reading": passages along
+    gold paths, each twice, loss on everything; or "trajectories": the set that
+    `lessons.trajectories` names, for `epochs` instead of `steps`, where that is not 0.
     """
 
     material: str = "episodes"
     examples: int = 24000
     renamed: float = 0.0
+    epochs: float = 0.0
     steps: int = 1000
     lr: float = 1.0e-3
 
@@ -154,6 +162,7 @@ class LessonsSection:
     wander: float = 0.12
     seed: int = 0
     stages: list[StageSection] = field(default_factory=lambda: [StageSection()])
+    trajectories: str = ""
 
 
 @dataclass
@@ -245,11 +254,15 @@ def check_config(config: DictConfig, tree: str = "ppo_trainer") -> None:
     Raises:
         UsageError: Such a key, with the nearest one that exists.
     """
-    check_verl_keys(config, _verl_tree(tree), ADDED_KEYS)
+    check_verl_keys(config, verl_tree(tree), ADDED_KEYS)
 
 
-def _verl_tree(tree: str) -> DictConfig:
-    """Compose verl's own tree, also from within a program that Hydra has started."""
+def verl_tree(tree: str) -> DictConfig:
+    """Compose verl's own tree, also from within a program that Hydra has started.
+
+    Args:
+        tree: Name of verl's own primary config.
+    """
     outer = Singleton.get_state()
     GlobalHydra.instance().clear()
     try:

@@ -23,9 +23,7 @@ Report = Callable[[int, dict[str, float]], None]
 
 
 @contextmanager
-def steps_bar(
-    total: int, description: str, console: Console
-) -> Iterator[Callable[[int, str], None]]:
+def steps_bar(total: int, description: str, console: Console) -> Iterator[Callable[..., None]]:
     """Show a bar over steps with an estimate of the time that is left.
 
     Args:
@@ -34,7 +32,8 @@ def steps_bar(
         console: Where to.
 
     Yields:
-        A function that takes the number of steps done and a new description.
+        A function that takes the number of steps done, a new description, and where it has
+        changed the number of all steps.
     """
     columns = (
         SpinnerColumn(),
@@ -48,8 +47,8 @@ def steps_bar(
     with Progress(*columns, console=console, speed_estimate_period=600) as progress:
         bar = progress.add_task(description, total=total)
 
-        def advance(step: int, now: str) -> None:
-            progress.update(bar, completed=step, description=now)
+        def advance(step: int, now: str, total: int | None = None) -> None:
+            progress.update(bar, completed=step, description=now, total=total)
 
         yield advance
 

@@ -6,6 +6,7 @@ stage-<k>/            one for each stage of teaching
 lessons.parquet     token ids and exact loss masks
 checkpoints/        verl's own
 metrics.jsonl       one line a step
+tensorboard/        where trainer.logger names tensorboard
 train.log           all output
 """
 
@@ -13,8 +14,9 @@ from __future__ import annotations
 
 import shutil
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Any, NamedTuple
 
 import torch
 from omegaconf import DictConfig, OmegaConf
@@ -24,6 +26,27 @@ from medenv.errors import UsageError
 from medenv.integrations.following import Logged, follow
 from medenv.integrations.lessons import School, stage_folder
 from medenv.integrations.processes import Tree
+
+ENOUGH_EPOCHS = 1_000
+"""The number of steps ends a stage, never the number of epochs."""
+
+
+class StageRun(NamedTuple):
+    """What the trainer does in one stage.
+
+    Attributes:
+        folder: Receives config, log, metrics and checkpoints.
+        lessons: The parquet file that is learned from.
+        start: The policy that it starts with: a folder or hub name.
+        lr: Learning rate.
+        steps: Optimiser steps.
+    """
+
+    folder: Path
+    lessons: Path
+    start: str
+    lr: float
+    steps: int
 
 
 def teach(config: DictConfig, school: School, number: int) -> Iterator[Logged]:
@@ -38,16 +61,39 @@ def teach(config: DictConfig, school: School, number: int) -> Iterator[Logged]:
         TrainingFailedError: The trainer failed.
     """
     folder, stage = stage_folder(school, number), school.section["lessons"]["stages"][number]
-    if (_finished(school, number) / "model.safetensors").exists():
+    first = number == 0
+    start = school.folder / "new_policy" if first else taught_policy(school, number - 1)
+    run = StageRun(
+        folder, folder / "lessons.parquet", str(start), float(stage["lr"]), int(stage["steps"])
+    )
+    yield from train_stage(config, run, school.section["hardware"])
+
+
+def train_stage(config: DictConfig, run: StageRun, hardware: Mapping[str, Any]) -> Iterator[Logged]:
+    """Run verl's SFT trainer, unless it has; yields each step as logged.
+
+    Args:
+        config: The composed config.
+        run: What it does.
+        hardware: The config's `medenv.hardware` as plain data.
+
+    Raises:
+        TrainingFailedError: The trainer failed.
+    """
+    folder = run.folder
+    if is_whole(_finished(folder, run.steps)):
         return
-    start = school.folder / "new_policy" if number == 0 else taught_policy(school, number - 1)
+    folder.mkdir(parents=True, exist_ok=True)
     metrics, log = folder / "metrics.jsonl", folder / "train.log"
     changes = {
-        "data": {"train_files": str(folder / "lessons.parquet")},
-        "model": {"path": str(start)},
-        "optim": {"lr": stage["lr"]},
+        "data": {"train_files": str(run.lessons)},
+        "model": {"path": run.start},
+        "optim": {"lr": run.lr},
         "trainer": {
-            "total_training_steps": stage["steps"],
+            "total_training_steps": run.steps,
+            "total_epochs": ENOUGH_EPOCHS,
+            # Validation is by playing; without validation files verl has none of its own.
+            "test_freq": -1 if config.data.val_files is None else config.trainer.test_freq,
             "default_local_dir": str(folder / "checkpoints"),
         },
     }
@@ -59,13 +105,15 @@ def teach(config: DictConfig, school: School, number: int) -> Iterator[Logged]:
             *("-m", "medenv.integrations.verl_sft_main", str(folder / "config.yaml")),
         ],
         {
-            **school.section["hardware"]["environment"],
+            **hardware["environment"],
             "VERL_FILE_LOGGER_PATH": str(metrics.absolute()),
+            "TENSORBOARD_DIR": str((folder / "tensorboard").absolute()),
+            "WANDB_DIR": str(folder.absolute()),
         },
         log,
     )
     try:
-        yield from follow(tree, metrics, log, school.section["hardware"]["patience_seconds"])
+        yield from follow(tree, metrics, log, hardware["patience_seconds"])
     finally:
         tree.stop()
 
@@ -76,15 +124,37 @@ def taught_policy(school: School, number: int) -> Path:
     Raises:
         UsageError: The stage has not reached its end.
     """
-    found = _finished(school, number)
-    if not (found / "model.safetensors").exists():
-        raise UsageError(f"no finished checkpoint in {found}: let stage {number} finish")
+    steps = int(school.section["lessons"]["stages"][number]["steps"])
+    return checkpoint_of(stage_folder(school, number), steps)
+
+
+def checkpoint_of(folder: Path, steps: int) -> Path:
+    """Return the Hugging Face folder of what a stage has learned.
+
+    Args:
+        folder: The stage's folder.
+        steps: The steps that it takes.
+
+    Raises:
+        UsageError: The stage has not reached its end.
+    """
+    found = _finished(folder, steps)
+    if not is_whole(found):
+        raise UsageError(f"no finished checkpoint in {found}: let {folder.name} finish")
     return found
 
 
-def _finished(school: School, number: int) -> Path:
-    steps = school.section["lessons"]["stages"][number]["steps"]
-    return stage_folder(school, number) / "checkpoints" / f"global_step_{steps}" / "huggingface"
+def is_whole(policy: Path) -> bool:
+    """Return whether a folder holds a policy's weights.
+
+    Args:
+        policy: A Hugging Face folder.
+    """
+    return any(policy.glob("*.safetensors"))
+
+
+def _finished(folder: Path, steps: int) -> Path:
+    return folder / "checkpoints" / f"global_step_{steps}" / "huggingface"
 
 
 def export(source: Path, target: Path) -> int:

@@ -13,6 +13,7 @@ from typing import Any, NamedTuple, Protocol
 
 import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer
+from transformers.utils.logging import disable_progress_bar
 
 from medenv.errors import DataError, UsageError
 from medenv.integrations.chat_tokens import ChatTokens
@@ -92,6 +93,7 @@ class TransformersEngine:
     """
 
     def __init__(self, policy: str, *, seed: int = 0, batch: int = 64, device: str = "") -> None:
+        disable_progress_bar()
         self._device = device or ("cuda" if torch.cuda.is_available() else "cpu")
         self.chat = ChatTokens(open_tokenizer(policy))
         try:

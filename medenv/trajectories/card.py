@@ -196,9 +196,13 @@ def _by(
     parts: Mapping[str, Sequence[Rollout]], key: Callable[[Rollout], K]
 ) -> dict[str, dict[str, int]]:
     """Return for each part the numbers by a key, all keys in order."""
-    counts = {part: Counter(key(one) for one in kept) for part, kept in parts.items()}
-    keys = sorted(set().union(*counts.values()))
-    return {part: {str(k): counted[k] for k in keys} for part, counted in counts.items()}
+    found = sorted({key(one) for kept in parts.values() for one in kept})
+    names = [str(one) for one in found]
+    numbers = [int(one) for one in found if not isinstance(one, str)]
+    if numbers:
+        names = [str(one) for one in range(numbers[0], numbers[-1] + 1)]
+    counts = {part: Counter(str(key(one)) for one in kept) for part, kept in parts.items()}
+    return {part: {name: counted[name] for name in names} for part, counted in counts.items()}
 
 
 def _counted(values: Iterable[str]) -> dict[str, int]:
@@ -295,6 +299,6 @@ def _bars(path: Path, what: str, counts: Mapping[str, Mapping[str, int]], axis: 
     else:
         axes.set(xlabel=what)
     if len(counts) > 1:
-        axes.legend(frameon=False)
+        figure.legend(frameon=False, ncols=len(counts), loc="outside upper center")
     axes.spines[["top", "right"]].set_visible(False)
     figure.savefig(path, dpi=110, metadata={"Software": None})

@@ -44,7 +44,7 @@ class Journal(Generic[K]):
         type_: The record type of its lines.
 
     Attributes:
-        known: The episodes that were there already, in the order of the file.
+        known: The records in the file, in its order; it grows with each `append`.
 
     Raises:
         DataError: The file belongs to another run, or is damaged before its last line.
@@ -62,7 +62,7 @@ class Journal(Generic[K]):
             scratch = path.with_name(f".{path.name}.new")
             scratch.write_bytes(msgspec.json.encode(_Begun(run=run)) + b"\n")
             scratch.replace(path)
-        self.known: tuple[K, ...] = tuple(_read(path, raw[:whole], run, type_))
+        self.known: list[K] = list(_read(path, raw[:whole], run, type_))
         self._file: BinaryIO = path.open("ab")
 
     def append(self, record: K) -> None:
@@ -73,6 +73,7 @@ class Journal(Generic[K]):
         """
         self._file.write(msgspec.json.encode(record) + b"\n")
         self._file.flush()
+        self.known.append(record)
 
     def __enter__(self) -> Journal[K]:
         return self

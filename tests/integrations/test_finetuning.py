@@ -1,0 +1,201 @@
+"""Fine-tuning on trajectories: its lessons, its steps, and presets that serve both trainers."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pyarrow.parquet as pq
+import pytest
+from hydra import compose, initialize_config_dir
+from omegaconf import DictConfig
+from transformers import AutoTokenizer
+
+from medenv.errors import DataError, UsageError
+from medenv.integrations.chat_tokens import ChatTokens
+from medenv.integrations.cli_drift import toy_chats
+from medenv.integrations.config import check_config, register_schema
+from medenv.integrations.finetuning import (
+    is_course,
+    open_course,
+    validation,
+    without_other_trainers,
+    write_lessons,
+)
+from medenv.integrations.verl_sft_data import Lessons
+from medenv.jsonl import write_records
+
+ROOT = Path(__file__).parents[2]
+TINY = str(ROOT / "models" / "tiny_policy")
+
+
+def config(*overrides: str) -> DictConfig:
+    register_schema()
+    with initialize_config_dir(str(ROOT / "conf"), version_base="1.3"):
+        return compose("sft", overrides=list(overrides))
+
+
+@pytest.fixture
+def chosen(tmp_path: Path) -> DictConfig:
+    """A course on toy episodes."""
+    write_records(tmp_path / "set" / "chat.jsonl", toy_chats("hermes"))
+    return config(
+        "experiment=tiny_sft",
+        f"medenv.root={tmp_path}",
+        f"medenv.policy={TINY}",
+        f"medenv.lessons.trajectories={tmp_path / 'set'}",
+        "medenv.lessons.stages=[{material: trajectories, epochs: 2.5, lr: 0.001},"
+        "{material: trajectories, steps: 7, lr: 0.0001}]",
+        "data.train_batch_size=4",
+        "data.max_length=2000",
+    )
+
+
+@pytest.mark.parametrize(
+    "overrides",
+    [
+        ["policy=qwen3_8b", "hardware=eight_gpu"],
+        ["policy=qwen3_4b", "hardware=one_gpu"],
+        ["policy=tiny", "hardware=cpu"],
+        ["experiment=tiny_sft"],
+        ["experiment=tiny_sft", "hardware=one_gpu"],
+    ],
+)
+def test_presets_serve_fine_tuning_too(overrides: list[str]) -> None:
+    made = config(*overrides)
+    assert is_course(made)
+    kept = without_other_trainers(made)
+    check_config(kept, "sft_trainer_engine")
+    assert "actor_rollout_ref" not in kept
+    assert kept.medenv == made.medenv
+    assert kept.trainer.n_gpus_per_node == (8 if "hardware=eight_gpu" in overrides else 1)
+    assert kept.data.max_token_len_per_gpu >= kept.data.max_length
+
+
+def test_the_big_preset_fine_tunes_the_policy_that_is_named() -> None:
+    made = config("policy=qwen3_8b", "hardware=eight_gpu")
+    assert made.medenv.policy == "Qwen/Qwen3-8B"
+    assert made.trainer.n_gpus_per_node == 8
+    assert [dict(stage)["material"] for stage in made.medenv.lessons.stages] == ["trajectories"]
+
+
+def test_a_key_that_no_trainer_knows_is_still_refused() -> None:
+    made = config("policy=tiny", "+trainer.colour=red")
+    with pytest.raises(UsageError, match=r"no config key 'trainer\.colour'"):
+        check_config(without_other_trainers(made), "sft_trainer_engine")
+
+
+def test_the_new_tiny_policy_is_no_course_and_its_config_is_left_alone() -> None:
+    made = config("experiment=tiny_policy")
+    assert not is_course(made)
+    assert made.medenv.policy == "models/tiny_policy"
+    check_config(made, "sft_trainer_engine")
+    with pytest.raises(UsageError, match="stages of trajectories stand alone, got episodes, traj"):
+        is_course(config("medenv.lessons.stages=[{material: trajectories}, {material: episodes}]"))
+
+
+def test_lessons_are_the_episodes_token_by_token(tmp_path: Path) -> None:
+    chats, chat = toy_chats("hermes"), ChatTokens(AutoTokenizer.from_pretrained(TINY))
+    path = tmp_path / "deep" / "lessons.parquet"
+    assert write_lessons(path, chats, chat, 5_000) == (len(chats), 0)
+    rows = pq.read_table(path).to_pylist()
+    for row, one in zip(rows, chats, strict=True):
+        made = chat.stream(one.messages, one.learn)
+        assert (row["input_ids"], row["loss_mask"]) == (made.input_ids, made.loss_mask)
+    read = Lessons([str(path)], config={"pad_mode": "no_padding", "max_length": 5_000})
+    assert len(read) == len(chats)
+    assert read[0]["loss_mask"].tolist() == rows[0]["loss_mask"]
+
+
+def test_what_is_too_long_is_left_out_and_counted(tmp_path: Path) -> None:
+    chats, chat = toy_chats("hermes"), ChatTokens(AutoTokenizer.from_pretrained(TINY))
+    sizes = sorted(len(chat.stream(one.messages).input_ids) for one in chats)
+    longest = sizes[len(sizes) // 2]
+    kept, long = write_lessons(tmp_path / "l.parquet", chats, chat, longest)
+    assert (kept, long) == (sum(n <= longest for n in sizes), sum(n > longest for n in sizes))
+    with pytest.raises(DataError, match="none of 22 episodes fits into 10 tokens"):
+        write_lessons(tmp_path / "l.parquet", chats, chat, 10)
+
+
+def test_a_course_counts_its_steps_and_goes_from_stage_to_stage(
+    chosen: DictConfig, tmp_path: Path
+) -> None:
+    told: list[str] = []
+    course = open_course(chosen, told.append)
+    assert course.lessons == 22
+    assert course.steps == (13, 7)  # two and a half times five batches of four
+    assert told == ["writing the lessons", "22 lessons; 0 left out, longer than 2,000 tokens"]
+    first = course.run(0)
+    assert (first.start, first.lr, first.steps) == (TINY, 0.001, course.steps[0])
+    with pytest.raises(UsageError, match=r"no finished checkpoint in .*let stage-0 finish"):
+        course.run(1)
+    taught = course.stage(0) / "checkpoints" / f"global_step_{course.steps[0]}" / "huggingface"
+    taught.mkdir(parents=True)
+    (taught / "model-00001-of-00002.safetensors").touch()
+    assert course.run(1).start == str(taught)
+    before = (tmp_path / "tiny_sft" / "lessons.parquet").stat().st_mtime_ns
+    open_course(chosen, told.append)
+    assert (tmp_path / "tiny_sft" / "lessons.parquet").stat().st_mtime_ns == before
+    assert len(told) == 2
+
+
+def test_validations_play_held_out_questions_beside_the_first_one(chosen: DictConfig) -> None:
+    course = open_course(chosen, lambda _: None)
+    first = validation(course, 0)
+    assert (first.policy, first.against, first.engine) == (TINY, "", "transformers")
+    assert first.sampling.turn_tokens == chosen.medenv.env.turn_tokens
+    assert first.questions == 200
+    taught = course.stage(0) / "checkpoints" / f"global_step_{course.steps[0]}" / "huggingface"
+    taught.mkdir(parents=True)
+    (taught / "model.safetensors").touch()
+    second = validation(course, 1)
+    assert second.policy == str(taught)
+    assert second.against == first.folder != second.folder
+
+
+@pytest.mark.parametrize(
+    ("overrides", "told"),
+    [
+        (["medenv.lessons.trajectories=''"], "name the set that is learned from"),
+        (["medenv.policy=''"], "name the policy that is fine-tuned: policy=tiny"),
+    ],
+)
+def test_what_is_missing_is_told(tmp_path: Path, overrides: list[str], told: str) -> None:
+    made = config("experiment=tiny_sft", f"medenv.root={tmp_path}", *overrides)
+    with pytest.raises(UsageError, match=told):
+        open_course(made, lambda _: None)
+
+
+def test_without_a_policy_there_is_nothing_to_fine_tune(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="name the policy that is fine-tuned"):
+        open_course(config(f"medenv.root={tmp_path}"), lambda _: None)
+
+
+@pytest.mark.verl
+def test_the_tiny_policy_learns_from_a_set_and_is_validated_by_playing(tmp_path: Path) -> None:
+    """The recipe as it is typed: two steps of verl's SFT trainer between two validations."""
+    import subprocess
+    import sys
+
+    def recipe(name: str, *overrides: Any) -> None:
+        done = subprocess.run(
+            [sys.executable, f"recipes/{name}.py", *overrides],
+            cwd=ROOT, capture_output=True, text=True, timeout=900, check=False,
+        )  # fmt: skip
+        assert done.returncode == 0, done.stdout + done.stderr
+
+    recipe(
+        "trajectories", "set=tiny", "world.source=toy", "world.questions.n_train=8",
+        "world.questions.n_test=4", "+world.questions.test_share=0.4", "n=6",
+        f"folder={tmp_path / 'set'}", f"workspaces={tmp_path}",
+    )  # fmt: skip
+    recipe(
+        "sft", "experiment=tiny_sft", f"medenv.root={tmp_path}", "world=toy",
+        f"medenv.lessons.trajectories={tmp_path / 'set'}",
+        "medenv.lessons.stages=[{material: trajectories, steps: 2, lr: 0.001}]",
+        "medenv.evaluation.questions=2", "data.train_batch_size=2",
+    )  # fmt: skip
+    folder = tmp_path / "tiny_sft"
+    assert (folder / "policy" / "model.safetensors").exists()
+    assert (folder / "validation" / "1" / "report.html").exists()
+    assert list((folder / "stage-0" / "tensorboard").rglob("events*"))
