@@ -173,6 +173,10 @@ class Studio:
                 report(len(selection.accepted), selection.judged)
         except ClosedError:
             raise gate.why() from None
+        except asyncio.CancelledError:
+            for job_left in waiting:
+                job_left.cancel()
+            raise
         finally:
             gate.close()  # what has begun ends and is kept, nothing else begins
             await asyncio.gather(*waiting, return_exceptions=True)

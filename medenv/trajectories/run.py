@@ -88,7 +88,7 @@ def make_trajectories(
     run = studio.run_id(identity)
     say("playing")
     with Journal(folder / "rollouts.jsonl", run, Rollout) as journal:
-        asyncio.run(studio.fill(selection, journal, report))
+        asyncio.run(_filled(studio, selection, journal, report))
     outcomes: Counter[str] = Counter()
     if settings.rewrite is not None:
         say("rewriting thoughts")
@@ -115,6 +115,21 @@ def make_trajectories(
     _export(settings, selection, stage)
     write_card(folder, card, selection.accepted)
     return card
+
+
+async def _filled(
+    studio: Studio,
+    selection: Selection,
+    journal: Journal[Rollout],
+    report: Callable[[int, int], None],
+) -> None:
+    """Play, and close the connections of teachers that have any."""
+    try:
+        await studio.fill(selection, journal, report)
+    finally:
+        for _, teacher in studio.teachers.values():
+            if isinstance(teacher, Served):
+                await teacher.aclose()
 
 
 def open_stage(

@@ -83,6 +83,10 @@ class Served:
             told.append(GUIDANCE.replace("{path}", guidance_text(question)))
         return ServedPolicy(self._endpoint, "\n\n".join(told), self._stop, self._settings, i)
 
+    async def aclose(self) -> None:
+        """Close the connections, in the event loop that used them."""
+        await self._endpoint.aclose()
+
 
 class ServedPolicy:
     """One episode of a served teacher.

@@ -17,6 +17,9 @@ from medenv.trajectories.walk import Move, Setting, Walk
 WRONG_ID = "DOC:{number}#0"
 """An id that no document has."""
 
+WITHHELD = ("lookup", "visit", "web_search")
+"""Tools that somebody may ask for where they are not on offer."""
+
 DETOURS = (1, 3)
 """Fewest and most detours of an explorer's episode."""
 
@@ -94,7 +97,12 @@ class _Detours(Walk):
         head = self.book.name(step.hop.head) if step.hop.head else ""
         about = head if head and self.sight.knows(head) else "the description"
         kind = self.book.kind(step.hop.tail)
-        found = [self._vague(step, kind), (self._wrong_tool(about), "wrong_tool_over", about)]
+        found = [self._vague(step, kind)]
+        missing = [one for one in WITHHELD if one not in self.setting.tools]
+        if missing:
+            tool = missing[int(self.rng.integers(len(missing)))]
+            call = Move(tool, {"name": about}, "wrong_tool", about)
+            found.append((call, "wrong_tool_over", about))
         if "read" in self.setting.tools:
             number = int(self.rng.integers(100_000, 1_000_000))
             arguments = {"passage_id": WRONG_ID.format(number=number)}
@@ -108,12 +116,6 @@ class _Detours(Walk):
         query = clues[0] if clues else ANYTHING.get(kind, kind)
         tool = "search" if "search" in self.setting.tools else "med_search"
         return Move(tool, {"query": query}, "vague", f'"{query}"'), "vague_over", query
-
-    def _wrong_tool(self, about: str) -> Move:
-        """Call a tool that is not on offer."""
-        missing = [one for one in ("lookup", "open", "web_search") if one not in self.setting.tools]
-        tool = missing[int(self.rng.integers(len(missing)))]
-        return Move(tool, {"name": about}, "wrong_tool", about)
 
     def _stray(self, step: Step) -> tuple[Move, str, str] | None:
         """Follow a candidate that was shown and is wrong."""

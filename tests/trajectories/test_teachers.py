@@ -9,6 +9,7 @@ import pytest
 from medenv.errors import UnknownNameError, UsageError
 from medenv.kg import toy_graph
 from medenv.records import Scored
+from medenv.registry import DIALECTS, make_parts
 from medenv.rollout import Rollouts
 from medenv.teaching import grounded
 from medenv.trajectories.faults import FAILED, faulty_box
@@ -180,3 +181,22 @@ def test_faults_are_told_to_the_agent_and_are_the_same_whenever_the_box_is_made(
 def test_a_trajectory_survives_the_disk(stage: Stage) -> None:
     scored = played(stage, Explorer, 1, rate=0.2)
     assert msgspec.json.decode(msgspec.json.encode(scored), type=Scored) == scored
+
+
+@pytest.mark.parametrize("name", DIALECTS.names())
+def test_teachers_write_in_every_dialect(name: str) -> None:
+    graph = toy_graph()
+    parts = make_parts(dialect=name, tools=("search", "med_search"), budget={"turns": 30})
+    teacher = Explorer(graph, parts.rules.dialect, parts.toolbox.tools)
+    nodes = graph.nodes
+    named = {
+        one: (own, *aliases)
+        for one, own, aliases in zip(nodes.ids, nodes.names, nodes.aliases, strict=True)
+    }
+    for i, question in enumerate(parts.questions):
+        scored = parts.rollouts().run(teacher.begin(question, i), question)
+        assert scored.score.parts["accuracy"].raw == 1.0
+        for turn in scored.trajectory.turns:
+            assert turn.parsed.thought
+            assert not turn.parsed.problems
+        assert leaks(scored.trajectory, named) == []
