@@ -35,8 +35,8 @@ class _Packet(msgspec.Struct):
     disease: str
     observed: list[tuple[str, str]]
     excluded: list[tuple[str, str]] = []
-    sex: str = ""
-    age: str = ""
+    sex: str | None = None
+    age: str | None = None
 
 
 def simulated_cases(model: DiseaseModel, n: int, *, seed: int = 0) -> list[Case]:
@@ -107,8 +107,8 @@ def _real(model: DiseaseModel, packet: _Packet) -> Iterator[Case]:
         present=present,
         absent=tuple(dict.fromkeys(one for one, _ in packet.excluded if model.knows(one))),
         complete=False,
-        age=packet.age,
-        sex=packet.sex.lower(),
+        age=packet.age or "",
+        sex=(packet.sex or "").lower(),
     )
     yield Case(patient, _question(model, patient, (disease,), "phenopacket"))
 

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from medenv.errors import UsageError
 from medenv.records import Entity, Retriever
-from medenv.tools.diagnosis import Annotation, DiseaseModel
+from medenv.tools.diagnosis import Annotation, DiseaseModel, Weights
 from medenv.tools.lookup import Fact
 from medenv.tools.names import NameIndex
 
@@ -29,6 +31,9 @@ SHARES = {
 
 RESOURCES = ("diseases", "facts", "patients", "retriever")
 """What a tool is given when a parameter of it bears the name."""
+
+COMMONEST = 0.01
+"""Greatest prior of a disease: classes such as "> 1 / 1000" state no upper end."""
 
 UNKNOWN_SHARE = 0.5
 """How often a disease shows a finding of which only that it does is known."""
@@ -137,11 +142,16 @@ class GraphFacts:
         return found
 
 
-def disease_model(graph: Graph) -> DiseaseModel:
-    """Return the diseases of a graph with their phenotypes.
+def disease_model(
+    graph: Graph, weights: Weights | None = None, priors: Mapping[str, float] | None = None
+) -> DiseaseModel:
+    """Return the diseases of a graph with their phenotypes, and with their prevalence where known.
 
     Args:
-        graph: A graph with relations ``has_phenotype`` and ``is_a``.
+        graph: A graph with relations ``has_phenotype`` and ``is_a``, and perhaps
+            ``has_prevalence``.
+        weights: How much each kind of evidence counts.
+        priors: Prevalence by disease id, instead of what the graph states.
     """
     ids = graph.nodes.ids
     phenotypes = graph.of_kind("phenotype").tolist()
@@ -166,7 +176,20 @@ def disease_model(graph: Graph) -> DiseaseModel:
         (graph.entity(node) for node in phenotypes),
         annotations,
         parents,
+        weights,
+        _prevalences(graph) if priors is None else priors,
     )
+
+
+def _prevalences(graph: Graph) -> dict[str, float]:
+    """Return the shares of the population that have each disease, where the graph states them."""
+    from medenv.kg.rarity import by_prevalence
+
+    if "has_prevalence" not in graph.rows:
+        return {}
+    shares = by_prevalence(graph).values
+    known = np.flatnonzero(~np.isnan(shares)).tolist()
+    return {graph.nodes.ids[node]: min(float(shares[node]), COMMONEST) for node in known}
 
 
 def share_of(frequency: str) -> float:

@@ -2,17 +2,21 @@
 
 For a patient with findings Q present and A absent, and diseases d of prior probability pi(d),
 
-    log posterior(d) = log pi(d) + sum over q in Q of log P(q | d)
-                                 + w * sum over a in A of log(1 - P(a | d)) + const
+    log posterior(d) = v * log pi(d) + sum over q in Q of log R(q | d)
+                                     + w * sum over a in A of log(1 - P(a | d)) + const
 
-where P(f | d) is how often d shows f: as often as the most frequent of the finding's subtypes that
-d is annotated with (the true-path rule), and no less than the mean of that over all diseases, the
-rate at which f is met in a patient with anything else. The weight w of absence is below 1, because
-what a record calls absent is what somebody thought of looking for, not a random sample of what is.
+P(f | d) is how often d shows f: as often as the most frequent of the finding's subtypes that d is
+annotated with (the true-path rule), and no less than the mean of that over all diseases, the rate
+at which f is met in a patient with anything else. R(f | d) is how often f is what gets recorded of
+a patient with d: the same, but c times P where d shows f only through a subtype, since whoever has
+the subtype is mostly recorded with that. The weight w of absence is below 1, because what a record
+calls absent is what somebody thought of looking for, not a random sample of what is; and so is the
+weight v of the prior, because patients who come to be diagnosed, and more so those who are written
+about, are not drawn from the population.
 
 Source:
     P. N. Robinson et al.: Interpretable clinical genomics with a likelihood ratio paradigm (2020),
-    for likelihood ratios over HPO annotations; the weight and the choice of a question are ours.
+    for likelihood ratios over HPO annotations; the weights and the choice of a question are ours.
 """
 
 from __future__ import annotations
@@ -24,7 +28,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from medenv.errors import UsageError
-from medenv.records import Entity
+from medenv.records import Entity, Record
 
 _Floats = NDArray[np.float64]
 _Ints = NDArray[np.int64]
@@ -47,6 +51,34 @@ class Annotation(NamedTuple):
     share: float
 
 
+class Weights(Record, frozen=True, kw_only=True):
+    """How much each kind of evidence counts, all in [0, 1].
+
+    The defaults were chosen on half of the diseases of published cases; `benchmarks/diagnose.py`
+    measures them on the other half.
+
+    Args:
+        absence: Weight w of findings that were ruled out.
+        coarse: Weight c of a finding that a disease shows only through a subtype, above 0.
+        prior: Weight v of the prior.
+
+    Raises:
+        UsageError: A value out of range.
+    """
+
+    absence: float = 0.02
+    coarse: float = 0.3
+    prior: float = 0.25
+
+    def __post_init__(self) -> None:
+        """Check the values."""
+        if not (0 <= self.absence <= 1 and 0 < self.coarse <= 1 and 0 <= self.prior <= 1):
+            raise UsageError(
+                "absence and prior must be in [0, 1] and coarse in (0, 1], got "
+                f"{self.absence}, {self.prior}, {self.coarse}"
+            )
+
+
 class Diagnosis(NamedTuple):
     """A disease and its probability.
 
@@ -67,7 +99,7 @@ class DiseaseModel:
         findings: What a patient can have, ancestors included.
         annotations: How often diseases show findings.
         parents: Finding id to the ids of its direct parents.
-        absence_weight: Weight w of absent findings, in [0, 1].
+        weights: How much each kind of evidence counts.
         priors: Disease id to its relative frequency in the population; the median of those given
             stands for the others, and all are alike where none is given.
 
@@ -81,12 +113,10 @@ class DiseaseModel:
         findings: Iterable[Entity],
         annotations: Iterable[Annotation],
         parents: Mapping[str, Sequence[str]],
-        absence_weight: float = 0.1,
+        weights: Weights | None = None,
         priors: Mapping[str, float] | None = None,
     ) -> None:
-        if not 0 <= absence_weight <= 1:
-            raise UsageError(f"absence_weight must be in [0, 1], got {absence_weight}")
-        self._absence = absence_weight
+        self.weights = weights or Weights()
         self.diseases = tuple(sorted(diseases, key=lambda one: one.id))
         self.findings = tuple(sorted(findings, key=lambda one: one.id))
         if not self.diseases:
@@ -98,7 +128,7 @@ class DiseaseModel:
         ]
         self._ancestors: dict[int, tuple[int, ...]] = {}
         self._fill(annotations)
-        self._log_prior = np.log(self._priors(priors or {}))
+        self._log_prior = self.weights.prior * np.log(self._priors(priors or {}))
 
     def rank(
         self, present: Sequence[str], absent: Sequence[str] = (), k: int = 10
@@ -129,9 +159,9 @@ class DiseaseModel:
         """
         log = self._log_prior.copy()
         for finding in present:
-            log += np.log(self._shown(self._number(finding)))
+            log += np.log(self._recorded(self._number(finding)))
         for finding in absent:
-            log += self._absence * np.log1p(-self._shown(self._number(finding)))
+            log += self.weights.absence * np.log1p(-self._shown(self._number(finding)))
         weights = np.exp(log - log.max())
         return np.asarray(weights / weights.sum())
 
@@ -242,6 +272,10 @@ class DiseaseModel:
             (np.fromiter(column, np.int64), np.minimum(np.array([*column.values()]), CEILING))
             for column in columns
         ]
+        self._own: list[_Floats] = [
+            np.array([min(self._direct[row].get(number, 0.0), CEILING) for row in column])
+            for number, column in enumerate(columns)
+        ]
         size = len(self.diseases)
         means = np.array([values.sum() / size for _, values in self._columns])
         self._base = np.clip(means, 0.5 / size, CEILING)
@@ -250,6 +284,14 @@ class DiseaseModel:
         known = [given[one.id] for one in self.diseases if given.get(one.id, 0.0) > 0]
         usual = float(np.median(known)) if known else 1.0
         return np.array([given.get(one.id) or usual for one in self.diseases])
+
+    def _recorded(self, finding: int) -> _Floats:
+        """Return how often a finding, and not one below it, is what a disease is recorded with."""
+        rows, values = self._columns[finding]
+        recorded = np.full(len(self.diseases), self._base[finding])
+        told = np.maximum(self._own[finding], self.weights.coarse * values)
+        recorded[rows] = np.maximum(recorded[rows], told)
+        return recorded
 
     def _shown(self, finding: int) -> _Floats:
         """Return how often each disease shows a finding or one below it."""

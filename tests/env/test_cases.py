@@ -7,15 +7,17 @@ import json
 from pathlib import Path
 
 import gymnasium
+import numpy as np
 import pytest
 
 from medenv.cases import phenopacket_cases, simulated_cases
 from medenv.corpus import BM25Retriever
 from medenv.errors import DataError, UsageError
-from medenv.kg import Documents, toy_graph, toy_questions
+from medenv.kg import Documents, GraphBuilder, GraphInfo, toy_graph, toy_questions
+from medenv.kg.schema import HAS_PHENOTYPE, HAS_PREVALENCE, IS_A
 from medenv.records import Entity
 from medenv.resources import Resources, disease_model, share_of
-from medenv.tools.diagnosis import Annotation, DiseaseModel
+from medenv.tools.diagnosis import Annotation, DiseaseModel, Weights
 from medenv.withheld import Withholding, withhold
 
 MODEL = disease_model(toy_graph())
@@ -115,6 +117,34 @@ def test_a_doctor_who_asks_and_ranks_finds_the_disease() -> None:
 )
 def test_frequencies_become_shares(frequency: str, share: float) -> None:
     assert share_of(frequency) == pytest.approx(share)
+
+
+def test_known_prevalence_is_a_prior_and_the_median_stands_for_what_is_not_known() -> None:
+    builder = GraphBuilder(GraphInfo(source="made", version="1"))
+    builder.relation(HAS_PHENOTYPE, ("frequency",))
+    builder.relation(IS_A)
+    builder.relation(HAS_PREVALENCE)
+    classes = {"A": "1-9 / 1 000 000", "B": ">1 / 1000", "C": ""}
+    builder.node("F", kind="phenotype", name="fever")
+    for disease, text in classes.items():
+        builder.node(disease, kind="disease", name=disease)
+        builder.edge(disease, "has_phenotype", "F", ("",))
+        if text:
+            builder.node(text, kind="prevalence", name=text)
+            builder.edge(disease, "has_prevalence", text)
+    priors = np.array([9e-6, 0.01, (9e-6 + 0.01) / 2])
+    posterior = disease_model(builder.build(), Weights(prior=1.0)).posterior(["F"])
+    assert posterior.tolist() == pytest.approx((priors / priors.sum()).tolist())
+
+
+def test_real_cases_may_lack_age_and_sex(tmp_path: Path) -> None:
+    one, two = (finding.id for finding in MODEL.findings[:2])
+    packet = {"id": "1", "disease": MODEL.diseases[0].id, "observed": [[one, ""], [two, ""]]}
+    line = json.dumps({**packet, "age": None, "sex": None})
+    (tmp_path / "cases.jsonl").write_text(line)
+    (case,) = phenopacket_cases(MODEL, tmp_path)
+    assert (case.patient.age, case.patient.sex) == ("", "")
+    assert "comes with:" in case.question.text
 
 
 def test_withheld_passages_decide_what_has_an_answer() -> None:

@@ -14,7 +14,7 @@ from medenv.records import Entity, ToolCall, ToolResult
 from medenv.tools import Tool, ToolBox
 from medenv.tools.ask import Ask, Patient
 from medenv.tools.diagnose import Diagnose
-from medenv.tools.diagnosis import CEILING, Annotation, DiseaseModel
+from medenv.tools.diagnosis import CEILING, Annotation, DiseaseModel, Weights
 
 DISEASES = [Entity(id=f"D:{i}", kind="disease", name=f"Disease {i}") for i in range(3)]
 FINDINGS = [
@@ -51,23 +51,30 @@ def shown(disease: str, finding: str) -> float:
     return max(own(disease), min(max(mean, 0.5 / len(DISEASES)), CEILING))
 
 
+def recorded(disease: str, finding: str, coarse: float) -> float:
+    """How often a finding is what gets recorded, from the definition alone."""
+    itself = min(SHARES.get((disease, finding), 0.0), CEILING)
+    return max(itself, coarse * shown(disease, finding), shown("D:none", finding))
+
+
 some = st.lists(st.sampled_from([f.id for f in FINDINGS]), max_size=4, unique=True)
 
 
-@given(some, some, st.floats(0, 1))
+@given(some, some, st.floats(0, 1), st.floats(0.1, 1), st.floats(0, 1))
 def test_the_posterior_is_bayes_rule_written_out(
-    present: list[str], absent: list[str], weight: float
+    present: list[str], absent: list[str], absence: float, coarse: float, prior: float
 ) -> None:
     priors = {"D:0": 0.5, "D:1": 2.0}
     plain = []
     for disease in DISEASES:
-        value = priors.get(disease.id, 1.25)
+        value = priors.get(disease.id, 1.25) ** prior
         for finding in present:
-            value *= shown(disease.id, finding)
+            value *= recorded(disease.id, finding, coarse)
         for finding in absent:
-            value *= (1 - shown(disease.id, finding)) ** weight
+            value *= (1 - shown(disease.id, finding)) ** absence
         plain.append(value)
-    got = model(absence_weight=weight, priors=priors).posterior(present, absent)
+    weights = Weights(absence=absence, coarse=coarse, prior=prior)
+    got = model(weights=weights, priors=priors).posterior(present, absent)
     assert got.tolist() == pytest.approx([value / sum(plain) for value in plain])
 
 
@@ -105,14 +112,15 @@ def test_diseases_that_fit_are_a_set_intersection() -> None:
     ("call", "problem"),
     [
         (lambda: DiseaseModel([], [], [], {}), "at least one disease, got none"),
-        (lambda: model(absence_weight=2.0), r"absence_weight must be in \[0, 1\], got 2.0"),
+        (lambda: Weights(absence=2.0), r"must be in \[0, 1\] .* got 2.0, 0.25, 0.3"),
+        (lambda: Weights(coarse=0.0), r"coarse in \(0, 1\], got 0.02, 0.25, 0.0"),
         (lambda: model().posterior(["F:9"]), "the disease model has no finding 'F:9'"),
         (
             lambda: DiseaseModel(DISEASES, FINDINGS, [Annotation("D:0", "F:1", 1.5)], {}),
             "no annotation of the model: 'D:0', 'F:1', 1.5",
         ),
     ],
-    ids=["empty", "weight", "finding", "share"],
+    ids=["empty", "absence", "coarse", "finding", "share"],
 )
 def test_a_wrong_model_or_question_is_refused(call: Any, problem: str) -> None:
     with pytest.raises(UsageError, match=problem):
