@@ -1,7 +1,6 @@
 """Sets on disk: killed at any moment, begun again, they come out the same; nothing twice."""
 
 import json
-import os
 import signal
 import subprocess
 import sys
@@ -120,33 +119,37 @@ def test_a_journal_cut_anywhere_goes_on_to_the_same_set(
 
 
 KILLED = """
-import sys, time
+import importlib.util, sys, time
 from pathlib import Path
-from tests.trajectories.conftest import settings
-from medenv.trajectories import run
-root = Path(sys.argv[1])
-wanted = settings(root, folder=str(root / "killed"))
-def slowly(done, judged):
-    time.sleep(0.05)
-run.make_trajectories(wanted, lambda _: None, slowly)
+from medenv.trajectories.run import make_trajectories
+spec = importlib.util.spec_from_file_location("stage", sys.argv[1])
+stage = importlib.util.module_from_spec(spec)
+spec.loader.exec_module(stage)
+root = Path(sys.argv[2])
+wanted = stage.settings(root, folder=str(root / "killed"))
+make_trajectories(wanted, lambda _: None, lambda done, judged: time.sleep(0.2))
 """
+CONFTEST = Path(__file__).with_name("conftest.py")
 
 
 def test_a_killed_process_loses_nothing(made: TrajectorySettings, root: Path) -> None:
-    folder = root / "killed"
-    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])}
+    journal = root / "killed" / "rollouts.jsonl"
+    lines = 0
     for wanted in (2, 5):
-        process = subprocess.Popen([sys.executable, "-c", KILLED, str(root)], env=environment)
-        journal, deadline = folder / "rollouts.jsonl", time.monotonic() + 60
+        process = subprocess.Popen([sys.executable, "-c", KILLED, str(CONFTEST), str(root)])
+        deadline = time.monotonic() + 60
         while process.poll() is None and time.monotonic() < deadline:
             if journal.exists() and journal.read_bytes().count(b"\n") > wanted:
                 break
             time.sleep(0.005)
+        assert process.poll() is None, "it ended before it could be killed"
         process.send_signal(signal.SIGKILL)
         process.wait()
-    assert not (folder / "trajectories.jsonl").exists()
-    make_trajectories(msgspec.structs.replace(made, folder=str(folder)))
-    assert contents(str(folder)) == contents(made.folder)
+        assert journal.read_bytes().count(b"\n") > max(wanted, lines)
+        lines = journal.read_bytes().count(b"\n")
+    assert not (root / "killed" / "trajectories.jsonl").exists()
+    make_trajectories(msgspec.structs.replace(made, folder=str(root / "killed")))
+    assert contents(str(root / "killed")) == contents(made.folder)
 
 
 def test_another_runs_journal_is_refused(made: TrajectorySettings) -> None:
