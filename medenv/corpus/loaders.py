@@ -60,7 +60,7 @@ class _Section(msgspec.Struct):
 
 class _PubMed(msgspec.Struct):
     pmid: str
-    year: str = ""
+    year: str | int | None = None
     title: str = ""
     text: str = ""
     sections: list[_Section] = []
@@ -98,7 +98,7 @@ def _pubmed(path: Path) -> Iterator[Passage]:
         parts = [f"{part.label}: {part.text}" if part.label else part.text for part in one.sections]
         text = " ".join([one.text, *parts]).strip()
         title = one.title or f"PubMed {one.pmid}"
-        yield from cut(f"PMID:{one.pmid}", title, text, f"PubMed {one.year}".strip())
+        yield from cut(f"PMID:{one.pmid}", title, text, f"PubMed {one.year or ''}".strip())
 
 
 class _Source(msgspec.Struct, frozen=True):

@@ -128,6 +128,12 @@ def test_a_public_corpus_is_read_by_name(folder: Path, name: str) -> None:
         assert (passage.id, passage.text, passage.source) == READ[name]
 
 
+@pytest.mark.parametrize(("year", "source"), [(None, "PubMed"), (1994, "PubMed 1994")])
+def test_a_year_may_be_missing_or_a_number(tmp_path: Path, year: Any, source: str) -> None:
+    (tmp_path / "pubmed.jsonl").write_text(json.dumps({**LINES["pubmed"][1], "year": year}))
+    assert [one.source for one in load_corpus("pubmed", tmp_path)] == [source]
+
+
 def test_all_corpora_of_a_folder_make_one_index(folder: Path) -> None:
     found = open_corpora(folder).search(["disease"], 9)[0]
     assert {passage.id for passage, _ in found} == {"MEDQUAD:1_x/1#0", "ORPHA:558#0"}
