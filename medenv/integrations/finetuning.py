@@ -31,7 +31,6 @@ from medenv.integrations.following import Logged, follow
 from medenv.integrations.processes import Tree
 from medenv.integrations.verl_sft import StageRun, checkpoint_of
 from medenv.integrations.writing import Sampling, open_tokenizer
-from medenv.report.summary import Summary
 from medenv.teaching import Lesson
 from medenv.trajectories.exports import Chat
 from medenv.workspace import Step
@@ -274,9 +273,9 @@ def described(course: Course, number: int) -> str:
         number: Number of the stage that comes after it.
     """
     path = course.folder / "validation" / str(number) / "summary.json"
-    figures = msgspec.json.decode(path.read_bytes(), type=dict[str, Summary | None])
+    figures: dict[str, Any] = msgspec.json.decode(path.read_bytes())
     parts = [
-        f"{name} {found.measures['accuracy'].mean:.1%} of {found.questions:,}"
+        f"{name} {found['measures']['accuracy']['mean']:.1%} of {found['questions']:,} questions"
         for name, found in figures.items()
         if found is not None
     ]

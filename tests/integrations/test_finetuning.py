@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import shutil
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -171,30 +174,55 @@ def test_without_a_policy_there_is_nothing_to_fine_tune(tmp_path: Path) -> None:
         open_course(config(f"medenv.root={tmp_path}"), lambda _: None)
 
 
-@pytest.mark.verl
-def test_the_tiny_policy_learns_from_a_set_and_is_validated_by_playing(tmp_path: Path) -> None:
-    """The recipe as it is typed: two steps of verl's SFT trainer between two validations."""
-    import subprocess
-    import sys
+def recipe(name: str, *overrides: Any) -> str:
+    done = subprocess.run(
+        [sys.executable, f"recipes/{name}.py", *overrides],
+        cwd=ROOT, capture_output=True, text=True, timeout=900, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stdout + done.stderr
+    return " ".join(done.stdout.split())
 
-    def recipe(name: str, *overrides: Any) -> None:
-        done = subprocess.run(
-            [sys.executable, f"recipes/{name}.py", *overrides],
-            cwd=ROOT, capture_output=True, text=True, timeout=900, check=False,
-        )  # fmt: skip
-        assert done.returncode == 0, done.stdout + done.stderr
 
+def toy_course(root: Path) -> list[str]:
+    """Make a set on the toy graph; return the overrides that fine-tune on it for two steps."""
     recipe(
         "trajectories", "set=tiny", "world.source=toy", "world.questions.n_train=8",
         "world.questions.n_test=4", "+world.questions.test_share=0.4", "n=6",
-        f"folder={tmp_path / 'set'}", f"workspaces={tmp_path}",
+        f"folder={root / 'set'}", f"workspaces={root}",
     )  # fmt: skip
-    recipe(
-        "sft", "experiment=tiny_sft", f"medenv.root={tmp_path}", "world=toy",
-        f"medenv.lessons.trajectories={tmp_path / 'set'}",
+    return [
+        "experiment=tiny_sft",
+        f"medenv.root={root}",
+        "world=toy",
+        f"medenv.lessons.trajectories={root / 'set'}",
         "medenv.lessons.stages=[{material: trajectories, steps: 2, lr: 0.001}]",
-        "medenv.evaluation.questions=2", "data.train_batch_size=2",
-    )  # fmt: skip
+        "medenv.evaluation.questions=2",
+        "data.train_batch_size=2",
+    ]
+
+
+def test_a_course_whose_stage_is_taught_goes_on_to_its_validation_and_its_end(
+    tmp_path: Path,
+) -> None:
+    overrides, folder = toy_course(tmp_path), tmp_path / "tiny_sft"
+    taught = folder / "stage-0" / "checkpoints" / "global_step_2" / "huggingface"
+    shutil.copytree(TINY, taught)
+    told = recipe("sft", *overrides)
+    assert told.count("held-out accuracy: sampled") == 2
+    assert "M parameters; before against after:" in told
+    assert not (folder / "stage-0" / "train.log").exists()
+    assert (folder / "policy" / "model.safetensors").exists()
+    page = folder / "validation" / "1" / "report.html"
+    assert page.exists()
+    before = page.stat().st_mtime_ns
+    recipe("sft", *overrides)
+    assert page.stat().st_mtime_ns == before
+
+
+@pytest.mark.verl
+def test_the_tiny_policy_learns_from_a_set_and_is_validated_by_playing(tmp_path: Path) -> None:
+    """The recipe as it is typed: two steps of verl's SFT trainer between two validations."""
+    recipe("sft", *toy_course(tmp_path))
     folder = tmp_path / "tiny_sft"
     assert (folder / "policy" / "model.safetensors").exists()
     assert (folder / "validation" / "1" / "report.html").exists()
