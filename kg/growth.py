@@ -12,7 +12,7 @@ from __future__ import annotations
 import hashlib
 import shutil
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple, Protocol
 
@@ -50,7 +50,7 @@ class Corpus(Protocol):
     """Passages that can be searched and gone through."""
 
     @property
-    def passages(self) -> Sequence[Passage]:
+    def passages(self) -> Iterable[Passage]:
         """All passages."""
         ...
 

@@ -29,7 +29,7 @@ from medenv.kg.sources import open_source
 from medenv.kg.workshop import SPLITS, SynthesisConfig
 from medenv.kg.world_files import write_world
 from medenv.kg.worlds import WorldSettings, make_world
-from medenv.records import Record
+from medenv.records import Record, Retriever
 
 EXPORTS = ("verl", "datasets")
 """Forms besides JSON lines in which a set can be written."""
@@ -81,10 +81,15 @@ class SynthesisSettings(Record, frozen=True, kw_only=True):
             WorldSettings(variant=name)
 
 
+Improve = Callable[[Graph, Retriever | None, dict[str, Produced]], dict[str, Produced]]
+"""What may be done to a set between making and writing it, e.g. by a language model."""
+
+
 def synthesize_set(
     settings: SynthesisSettings,
     say: Callable[[str], object] = lambda _: None,
     made: Callable[[str, int, int], object] = lambda *_: None,
+    improve: Improve | None = None,
 ) -> DataCard:
     """Make a set, or go on with it.
 
@@ -92,6 +97,7 @@ def synthesize_set(
         settings: What to make, and where.
         say: Told what is being done, in words.
         made: Told of a split how many questions there will be, and how many there are so far.
+        improve: Given the graph, the retriever and the set by split, returns the set to write.
 
     Raises:
         UsageError: A setting cannot be, or the graph holds fewer questions.
@@ -111,6 +117,8 @@ def synthesize_set(
         else:
             with workers(recipe, settings.workers) as attempts:
                 produced[split] = produce(workshop, split, n, journal, attempts, so_far)
+    if improve is not None:
+        produced = improve(graph, workshop.retriever, produced)
     say(f"writing {folder}")
     leakage = write_set(folder, produced.values())
     origin = Origin(source=settings.source, path=settings.path, options=settings.options)

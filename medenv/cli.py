@@ -145,10 +145,11 @@ def score_table(score: Score) -> Table:
 
 def join_rooms() -> None:
     """Add the commands of other rooms."""
-    from medenv import cli_kg, cli_rewards, cli_worlds
+    from medenv import cli_kg, cli_models, cli_questions, cli_rewards, cli_worlds
 
     cli_kg.register(app)
     cli_worlds.register(cli_kg.kg_app)
+    cli_models.register(cli_kg.kg_app, cli_questions.questions_app)
     cli_rewards.register(app)
     import_module("medenv.integrations.cli_drift").register(app)  # by name: it lies above
 

@@ -161,6 +161,7 @@ def described(question: Question) -> list[tuple[str, str]]:
     """
     proof = question.certificate
     grades = ", ".join(f"{name} {value:.2g}" for name, value in question.grades.items())
+    memory = ", ".join(f"{name} {right}/{of}" for name, (right, of) in question.calibration.items())
     world = f", {question.world} world: fiction" if question.world else ""
     rank = "not among the first 10" if proof.search_rank is None else str(proof.search_rank)
     return [
@@ -171,6 +172,7 @@ def described(question: Question) -> list[tuple[str, str]]:
         ("level", str(question.level)),
         ("difficulty", "not graded" if question.difficulty is None else str(question.difficulty)),
         ("solvers", grades or "none"),
+        ("from memory", memory or "not asked"),
         ("query", str(proof.query)),
         ("reasoning", question.reasoning or "none"),
         ("guidance", " ".join(question.guidance) or "none"),

@@ -43,14 +43,13 @@ def make(
 ) -> None:
     """Make a world from a graph and questions about it; without questions, from the toy set."""
     from medenv.kg import read_questions, toy_graph, toy_questions
-    from medenv.kg.sources import open_source
+    from medenv.kg.sources import open_named
     from medenv.kg.world_files import write_world
     from medenv.kg.worlds import WorldSettings, make_world
 
     settings = WorldSettings(variant=variant, seed=seed, share=share)
     if questions:
-        source, _, path = graph.partition(":")
-        true = open_source(source, path or None)
+        true = open_named(graph)
         asked = [question for file in questions for question in read_questions(file)]
     else:
         true, made = toy_graph(), toy_questions()

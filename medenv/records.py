@@ -156,6 +156,7 @@ class Question(Record, frozen=True, kw_only=True):
     guidance: tuple[str, ...] = ()
     reasoning: str = ""
     world: str = ""
+    calibration: dict[str, tuple[int, int]] = {}
 
 
 class ToolSpec(Record, frozen=True, kw_only=True):

@@ -1,15 +1,23 @@
 """Make a set of proved questions from a knowledge graph.
 
 Reads the graph, makes training and test questions one attempt after the other, proves and grades
-each, and writes them with a data card and a certificate that the two sets share nothing. It leaves
-out calibration against a language model. Stop it however you like: the same command goes on, and
-a larger n extends the set.
+each, and writes them with a data card and a certificate that the two sets share nothing. Stop it
+however you like: the same command goes on, and a larger n extends the set.
 
     python recipes/synthesize.py questions=rare_chains n=10000 seed=7      # two cores, minutes
-    python recipes/synthesize.py questions=mixed n=2100 workers=2
+    python recipes/synthesize.py questions=mixed n=2100 worlds=[renamed,rewired]
+
+A language model behind any OpenAI-compatible endpoint may reword the questions, checked against
+their certificates, and answer them from memory: those that it knows are dropped.
+
+    python recipes/synthesize.py n=500 rewrite.url=http://localhost:8000/v1 rewrite.model=m
+    python recipes/synthesize.py n=500 calibrate.url=https://host/v1 calibrate.model=m
 """
 
+import dataclasses
 import sys
+from pathlib import Path
+from typing import Any
 
 import hydra
 import msgspec
@@ -25,17 +33,21 @@ from rich.progress import (
 )
 
 from medenv.errors import MedEnvError, UsageError
+from medenv.improving import Improvement, model_use
 from medenv.kg.run import SynthesisSettings, synthesize_set
 
 console = Console()
 
 
-def settings_of(config: DictConfig) -> SynthesisSettings:
+def settings_of(config: DictConfig) -> tuple[SynthesisSettings, Improvement]:
     """Return the composed config as settings; a misspelt name is an error."""
+    plain = msgspec.convert(OmegaConf.to_container(config, resolve=True), dict[str, Any])
+    rewrite, calibrate = (model_use(plain.pop(name)) for name in ("rewrite", "calibrate"))
     try:
-        return msgspec.convert(OmegaConf.to_container(config, resolve=True), SynthesisSettings)
+        settings = msgspec.convert(plain, SynthesisSettings)
     except msgspec.ValidationError as error:
         raise UsageError(f"config: {error}") from error
+    return settings, Improvement(Path(settings.folder) / "work", rewrite, calibrate)
 
 
 class Bars(Progress):
@@ -64,9 +76,10 @@ class Bars(Progress):
 def main(config: DictConfig) -> None:
     """Make the set, and turn failures into one line."""
     try:
-        settings = settings_of(config)
+        settings, improvement = settings_of(config)
         with Bars() as bars:
-            card = synthesize_set(settings, bars.say, bars.made)
+            improve = dataclasses.replace(improvement, say=bars.say)
+            card = synthesize_set(settings, bars.say, bars.made, improve)
     except MedEnvError as error:
         console.print(f"[red]error:[/red] {error}", highlight=False)
         sys.exit(2)

@@ -64,6 +64,21 @@ def open_source(
     return graph
 
 
+def open_named(named: str) -> Graph:
+    """Read a graph from what a person typed.
+
+    Args:
+        named: A source, or source and path as ``"saved:work/graph"``.
+
+    Raises:
+        UnknownNameError: There is no such source.
+        UsageError: It needs a path, or makes no graph.
+        DataError: A file is missing, cut short or malformed.
+    """
+    source, _, path = named.partition(":")
+    return open_source(source, path or None)
+
+
 def _factory(name: str) -> Callable[..., Any]:
     if name in SOURCES:
         module, _, attribute = SOURCES[name].partition(":")
