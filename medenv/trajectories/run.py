@@ -110,9 +110,7 @@ def make_trajectories(
         rewritten=dict(outcomes),
     )
     card = trajectory_card(selection, told)
-    write_records(folder / "trajectories.jsonl", selection.accepted)
-    write_records(folder / "settings.json", [settings])
-    _export(settings, selection, stage)
+    _write(settings, selection, stage)
     write_card(folder, card, selection.accepted)
     return card
 
@@ -220,8 +218,11 @@ def _longest(teacher: TeacherSettings) -> float:
     return teacher.attempts * (teacher.timeout + 40.0)
 
 
-def _export(settings: TrajectorySettings, selection: Selection, stage: Stage) -> None:
+def _write(settings: TrajectorySettings, selection: Selection, stage: Stage) -> None:
+    """Write the set, what it was made with, and the further forms."""
     folder, rules = Path(settings.folder), stage.parts.rules
+    write_records(folder / "trajectories.jsonl", selection.accepted)
+    write_records(folder / "settings.json", [settings])
     if "chat" in settings.exports:
         write_chat(folder / "chat.jsonl", selection.accepted, rules)
     if "preferences" in settings.exports:
