@@ -137,6 +137,7 @@ class Question(Record, frozen=True, kw_only=True):
         guidance: The gold path with every entity masked: ``"([MASK], gene_of, [MASK])"``.
         reasoning: The gold path in words.
         world: How the world was altered, e.g. ``"renamed"``, which makes fiction of it; else empty.
+        calibration: Model name to how many of its answers from memory were right, of how many.
     """
 
     id: str
