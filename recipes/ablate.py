@@ -66,6 +66,8 @@ def show(found: Comparison) -> None:
         console.print(f"  so far: {found.page}; {left} run{'s are' if left > 1 else ' is'} left")
         return
     console.print(sweep_table(found.sweep))
+    for moved in found.moved:
+        console.print(f"- {moved}", soft_wrap=True)
     console.print(f"report: {found.page}")
 
 

@@ -20,7 +20,7 @@ from medenv.errors import UnknownNameError, UsageError
 from medenv.integrations.verl_report import curves, episodes, facts
 from medenv.integrations.verl_run import Run
 from medenv.report.ablation import weights_of
-from medenv.report.effects import effects, sweep_markdown
+from medenv.report.effects import effects, in_words, sweep_markdown
 from medenv.report.sweep import MAX_ARMS, Sweep, TrainedRun, verdict, write_sweep
 from medenv.reward.arms import (
     Arm,
@@ -163,11 +163,13 @@ class Comparison(NamedTuple):
         page: The page about them.
         sweep: The runs.
         missing: Names of the runs that are not finished.
+        moved: What each part of a reward moves, a sentence each.
     """
 
     page: Path
     sweep: Sweep
     missing: tuple[str, ...]
+    moved: tuple[str, ...]
 
 
 def compare(run: Run, plan: Plan) -> Comparison:
@@ -192,12 +194,12 @@ def compare(run: Run, plan: Plan) -> Comparison:
     sweep = Sweep(trained)
     told = {name: text for name, text in facts(run).items() if name not in ("run", "scoring")}
     told["seed"] = ", ".join(map(str, plan.seeds))
-    pairs, page = contrasts(plan.arms), root / plan.name / "report.html"
+    found, page = effects(sweep, contrasts(plan.arms)), root / plan.name / "report.html"
     weights = {arm.name: weights_of(arm.composition) for arm in plan.arms}
-    write_sweep(page, sweep, weights=weights, contrasts=pairs, facts=told)
-    text = sweep_markdown(sweep, effects(sweep, pairs), weights | told, verdict(sweep))
+    write_sweep(page, sweep, weights=weights, found=found, facts=told)
+    text = sweep_markdown(sweep, found, weights | told, verdict(sweep))
     page.with_suffix(".md").write_text(text, encoding="utf-8")
-    return Comparison(page, sweep, tuple(missing))
+    return Comparison(page, sweep, tuple(missing), tuple(map(in_words, found)))
 
 
 def _trained(run: Run, arm: str, seed: int) -> TrainedRun:

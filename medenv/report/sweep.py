@@ -15,12 +15,11 @@ from medenv.errors import UsageError
 from medenv.records import Record, Scored
 from medenv.report.charts import Chart, Point, Series, Tone, smooth
 from medenv.report.dots import Dots, dots
-from medenv.report.effects import effect_charts, effects, in_words
+from medenv.report.effects import Effect, effect_charts, in_words
 from medenv.report.html import write_page
 from medenv.report.measures import MEASURES, Measure
 from medenv.report.summary import counted, values_by_question
 from medenv.report.words import show, show_difference, span
-from medenv.reward.arms import Contrast
 from medenv.statistics import Interval, cluster_bootstrap, paired_difference
 
 CURVES = (
@@ -169,7 +168,7 @@ def write_sweep(
     sweep: Sweep,
     *,
     weights: Mapping[str, str] | None = None,
-    contrasts: Sequence[Contrast] = (),
+    found: Sequence[Effect] = (),
     facts: Mapping[str, str] | None = None,
     title: str = "Rewards, trained with",
 ) -> None:
@@ -179,12 +178,11 @@ def write_sweep(
         path: The HTML file.
         sweep: The runs.
         weights: Arm to its weights in words.
-        contrasts: Pairs of its arms that differ in one thing.
+        found: What each part of a reward moves; see `medenv.report.effects.effects`.
         facts: Configuration, machine, versions: name to text.
         title: Title of the page.
     """
     rows = {arm: {one.name: sweep.compared(arm, one) for one in MEASURES} for arm in sweep.arms}
-    found = effects(sweep, contrasts)
     context = {
         "title": title,
         "verdict": verdict(sweep),

@@ -99,6 +99,7 @@ def test_the_page_compares_all_runs_and_says_what_the_part_moves(root, second):
     assert "format, added to answer_only: nothing moved clearly." in page
     assert "accuracy 1, format 0.5 behind open" in page
     assert "| measure | format, added to answer_only |" in text
+    assert "- format, added to answer_only: nothing moved clearly." in second.stdout
     assert f"report: {folder}/report.html" in second.stdout.replace("\n", "")
 
 

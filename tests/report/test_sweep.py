@@ -124,7 +124,7 @@ def test_the_page_names_every_arm_and_seed_and_needs_nothing_else(tmp_path):
         path,
         SWEEP,
         weights={"composite": "accuracy 1"},
-        contrasts=[SHAPING],
+        found=effects(SWEEP, [SHAPING]),
         facts={"machine": "<b>two</b>"},
     )
     page = path.read_text()
