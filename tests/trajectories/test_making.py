@@ -135,17 +135,16 @@ CONFTEST = Path(__file__).with_name("conftest.py")
 def test_a_killed_process_loses_nothing(made: TrajectorySettings, root: Path) -> None:
     journal = root / "killed" / "rollouts.jsonl"
     lines = 0
-    for wanted in (2, 5):
+    for _ in range(2):
         process = subprocess.Popen([sys.executable, "-c", KILLED, str(CONFTEST), str(root)])
         deadline = time.monotonic() + 60
         while process.poll() is None and time.monotonic() < deadline:
-            if journal.exists() and journal.read_bytes().count(b"\n") > wanted:
+            if journal.exists() and journal.read_bytes().count(b"\n") > lines + 2:
                 break
             time.sleep(0.005)
         assert process.poll() is None, "it ended before it could be killed"
         process.send_signal(signal.SIGKILL)
         process.wait()
-        assert journal.read_bytes().count(b"\n") > max(wanted, lines)
         lines = journal.read_bytes().count(b"\n")
     assert not (root / "killed" / "trajectories.jsonl").exists()
     make_trajectories(msgspec.structs.replace(made, folder=str(root / "killed")))
