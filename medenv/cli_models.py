@@ -173,6 +173,8 @@ def calibrate(  # noqa: PLR0913 - each parameter is an option of the command
         raise UsageError(f"{file} has no question")
     use = msgspec.structs.replace(use, samples=samples)
     found = calibrated(use, _replies(target), questions, open_named(graph) if graph else None)
+    if found.failure is not None:
+        raise found.failure
     hard, easy = kept(found.questions, at_most)
     write_questions(target, hard, sealed=_sealed(file))
     console = Console()
@@ -189,9 +191,6 @@ def calibrate(  # noqa: PLR0913 - each parameter is an option of the command
         f"rightly more often than {at_most:.0%}",
         soft_wrap=True,
     )
-    if found.failure is not None:
-        console.print(f"{found.missing:,} questions are not calibrated and were kept")
-        raise found.failure
 
 
 def _replies(target: Path) -> Path:
