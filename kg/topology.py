@@ -142,7 +142,10 @@ class Topology:
         for _ in range(hops):
             found: list[int] = []
             for node in frontier:
-                for tail in self.neighbours(node)[:fan].tolist():
+                if len(local) == max_nodes:
+                    break
+                # Among so many neighbours enough are new; a hub is not gone through to its end.
+                for tail in self.neighbours(node)[:fan][:max_nodes].tolist():
                     if tail not in local and len(local) < max_nodes:
                         local[tail] = len(local)
                         found.append(tail)
