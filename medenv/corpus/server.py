@@ -63,7 +63,8 @@ class CorpusServer:
             await _lifespan(receive, send)
         elif scope["type"] == "http":
             status, body = await self._answer(scope, receive)
-            headers = [(b"content-type", b"application/json")]
+            length = str(len(body)).encode()
+            headers = [(b"content-type", b"application/json"), (b"content-length", length)]
             if status == 503:
                 headers.append((b"retry-after", b"1"))
             await send({"type": "http.response.start", "status": status, "headers": headers})
