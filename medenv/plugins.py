@@ -15,6 +15,7 @@ from types import MappingProxyType
 from typing import Any
 
 from medenv.errors import UnknownNameError, UsageError
+from medenv.kg.sources import GROUP, SOURCES
 from medenv.tools import Tool
 
 Factory = Callable[..., Any]
@@ -127,8 +128,8 @@ RETRIEVERS = Registry(
 REWARDS = Registry("reward", "medenv.rewards")
 """Rewards of other packages: callables that make a `RewardFn`. Presets come before them."""
 
-KG_SOURCES = Registry("knowledge-graph source", "medenv.kg_sources")
-"""Sources of other packages: callables that make a `medenv.kg.Graph` of a path."""
+KG_SOURCES = Registry("knowledge-graph source", GROUP, SOURCES)
+"""Sources of knowledge graphs: callables that make a `medenv.kg.Graph` of a path."""
 
 POLICIES = Registry("policy", "medenv.policies")
 """Policies of other packages: callables that make a `Policy`."""

@@ -13,7 +13,8 @@ from medenv.kg import Documents, Graph, GraphBuilder, GraphInfo, toy_graph
 from medenv.kg.certificate import prove
 from medenv.kg.merging import merge
 from medenv.kg.schema import HAS_GENE, HAS_PHENOTYPE
-from medenv.kg.sources import open_source, source_names
+from medenv.kg.sources import SOURCES, open_source, source_names
+from medenv.plugins import KG_SOURCES
 
 from .conftest import OBO
 
@@ -289,3 +290,10 @@ def test_real_files_are_read(source: str, name: str, options: dict[str, Any], no
     graph = open_source(source, DATA / name, options)
     assert len(graph) >= nodes
     assert graph.edge_count > 1_000
+
+
+def test_the_registry_of_names_knows_every_source_and_loads_it() -> None:
+    assert set(source_names()) == set(KG_SOURCES.names()) >= set(SOURCES)
+    for name in SOURCES:
+        assert callable(KG_SOURCES.load(name))
+    assert KG_SOURCES.load("toy")().info.label == toy_graph().info.label
