@@ -171,7 +171,9 @@ def test_a_failure_that_passes_is_waited_out(endpoint):
 
 def test_an_endpoint_that_is_not_there_makes_the_judge_unavailable():
     settings = JudgeSettings(url="http://127.0.0.1:9", model="judge", rubric=RUBRIC, attempts=1)
-    with pytest.raises(JudgeUnavailableError, match=r"no judge: the model judge at http://127\.0\.0\.1:9"):
+    with pytest.raises(
+        JudgeUnavailableError, match=r"no judge: the model judge at http://127\.0\.0\.1:9"
+    ):
         Judge(settings)("Which gene?", ("SCN1A",), "SCN1A")
 
 
