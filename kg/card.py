@@ -13,6 +13,7 @@ from medenv.errors import DataError
 from medenv.kg.graph import GraphInfo
 from medenv.kg.production import Produced
 from medenv.records import Question, Record
+from medenv.withheld import answer_kind
 
 BINS = 20
 """Bars of the figure of difficulties."""
@@ -106,7 +107,7 @@ def data_card(
         hops=_counted(str(len(q.certificate.path)) for q in questions if form(q) == "chain"),
         levels=_counted(str(q.level) for q in questions),
         specialties=_counted(q.specialty or "none" for q in questions),
-        answers=_counted(q.answers[0].kind for q in questions),
+        answers=_counted(answer_kind(q) for q in questions),
         difficulty=tuple(bins[i] for i in range(BINS)) if graded else (),
         found_by_one_search=sum(searched) / len(searched) if searched else None,
         rejected=dict(sorted(rejected.items())),

@@ -11,6 +11,7 @@ from typing import Any
 from medenv.errors import DataError, UsageError
 from medenv.kg.wording import mentions
 from medenv.records import Question, Record
+from medenv.withheld import answer_kind
 
 NGRAM = 8
 """Words in a row that count as shared wording."""
@@ -56,7 +57,7 @@ def overlaps(
     found = []
     for question in questions:
         names = [n for a in question.answers for n in (a.name, *a.aliases) if len(n) > 3]
-        entities = mentions(everything, names) if question.answers[0].kind != "value" else ()
+        entities = mentions(everything, names) if answer_kind(question) != "value" else ()
         shared = tuple(dict.fromkeys(g for g in ngrams(question.text, n) if g in known))
         if shared or entities:
             found.append(Overlap(question=question.id, ngrams=shared, entities=entities))

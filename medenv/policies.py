@@ -15,6 +15,7 @@ import numpy as np
 from medenv.dialects.base import Dialect
 from medenv.errors import UsageError
 from medenv.records import Entity, Message, Policy, Question
+from medenv.withheld import answer_kind, answer_name
 
 Script = Generator[str, str, None]
 """Yields the policy's texts and is sent the observations."""
@@ -104,7 +105,7 @@ class Oracle:
             if hop.head not in searched:
                 searched.add(hop.head)
                 yield self.search(self.name(hop.head), hop.relation)
-        yield self.answer(question.answers[0].name)
+        yield self.answer(answer_name(question))
 
     def name(self, entity: str) -> str:
         """Return the name of an entity.
@@ -211,7 +212,7 @@ def names_of_kind(candidates: Iterable[Entity], question: Question) -> list[str]
     Raises:
         UsageError: There are none.
     """
-    kind = question.answers[0].kind
+    kind = answer_kind(question)
     names = [e.name for e in candidates if e.kind == kind and e.id != question.topic.id]
     if not names:
         raise UsageError(f"no candidate is a {kind}, which question {question.id!r} asks for")

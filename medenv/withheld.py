@@ -48,6 +48,9 @@ class Withholding:
         return None if passage_id in self._hidden else self._retriever.get(passage_id)
 
 
+UNKNOWN = "unknown"
+"""The answer to a question that has none."""
+
 ABSTAIN = " If the corpus does not say, answer: unknown."
 """What every question of an environment with withheld passages ends with."""
 
@@ -95,3 +98,23 @@ def _told(question: Question, hidden: frozenset[str]) -> Question:
         answers=() if lost else question.answers,
         certificate=msgspec.structs.replace(proof, path=path),
     )
+
+
+def answer_name(question: Question) -> str:
+    """Return the name to answer with; `UNKNOWN` where there is no answer.
+
+    Args:
+        question: What is asked.
+    """
+    return question.answers[0].name if question.answers else UNKNOWN
+
+
+def answer_kind(question: Question) -> str:
+    """Return the kind of what is asked for, also where there is no answer.
+
+    Args:
+        question: What is asked.
+    """
+    form, colon, _ = question.kind.partition(":")
+    told = "value" if colon and form in ("count", "quantity") else question.kind
+    return question.answers[0].kind if question.answers else told.replace(":", ">").split(">")[-1]

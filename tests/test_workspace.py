@@ -9,7 +9,18 @@ import pytest
 
 from medenv.corpus import BM25Retriever
 from medenv.errors import DataError, UnknownNameError, UsageError
-from medenv.kg import Graph, QuestionConfig, read_questions, verify
+from medenv.kg import (
+    Graph,
+    QuestionConfig,
+    read_questions,
+    toy_graph,
+    toy_questions,
+    verify,
+)
+from medenv.kg.worlds import WorldSettings, make_world
+from medenv.policies import Oracle
+from medenv.registry import make_parts
+from medenv.withheld import answer_kind, answer_name
 from medenv.workspace import Workspace, WorkspaceSettings, fingerprint, open_workspace
 
 TOY = WorkspaceSettings(source="toy", questions=QuestionConfig(n_train=8, n_test=4, test_share=0.4))
@@ -110,3 +121,35 @@ def test_a_workspace_that_is_not_whole_is_named(tmp_path: Path) -> None:
     (tmp_path / "facts.json").write_text('{"source": "HP')
     with pytest.raises(DataError, match="expected a finished workspace"):
         Workspace.open(tmp_path)
+
+
+def test_a_question_without_an_answer_still_says_what_it_asks_for() -> None:
+    made = toy_questions()
+    for question in (*made.train, *made.test):
+        lost = msgspec.structs.replace(question, answers=())
+        assert (answer_name(question), answer_name(lost)) == (question.answers[0].name, "unknown")
+        assert answer_kind(question) == answer_kind(lost) == question.answers[0].kind
+    asked = msgspec.structs.replace(made.train[0], answers=(), kind="quantity:disease")
+    assert answer_kind(asked) == "value"
+    assert answer_kind(msgspec.structs.replace(asked, kind="intersection:disease")) == "disease"
+
+
+def test_an_oracle_and_the_trainer_say_unknown_where_there_is_no_answer(tmp_path: Path) -> None:
+    from medenv.integrations.verl_rows import rows
+
+    made = toy_questions()
+    altered = WorldSettings(variant="unanswerable", share=1.0)
+    world = make_world(toy_graph(), (*made.train, *made.test), altered)
+    parts = make_parts(
+        questions=world.questions,
+        corpus=BM25Retriever(world.documents.passages),
+        graph=world.graph,
+    )
+    names = dict(zip(world.graph.nodes.ids, world.graph.nodes.names, strict=True))
+    oracle = Oracle(names, parts.rules.dialect)
+    for number, question in enumerate(world.questions):
+        scored = parts.rollouts().run(oracle.begin(question, number), question, seed=number)
+        assert scored.trajectory.answer == "unknown"
+        assert scored.score.parts["accuracy"].raw == 1.0
+    told = rows(world.questions, parts.rules, "sampled")
+    assert {row["reward_model"]["ground_truth"] for row in told} == {"unknown"}

@@ -12,6 +12,7 @@ import pyarrow.parquet as pq
 
 from medenv.episode import Episode, EpisodeRules
 from medenv.records import Question
+from medenv.withheld import answer_name
 
 AGENT_NAME = "medenv"
 """Value of the column `agent_name` that selects our agent loop."""
@@ -36,7 +37,7 @@ def rows(
             "prompt": [dict(message) for message in Episode(question, rules).prompt()],
             "data_source": f"medenv/{sampling}",
             "agent_name": AGENT_NAME,
-            "reward_model": {"style": "rule", "ground_truth": question.answers[0].name},
+            "reward_model": {"style": "rule", "ground_truth": answer_name(question)},
             "extra_info": {
                 "index": number,
                 "sampling": sampling,

@@ -16,6 +16,7 @@ from medenv.records import Record
 from medenv.trajectories.filters import token_count
 from medenv.trajectories.records import Rollout
 from medenv.trajectories.selection import Selection
+from medenv.withheld import answer_kind
 
 K = TypeVar("K", int, str)
 
@@ -142,7 +143,7 @@ def trajectory_card(selection: Selection, told: Told) -> TrajectoryCard:
         specialties=_counted(one.specialty or "none" for one in questions),
         hops=_counted(str(len(one.certificate.path)) for one in questions),
         levels=_counted(str(one.level) for one in questions),
-        kinds=_counted(one.answers[0].kind for one in questions),
+        kinds=_counted(answer_kind(one) for one in questions),
         tools=_counted(call.name for turn in turns for call in turn.calls),
         calls=_spread([one.calls for one in kept]),
         turns=_spread([len(one.scored.trajectory.turns) for one in kept]),

@@ -13,6 +13,7 @@ from medenv.policies import Script, ScriptedPolicy
 from medenv.records import Policy, Question
 from medenv.trajectories.steps import Step, Wordbook
 from medenv.trajectories.walk import Move, Setting, Walk
+from medenv.withheld import answer_kind
 
 WRONG_ID = "DOC:{number}#0"
 """An id that no document has."""
@@ -152,7 +153,7 @@ class _Hasty(Walk):
         move = next(self.moves(step))
         yield from self.act(move)
         gold = {answer.id for answer in self.question.answers}
-        kind = self.question.answers[0].kind
+        kind = answer_kind(self.question)
         wrong = [
             name
             for node in self._of_kind(kind)

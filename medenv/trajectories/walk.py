@@ -20,6 +20,7 @@ from medenv.trajectories.faults import FAILED
 from medenv.trajectories.sight import Sight
 from medenv.trajectories.steps import Step, Wordbook, steps_of
 from medenv.trajectories.words import Words
+from medenv.withheld import answer_kind
 
 READ_ON = 1_850
 """Where a document is read on, characters: a little before the first window ends."""
@@ -249,7 +250,7 @@ class Walk:
         return self.words.say("begin_unnamed", kind=kind, first=book.noun(topic))
 
     def _kind_asked(self) -> str:
-        kind = self.question.answers[0].kind
+        kind = answer_kind(self.question)
         return {"phenotype": "finding", "value": "figure"}.get(kind, kind.replace("_", " "))
 
     def _fact(self, step: Step) -> str:
