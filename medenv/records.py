@@ -1,8 +1,8 @@
 """The records that every part of medenv speaks in, and the four protocols that join the parts.
 
 Records are frozen `msgspec.Struct`s: cheap to make, checked when decoded, one JSON object each.
-A policy's text and a tool's text are different types (`PolicyText`, `ToolText`), so that no reward,
-parser or gate can take one for the other without the type checker saying so.
+A policy's text and a tool's text are different types (`PolicyText`, `ToolText`), so that no reward
+can take one for the other without the type checker saying so.
 """
 
 from __future__ import annotations
@@ -26,10 +26,9 @@ Ending = Literal["answered", "turns", "calls", "tokens", "seconds", "unavailable
 
 
 class Record(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Base of all records: immutable, keyword-only, unknown fields refused when decoding.
+    """Base of all records: immutable, keyword-only, unknown fields refused when decoding."""
 
-    Those that every step makes have ``gc=False``: of what JSON can hold no cycle can be made.
-    """
+    # Those that every step makes have gc=False: of what JSON can hold no cycle can be made.
 
 
 class Message(TypedDict):
@@ -99,8 +98,7 @@ class Certificate(Record, frozen=True, kw_only=True):
         min_hops: Length of the shortest path in the graph between both ends, edges.
         min_calls: Fewest tool calls that show every hop of the gold path.
         chance: Probability that a blind guess from the answer's kind is right, by its prior.
-        search_rank: 1-based rank of the first passage that states the last hop when the corpus is
-            searched with the question text, or None where it is not among the first results.
+        search_rank: 1-based rank, for the question text, of a passage that states the last hop; or None.
         shortcuts: Relations of direct edges between both ends, besides the gold path.
         clues: Edges beside the path that single out a step of it among several.
     """
@@ -136,7 +134,7 @@ class Question(Record, frozen=True, kw_only=True):
         difficulty: How hard the question is for all offline solvers, in [0, 1], where graded.
         guidance: The gold path with every entity masked: ``"([MASK], gene_of, [MASK])"``.
         reasoning: The gold path in words.
-        world: How the world was altered, e.g. ``"renamed"``, which makes fiction of it; else empty.
+        world: How the world was altered, e.g. ``"renamed"``: fiction; else empty.
         calibration: Model name to how many of its answers from memory were right, of how many.
     """
 
