@@ -98,7 +98,7 @@ class Certificate(Record, frozen=True, kw_only=True):
         min_hops: Length of the shortest path in the graph between both ends, edges.
         min_calls: Fewest tool calls that show every hop of the gold path.
         chance: Probability that a blind guess from the answer's kind is right, by its prior.
-        search_rank: 1-based rank, for the question text, of a passage that states the last hop; or None.
+        search_rank: 1-based rank, for the question text, of a passage with the last hop; or None.
         shortcuts: Relations of direct edges between both ends, besides the gold path.
         clues: Edges beside the path that single out a step of it among several.
     """
