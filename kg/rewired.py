@@ -122,11 +122,34 @@ class Rewiring:
             raise Rejected("an earlier step that changed")
         if any(name_problem(self.graph, self.graph.number(a), MAX_NAME_CHARS) for a in _ids(made)):
             raise Rejected("an answer whose name is unfit")
+        self._claim(made)
         if not made.specialty:
             return made
         nodes = [self.graph.number(hop.tail) for hop in made.certificate.path][::-1]
         nodes += [self.graph.number(made.rare)] if made.rare else []
         return msgspec.structs.replace(made, specialty=self._specialties.of(nodes))
+
+    def _claim(self, made: Question) -> None:
+        """Take the entities of a question's path for its split, unless another split has one."""
+        ends = entities_of(made) - self._common
+        if any(self._owners.get(entity, made.split) != made.split for entity in ends):
+            raise Rejected("the path leaves its split")
+        self._owners.update(dict.fromkeys(ends, made.split))
+
+    @cached_property
+    def _owners(self) -> dict[str, str]:
+        """Entities of paths to their split."""
+        return {entity: q.split for q in self.questions for entity in entities_of(q)}
+
+    @cached_property
+    def _common(self) -> set[str]:
+        """Entities that paths of both splits have in the true world already."""
+        return {
+            entity
+            for q in self.questions
+            for entity in entities_of(q)
+            if self._owners[entity] != q.split
+        }
 
     @cached_property
     def _specialties(self) -> Specialties:
