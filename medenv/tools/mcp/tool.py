@@ -54,7 +54,7 @@ def mcp_tools(servers: Mapping[str, Mapping[str, Any]]) -> tuple[McpTool, ...]:
         try:
             chosen = msgspec.convert(dict(settings), ServerSettings)
         except (msgspec.ValidationError, TypeError, ValueError) as error:
-            raise UsageError(f"MCP server {name!r}: {error}; got {settings!r}") from error
+            raise UsageError(f"MCP server {name!r}: {error}") from error
         path = chosen.env.get("PATH")
         if chosen.command and shutil.which(chosen.command, path=path) is None:
             raise UsageError(f"MCP server {name!r}: there is no program {chosen.command!r}")
