@@ -5,8 +5,6 @@ from __future__ import annotations
 import asyncio
 import functools
 import json
-import subprocess
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -303,51 +301,6 @@ def test_a_set_is_made_by_a_policy_that_vllm_serves(tmp_path: Path) -> None:
             )
         )  # fmt: skip
     assert sum(card.parts.values()) >= 1
-
-
-def recipe(name: str, *overrides: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, f"recipes/{name}.py", *overrides],
-        cwd=ROOT, capture_output=True, text=True, timeout=300, check=False,
-    )  # fmt: skip
-
-
-def test_the_recipes_work_as_they_are_typed(tmp_path: Path) -> None:
-    folder = tmp_path / "set"
-    toy = ["world.source=toy", "world.questions.n_train=8", "world.questions.n_test=4"]
-    made = recipe(
-        "trajectories", "set=tiny", *toy, "+world.questions.test_share=0.4", "n=4",
-        f"folder={folder}", f"workspaces={tmp_path}", f"tokenizer={TINY}", "exports=[chat]",
-    )  # fmt: skip
-    assert made.returncode == 0, made.stdout + made.stderr
-    assert "4 trajectories in" in made.stdout
-    assert "0 leaks" in made.stdout
-    assert "4 lessons in" in made.stdout
-    assert not (folder / "preferences.jsonl").exists()
-    done = recipe(
-        "evaluate", "policy=tiny", f"trajectories={folder}", f"folder={tmp_path / 'evaluation'}",
-        "samples=0", "n=2", "sampling.turn_tokens=32",
-    )  # fmt: skip
-    assert done.returncode == 0, done.stdout + done.stderr
-    assert "greedy: accuracy" in done.stdout
-    assert "over 2 held-out questions" in " ".join(done.stdout.split())
-
-
-@pytest.mark.parametrize(
-    ("name", "overrides", "told"),
-    [
-        ("trajectories", ["teacher=openai"], "teacher=openai needs teacher.base_url=... and"),
-        ("trajectories", ["+plan.exploratoin=0.1"], "unknown field `exploratoin`"),
-        ("trajectories", ["plan.exploration=2"], "exploration must be in [0, 1], got 2.0"),
-        ("evaluate", [], "name what is evaluated, a policy or an endpoint"),
-        ("evaluate", ["policy=tiny", "trajectories=nowhere"], "expected a finished set of"),
-    ],
-)
-def test_a_mistake_is_one_line(tmp_path: Path, name: str, overrides: list[str], told: str) -> None:
-    failed = recipe(name, *overrides, f"folder={tmp_path / 'x'}")
-    assert failed.returncode == 2
-    assert told in " ".join(failed.stdout.split())
-    assert "Traceback" not in failed.stderr
 
 
 def test_settings_survive_the_disk(made: str) -> None:
