@@ -141,11 +141,32 @@ def _all(get: Callable[[Question], Iterable[object]], questions: list[Question])
     return {part for question in questions for part in get(question)}
 
 
+def _topics(question: Question) -> tuple[str, ...]:
+    """Return the topic where a question is about it, not where it is one clue of several."""
+    return (question.topic.id,) if question.certificate.query[0] not in ("where", "most") else ()
+
+
+def entities_of(question: Question) -> set[str]:
+    """Return what a question is about and asks for, and all that its path leads through.
+
+    A question that is no path names its clues or counts them; such as "Seizure", which a fifth of
+    all diseases have, they give nothing away. Nor do answers that are values or attributes.
+
+    Args:
+        question: The question.
+    """
+    question = _of_entities(question)
+    proof = question.certificate
+    ordered = proof.query[0] in ("walk", "chain")
+    on_the_way = {end for hop in proof.path for end in (hop.head, hop.tail)} if ordered else set()
+    return {*on_the_way, *_topics(question), *proof.answers}
+
+
 _PARTS: dict[str, Callable[[Question], Iterable[object]]] = {
     "answers": lambda q: q.certificate.answers,
     "edges": lambda q: (frozenset((hop.head, hop.tail)) for hop in q.certificate.path),
-    "topics": lambda q: (q.topic.id,),
-    "entities": lambda q: (end for hop in q.certificate.path for end in (hop.head, hop.tail)),
+    "topics": _topics,
+    "entities": entities_of,
     "texts": lambda q: (q.text,),
 }
 

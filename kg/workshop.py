@@ -24,6 +24,7 @@ from medenv.kg.rarity import rare_nodes
 from medenv.kg.regions import held_out
 from medenv.kg.schema import IS_A
 from medenv.kg.specialties import SPECIALTIES, Specialties
+from medenv.kg.store import entities_of
 from medenv.kg.topology import MAX_DEGREE, Topology
 from medenv.records import Passage, Question, Record, Retriever
 
@@ -208,11 +209,20 @@ class Workshop:
         return MAKERS[kind](self.graph, order)
 
     def _inside(self, split: str, question: Question) -> bool:
-        """Whether topic, answers and path touch no path node of the other split."""
+        """Whether what is asked is of this split, and nothing on the way is of the other one.
+
+        A hub is of neither: a question may name it, but not ask for it, and no edge is told in
+        which both ends are hubs.
+        """
+        number = self.graph.number
+        own = self.topologies[split].path_nodes
         other = self.topologies["test" if split == "train" else "train"].path_nodes
-        hops = question.certificate.path
-        ends = {end for hop in hops for end in (hop.head, hop.tail)} | {question.topic.id}
-        return not any(other[self.graph.number(end)] for end in ends)
+        edges = [(number(hop.head), number(hop.tail)) for hop in question.certificate.path]
+        return (
+            all(own[number(entity)] for entity in entities_of(question))
+            and all(own[head] or own[tail] for head, tail in edges)
+            and not any(other[head] or other[tail] for head, tail in edges)
+        )
 
     def _graded(self, question: Question, outcome: Outcome, found: Sequence[Passage]) -> Question:
         grades = grade(self.graph, question, outcome, found)

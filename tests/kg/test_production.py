@@ -201,6 +201,19 @@ def test_the_leakage_certificate_finds_what_is_shared(big: Graph, tmp_path: Path
     assert leakage_certificate(made[:5], []).clean
 
 
+def test_splits_of_every_kind_share_nothing_even_where_hubs_belong_to_neither(
+    big: Graph, tmp_path: Path
+) -> None:
+    config = msgspec.structs.replace(CONFIG, max_degree=23, kinds=dict.fromkeys(KINDS, 1))
+    made = [
+        produce(workshop(big, config), split, 30, tmp_path / split).questions
+        for split in ("train", "test")
+    ]
+    assert leakage_certificate(*made).clean
+    asked = [{q.certificate.answers for q in one if q.answers[0].kind != "value"} for one in made]
+    assert not asked[0] & asked[1]
+
+
 def test_levels_and_voices_are_as_configured(big: Graph, tmp_path: Path) -> None:
     config = msgspec.structs.replace(CONFIG, levels=(0,), kinds={"rare_chains": 1})
     made = produce(workshop(big, config), "train", 30, tmp_path / "j").questions
