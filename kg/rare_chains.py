@@ -7,12 +7,13 @@ step of it is singled out: clues are added until one candidate is left, else the
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from medenv.kg import phrases
-from medenv.kg.chains import longest_chain
+from medenv.kg.chains import Chain, longest_chain
 from medenv.kg.clues import Choice, describe, single_out
 from medenv.kg.conditions import Clue
 from medenv.kg.drafts import Draft, Order, Rejected
@@ -65,10 +66,7 @@ def draft_chain(topology: Topology, order: Order, config: ChainConfig) -> Draft:
     Raises:
         Rejected: There is no chain, or no part of it is long enough and singled out.
     """
-    around = topology.around(
-        order.seed, hops=config.radius, max_nodes=config.max_nodes, fan=config.fan
-    )
-    chain = longest_chain(around, config.budget)
+    chain = _chain_around(topology, order.seed, config)
     if chain.hops < config.min_hops:
         raise Rejected("no chain of the least length")
     longest = min(chain.hops, config.max_hops)
@@ -80,6 +78,13 @@ def draft_chain(topology: Topology, order: Order, config: ChainConfig) -> Draft:
         if len(steps) >= config.min_hops:
             return _worded(topology.graph, path[0], steps, order)
     raise Rejected("clues do not single out a step")
+
+
+@lru_cache(maxsize=20_000)
+def _chain_around(topology: Topology, seed: int, config: ChainConfig) -> Chain:
+    """Return the longest chain from a rare entity; large sets come back to each several times."""
+    around = topology.around(seed, hops=config.radius, max_nodes=config.max_nodes, fan=config.fan)
+    return longest_chain(around, config.budget)
 
 
 def _cut(
