@@ -46,8 +46,8 @@ class Coiner:
         self._rng = np.random.default_rng([seed, len(real)])
         self._used = real | FUNCTION_WORDS
         self._words = {token: self._coined(token) for token in sorted(real)}
-        unchanged = sorted({name for name in names if self._swapped(name) == name})
-        self._marks = {name: self._new_word() for name in unchanged}
+        unchanged = {name.casefold() for name in names if self._same(name)}
+        self._marks = {name: self._new_word() for name in sorted(unchanged)}
 
     def name(self, name: str) -> str:
         """Return the invented name in the place of a name.
@@ -55,7 +55,7 @@ class Coiner:
         Args:
             name: A name or alias of the graph.
         """
-        mark = self._marks.get(name)
+        mark = self._marks.get(name.casefold())
         return f"{self._swapped(name)} {mark.capitalize()}" if mark else self._swapped(name)
 
     def text(self, text: str) -> str:
@@ -65,6 +65,9 @@ class Coiner:
             text: A text of the graph, such as a definition.
         """
         return self._swapped(text)
+
+    def _same(self, name: str) -> bool:
+        return self._swapped(name).casefold() == name.casefold()
 
     def _swapped(self, text: str) -> str:
         return TOKEN.sub(lambda found: self._cased(found.group()), text)

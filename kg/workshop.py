@@ -40,7 +40,7 @@ class SynthesisConfig(Record, frozen=True, kw_only=True):
     """What questions to make, however many.
 
     Args:
-        kinds: Kind of question to its weight among the attempts.
+        kinds: Kind of question to its weight among the attempts; 0 leaves it out.
         levels: Obfuscation levels, drawn evenly.
         rare_percent: An entity is rare in the lowest so many percent of its kind's degrees.
         min_degree: Fewest edges of a rare entity.
@@ -77,8 +77,8 @@ class SynthesisConfig(Record, frozen=True, kw_only=True):
         for name in self.specialties:
             if name not in SPECIALTIES:
                 raise UnknownNameError("specialty", name, SPECIALTIES)
-        if not self.kinds or min(self.kinds.values()) < 1:
-            raise UsageError(f"expected kinds with weights of at least 1, got {self.kinds}")
+        if min(self.kinds.values(), default=0) < 0 or not any(self.kinds.values()):
+            raise UsageError(f"expected kinds with weights, at least one above 0, got {self.kinds}")
         if not self.levels or not set(self.levels) <= set(range(5)):
             raise UsageError(f"expected obfuscation levels of 0 to 4, got {self.levels}")
         if self.max_per_answer < 1:

@@ -6,6 +6,7 @@ however you like: the same command goes on, and a larger n extends the set.
 
     python recipes/synthesize.py questions=rare_chains n=10000 seed=7      # two cores, minutes
     python recipes/synthesize.py questions=mixed n=2100 worlds=[renamed,rewired]
+    python recipes/synthesize.py questions.specialties=[cardiology] 'options={namespaces:[ORPHA]}'
 
 A language model behind any OpenAI-compatible endpoint may reword the questions, checked against
 their certificates, and answer them from memory: those that it knows are dropped.
@@ -21,6 +22,7 @@ from typing import Any
 
 import hydra
 import msgspec
+from hydra.core.config_store import ConfigStore
 from omegaconf import DictConfig, OmegaConf
 from rich.console import Console
 from rich.progress import (
@@ -34,9 +36,13 @@ from rich.progress import (
 
 from medenv.errors import MedEnvError, UsageError
 from medenv.improving import Improvement, model_use
+from medenv.integrations.schemas import schema
 from medenv.kg.run import SynthesisSettings, synthesize_set
 
 console = Console()
+ConfigStore.instance().store(
+    "synthesis_schema", schema(SynthesisSettings, {"rewrite": None, "calibrate": None})
+)
 
 
 def settings_of(config: DictConfig) -> tuple[SynthesisSettings, Improvement]:

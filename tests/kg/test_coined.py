@@ -3,7 +3,7 @@
 import re
 from itertools import product
 
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from medenv.kg import toy_graph, toy_questions
@@ -16,6 +16,8 @@ from medenv.kg.worlds import WorldSettings, make_world
     names=st.lists(st.text("AaBb12 -(),.X", min_size=1, max_size=12), min_size=1, max_size=8),
     seed=st.integers(0, 50),
 )
+@example(names=["A", "a"], seed=0)
+@example(names=["OF", "oF", "of it"], seed=0)
 def test_coined_names_are_new_and_differ_where_the_names_did(names: list[str], seed: int) -> None:
     coiner = Coiner(names, (), seed)
     coined = {name: coiner.name(name) for name in names if TOKEN.search(name)}

@@ -234,7 +234,9 @@ def test_the_two_regions_share_no_path_node(big: Graph) -> None:
     ("settings", "problem"),
     [
         ({"kinds": {"rare_chain": 1}}, "did you mean 'rare_chains'"),
-        ({"kinds": {}}, "weights of at least 1"),
+        ({"kinds": {}}, "at least one above 0"),
+        ({"kinds": {"list": 0}}, "at least one above 0"),
+        ({"kinds": {"list": 2, "count": -1}}, "at least one above 0"),
         ({"levels": (5,)}, "levels of 0 to 4"),
         ({"specialties": ("cardiologie",)}, "did you mean 'cardiology'"),
         ({"max_per_answer": 0}, "max_per_answer >= 1"),

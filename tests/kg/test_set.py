@@ -182,7 +182,26 @@ def test_the_recipe_makes_proved_questions_over_all_specialties(tmp_path: Path) 
     assert json.loads((out / "leakage.json").read_text())["clean"] is True
 
 
-@pytest.mark.parametrize("override", ["question=rare_chains", "+sed=1", "questions.kind={}"])
+def test_every_setting_can_be_set_on_the_command_line(tmp_path: Path) -> None:
+    out = tmp_path / "set"
+    done = recipe(
+        *("source=toy", "n=3", "n_test=1", "workers=1", "graded=false", f"folder={out}"),
+        *("+questions.kinds.list=1", "+questions.kinds.count=1", "questions.kinds.rare_chains=0"),
+        "questions.rare_percent=100",
+        *("questions.test_share=0.3", "questions.max_per_answer=3", "questions.levels=[0,1]"),
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    kinds = {q.kind.partition(":")[0] for q in read_questions(out / "train.jsonl")}
+    assert kinds <= {"list", "count"}
+
+
+@pytest.mark.parametrize(
+    "override",
+    [
+        *("question=rare_chains", "+sed=1", "questions.kind={}", "questions.rare_percent=few"),
+        *("questions.kinds={chain:1}", "questions.chains.max_hop=3", "optionz={}"),
+    ],
+)
 def test_a_misspelt_setting_is_an_error(tmp_path: Path, override: str) -> None:
     done = recipe(override, "source=toy", f"folder={tmp_path}")
     assert done.returncode != 0
