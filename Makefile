@@ -1,8 +1,11 @@
-# Every target is what CI calls. VENV=/a/folder puts the environment elsewhere.
+# Every target is what CI calls. VENV=/a/folder puts the environment elsewhere; WORKERS=0 runs the
+# tests one after another.
 PYTHON ?= python3.11
 VENV ?= .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready-$(shell cat constraints.txt pyproject.toml | cksum | cut -d' ' -f1)
+WORKERS ?= 2
+PYTEST := $(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup --no-loadscope-reorder
 ARGS ?=
 
 .DEFAULT_GOAL := help
@@ -32,10 +35,10 @@ policy: setup ## Rebuild the tiny policy's warm start from nothing
 	@$(BIN)/python recipes/sft.py experiment=tiny_policy $(ARGS)
 
 test: setup check ## Every check and every test
-	@$(BIN)/python -m pytest $(ARGS)
+	@$(PYTEST) $(ARGS)
 
 quick: setup ## The tests that need neither verl nor minutes
-	@$(BIN)/python -m pytest -m "not verl" $(ARGS)
+	@$(PYTEST) -m "not verl" $(ARGS)
 
 check: setup ## Style, types, layers, spelling
 	@$(BIN)/ruff check .

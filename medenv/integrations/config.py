@@ -140,6 +140,8 @@ class EvaluationSection:
 class StageSection:
     """One stage of teaching; `renamed` is the share of examples with invented names.
 
+    `guess` is the guesser's share in this stage, where it differs from that of all lessons.
+
     The material is "episodes" of the teachers, loss on what they wrote; "reading": passages along
     gold paths, each twice, loss on everything; or "trajectories": the set that
     `lessons.trajectories` names, for `epochs` instead of `steps`, where that is not 0.
@@ -148,6 +150,7 @@ class StageSection:
     material: str = "episodes"
     examples: int = 24000
     renamed: float = 0.0
+    guess: float | None = None
     epochs: float = 0.0
     steps: int = 1000
     lr: float = 1.0e-3

@@ -164,7 +164,7 @@ def _episodes(
     settings, parts = school.section["lessons"], school.parts
     stage, seed = settings["stages"][number], settings["seed"] + 3
     entities = _gold_entities(school)
-    teachers = _teachers(school)
+    teachers = _teachers(school, stage["guess"])
     renamer = Renamer(entities.values())
     kept, counts = [], Counter[str]()
     played = taught(
@@ -215,15 +215,16 @@ def _reading(school: School, number: int) -> list[Lesson]:
     return lessons
 
 
-def _teachers(school: School) -> dict[str, tuple[float, Teacher]]:
+def _teachers(school: School, guess: float | None) -> dict[str, tuple[float, Teacher]]:
     settings = school.section["lessons"]
+    guess = settings["guess"] if guess is None else guess
     dialect, seed = make_dialect(school.section["env"]["dialect"]), settings["seed"]
     names = {passage.entity: passage.title for passage in _passages(school.parts)}
     answers = _answers(school.parts.questions)
     oracle = Oracle(names, dialect)
     return {
         "oracle": (settings["oracle"], oracle),
-        "guess": (settings["guess"], Guesser(answers, dialect, seed=seed + 1)),
+        "guess": (guess, Guesser(answers, dialect, seed=seed + 1)),
         "wander": (settings["wander"], Wanderer(oracle, answers, seed=seed + 2)),
     }
 
