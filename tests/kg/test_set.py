@@ -10,7 +10,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from medenv.errors import DataError, UsageError
-from medenv.kg import Graph, QuestionSet, load_hpo, read_questions, verify
+from medenv.kg import Graph, QuestionSet, load_hpo, read_questions, verify, write_questions
 from medenv.kg.archive import fingerprint
 from medenv.kg.card import Origin, data_card, write_card
 from medenv.kg.exports import flat, to_dataset, verl_rows, write_verl
@@ -163,23 +163,46 @@ def recipe(*overrides: str) -> "subprocess.CompletedProcess[str]":
     return subprocess.run(command, capture_output=True, text=True, check=False, cwd=ROOT)
 
 
-def test_the_recipe_makes_proved_questions_over_all_specialties(tmp_path: Path) -> None:
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     try:
         bundled_folder()
     except UsageError as error:
         pytest.skip(str(error))
-    out = tmp_path / "set"
+    out = tmp_path_factory.mktemp("made") / "set"
     done = recipe(
         *("questions=rare_chains", "n=120", "n_test=24", "seed=7", "workers=1", "graded=false"),
         f"folder={out}",
     )
     assert done.returncode == 0, done.stdout + done.stderr
     assert "120 train, 24 test questions" in done.stdout
-    graph = load_hpo()
-    made = [*read_questions(out / "train.jsonl"), *read_questions(out / "test.jsonl")]
-    assert [verify(question, graph) for question in made] == [[]] * 144
-    assert {q.specialty for q in made[:120]} == set(SPECIALTIES)
-    assert json.loads((out / "leakage.json").read_text())["clean"] is True
+    return out
+
+
+def test_the_recipe_makes_proved_questions_over_all_specialties(made: Path) -> None:
+    graph, train = load_hpo(), read_questions(made / "train.jsonl")
+    assert [verify(one, graph) for one in train] == [[]] * 120
+    assert [verify(one, graph) for one in read_questions(made / "test.jsonl")] == [[]] * 24
+    assert {one.specialty for one in train} == set(SPECIALTIES)
+    assert json.loads((made / "leakage.json").read_text())["clean"] is True
+
+
+def read_aloud(folder: Path) -> "subprocess.CompletedProcess[str]":
+    command = [sys.executable, str(ROOT / "benchmarks" / "reading.py"), str(folder), "--n", "144"]
+    return subprocess.run(command, capture_output=True, text=True, check=False)
+
+
+def test_the_english_alone_leads_to_the_answer_in_the_raw_files(made: Path, tmp_path: Path) -> None:
+    done = read_aloud(made)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "144 questions read, 0 lead elsewhere" in done.stdout
+    train = read_questions(made / "train.jsonl")
+    swapped = msgspec.structs.replace(train[0], answers=train[1].answers)
+    write_questions(tmp_path / "train.jsonl", (swapped, *train[2:]))
+    write_questions(tmp_path / "test.jsonl", ())
+    again = read_aloud(tmp_path)
+    assert again.returncode == 1
+    assert "119 questions read, 1 lead elsewhere" in again.stdout
 
 
 def test_every_setting_can_be_set_on_the_command_line(tmp_path: Path) -> None:
