@@ -6,8 +6,8 @@
 
 Memory is the growth of the process's resident set in a fresh process. Times are seconds of one
 core, so a busy machine adds little to them; two processes against one are told by the clock, which
-is right on an idle machine alone. With MEDENV_DATA naming a
-folder that holds hetionet/SYNTHETIC_hetionet_shape.npz, that graph is measured too.
+is right on an idle machine alone. With MEDENV_DATA naming a folder that holds
+hetionet/SYNTHETIC_hetionet_shape.npz, that graph is measured too.
 """
 
 import os
@@ -23,18 +23,17 @@ from pathlib import Path
 
 import networkx as nx
 import numpy as np
+from large_graphs import entailed_ends, joined, random_ends
+from plain_chains import plain_around, plain_chain, plain_longest
 
 from medenv.corpus import BM25Retriever
-from medenv.kg import Documents, Graph, GraphBuilder, GraphInfo, load_hpo
+from medenv.kg import Documents, Graph, load_hpo
 from medenv.kg.chains import longest_chain
 from medenv.kg.drafts import Rejected
-from medenv.kg.graph import IntArray
-from medenv.kg.patterns import closure
 from medenv.kg.production import Recipe, produce, workers
 from medenv.kg.rarity import rare_nodes
-from medenv.kg.schema import HAS_GENE, HAS_PHENOTYPE, IS_A, Relation
 from medenv.kg.sources.hpo import NAMESPACES
-from medenv.kg.topology import Subgraph, Topology
+from medenv.kg.topology import Topology
 from medenv.kg.workshop import SynthesisConfig, Workshop
 
 
@@ -89,43 +88,6 @@ def seeds_of(graph: Graph, topology: Topology, number: int) -> list[int]:
     return np.random.default_rng(0).choice(rare, number, replace=False).tolist()
 
 
-def plain_around(graph: "nx.Graph[int]", seed: int, fan: int, hops: int) -> "nx.Graph[int]":
-    """Do on networkx what `Topology.around` does."""
-    found = {seed: None}
-    frontier = [seed]
-    for _ in range(hops):
-        fresh = []
-        for node in frontier:
-            rarest = sorted(graph[node], key=lambda tail: (graph.nodes[tail]["degree"], tail))
-            for tail in rarest[:fan]:
-                if tail not in found and len(found) < 200:
-                    found[tail] = None
-                    fresh.append(tail)
-        frontier = fresh
-    return graph.subgraph(found).copy()
-
-
-def plain_chain(graph: "nx.Graph[int]", seed: int, budget: int) -> int:
-    """Do on networkx what `longest_chain` does; return the hops."""
-    rows = {n: sorted(graph[n], key=lambda t: (graph.degree[t], t)) for n in graph}
-    path, places, on_path = [seed], [iter(rows[seed])], {seed}
-    longest, steps = 0, 1
-    while path:
-        tail = next((t for t in places[-1] if t not in on_path), None)
-        if tail is None:
-            on_path.discard(path.pop())
-            places.pop()
-            continue
-        if steps >= budget:
-            break
-        path.append(tail)
-        places.append(iter(rows[tail]))
-        on_path.add(tail)
-        steps += 1
-        longest = max(longest, len(path) - 1)
-    return longest
-
-
 def sampling() -> None:
     """Subgraphs and chains against the same algorithm on networkx, and against exhaustion."""
     graph = load_hpo(namespaces=NAMESPACES)
@@ -171,27 +133,6 @@ def exhaustive() -> None:
     report("as long as exhaustive search finds in 2 s", f"{as_long / 500:.1%} of 500", ">= 95 %")
 
 
-def plain_longest(around: Subgraph, seconds: float) -> int:
-    """Return the hops of the longest chain that a search in the order of node numbers finds."""
-    rows = [sorted(around.row(local)) for local in range(around.nodes.size)]
-    path, places, on_path = [0], [iter(rows[0])], {0}
-    longest, steps, deadline = 0, 0, time.process_time() + seconds
-    while path:
-        tail = next((t for t in places[-1] if t not in on_path), None)
-        if tail is None:
-            on_path.discard(path.pop())
-            places.pop()
-            continue
-        path.append(tail)
-        places.append(iter(rows[tail]))
-        on_path.add(tail)
-        longest = max(longest, len(path) - 1)
-        steps += 1
-        if steps % 256 == 0 and time.process_time() > deadline:
-            break
-    return longest
-
-
 AS_NETWORKX = """
 import networkx as nx
 arrays = sum(r.starts.nbytes + r.tails.nbytes for r in graph.rows.values()) / 1e6
@@ -215,40 +156,6 @@ def memory() -> None:
         ours, theirs = map(float, in_fresh_process(code).splitlines()[-1].split())
     leaner = f"{theirs / ours:.1f} times leaner (>= 5)"
     report("memory of all edges, ours : networkx", f"{ours:.1f} : {theirs:.0f} MB", leaner)
-
-
-def joined(info: str, size: int, heads: IntArray, tails: IntArray, kinds: IntArray) -> Graph:
-    """Return a graph of numbered nodes; edges of one kind are one relation."""
-    builder = GraphBuilder(GraphInfo(source=info, version="0"))
-    for node in range(size):
-        builder.node(f"N:{node:05}", kind="entity", name=f"entity {node}")
-    for kind in np.unique(kinds).tolist():
-        builder.relation(Relation(name=f"r{kind}", inverse=f"r{kind}_of", factual=True))
-    for head, tail, kind in zip(heads.tolist(), tails.tolist(), kinds.tolist(), strict=True):
-        builder.edge(f"N:{head:05}", f"r{kind}", f"N:{tail:05}")
-    return builder.build()
-
-
-def random_ends() -> tuple[int, IntArray, IntArray]:
-    """Two million random edges, a few nodes having most of them."""
-    rng = np.random.default_rng(0)
-    weights = rng.pareto(1.3, 47_000) + 1
-    ends = rng.choice(47_000, (2_250_000, 2), p=weights / weights.sum()).astype(np.int32)
-    return 47_000, ends[:, 0], ends[:, 1]
-
-
-def entailed_ends() -> tuple[int, IntArray, IntArray]:
-    """Every finding of every disease and gene of the HPO, with all that it is a kind of."""
-    graph = load_hpo(namespaces=NAMESPACES)
-    found = {
-        disease: closure(graph, graph.step(disease, HAS_PHENOTYPE.name), IS_A.name)
-        for disease in graph.of_kind("disease").tolist()
-    }
-    for gene in graph.of_kind("gene").tolist():
-        rows = [found[disease] for disease in graph.step(gene, HAS_GENE.inverse).tolist()]
-        found[gene] = np.unique(np.concatenate(rows))
-    heads = [np.full(row.size, head, dtype=np.int32) for head, row in found.items()]
-    return len(graph), np.concatenate(heads), np.concatenate(list(found.values()))
 
 
 def large() -> None:
