@@ -157,5 +157,5 @@ def _plain(run: Run, key: str, title: str, unit: str) -> Chart:
 
 
 def _note(run: Run, chart: Chart) -> str:
-    steps = len(run.metrics)
+    steps = sum(row["step"] > 0 for row in run.metrics)  # 0 is the evaluation before them
     return f"{steps} training step{'s' if steps != 1 else ''}" if chart.series else ""

@@ -1,6 +1,6 @@
-"""Two steps of GRPO for real: verl's trainer, Ray, TransferQueue, FSDP2 and vLLM, on CPU.
+"""Steps of GRPO for real: verl's trainer, Ray, TransferQueue, FSDP2 and vLLM, on CPU.
 
-One run is started once and looked at by all tests here; a second one continues it.
+One run is stopped by Ctrl-C after its first step and goes on to its end; all tests here look at it.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import NamedTuple
 
 import psutil
 import pytest
@@ -25,10 +26,17 @@ pytestmark = [pytest.mark.verl, pytest.mark.timeout(900)]
 ROOT = Path(__file__).parents[2]
 
 
-def train(root: Path, *overrides: str) -> subprocess.CompletedProcess[str]:
+LONGER = ("trainer.save_freq=1", "trainer.test_freq=3", "trainer.total_training_steps=3")
+
+
+def recipe(root: Path, *overrides: str) -> list[str]:
     command = [sys.executable, "recipes/train.py", "experiment=smoke", f"medenv.root={root}"]
+    return [*command, *overrides]
+
+
+def train(root: Path, *overrides: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [*command, *overrides], cwd=ROOT, capture_output=True, text=True, check=False
+        recipe(root, *overrides), cwd=ROOT, capture_output=True, text=True, check=False
     )
 
 
@@ -39,6 +47,10 @@ def logged(folder: Path, attempt: int) -> dict[int, dict[str, float]]:
         entry = json.loads(line)
         steps.setdefault(entry["step"], {}).update(entry["data"])
     return steps
+
+
+def every_step(folder: Path) -> dict[int, dict[str, float]]:
+    return logged(folder, 0) | logged(folder, 1)
 
 
 def marked_processes() -> list[psutil.Process]:
@@ -52,22 +64,60 @@ def marked_processes() -> list[psutil.Process]:
     return found
 
 
+class Stopped(NamedTuple):
+    """What became of a run that was stopped, and what it left."""
+
+    code: int
+    said: str
+    left: list[psutil.Process]
+
+
 @pytest.fixture(scope="module")
 def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("outputs")
 
 
 @pytest.fixture(scope="module")
-def run(root: Path) -> Path:
-    done = train(root)
+def stopped(root: Path) -> Stopped:
+    saved = root / "smoke" / "checkpoints" / "latest_checkpointed_iteration.txt"
+    with (root / "out").open("wb") as out:
+        started = subprocess.Popen(
+            recipe(root, *LONGER[:2], "trainer.total_training_steps=2"),
+            cwd=ROOT,
+            stdout=out,
+            stderr=out,
+        )
+        end = time.monotonic() + 400
+        while time.monotonic() < end and started.poll() is None and not saved.exists():
+            time.sleep(0.1)
+        assert any("raylet" in process.name() for process in marked_processes())
+        started.send_signal(signal.SIGINT)
+        code = started.wait(timeout=60)
+    return Stopped(code, (root / "out").read_text(), marked_processes())
+
+
+@pytest.fixture(scope="module")
+def run(root: Path, stopped: Stopped) -> Path:
+    done = train(root, *LONGER)
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
     assert "report:" in done.stdout
     return root / "smoke"
 
 
+def test_ctrl_c_leaves_no_process_behind(stopped: Stopped) -> None:
+    assert stopped.code == 130, stopped.said[-3000:]
+    assert stopped.left == []
+    assert "goes on from the last checkpoint" in stopped.said
+
+
+def test_a_stopped_run_goes_on_from_its_checkpoint_and_further_than_first_asked(run: Path) -> None:
+    assert set(logged(run, 0)) == {0, 1}
+    assert set(logged(run, 1)) == {2, 3}
+    assert (run / "rollouts" / "train" / "000003.jsonl").exists()
+
+
 def test_every_component_is_logged_raw_and_weighted_in_training_and_validation(run: Path) -> None:
-    steps = logged(run, 0)
-    assert set(steps) == {0, 1, 2}
+    steps = every_step(run)
     for name in ("accuracy", "format", "efficiency"):
         for form in ("raw", "weighted"):
             assert f"reward/{name}/{form}" in steps[1]
@@ -76,8 +126,8 @@ def test_every_component_is_logged_raw_and_weighted_in_training_and_validation(r
 
 
 def test_the_logged_reward_is_the_mean_over_the_stored_episodes(run: Path) -> None:
-    steps = logged(run, 0)
-    for step in (1, 2):
+    steps = every_step(run)
+    for step in (1, 2, 3):
         scored = read_scored(run / "rollouts" / "train" / f"{step:06d}.jsonl")
         totals = [one.score.total or 0.0 for one in scored]
         assert len(totals) == 4 * 4
@@ -86,7 +136,7 @@ def test_the_logged_reward_is_the_mean_over_the_stored_episodes(run: Path) -> No
 
 
 def test_validation_answers_each_question_as_often_as_asked(run: Path) -> None:
-    for step in (0, 2):
+    for step in (0, 3):
         sampled = read_scored(run / "rollouts" / "val-sampled" / f"{step:06d}.jsonl")
         greedy = read_scored(run / "rollouts" / "val-greedy" / f"{step:06d}.jsonl")
         assert len(sampled) == 4 * 2
@@ -95,24 +145,24 @@ def test_validation_answers_each_question_as_often_as_asked(run: Path) -> None:
 
 
 def test_only_tokens_that_the_policy_wrote_are_trained_on(run: Path) -> None:
-    for step in (1, 2):
+    for step, metrics in list(every_step(run).items())[1:]:
         scored = read_scored(run / "rollouts" / "train" / f"{step:06d}.jsonl")
         written = [sum(turn.tokens for turn in one.trajectory.turns) for one in scored]
-        metrics = logged(run, 0)[step]
         assert metrics["episodes/trained_tokens"] == pytest.approx(sum(written) / len(written))
         assert metrics["response_length/mean"] > metrics["episodes/trained_tokens"]
 
 
 def test_the_weights_changed_and_the_rollout_engine_got_them(run: Path) -> None:
     before = load_file(ROOT / "models" / "tiny_policy" / "model.safetensors")
-    step = run / "checkpoints" / "global_step_2" / "actor" / "huggingface"
+    step = run / "checkpoints" / "global_step_3" / "actor" / "huggingface"
     after = load_file(step / "model.safetensors")
     moved = max(
         (after[name].float() - tensor.float()).abs().max().item() for name, tensor in before.items()
     )
     assert moved > 1e-5
     # Were the engine's weights those of the step before, its probabilities would differ.
-    for metrics in (logged(run, 0)[1], logged(run, 0)[2]):
+    # After step 1 both were loaded from the checkpoint.
+    for metrics in list(every_step(run).values())[1:]:
         assert metrics["training/rollout_probs_diff_max"] < 1e-3
 
 
@@ -124,42 +174,17 @@ def test_the_report_is_one_page_that_needs_nothing_else(run: Path) -> None:
 
 
 def test_a_finished_run_is_shown_again_without_training(root: Path, run: Path) -> None:
-    again = train(root)
+    again = train(root, *LONGER)
     assert again.returncode == 0, again.stderr[-2000:]
     assert "is trained already" in again.stdout
     assert "reused" in again.stdout
-    assert len(list((run / "metrics").iterdir())) == 1
+    assert len(list((run / "metrics").iterdir())) == 2
 
 
 def test_another_setting_does_not_continue_in_the_same_folder(root: Path, run: Path) -> None:
-    other = train(root, "scoring=answer_only")
+    other = train(root, *LONGER, "scoring=answer_only")
     assert other.returncode == 2
     assert "holds a run with other settings" in " ".join(other.stdout.split())
-
-
-def test_a_longer_run_goes_on_from_the_checkpoint(root: Path, run: Path) -> None:
-    longer = train(root, "trainer.total_training_steps=3", "trainer.test_freq=3")
-    assert longer.returncode == 0, longer.stdout[-3000:] + longer.stderr[-3000:]
-    steps = logged(run, 1)
-    assert max(steps) == 3
-    assert 1 not in steps
-    assert (run / "rollouts" / "train" / "000003.jsonl").exists()
-
-
-def test_ctrl_c_leaves_no_process_behind(tmp_path: Path) -> None:
-    command = [sys.executable, "recipes/train.py", "experiment=smoke", f"medenv.root={tmp_path}"]
-    with (tmp_path / "out").open("wb") as out:
-        recipe = subprocess.Popen(command, cwd=ROOT, stdout=out, stderr=out)
-        end = time.monotonic() + 300
-        while time.monotonic() < end and not any(
-            "raylet" in process.name() for process in marked_processes()
-        ):
-            time.sleep(0.5)
-        assert any("raylet" in process.name() for process in marked_processes())
-        recipe.send_signal(signal.SIGINT)
-        assert recipe.wait(timeout=60) == 130
-    assert marked_processes() == []
-    assert "goes on from the last checkpoint" in (tmp_path / "out").read_text()
 
 
 @pytest.mark.parametrize(
