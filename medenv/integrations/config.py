@@ -94,6 +94,7 @@ class EnvSection:
 class ScoringSection:
     """The reward: a preset's name, or weights by component with their gates and vetoes.
 
+    `ramps` changes weights over training: component to a `medenv.reward.Ramp`'s fields.
     `shuffle_seed` makes it a control.
     """
 
@@ -101,6 +102,7 @@ class ScoringSection:
     weights: dict[str, float] = field(default_factory=dict)
     gates: dict[str, str] = field(default_factory=dict)
     vetoes: list[str] = field(default_factory=list)
+    ramps: dict[str, Any] = field(default_factory=dict)
     shuffle_seed: int | None = None
 
 

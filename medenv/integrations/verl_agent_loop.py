@@ -79,16 +79,11 @@ class MedEnvAgentLoop(AgentLoopBase):  # type: ignore[misc]  # verl is untyped t
             await self._play(episode, tokens, sampling_params)
         except InfraError as error:
             episode.fail(str(error))
-        trajectory = episode.trajectory()
-        score = self.world.reward(trajectory)
+        trajectory, step = episode.trajectory(), int(row.get("global_steps", 0))
+        score = self.world.reward_at(step)(trajectory)
         if score.total is None:
             return []
-        scored = Scored(
-            trajectory=trajectory,
-            score=score,
-            sample=sample,
-            step=int(row.get("global_steps", 0)),
-        )
+        scored = Scored(trajectory=trajectory, score=score, sample=sample, step=step)
         tokens.extra["sampling"] = info["sampling"]
         return self._output(tokens, scored)
 

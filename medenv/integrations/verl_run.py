@@ -28,7 +28,7 @@ from medenv.integrations.config import plain
 from medenv.integrations.following import Logged, follow
 from medenv.integrations.processes import Tree
 from medenv.integrations.verl_rows import rows, write_rows
-from medenv.integrations.world import make_world_parts
+from medenv.integrations.world import make_world_parts, schedule_of
 from medenv.kg import read_questions
 from medenv.workspace import Step, Workspace, WorkspaceSettings, open_workspace
 
@@ -89,13 +89,14 @@ def prepare(config: DictConfig, step: Step) -> Run:
         step: Is told of each step.
 
     Raises:
-        UsageError: The folder holds a run with other settings.
+        UsageError: The folder holds a run with other settings, or a ramp of a weight is none.
     """
     section = plain(config.medenv)
     root = Path(section["root"])
     settings = msgspec.convert(section["world"], WorkspaceSettings)
     workspace = open_workspace(settings, root / "workspaces", step)
     folder = root / section["run"]
+    schedule_of(section["scoring"])  # before anything is written: it may be wrong
     _claim(folder, config)
     config.medenv.workspace = str(workspace.folder)
     run = Run(folder, config, workspace)

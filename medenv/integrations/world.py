@@ -9,10 +9,10 @@ from typing import Any, NamedTuple
 import msgspec
 
 from medenv.episode import Episode, EpisodeRules
-from medenv.errors import UsageError
+from medenv.errors import UnknownNameError, UsageError
 from medenv.records import Question, RewardFn
 from medenv.registry import Parts, make_parts
-from medenv.reward import Composition
+from medenv.reward import PRESETS, Composition, Ramp, Reward, Schedule
 from medenv.tools import ToolBox
 from medenv.workspace import Workspace
 
@@ -25,12 +25,24 @@ class World(NamedTuple):
         toolbox: Makes calls.
         reward: Scores trajectories.
         turn_tokens: Most tokens that the policy may write in one turn.
+        schedule: How the reward's weights change over training, where they do.
     """
 
     rules: EpisodeRules
     toolbox: ToolBox
     reward: RewardFn
     turn_tokens: int
+    schedule: Schedule | None = None
+
+    def reward_at(self, step: int) -> RewardFn:
+        """Return what scores the trajectories of a training step.
+
+        Args:
+            step: Training step, from 1; 0 is the validation before them.
+        """
+        if self.schedule is None or not isinstance(self.reward, Reward):
+            return self.reward
+        return Reward(self.schedule.at(step), self.reward.knowledge)
 
     def episode(self, question: Question, seed: int) -> Episode:
         """Return a new episode of the question."""
@@ -72,6 +84,33 @@ def _scoring(section: Mapping[str, Any]) -> str | Composition:
     )
 
 
+def schedule_of(section: Mapping[str, Any]) -> Schedule | None:
+    """Return the schedule that the `scoring` section describes, or None where weights stay.
+
+    Args:
+        section: The config's `medenv.scoring` as plain data.
+
+    Raises:
+        UnknownNameError: A ramp of a component that has no weight, or of an unknown preset.
+        UsageError: A ramp that is none.
+    """
+    if not section["ramps"]:
+        return None
+    scoring = _scoring(section)
+    if isinstance(scoring, str):
+        if scoring not in PRESETS:
+            raise UnknownNameError("reward preset that ramps can change", scoring, PRESETS)
+        scoring = PRESETS[scoring]
+    try:
+        ramps = msgspec.convert(dict(section["ramps"]), dict[str, Ramp])
+    except msgspec.ValidationError as error:
+        raise UsageError(
+            f"medenv.scoring.ramps: {error}; a ramp is written"
+            " efficiency: {begin: 0, end: 100, first: 0.0, last: 0.2}"
+        ) from error
+    return Schedule(composition=scoring, ramps=ramps)
+
+
 def load_world(section: Mapping[str, Any]) -> World:
     """Return the world of a config, the same object for the same config in one process.
 
@@ -93,4 +132,5 @@ def _load(encoded: bytes) -> World:
     parts = make_world_parts(
         section, workspace.questions("test"), workspace.corpus, workspace.graph
     )
-    return World(parts.rules, parts.toolbox, parts.reward, int(section["env"]["turn_tokens"]))
+    turn_tokens, schedule = int(section["env"]["turn_tokens"]), schedule_of(section["scoring"])
+    return World(parts.rules, parts.toolbox, parts.reward, turn_tokens, schedule)

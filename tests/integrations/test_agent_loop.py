@@ -16,6 +16,7 @@ from omegaconf import DictConfig, OmegaConf
 from transformers import AutoTokenizer
 
 from medenv.dialects import Hermes
+from medenv.errors import UsageError
 from medenv.integrations.config import register_schema
 from medenv.kg import QuestionConfig, read_questions
 from medenv.records import Question, Scored
@@ -93,7 +94,7 @@ def play(config: DictConfig, question: Question) -> Play:
     def run(*script: str, sampling: str = "sampled", **changes: Any) -> tuple[list[Any], Server]:
         changed = OmegaConf.merge(config, {})
         for key, value in changes.items():
-            OmegaConf.update(changed, key.replace("__", "."), value)
+            OmegaConf.update(changed, key.replace("__", "."), value, force_add=True)
         server = Server(tokenizer, list(script))
 
         async def episode() -> Any:
@@ -156,6 +157,33 @@ def test_a_right_answer_is_rewarded_with_all_parts_logged(play: Play, question: 
         assert logged[f"reward/{name}/raw"] == part.raw
         assert logged[f"reward/{name}/weighted"] == part.weighted
     assert logged["acc"] == 1.0
+
+
+def test_a_ramp_weighs_a_component_as_the_training_step_asks(
+    play: Play, question: Question
+) -> None:
+    ramps = {"efficiency": {"begin": 5, "end": 9, "first": 0.0, "last": 0.4}}
+    call = CALL("search", {"query": question.topic.name}) + "<|im_end|>"
+    right = ANSWER(question.answers[0].name) + "<|im_end|>"
+    (output,), _ = play(call, right, medenv__scoring__ramps=ramps)
+    scored = msgspec.json.decode(output.extra_fields["scored"], type=Scored)
+    part = scored.score.parts["efficiency"]
+    assert (part.raw, part.weight) == (1.0, 0.2)  # step 7: half of the way from 0 to 0.4
+    assert output.reward_score == pytest.approx(1.0 + 0.1 + 0.2)
+
+
+@pytest.mark.parametrize(
+    ("ramp", "problem"),
+    [
+        ({"efficency": {"begin": 0, "end": 9, "first": 0, "last": 1}}, "did you mean 'efficiency'"),
+        ({"efficiency": {"begin": 9, "end": 0, "first": 0, "last": 1}}, "0 <= begin < end"),
+        ({"efficiency": {"from": 0}}, "a ramp is written"),
+        ({"efficiency": 0.3}, "a ramp is written"),
+    ],
+)
+def test_a_ramp_that_is_none_is_told(play: Play, ramp: dict[str, Any], problem: str) -> None:
+    with pytest.raises(UsageError, match=problem):
+        play("x", medenv__scoring__ramps=ramp)
 
 
 def test_an_answer_planted_in_what_a_tool_shows_earns_nothing(
