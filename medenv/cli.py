@@ -32,24 +32,6 @@ serving = typer.Typer(no_args_is_help=True, help="Serve parts of medenv to other
 app.add_typer(serving, name="serve")
 
 
-@serving.command("corpus")
-def serve_corpus(
-    path: Annotated[str, typer.Argument(help="A saved index, a JSONL file of passages, or a set.")],
-    retriever: Annotated[str, typer.Option(help="Name of the retriever that opens it.")] = "bm25",
-    host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
-    port: Annotated[int, typer.Option(help="Port to listen on.")] = 8400,
-    max_waiting: Annotated[int, typer.Option(help="Queries that may wait.")] = 4096,
-) -> None:
-    """Serve a corpus over HTTP, for many rollout workers at once."""
-    import uvicorn
-
-    from medenv.corpus.server import CorpusServer
-    from medenv.plugins import RETRIEVERS
-
-    served = CorpusServer(RETRIEVERS.load(retriever)(path), max_waiting=max_waiting)
-    uvicorn.run(served, host=host, port=port, log_level="warning")
-
-
 @app.command()
 def envs() -> None:
     """List the registered environments."""
@@ -145,8 +127,9 @@ def score_table(score: Score) -> Table:
 
 def join_rooms() -> None:
     """Add the commands of other rooms."""
-    from medenv import cli_kg, cli_models, cli_questions, cli_rewards, cli_worlds
+    from medenv import cli_corpus, cli_kg, cli_models, cli_questions, cli_rewards, cli_worlds
 
+    cli_corpus.register(app, serving)
     cli_kg.register(app)
     cli_worlds.register(cli_kg.kg_app)
     cli_models.register(cli_kg.kg_app, cli_questions.questions_app)

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from medenv.dialects.base import Dialect, PromptStyle
+from medenv.dialects.base import Dialect, Fitted, PromptStyle
 from medenv.env import MedResearchEnv
 from medenv.environments import ENVIRONMENT_CLASSES
 from medenv.episode import Budget, EpisodeRules
@@ -162,8 +162,9 @@ def make_parts(**settings: Any) -> Parts:
     options = chosen.tools if isinstance(chosen.tools, Mapping) else None
     tools = (tool for item in chosen.tools for tool in _made(item, options, world))
     toolbox = ToolBox(_wrapped(tool, chosen) for tool in tools)
+    dialect = make_dialect(chosen.dialect)
     rules = EpisodeRules(
-        make_dialect(chosen.dialect),
+        dialect.fitted(toolbox.specs) if isinstance(dialect, Fitted) else dialect,
         toolbox.specs,
         _budget(chosen.budget),
         chosen.prompt_style,

@@ -137,8 +137,8 @@ def load_corpus(name: str, path: Path | str) -> Iterator[Passage]:
     yield from LOADERS[name].load(found)
 
 
-def open_corpora(folder: Path | str) -> BM25Retriever:
-    """Return one index of all public corpora in a folder.
+def load_corpora(folder: Path | str) -> Iterator[Passage]:
+    """Yield the passages of all public corpora in a folder.
 
     Args:
         folder: Where their files lie.
@@ -149,7 +149,20 @@ def open_corpora(folder: Path | str) -> BM25Retriever:
     names = [name for name in LOADERS if _file_of(name, Path(folder)) is not None]
     if not names:
         raise DataError(folder, f"holds none of the corpora {', '.join(LOADERS)}")
-    return BM25Retriever(passage for name in names for passage in load_corpus(name, folder))
+    for name in names:
+        yield from load_corpus(name, folder)
+
+
+def open_corpora(folder: Path | str) -> BM25Retriever:
+    """Return one index of all public corpora in a folder.
+
+    Args:
+        folder: Where their files lie.
+
+    Raises:
+        DataError: There is none, or one is malformed.
+    """
+    return BM25Retriever(load_corpora(folder))
 
 
 def cut(document: str, title: str, text: str, source: str) -> Iterator[Passage]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import re
 from collections.abc import Mapping, Sequence
-from typing import Any, Literal, Protocol
+from typing import Any, Literal, Protocol, runtime_checkable
 
 import msgspec
 
@@ -66,6 +66,15 @@ class Dialect(Protocol):
 
     def write_answer(self, text: str, thought: str = "") -> str:
         """Write a final answer as a model of this family would."""
+        ...
+
+
+@runtime_checkable
+class Fitted(Protocol):
+    """A dialect whose markup depends on the tools that there are."""
+
+    def fitted(self, tools: Sequence[ToolSpec]) -> Dialect:
+        """Return the dialect for these tools."""
         ...
 
 

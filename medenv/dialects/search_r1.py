@@ -8,6 +8,7 @@ by name. How a text is cut at its tags, and what of it counts, is told in `meden
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 from typing import Any
@@ -16,7 +17,7 @@ from medenv.dialects.base import PromptStyle, instructions, neutralise, show_res
 from medenv.dialects.hermes import CONTROLS
 from medenv.dialects.objects import Call, json_object, write_object
 from medenv.dialects.tags import ANSWER, TagReader, think
-from medenv.errors import UnknownNameError
+from medenv.errors import UnknownNameError, UsageError
 from medenv.records import Parsed, ToolResult, ToolSpec
 
 MAIN_ARGUMENTS: Mapping[str, str] = MappingProxyType(
@@ -37,6 +38,8 @@ _CALL = """\
 To call a tool, write what it takes first between tags of its name, e.g.
 <{name}>...</{name}>
 or a JSON object of several arguments between the same tags."""
+_TAG = re.compile(r"[A-Za-z][\w-]*", re.ASCII)
+_RESERVED = ("answer", "information", "think")
 _THOUGHT = "You may think between <think> and </think> first."
 
 
@@ -58,6 +61,21 @@ class SearchR1:
         self._main = dict(main_arguments)
         form = f"write <tool>...</tool> with a tool's name, or {ANSWER}"
         self._reader = TagReader(tuple(self._main), "information", CONTROLS, form)
+
+    def fitted(self, tools: Sequence[ToolSpec]) -> SearchR1:
+        """Return the dialect with a tag for each tool.
+
+        Between the tags of a tool that `MAIN_ARGUMENTS` does not know stands its first required
+        argument, or its first where none is.
+
+        Args:
+            tools: What the policy may call.
+
+        Raises:
+            UsageError: A tool takes no argument, or its name can be no tag.
+        """
+        new = {tool.name: _first(tool) for tool in tools if tool.name not in self._main}
+        return SearchR1(self._main | new) if new else self
 
     def system_prompt(self, tools: Sequence[ToolSpec], style: PromptStyle) -> str:
         """Return the system message: the tools as JSON lines and the two forms of a turn.
@@ -106,6 +124,16 @@ class SearchR1:
         if body.startswith("{"):
             return tag, json_object(body)
         return tag, {self._main[tag]: body}
+
+
+def _first(tool: ToolSpec) -> str:
+    names = [*tool.parameters.get("required", ()), *tool.parameters.get("properties", ())]
+    if not names or _TAG.fullmatch(tool.name) is None or tool.name in _RESERVED:
+        raise UsageError(
+            f"the dialect search_r1 has no tag for the tool {tool.name!r}: expected a name of"
+            " letters, digits, - and _ that is no tag of the dialect, and at least one argument"
+        )
+    return str(names[0])
 
 
 def _is_plain(value: str) -> bool:

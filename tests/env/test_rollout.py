@@ -126,7 +126,9 @@ def test_an_asynchronous_policy_is_awaited() -> None:
 
 
 @pytest.mark.parametrize(
-    "thinker", [Thinker(seconds=9.0), Thinker(error=PolicyUnavailableError("503"))], ids=str
+    "thinker",
+    [Thinker(seconds=9.0), Thinker(error=PolicyUnavailableError("503"))],
+    ids=["slow", "failing"],
 )
 def test_a_policy_that_is_away_is_a_failure_outside(thinker: Thinker) -> None:
     driver = rollouts(Search(Shelf()), attempts=2, timeout=0.01)
