@@ -11,6 +11,7 @@ settings.register_profile("same", derandomize=True, print_blob=True)
 settings.load_profile("same")
 
 
+@pytest.hookimpl(tryfirst=True)  # xdist looks for groups in its own
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Put the tests that take minutes first, and each into the group that shares a worker."""
     for item in items:
