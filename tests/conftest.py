@@ -4,17 +4,31 @@
 start verl, Ray and vLLM follow one another in one worker, while others run files one by one.
 """
 
+from typing import Any
+
 import pytest
 from hypothesis import settings
+from xdist.scheduler import LoadFileScheduling
 
 settings.register_profile("same", derandomize=True, print_blob=True)
 settings.load_profile("same")
 
+TRAINERS = "tests/integrations/"
 
-@pytest.hookimpl(tryfirst=True)  # xdist looks for groups in its own
+
+class TrainersTogether(LoadFileScheduling):  # type: ignore[misc]  # xdist is untyped to us
+    """Gives a worker a whole file, and one of them all files about trainers."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        file: str = super()._split_scope(nodeid)
+        return TRAINERS if file.startswith(TRAINERS) else file
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> TrainersTogether:
+    """Return what deals tests out to workers."""
+    return TrainersTogether(config, log)
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Put the tests that take minutes first, and each into the group that shares a worker."""
-    for item in items:
-        name = "verl" if item.get_closest_marker("verl") else item.nodeid.partition("::")[0]
-        item.add_marker(pytest.mark.xdist_group(name))
-    items.sort(key=lambda item: item.get_closest_marker("verl") is None)
+    """Put the tests that take minutes first."""
+    items.sort(key=lambda item: not item.nodeid.startswith(TRAINERS))
