@@ -1,7 +1,7 @@
 """What holds for every test: the same examples each time, and who runs beside whom.
 
-`--hypothesis-profile=default` tries new examples. With several workers (`-n 2`) the tests that
-start verl, Ray and vLLM follow one another in one worker, while others run files one by one.
+`--hypothesis-profile=default` tries new examples. With several workers (`-n 2`) each takes one file
+after another; the two that train with verl, Ray and vLLM go to the same one, and come first.
 """
 
 from typing import Any
@@ -13,15 +13,22 @@ from xdist.scheduler import LoadFileScheduling
 settings.register_profile("same", derandomize=True, print_blob=True)
 settings.load_profile("same")
 
-TRAINERS = "tests/integrations/"
+TRAINING = ("tests/integrations/test_training.py", "tests/integrations/test_sweep.py")
+LONG = (*TRAINING, "tests/integrations/test_finetuning.py", "tests/integrations/test_evaluation.py")
+
+
+def place(nodeid: str) -> int:
+    """Where in the order a test's file stands."""
+    file = nodeid.partition("::")[0]
+    return LONG.index(file) if file in LONG else len(LONG)
 
 
 class TrainersTogether(LoadFileScheduling):  # type: ignore[misc]  # xdist is untyped to us
-    """Gives a worker a whole file, and one of them all files about trainers."""
+    """Gives a worker a whole file, and one of them both files that train."""
 
     def _split_scope(self, nodeid: str) -> str:
         file: str = super()._split_scope(nodeid)
-        return TRAINERS if file.startswith(TRAINERS) else file
+        return "training" if file in TRAINING else file
 
 
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> TrainersTogether:
@@ -31,4 +38,4 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> TrainersToge
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Put the tests that take minutes first."""
-    items.sort(key=lambda item: not item.nodeid.startswith(TRAINERS))
+    items.sort(key=lambda item: place(item.nodeid))

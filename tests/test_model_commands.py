@@ -156,7 +156,7 @@ def test_the_recipe_rewords_calibrates_and_makes_worlds_of_what_is_left(tmp_path
             *(sys.executable, str(ROOT / "recipes" / "synthesize.py")),
             *("source=saved", f"path={tmp_path / 'graph'}", f"folder={tmp_path / 'set'}"),
             *("n=12", "n_test=4", "workers=1", "questions.levels=[0]", "worlds=[renamed]"),
-            *("+questions.rare_percent=100", "+questions.chains.min_hops=2"),
+            *("questions.rare_percent=100", "questions.chains.min_hops=2"),
             *(f"rewrite.url={server.url}", "rewrite.model=editor"),
             *(f"calibrate.url={server.url}", "calibrate.model=wise", "calibrate.samples=2"),
         ]

@@ -50,14 +50,18 @@ def logged(folder: Path, attempt: int) -> dict[int, dict[str, float]]:
 
 
 def every_step(folder: Path) -> dict[int, dict[str, float]]:
-    return logged(folder, 0) | logged(folder, 1)
+    first, second = logged(folder, 0), logged(folder, 1)
+    return {step: first.get(step, {}) | second.get(step, {}) for step in sorted(first | second)}
 
 
-def marked_processes() -> list[psutil.Process]:
+def marked_processes(root: Path) -> list[psutil.Process]:
+    """All processes of runs below a folder."""
     found = []
     for process in psutil.process_iter():
         try:
-            if MARK in process.environ() and process.pid != os.getpid():
+            told = process.environ()
+            mine = any(value.startswith(str(root)) for value in told.values())
+            if MARK in told and mine and process.pid != os.getpid():
                 found.append(process)
         except psutil.Error:
             continue
@@ -79,7 +83,7 @@ def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def stopped(root: Path) -> Stopped:
-    saved = root / "smoke" / "checkpoints" / "latest_checkpointed_iteration.txt"
+    metrics = root / "smoke" / "metrics" / "0000.jsonl"
     with (root / "out").open("wb") as out:
         started = subprocess.Popen(
             recipe(root, *LONGER[:2], "trainer.total_training_steps=2"),
@@ -88,12 +92,14 @@ def stopped(root: Path) -> Stopped:
             stderr=out,
         )
         end = time.monotonic() + 400
-        while time.monotonic() < end and started.poll() is None and not saved.exists():
+        while time.monotonic() < end and started.poll() is None:
+            if metrics.exists() and '"step":1,' in metrics.read_text():
+                break  # which is logged when its checkpoint is saved
             time.sleep(0.1)
-        assert any("raylet" in process.name() for process in marked_processes())
+        assert any("raylet" in process.name() for process in marked_processes(root))
         started.send_signal(signal.SIGINT)
         code = started.wait(timeout=60)
-    return Stopped(code, (root / "out").read_text(), marked_processes())
+    return Stopped(code, (root / "out").read_text(), marked_processes(root))
 
 
 @pytest.fixture(scope="module")
@@ -111,8 +117,11 @@ def test_ctrl_c_leaves_no_process_behind(stopped: Stopped) -> None:
 
 
 def test_a_stopped_run_goes_on_from_its_checkpoint_and_further_than_first_asked(run: Path) -> None:
-    assert set(logged(run, 0)) == {0, 1}
-    assert set(logged(run, 1)) == {2, 3}
+    trained = [
+        {step for step, metrics in logged(run, attempt).items() if "critic/score/mean" in metrics}
+        for attempt in (0, 1)
+    ]
+    assert trained == [{1}, {2, 3}]
     assert (run / "rollouts" / "train" / "000003.jsonl").exists()
 
 
