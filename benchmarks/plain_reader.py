@@ -54,6 +54,7 @@ _ENDS = (
 _COUNT = re.compile(
     r"(?:in|with) (no other disease|a single disease|(\d+)(?: (?:or|to) (\d+))? diseases in all)"
 )
+_NAMED = r"is (?:reported in|associated with(?: the gene)?) (.+)"
 _VERB = re.compile(
     r"(?:^|, | and )(?:also )?(has|is (?:also )?associated with(?: the gene)?"
     r"|is (?:also )?reported in|is (?:also )?a kind of) "
@@ -178,7 +179,7 @@ class Reader:
         for pattern in _SINGLED:
             if found := re.fullmatch(pattern, sentence):
                 fits = self._fitting(KINDS[found["kind"]], found["clues"])
-                named = re.fullmatch(r"is (?:reported in|associated with) (.+)", found["clues"])
+                named = re.fullmatch(_NAMED, found["clues"])
                 if named and self._named(named[1]):
                     self.seen += self._named(named[1])
                 return fits

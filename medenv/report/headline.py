@@ -104,6 +104,8 @@ def pair(before: Sequence[Scored], after: Sequence[Scored]) -> Pair:
 def headline(sampled: Pair, greedy: Pair | None, *, seed: int = 0) -> list[Row]:
     """Return the headline table: all measures sampled, greedy accuracy, accuracy per hops.
 
+    A measure that neither side has, such as tokens that nobody counted, has no row.
+
     Args:
         sampled: Episodes with sampling.
         greedy: Episodes with greedy decoding, or None where there are none.
@@ -114,7 +116,8 @@ def headline(sampled: Pair, greedy: Pair | None, *, seed: int = 0) -> list[Row]:
     if greedy is not None:
         rows.append(_row(_ACCURACY, first._replace(label="Greedy answers"), greedy, seed))
     rows += _hop_rows(sampled, seed)
-    return [*rows, *(_row(_EPISODES, measure, sampled, seed) for measure in rest)]
+    rows += [_row(_EPISODES, measure, sampled, seed) for measure in rest]
+    return [row for row in rows if row.before or row.after]
 
 
 def accuracy_rows(rows: Sequence[Row]) -> list[Row]:

@@ -282,6 +282,21 @@ def test_less_waste_is_better_and_more_tokens_are_only_a_change() -> None:
     assert found["Episodes that ended in an answer"] == "unclear"
 
 
+def test_tokens_that_nobody_counted_have_no_row() -> None:
+    def uncounted(one: Scored) -> Scored:
+        turns = tuple(msgspec.structs.replace(turn, tokens=0) for turn in one.trajectory.turns)
+        return msgspec.structs.replace(
+            one, trajectory=msgspec.structs.replace(one.trajectory, turns=turns)
+        )
+
+    counted = [rollout(9, 2, skill=0.5, search=1, seed=seed) for seed in (0, 1)]
+    without = [[uncounted(one) for one in side] for side in counted]
+    labels = [[row.label for row in headline(pair(*sides), None)] for sides in (counted, without)]
+    assert set(labels[0]) - set(labels[1]) == {"Policy tokens per episode"}
+    one_side = headline(pair(counted[0], without[1]), None)
+    assert "Policy tokens per episode" in [row.label for row in one_side]
+
+
 def test_shown_episodes_mix_gains_losses_and_both_kinds_of_standstill() -> None:
     before = rollout(60, 2, skill=0.5, search=1)
     after = rollout(60, 2, skill=0.6, search=1, seed=2)
