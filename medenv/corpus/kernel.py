@@ -23,6 +23,9 @@ _Index = tuple[_Floats, _Ints, _Longs]
 _Scratch = tuple[_Floats, _Ints, _Floats]
 """A score for each document, the documents seen, and room for the k highest scores."""
 
+_Terms = tuple[_Ints, _Floats, _Floats]
+"""Distinct tokens of a query, how often each occurs there, and what it can give at most in all."""
+
 _SLACK = np.float32(1e-4)
 """Share by which sums in another order may differ, and far more."""
 
@@ -30,23 +33,40 @@ _LOOKUP_COST = 12
 """How many postings are read in the time in which one is looked up."""
 
 
-def _by_bound(query: _Ints, bounds: _Floats, index: _Index) -> _Ints:
-    """Return the places of the query's tokens, the highest score they can give first."""
+def _distinct(query: _Ints) -> tuple[_Ints, _Floats]:
+    """Return the query's tokens without repetition, and how often each occurs."""
+    tokens, times = np.empty(len(query), np.int32), np.zeros(len(query), np.float32)
+    known = 0
+    for token in query:
+        i = 0
+        while i < known and tokens[i] != token:
+            i += 1
+        known = max(known, i + 1)
+        tokens[i] = token
+        times[i] += 1
+    return tokens[:known], times[:known]
+
+
+def _by_bound(query: _Ints, bounds: _Floats, index: _Index) -> _Terms:
+    """Return the query's terms, the one that can give the highest score first."""
     data, _, indptr = index
-    places = np.empty(len(query), np.int32)
-    for i in range(len(query)):
-        token = query[i]
+    tokens, times = distinct(query)
+    most = np.empty(len(tokens), np.float32)
+    places = np.empty(len(tokens), np.int32)
+    for i in range(len(tokens)):
+        token = tokens[i]
         if bounds[token] < 0:
             highest = np.float32(0)
             for pair in range(indptr[token], indptr[token + 1]):
                 highest = max(highest, data[pair])
             bounds[token] = highest
+        most[i] = times[i] * bounds[token]
         j = i
-        while j > 0 and bounds[query[places[j - 1]]] < bounds[token]:
+        while j > 0 and most[places[j - 1]] < most[i]:
             places[j] = places[j - 1]
             j -= 1
         places[j] = i
-    return places
+    return tokens[places], times[places], most[places]
 
 
 def _kth(scores: _Floats, touched: _Ints, seen: int, highest: _Floats) -> np.float32:
@@ -106,27 +126,24 @@ def _insert(document: int, score: np.float32, found: int, best: _Ints, best_scor
     return found
 
 
-by_bound, kth, lookup, keep, insert = (
-    numba.njit(one) for one in (_by_bound, _kth, _lookup, _keep, _insert)
+distinct, kth, lookup, keep, insert = (
+    numba.njit(one) for one in (_distinct, _kth, _lookup, _keep, _insert)
 )
+by_bound = numba.njit(_by_bound)
 
 
-def _gather(
-    tokens: _Ints, bounds: _Floats, index: _Index, scratch: _Scratch
-) -> tuple[int, int, np.float32]:
-    """Add up tokens, the most telling first, while a document not seen yet may be among the best.
+def _gather(terms: _Terms, index: _Index, scratch: _Scratch) -> tuple[int, int, np.float32]:
+    """Add up terms, the most telling first, while a document not seen yet may be among the best.
 
     Returns:
-        How many documents were seen, how many tokens were read, and what the others give at most.
+        How many documents were seen, how many terms were read, and what the others give at most.
     """
+    tokens, times, most = terms
     data, indices, indptr = index
     scores, touched, best = scratch
-    left, seen = np.float32(0), 0
-    for token in tokens:
-        left += bounds[token]
+    left, seen = most.sum(), 0
     for place in range(len(tokens)):
-        token = tokens[place]
-        begin, end = indptr[token], indptr[token + 1]
+        begin, end = indptr[tokens[place]], indptr[tokens[place] + 1]
         worth_the_look = end - begin > seen
         if worth_the_look and left * (1 + _SLACK) < kth(scores, touched, seen, best):
             return seen, place, left
@@ -135,39 +152,36 @@ def _gather(
             if scores[document] == 0.0:
                 touched[seen] = document
                 seen += 1
-            scores[document] += data[pair]
-        left = max(left - bounds[token], np.float32(0))
+            scores[document] += times[place] * data[pair]
+        left = max(left - most[place], np.float32(0))
     return seen, len(tokens), np.float32(0)
 
 
 def _refine(
-    tokens: _Ints,
-    bounds: _Floats,
-    index: _Index,
-    scratch: _Scratch,
-    seen: int,
-    left: np.float32,
+    terms: _Terms, index: _Index, scratch: _Scratch, seen: int, read: int, left: np.float32
 ) -> int:
-    """Add up the tokens that are left for documents that may still be among the best.
+    """Add up the terms not read yet for documents that may still be among the best.
 
     Returns:
         How many documents those are in the end; they stand at the front of `touched`.
     """
+    tokens, times, most = terms
     data, indices, indptr = index
     scores, touched, best = scratch
     kept = seen
-    for token in tokens:
+    for place in range(read, len(tokens)):
+        token = tokens[place]
         floor = kth(scores, touched, kept, best) * (1 - _SLACK)
         kept = keep(scores, touched, kept, floor - left * (1 + _SLACK))
         begin, end = indptr[token], indptr[token + 1]
         if end - begin < kept * _LOOKUP_COST:
             for pair in range(begin, end):
                 if scores[indices[pair]] != 0.0:
-                    scores[indices[pair]] += data[pair]
+                    scores[indices[pair]] += times[place] * data[pair]
         else:
             for i in range(kept):
-                scores[touched[i]] += lookup(touched[i], token, index)
-        left = max(left - bounds[token], np.float32(0))
+                scores[touched[i]] += times[place] * lookup(touched[i], token, index)
+        left = max(left - most[place], np.float32(0))
     last: int = keep(scores, touched, kept, kth(scores, touched, kept, best) * (1 - _SLACK))
     return last
 
@@ -203,9 +217,9 @@ def _top_k(  # noqa: PLR0913 - flat arrays are what numba compiles to a loop
         How many documents were found, at most k.
     """
     index, scratch = (data, indices, indptr), (scores, touched, best_scores)
-    tokens = query[by_bound(query, bounds, index)]
-    seen, read, left = gather(tokens, bounds, index, scratch)
-    kept = refine(tokens[read:], bounds, index, scratch, seen, left)
+    terms = by_bound(query, bounds, index)
+    seen, read, left = gather(terms, index, scratch)
+    kept = refine(terms, index, scratch, seen, read, left)
     found = 0
     for i in range(kept):
         score = np.float32(0)

@@ -79,6 +79,26 @@ def test_the_first_k_are_the_first_of_all(k: int) -> None:
         assert few == everything[:k]
 
 
+@pytest.mark.parametrize("length", [2, 12, 80])
+def test_words_left_out_and_words_said_often_change_no_ranking(length: int) -> None:
+    rng = np.random.default_rng(length)
+    share = 1 / (np.arange(400) + 2.7)  # a few words everywhere, most of them rare
+
+    def draw(count: int) -> str:
+        return " ".join(f"w{word}" for word in rng.choice(400, count, p=share / share.sum()))
+
+    corpus = [Passage(id=f"Z:{i}", title=draw(1), text=draw(30)) for i in range(1500)]
+    queries = [draw(length) for _ in range(40)]
+    retriever = BM25Retriever(corpus)
+    for few, everything in zip(
+        retriever.search(queries, 10), retriever.search(queries, 1500), strict=True
+    ):
+        assert few == everything[:10]
+    expected = bm25(queries[0], corpus, 1.5, 0.75)
+    for passage, score in retriever.search(queries[:1], 10)[0]:
+        assert score == pytest.approx(expected[passage.id], rel=1e-5)
+
+
 def test_ties_go_by_passage_id_whatever_the_order_of_the_corpus() -> None:
     for corpus in (passages(), passages()[::-1]):
         (found,) = BM25Retriever(corpus).search(["twin"], 3)
