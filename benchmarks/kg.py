@@ -234,19 +234,27 @@ def scaling() -> None:
         recipe = Recipe(
             folder / "graph", SynthesisConfig(), 1, BM25Retriever.load, folder / "index"
         )
-        workshop = recipe.workshop()
-        rates, shares = [], []
-        for number in (1, 2):
-            with workers(recipe, number) as attempts:
-                list(islice(attempts("train", 0, 32), 8 * number))  # imports and first touches
-                start, own = time.perf_counter(), time.process_time()
-                made = produce(workshop, "train", 3_000, folder / f"j{number}", attempts)
-                rates.append(len(made.questions) / (time.perf_counter() - start))
-                shares.append((time.process_time() - own) / len(made.questions))
-        told = f"{rates[1] / rates[0]:.2f} times (near 2, on an idle machine)"
-        report("two processes : one", f"{rates[1]:,.0f} : {rates[0]:,.0f} per s", told)
+        rounds = [
+            [_production(recipe, number, folder / f"j{i}-{number}") for number in (1, 2)]
+            for i in range(3)
+        ]
+        ratio = statistics.median(two[0] / one[0] for one, two in rounds)
+        one, two = (statistics.median(pair[n][0] for pair in rounds) for n in (0, 1))
+        told = f"{ratio:.2f} times, median of 3 (near 2, on an idle machine)"
+        report("two processes : one", f"{two:,.0f} : {one:,.0f} per s", told)
         # What the first process does by itself does not get quicker with more of them.
-        report("the first process's own work", f"{shares[1] * 1e3:.2f} ms per question")
+        own = statistics.median(pair[1][1] for pair in rounds)
+        report("the first process's own work", f"{own * 1e3:.2f} ms per question")
+
+
+def _production(recipe: Recipe, number: int, journal: Path) -> tuple[float, float]:
+    """Return questions per second of some processes, and the first one's own seconds for each."""
+    workshop = recipe.workshop()
+    with workers(recipe, number) as attempts:
+        list(islice(attempts("train", 0, 32), 8 * number))  # imports and first touches
+        start, own = time.perf_counter(), time.process_time()
+        made = len(produce(workshop, "train", 2_000, journal, attempts).questions)
+        return made / (time.perf_counter() - start), (time.process_time() - own) / made
 
 
 def _rate(workshop: Workshop, attempts: int) -> float:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import lru_cache
 
 import numpy as np
 
@@ -75,8 +76,13 @@ def walk(graph: Graph, topic: int, relations: Sequence[str]) -> list[IntArray]:
 
 def closure(graph: Graph, nodes: IntArray, relation: str) -> IntArray:
     """Return some nodes and all that a relation leads to from them, however far, ascending."""
-    seen = set(nodes.tolist())
-    stack = list(seen)
+    return _union([_reached(graph, node, relation) for node in nodes.tolist()])
+
+
+@lru_cache(maxsize=50_000)
+def _reached(graph: Graph, node: int, relation: str) -> IntArray:
+    """Return a node and all that a relation leads to from it, however far, ascending."""
+    seen, stack = {node}, [node]
     while stack:
         for tail in graph.step(stack.pop(), relation).tolist():
             if tail not in seen:
