@@ -11,6 +11,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import gc
+import importlib.util
 import json
 import statistics
 import subprocess
@@ -18,7 +19,7 @@ import sys
 import time
 import tracemalloc
 import venv
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -41,6 +42,7 @@ PASSAGES = [
     Passage(id=f"P:{i}#0", title=f"Passage {i}", text=f"sentence {i} " * 100) for i in range(3)
 ]
 Clock = Callable[[], float]
+Loop = Callable[[], asyncio.AbstractEventLoop]
 PEERS = Path(__file__).parent / "peers"
 
 
@@ -103,7 +105,7 @@ async def waits(turns: int, concurrency: int) -> None:
     await asyncio.gather(*(worker() for _ in range(concurrency)))
 
 
-def overlap(parts: Parts, turns: int, concurrency: int) -> tuple[float, float]:
+def overlap(parts: Parts, turns: int, concurrency: int, loop: Loop) -> tuple[float, float]:
     """Return the time of the waits over that of `EPISODES` episodes with slow tools.
 
     First by the waits' nominal length, then by what they take in a bare event loop, whose timers
@@ -116,12 +118,15 @@ def overlap(parts: Parts, turns: int, concurrency: int) -> tuple[float, float]:
     policies = [
         (Texts([texts[0]] * turns + [texts[-1]]).begin(question), question) for _ in range(EPISODES)
     ]
-    begun = time.perf_counter()
-    asyncio.run(rollouts.arun_all(policies, concurrency))
-    taken = time.perf_counter() - begun
-    begun = time.perf_counter()
-    asyncio.run(waits(turns, concurrency))
-    bare = time.perf_counter() - begun
+
+    def timed(job: Coroutine[Any, Any, object]) -> float:
+        begun = time.perf_counter()
+        with asyncio.Runner(loop_factory=loop) as runner:
+            runner.run(job)
+        return time.perf_counter() - begun
+
+    taken = timed(rollouts.arun_all(policies, concurrency))
+    bare = timed(waits(turns, concurrency))
     return turns * LATENCY * EPISODES / concurrency / taken, bare / taken
 
 
@@ -197,20 +202,46 @@ def median(measure: Callable[[], float], runs: int) -> float:
 
 def ours(runs: int, passages: int, clock: Clock) -> list[tuple[str, str]]:
     """Return what was measured of medenv, as name and figure."""
+    env, texts = plain_env()
     parts = make_parts(corpus=Canned(), env_id="medenv/Research-v0", budget={"turns": 16})
-    env, texts = parts.env(), script(parts, parts.questions[0])
-    env.reset(seed=0)
     figure = median(lambda: steps_per_second(env, texts, 3000, clock), runs)
     rows = [("steps/s, one process", f"{figure:,.0f}")]
+    loops: dict[str, Loop] = {"asyncio": asyncio.new_event_loop}
+    if importlib.util.find_spec("uvloop"):  # comes with vLLM
+        loops["uvloop"] = importlib.import_module("uvloop").new_event_loop
     for turns, concurrency in ((2, 64), (8, 64), (8, EPISODES)):
-        shares = [overlap(parts, turns, concurrency) for _ in range(runs)]
-        nominal, bare = (statistics.median(column) for column in zip(*shares, strict=True))
-        name = f"overlap, {EPISODES} episodes of {turns} calls, {concurrency} at once"
-        rows.append((name, f"{bare:.1%} of bare waits, {nominal:.1%} of nominal ones"))
+        for called, loop in loops.items():
+            shares = [overlap(parts, turns, concurrency, loop) for _ in range(runs)]
+            nominal, bare = (statistics.median(column) for column in zip(*shares, strict=True))
+            name = f"overlap, {EPISODES} episodes of {turns} calls, {concurrency} at once, {called}"
+            rows.append((name, f"{bare:.1%} of bare waits, {nominal:.1%} of nominal ones"))
     rows.append(("kB per live episode", f"{bytes_per_episode(parts) / 1000:.1f}"))
     if passages:
         rows += retrieval(passages, runs, texts, clock)
     return rows
+
+
+def beside(
+    run: Callable[[], dict[str, Any]], runs: int, clock: Clock
+) -> tuple[dict[str, Any], float]:
+    """Run a peer, and our own episode just before and after it: a machine's pace changes.
+
+    Returns:
+        The peer's figures, and our steps per second.
+    """
+    env, texts = plain_env()
+    before = median(lambda: steps_per_second(env, texts, 3000, clock), runs)
+    figures = run()
+    after = median(lambda: steps_per_second(env, texts, 3000, clock), runs)
+    return figures, (before + after) / 2
+
+
+def plain_env() -> tuple[MedResearchEnv, list[str]]:
+    """Return an environment whose retriever costs nothing, and the texts of the episode."""
+    parts = make_parts(corpus=Canned(), env_id="medenv/Research-v0", budget={"turns": 16})
+    env = parts.env()
+    env.reset(seed=0)
+    return env, script(parts, parts.questions[0])
 
 
 def interpreter(folder: Path, program: Path) -> Path:
@@ -256,8 +287,12 @@ def main() -> None:
         if given.peers is None:
             table.add_row(program.stem, "not measured: ask for it with --peers FOLDER", "")
             continue
-        for name, value in peer(interpreter(given.peers / program.stem, program), program).items():
+        python = interpreter(given.peers / program.stem, program)
+        figures, times = beside(lambda: peer(python, program), given.runs, clock)  # noqa: B023 - called at once
+        for name, value in figures.items():
             shown = f"{value:,.0f}" if isinstance(value, int | float) else str(value)
+            if name.startswith("steps/s") and isinstance(value, int | float):
+                shown += f" (medenv, just before and after: {times / value:.2f} times that)"
             table.add_row(program.stem, name, shown)
     Console().print(table)
 

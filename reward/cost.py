@@ -104,7 +104,11 @@ def find_repeats(calls: Sequence[ToolCall]) -> list[bool]:
     repeats = []
     for call in calls:
         text, settings = _asked(call)
-        earlier = seen.setdefault(settings, [])
+        earlier = seen.get(settings)
+        if earlier is None:  # as most are
+            seen[settings] = [text]
+            repeats.append(False)
+            continue
         repeated = any(
             text == other or token_sort_ratio(text, other, score_cutoff=REPEAT_SIMILARITY)
             for other in earlier
@@ -119,7 +123,8 @@ def _asked(call: ToolCall) -> tuple[str, _Settings]:
     """Return a call's text, and all else that a repeat must share with it."""
     texts: list[str] = []
     settings: list[tuple[str, object]] = []
-    for name, value in sorted(call.arguments.items()):
+    arguments = call.arguments.items()
+    for name, value in sorted(arguments) if len(arguments) > 1 else arguments:
         if isinstance(value, str):
             texts.append(value)
         elif isinstance(value, list) and all(isinstance(one, str) for one in value):
