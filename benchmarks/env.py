@@ -202,10 +202,9 @@ def median(measure: Callable[[], float], runs: int) -> float:
 
 def ours(runs: int, passages: int, clock: Clock) -> list[tuple[str, str]]:
     """Return what was measured of medenv, as name and figure."""
-    env, texts = plain_env()
+    rows = [("steps/s, one process", f"{alone(runs, clock):,.0f}")]
     parts = make_parts(corpus=Canned(), env_id="medenv/Research-v0", budget={"turns": 16})
-    figure = median(lambda: steps_per_second(env, texts, 3000, clock), runs)
-    rows = [("steps/s, one process", f"{figure:,.0f}")]
+    texts = script(parts, parts.questions[0])
     loops: dict[str, Loop] = {"asyncio": asyncio.new_event_loop}
     if importlib.util.find_spec("uvloop"):  # comes with vLLM
         loops["uvloop"] = importlib.import_module("uvloop").new_event_loop
@@ -221,19 +220,27 @@ def ours(runs: int, passages: int, clock: Clock) -> list[tuple[str, str]]:
     return rows
 
 
-def beside(
-    run: Callable[[], dict[str, Any]], runs: int, clock: Clock
-) -> tuple[dict[str, Any], float]:
+def beside(run: Callable[[], dict[str, Any]], runs: int) -> tuple[dict[str, Any], float]:
     """Run a peer, and our own episode just before and after it: a machine's pace changes.
+
+    Ours are played in processes of their own, as the peer's are.
 
     Returns:
         The peer's figures, and our steps per second.
     """
-    env, texts = plain_env()
-    before = median(lambda: steps_per_second(env, texts, 3000, clock), runs)
-    figures = run()
-    after = median(lambda: steps_per_second(env, texts, 3000, clock), runs)
+    command = [sys.executable, __file__, "--alone", "--runs", str(runs)]
+
+    def own() -> float:
+        return float(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
+
+    before, figures, after = own(), run(), own()
     return figures, (before + after) / 2
+
+
+def alone(runs: int, clock: Clock) -> float:
+    """Return our steps per second and nothing else."""
+    env, texts = plain_env()
+    return median(lambda: steps_per_second(env, texts, 3000, clock), runs)
 
 
 def plain_env() -> tuple[MedResearchEnv, list[str]]:
@@ -278,8 +285,12 @@ def main() -> None:
     parser.add_argument("--runs", type=int, default=5, help="runs of which the median is shown")
     parser.add_argument("--passages", type=int, default=100_000, help="0 leaves BM25 out")
     parser.add_argument("--cpu", action="store_true", help="count processor time")
+    parser.add_argument("--alone", action="store_true", help="print our steps per second alone")
     given = parser.parse_args()
     clock = time.process_time if given.cpu else time.perf_counter
+    if given.alone:
+        print(alone(given.runs, clock))
+        return
     table = Table("what", "measured", "figure", title=f"Python {sys.version.split()[0]}")
     for name, figure in ours(given.runs, given.passages, clock):
         table.add_row("medenv", name, figure)
@@ -288,7 +299,7 @@ def main() -> None:
             table.add_row(program.stem, "not measured: ask for it with --peers FOLDER", "")
             continue
         python = interpreter(given.peers / program.stem, program)
-        figures, times = beside(lambda: peer(python, program), given.runs, clock)  # noqa: B023 - called at once
+        figures, times = beside(lambda: peer(python, program), given.runs)  # noqa: B023 - called at once
         for name, value in figures.items():
             shown = f"{value:,.0f}" if isinstance(value, int | float) else str(value)
             if name.startswith("steps/s") and isinstance(value, int | float):

@@ -169,6 +169,9 @@ class Reward:
         self._gate_of = {name: composition.gate_of(name) for name in composition.weights}
         behind = {*self._gate_of.values(), *composition.vetoes} - {"open"}
         self._gates = {name: GATES[name] for name in sorted(behind)}
+        self._plan = tuple(
+            (name, weight, self._gate_of[name]) for name, weight in composition.weights.items()
+        )
         measured = {*composition.weights, *(gate.component for gate in self._gates.values())}
         self._components = tuple(components[name] for name in sorted(measured))
 
@@ -205,12 +208,13 @@ class Reward:
         gates = {
             name: values[gate.component].raw >= gate.at_least for name, gate in self._gates.items()
         }
-        vetoed = not all(gates.get(name, True) for name in self.composition.vetoes)
+        vetoes = self.composition.vetoes
+        vetoed = bool(vetoes) and not all(gates.get(name, True) for name in vetoes)
         parts: dict[str, Part] = {}
         total = 0.0
-        for name, weight in self.composition.weights.items():
+        for name, weight, gate_name in self._plan:
             raw, reason = values[name]
-            gated = vetoed or not gates.get(self._gate_of[name], True)
+            gated = vetoed or not gates.get(gate_name, True)
             weighted = 0.0 if gated else raw * weight
             total += weighted
             parts[name] = Part(

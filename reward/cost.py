@@ -6,7 +6,7 @@ import re
 from collections.abc import Sequence
 from functools import lru_cache
 
-from rapidfuzz.fuzz import token_sort_ratio
+from rapidfuzz.fuzz import ratio
 
 from medenv.records import ToolCall, Trajectory
 from medenv.reward.contract import Knowledge, Value, final_answer, once
@@ -28,7 +28,6 @@ COMPARED_CHARS = 500
 """Characters of a call's text that are compared with earlier calls'."""
 
 _Meaning = tuple[str, str, tuple[str, ...]]
-_Settings = tuple[str, str, tuple[str, ...], tuple[_Meaning, ...]]
 _NUMBERS = re.compile(r"\d+|\b[^\W\d_]\b")
 
 
@@ -72,10 +71,13 @@ def charged_calls(trajectory: Trajectory) -> tuple[ToolCall, ...]:
     """
     calls: list[ToolCall] = []
     for turn in trajectory.turns:
-        failed = [result.call_id for result in turn.results if result.status == "unavailable"]
-        calls.extend(
-            [call for call in turn.calls if call.id not in failed] if failed else turn.calls
-        )
+        for result in turn.results:
+            if result.status == "unavailable":
+                failed = {one.call_id for one in turn.results if one.status == "unavailable"}
+                calls += [call for call in turn.calls if call.id not in failed]
+                break
+        else:
+            calls += turn.calls
     return tuple(calls)
 
 
@@ -100,27 +102,41 @@ def find_repeats(calls: Sequence[ToolCall]) -> list[bool]:
     Args:
         calls: Calls in the order made.
     """
-    seen: dict[_Settings, list[str]] = {}
+    if len(calls) < 2:
+        return [False] * len(calls)
+    seen: dict[tuple[str, str], list[tuple[str, str]]] = {}
     repeats = []
     for call in calls:
         text, settings = _asked(call)
-        earlier = seen.get(settings)
-        if earlier is None:  # as most are
-            seen[settings] = [text]
+        words = text.split()
+        words.sort()
+        asked = (text, " ".join(words))
+        earlier = seen.get((call.name, settings))
+        if earlier is None:
+            seen[call.name, settings] = [asked]
             repeats.append(False)
             continue
-        repeated = any(
-            text == other or token_sort_ratio(text, other, score_cutoff=REPEAT_SIMILARITY)
-            for other in earlier
-        )
-        if not repeated:
-            earlier.append(text)
+        repeated = False
+        for other in earlier:
+            if _same(asked, other):
+                repeated = True
+                break
+        else:
+            earlier.append(asked)
         repeats.append(repeated)
     return repeats
 
 
-def _asked(call: ToolCall) -> tuple[str, _Settings]:
-    """Return a call's text, and all else that a repeat must share with it."""
+def _same(one: tuple[str, str], other: tuple[str, str]) -> bool:
+    """Return whether two texts, each with its words sorted, ask the same."""
+    if one[0] == other[0]:
+        return True
+    similar = ratio(one[1], other[1], score_cutoff=REPEAT_SIMILARITY)
+    return similar > 0 and _telling(one[0]) == _telling(other[0])
+
+
+def _asked(call: ToolCall) -> tuple[str, str]:
+    """Return a call's text, and all else in its arguments that a repeat must share with it."""
     texts: list[str] = []
     settings: list[tuple[str, object]] = []
     arguments = call.arguments.items()
@@ -131,8 +147,8 @@ def _asked(call: ToolCall) -> tuple[str, _Settings]:
             texts.extend(value)
         else:
             settings.append((name, value))
-    text = " ".join(texts)[:COMPARED_CHARS].casefold()
-    return text, (call.name, repr(settings) if settings else "", *_telling(text))
+    text = texts[0] if len(texts) == 1 else " ".join(texts)
+    return text[:COMPARED_CHARS].casefold(), repr(settings) if settings else ""
 
 
 @lru_cache(maxsize=1 << 14)
