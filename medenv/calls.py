@@ -41,6 +41,18 @@ def allowed_calls(
     return calls[:left], (*parsed.problems, refused)
 
 
+def answered(calls: Sequence[ToolCall], results: Sequence[ToolResult]) -> bool:
+    """Return whether the results are those of the calls, in their order.
+
+    Args:
+        calls: What was asked for.
+        results: What came.
+    """
+    if len(calls) == 1 == len(results):
+        return calls[0].id == results[0].call_id
+    return [call.id for call in calls] == [result.call_id for result in results]
+
+
 def mismatch(calls: Sequence[ToolCall], results: Sequence[ToolResult]) -> str:
     """Return what to tell a driver whose results are not those of the calls.
 

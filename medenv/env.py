@@ -18,6 +18,8 @@ from medenv.tools import ToolBox
 MAX_CHARS = 1_000_000
 """Greatest length of an observation or action, characters."""
 
+_INTEGERS = (int, np.integer)
+
 
 class MedResearchEnv(gymnasium.Env[str, str]):
     """Research a medical question with tools over several turns, then answer it.
@@ -219,7 +221,7 @@ class MedResearchEnv(gymnasium.Env[str, str]):
                 known = f"{len(self.questions)} questions, such as {self.questions[0].id!r}"
                 raise UsageError(f"no question has the id {wanted!r} ({known})")
             return self._numbers[wanted]
-        if not isinstance(wanted, int | np.integer):
+        if not isinstance(wanted, _INTEGERS):
             raise UsageError(f"a question is chosen by id or by number, got {wanted!r}")
         if not 0 <= wanted < len(self.questions):
             raise UsageError(

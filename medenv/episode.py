@@ -22,7 +22,7 @@ from typing import Literal
 
 import msgspec
 
-from medenv.calls import allowed_calls, mismatch
+from medenv.calls import allowed_calls, answered, mismatch
 from medenv.dialects.base import neutralise
 from medenv.errors import UsageError
 from medenv.records import (
@@ -174,7 +174,7 @@ class Episode:
         if self._pending is None:
             raise UsageError("observe needs the calls of an advance before it; none are awaited")
         _, _, calls, problems, _ = self._pending
-        if [call.id for call in calls] != [result.call_id for result in results]:
+        if not answered(calls, results):
             raise UsageError(mismatch(calls, results))
         for result in results:
             if result.status == "unavailable":

@@ -55,11 +55,13 @@ def efficiency(trajectory: Trajectory, _: Knowledge) -> Value:
     if extra >= MAX_EXTRA_CALLS:
         return Value(0.0, f"{len(calls)} calls where {needed} suffice")
     repeats = sum(repeated(trajectory))
+    charge: float = max(0, extra + repeats)
+    said = f"{len(calls)} calls, {repeats} repeats, where {needed} suffice"
     tokens, free = sum([turn.tokens for turn in trajectory.turns]), TURN_TOKENS * (needed + 1)
-    wordy = max(0, tokens - free) / CALL_TOKENS
-    raw = 1.0 - min(1.0, (max(0, extra + repeats) + wordy) / MAX_EXTRA_CALLS)
-    said = f", {tokens} tokens where {free} are free" if wordy else ""
-    return Value(raw, f"{len(calls)} calls, {repeats} repeats, where {needed} suffice{said}")
+    if tokens > free:
+        charge += (tokens - free) / CALL_TOKENS
+        said += f", {tokens} tokens where {free} are free"
+    return Value(1.0 - min(1.0, charge / MAX_EXTRA_CALLS), said)
 
 
 @once
@@ -137,18 +139,22 @@ def _same(one: tuple[str, str], other: tuple[str, str]) -> bool:
 
 def _asked(call: ToolCall) -> tuple[str, str]:
     """Return a call's text, and all else in its arguments that a repeat must share with it."""
+    arguments = call.arguments
+    if len(arguments) == 1:
+        (only,) = arguments.values()
+        if isinstance(only, str):  # as most calls are
+            return only[:COMPARED_CHARS].casefold(), ""
     texts: list[str] = []
     settings: list[tuple[str, object]] = []
-    arguments = call.arguments.items()
-    for name, value in sorted(arguments) if len(arguments) > 1 else arguments:
+    for name, value in sorted(arguments.items()):
         if isinstance(value, str):
             texts.append(value)
         elif isinstance(value, list) and all(isinstance(one, str) for one in value):
             texts.extend(value)
         else:
             settings.append((name, value))
-    text = texts[0] if len(texts) == 1 else " ".join(texts)
-    return text[:COMPARED_CHARS].casefold(), repr(settings) if settings else ""
+    text = " ".join(texts)[:COMPARED_CHARS].casefold()
+    return text, repr(settings) if settings else ""
 
 
 @lru_cache(maxsize=1 << 14)
