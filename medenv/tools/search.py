@@ -47,11 +47,11 @@ class Search(Tool):
             query: Words to look for, such as the name of a disease, gene or symptom; or a list.
         """
         queries = [query] if isinstance(query, str) else query
+        if len(queries) == 1 and queries[0].strip():  # as most calls are
+            return self._output(self._retriever.search(queries, self._k)[0])
         if not queries or len(queries) > MAX_QUERIES or not all(map(str.strip, queries)):
             return ToolOutput(text=_what_is_wrong(queries), status="bad_call")
         found = self._retriever.search(queries, self._k)
-        if len(queries) == 1:
-            return self._output(found[0])
         parts = [self._output(hits) for hits in found]
         shown = [f'"{one}":\n{part.text}' for one, part in zip(queries, parts, strict=True)]
         return ToolOutput(
