@@ -299,11 +299,11 @@ def main() -> None:
             table.add_row(program.stem, "not measured: ask for it with --peers FOLDER", "")
             continue
         python = interpreter(given.peers / program.stem, program)
-        figures, times = beside(lambda: peer(python, program), given.runs)  # noqa: B023 - called at once
+        figures, own = beside(lambda: peer(python, program), given.runs)  # noqa: B023 - called at once
         for name, value in figures.items():
             shown = f"{value:,.0f}" if isinstance(value, int | float) else str(value)
             if name.startswith("steps/s") and isinstance(value, int | float):
-                shown += f" (medenv, just before and after: {times / value:.2f} times that)"
+                shown += f" (medenv, just before and after: {own / value:.2f} times that)"
             table.add_row(program.stem, name, shown)
     Console().print(table)
 

@@ -113,17 +113,9 @@ def find_repeats(calls: Sequence[ToolCall]) -> list[bool]:
         words = text.split()
         words.sort()
         asked = (text, " ".join(words))
-        earlier = seen.get((call.name, settings))
-        if earlier is None:
-            seen[call.name, settings] = [asked]
-            repeats.append(False)
-            continue
-        repeated = False
-        for other in earlier:
-            if _same(asked, other):
-                repeated = True
-                break
-        else:
+        earlier = seen.setdefault((call.name, settings), [])
+        repeated = any([_same(asked, other) for other in earlier])
+        if not repeated:
             earlier.append(asked)
         repeats.append(repeated)
     return repeats
