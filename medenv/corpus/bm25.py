@@ -154,7 +154,7 @@ class BM25Retriever:
         self._vocabulary: dict[str, int] = index.vocab_dict
         self._arrays = (
             _flat(index.scores["data"], np.float32),
-            _flat(index.scores["indices"], np.int32),
+            _flat(index.scores["indices"], np.int32).view(np.uint32),
             _flat(index.scores["indptr"], np.int64),
             np.full(len(index.scores["indptr"]) - 1, -1, np.float32),
         )
@@ -166,7 +166,7 @@ class BM25Retriever:
         scratch = getattr(self._local, "scratch", None)
         if scratch is None:
             size = len(self.passages)
-            scratch = self._local.scratch = np.zeros(size, np.float32), np.empty(size, np.int32)
+            scratch = self._local.scratch = np.zeros(size, np.float32), np.empty(size + 1, np.int32)
         return scratch
 
     def __getstate__(self) -> dict[str, Any]:

@@ -2,9 +2,10 @@
 
 The library's own top-k breaks ties by the state of a heap and reads every posting; this one breaks
 them by document number and leaves out postings that cannot matter: words are read from the most to
-the least telling, and once the words that are left cannot lift a new document among the best, they
-are looked up for the documents already found only (MaxScore; H. Turtle, J. Flood: Query Evaluation:
-Strategies and Optimizations, 1995). What is returned is the same to the last bit.
+the least telling for the work, and once the words that are left cannot lift a new document among
+the best, they are added to the documents already found only, those that can no longer win being
+dropped on the way (MaxScore; H. Turtle, J. Flood: Query Evaluation: Strategies and Optimizations,
+1995). What is returned is the same to the last bit.
 """
 
 from __future__ import annotations
@@ -17,8 +18,9 @@ from numpy.typing import NDArray
 
 _Floats = NDArray[np.float32]
 _Ints = NDArray[np.int32]
+_Unsigned = NDArray[np.uint32]
 _Longs = NDArray[np.int64]
-_Index = tuple[_Floats, _Ints, _Longs]
+_Index = tuple[_Floats, _Unsigned, _Longs]
 """Score and document of each (token, document) pair, by token, and where each token's begin."""
 _Scratch = tuple[_Floats, _Ints, _Floats]
 """A score for each document, the documents seen, and room for the k highest scores."""
@@ -29,8 +31,11 @@ _Terms = tuple[_Ints, _Floats, _Floats]
 _SLACK = np.float32(1e-4)
 """Share by which sums in another order may differ, and far more."""
 
-_LOOKUP_COST = 12
+_LOOKUP_COST = 20
 """How many postings are read in the time in which one is looked up."""
+
+_LOOK_COST = 3
+"""Postings read for each document kept before those are looked through for who can still win."""
 
 
 def _distinct(query: _Ints) -> tuple[_Ints, _Floats]:
@@ -47,11 +52,11 @@ def _distinct(query: _Ints) -> tuple[_Ints, _Floats]:
     return tokens[:known], times[:known]
 
 
-def _by_bound(query: _Ints, bounds: _Floats, index: _Index) -> _Terms:
-    """Return the query's terms, the one that can give the highest score first."""
+def _by_worth(query: _Ints, bounds: _Floats, index: _Index) -> _Terms:
+    """Return the query's terms, the one that can give the highest score for a posting first."""
     data, _, indptr = index
     tokens, times = distinct(query)
-    most = np.empty(len(tokens), np.float32)
+    most, worth = np.empty(len(tokens), np.float32), np.empty(len(tokens), np.float32)
     places = np.empty(len(tokens), np.int32)
     for i in range(len(tokens)):
         token = tokens[i]
@@ -61,8 +66,9 @@ def _by_bound(query: _Ints, bounds: _Floats, index: _Index) -> _Terms:
                 highest = max(highest, data[pair])
             bounds[token] = highest
         most[i] = times[i] * bounds[token]
+        worth[i] = most[i] / max(indptr[token + 1] - indptr[token], 1)
         j = i
-        while j > 0 and most[places[j - 1]] < most[i]:
+        while j > 0 and worth[places[j - 1]] < worth[i]:
             places[j] = places[j - 1]
             j -= 1
         places[j] = i
@@ -129,69 +135,57 @@ def _insert(document: int, score: np.float32, found: int, best: _Ints, best_scor
 distinct, kth, lookup, keep, insert = (
     numba.njit(one) for one in (_distinct, _kth, _lookup, _keep, _insert)
 )
-by_bound = numba.njit(_by_bound)
+by_worth = numba.njit(_by_worth)
 
 
-def _gather(terms: _Terms, index: _Index, scratch: _Scratch) -> tuple[int, int, np.float32]:
-    """Add up terms, the most telling first, while a document not seen yet may be among the best.
+def _accumulate(terms: _Terms, index: _Index, scratch: _Scratch) -> tuple[int, int]:
+    """Add up terms, the most telling first, for all documents that may be among the best.
 
     Returns:
-        How many documents were seen, how many terms were read, and what the others give at most.
+        How many documents were seen, and how many of them, at the front of `touched`, may be among
+        the best; those have their whole scores, but for the order of the sum.
     """
     tokens, times, most = terms
     data, indices, indptr = index
     scores, touched, best = scratch
-    left, seen = most.sum(), 0
+    left, seen, kept, since, open_to_all = most.sum(), 0, 0, 0, True
     for place in range(len(tokens)):
-        begin, end = indptr[tokens[place]], indptr[tokens[place] + 1]
-        worth_the_look = end - begin > seen
-        if worth_the_look and left * (1 + _SLACK) < kth(scores, touched, seen, best):
-            return seen, place, left
-        for pair in range(begin, end):
-            document = indices[pair]
-            if scores[document] == 0.0:
-                touched[seen] = document
-                seen += 1
-            scores[document] += times[place] * data[pair]
-        left = max(left - most[place], np.float32(0))
-    return seen, len(tokens), np.float32(0)
-
-
-def _refine(
-    terms: _Terms, index: _Index, scratch: _Scratch, seen: int, read: int, left: np.float32
-) -> int:
-    """Add up the terms not read yet for documents that may still be among the best.
-
-    Returns:
-        How many documents those are in the end; they stand at the front of `touched`.
-    """
-    tokens, times, most = terms
-    data, indices, indptr = index
-    scores, touched, best = scratch
-    kept = seen
-    for place in range(read, len(tokens)):
-        token = tokens[place]
-        floor = kth(scores, touched, kept, best) * (1 - _SLACK)
-        kept = keep(scores, touched, kept, floor - left * (1 + _SLACK))
+        token, weight = tokens[place], times[place]
         begin, end = indptr[token], indptr[token + 1]
-        if end - begin < kept * _LOOKUP_COST:
+        if since + end - begin > _LOOK_COST * kept:
+            floor = kth(scores, touched, kept, best) * (1 - _SLACK)
+            open_to_all = open_to_all and left * (1 + _SLACK) >= floor
+            if not open_to_all:
+                kept = keep(scores, touched, kept, floor - left * (1 + _SLACK))
+            since = 0
+        if open_to_all:
+            for pair in range(begin, end):
+                document = indices[pair]
+                score = scores[document]
+                touched[kept] = document  # kept only where it is new: no branch to guess
+                kept += score == 0.0
+                scores[document] = score + weight * data[pair]
+            seen, since = kept, since + end - begin
+        elif end - begin < kept * _LOOKUP_COST:
             for pair in range(begin, end):
                 if scores[indices[pair]] != 0.0:
-                    scores[indices[pair]] += times[place] * data[pair]
+                    scores[indices[pair]] += weight * data[pair]
+            since += end - begin
         else:
             for i in range(kept):
-                scores[touched[i]] += times[place] * lookup(touched[i], token, index)
+                scores[touched[i]] += weight * lookup(touched[i], token, index)
+            since += kept * _LOOKUP_COST
         left = max(left - most[place], np.float32(0))
-    last: int = keep(scores, touched, kept, kth(scores, touched, kept, best) * (1 - _SLACK))
-    return last
+    floor = kth(scores, touched, kept, best) * (1 - _SLACK)
+    return seen, keep(scores, touched, kept, floor)
 
 
-gather, refine = numba.njit(_gather), numba.njit(_refine)
+accumulate = numba.njit(_accumulate)
 
 
 def _top_k(  # noqa: PLR0913 - flat arrays are what numba compiles to a loop
     data: _Floats,
-    indices: _Ints,
+    indices: _Unsigned,
     indptr: _Longs,
     bounds: _Floats,
     query: _Ints,
@@ -209,7 +203,7 @@ def _top_k(  # noqa: PLR0913 - flat arrays are what numba compiles to a loop
         bounds: Highest score of each token; negative where it is not known yet, and then filled.
         query: Token ids; a token that occurs twice counts twice.
         scores: Scratch of one zero for each document; zero again afterwards.
-        touched: Scratch of the same length.
+        touched: Scratch of one more.
         best: Filled with document numbers; its length is k.
         best_scores: Filled with their scores.
 
@@ -217,9 +211,7 @@ def _top_k(  # noqa: PLR0913 - flat arrays are what numba compiles to a loop
         How many documents were found, at most k.
     """
     index, scratch = (data, indices, indptr), (scores, touched, best_scores)
-    terms = by_bound(query, bounds, index)
-    seen, read, left = gather(terms, index, scratch)
-    kept = refine(terms, index, scratch, seen, read, left)
+    seen, kept = accumulate(by_worth(query, bounds, index), index, scratch)
     found = 0
     for i in range(kept):
         score = np.float32(0)
@@ -233,13 +225,14 @@ def _top_k(  # noqa: PLR0913 - flat arrays are what numba compiles to a loop
 
 _read_floats = numba.types.Array(numba.float32, 1, "C", readonly=True)
 _read_ints = numba.types.Array(numba.int32, 1, "C", readonly=True)
+_read_unsigned = numba.types.Array(numba.uint32, 1, "C", readonly=True)  # never from the end
 _read_longs = numba.types.Array(numba.int64, 1, "C", readonly=True)
 _floats = numba.types.Array(numba.float32, 1, "C")
 _ints = numba.types.Array(numba.int32, 1, "C")
 
 _signature = numba.int64(
     _read_floats,
-    _read_ints,
+    _read_unsigned,
     _read_longs,
     _floats,
     _read_ints,
