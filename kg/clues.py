@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from medenv.kg.conditions import Clue, entailed_counts, narrow, satisfying
+from medenv.kg.conditions import Clue, entailed_counts, left, narrow, satisfying
 from medenv.kg.drafts import tells, unnameable
 from medenv.kg.graph import Graph, IntArray
 from medenv.kg.schema import (
@@ -112,17 +112,17 @@ def single_out(
     chosen: list[Clue] = []
     while found.size > 1 and len(chosen) < choice.most:
         best: tuple[int, int, int] | None = None
-        left = [narrow(graph, found, clue) for clue in pool]
-        for i, (rest, clue) in enumerate(zip(left, pool, strict=True)):
-            if rest.size < found.size and (best is None or rest.size <= best[0]):
+        for i, clue in enumerate(pool):
+            rest = left(graph, found, clue)
+            if rest < found.size and (best is None or rest <= best[0]):
                 fitting = _fitting(graph, clue)
                 if fitting >= choice.least_fitting:
-                    rank = (rest.size, -fitting, i)
+                    rank = (rest, -fitting, i)
                     best = rank if best is None else min(best, rank)
         if best is None:
             return None
-        found = left[best[2]]
         chosen.append(pool.pop(best[2]))
+        found = narrow(graph, found, chosen[-1])
     return chosen if found.size == 1 else None
 
 

@@ -144,6 +144,22 @@ def narrow(graph: Graph, candidates: IntArray, clue: Clue) -> IntArray:
     return kept
 
 
+def left(graph: Graph, candidates: IntArray, clue: Clue) -> int:
+    """Return how many candidates `narrow` would leave, in a fraction of its time.
+
+    Args:
+        graph: The graph.
+        candidates: Nodes, ascending and distinct.
+        clue: The condition.
+    """
+    if clue.entity < 0:
+        return int(np.count_nonzero(_within(graph, clue)[candidates]))
+    from medenv.kg.kernel import shared  # compiled code, loaded with the first search
+
+    fit = int(shared(candidates, satisfying(graph, clue)))
+    return candidates.size - fit if clue.negated else fit
+
+
 def read_clues(graph: Graph, clues: Sequence[Any]) -> list[Clue]:
     """Return the clues of a query.
 

@@ -45,11 +45,8 @@ _ATTRIBUTES = (
 _Edge = tuple[str, int]  # relation and tail; the head is the document's node
 
 
-class _Item(NamedTuple):
-    """One entry of a section, with the edge that it states, if any."""
-
-    text: str
-    edge: _Edge | None = None
+_Item = tuple[str, _Edge | None]
+"""One entry of a section, with the edge that it states, if any."""
 
 
 class _Section(NamedTuple):
@@ -148,17 +145,22 @@ def _pack(sections: Iterable[_Section]) -> Iterator[tuple[str, list[_Edge]]]:
             yield text, edges
             text, edges = "", []
         lead = f" {label}: " if text else f"{label}: "
-        for item in items:
-            room = PASSAGE_CHARS - len(text) - len(lead) - len(item.text) - len(end)
+        whole = separator.join([item for item, _ in items])
+        if items and len(text) + len(lead) + len(whole) + len(end) <= PASSAGE_CHARS:
+            text += lead + whole + end
+            edges += [edge for _, edge in items if edge is not None]
+            continue
+        for item, edge in items:
+            room = PASSAGE_CHARS - len(text) - len(lead) - len(item) - len(end)
             if text and room < 0:
                 opened = lead == separator
                 yield (text + end if opened else text), edges
                 text, edges = "", []
                 lead = f"{label} (continued): " if opened else f"{label}: "
-            text += lead + item.text
+            text += lead + item
             lead = separator
-            if item.edge is not None:
-                edges.append(item.edge)
+            if edge is not None:
+                edges.append(edge)
         if lead == separator:
             text += end
     if text:
@@ -190,7 +192,7 @@ def _gene(graph: Graph, node: int) -> Iterator[_Section]:
 def _phenotype(graph: Graph, node: int) -> Iterator[_Section]:
     diseases = _named(graph, node, HAS_PHENOTYPE.inverse)
     if len(diseases) > LISTED_DISEASES:
-        diseases = [_Item(f"{len(diseases):,} diseases")]
+        diseases = [(f"{len(diseases):,} diseases", None)]
     yield _Section("Reported in", diseases)
     yield from _facts(graph, node)
     yield _prose(graph, node)
@@ -200,7 +202,7 @@ def _phenotype(graph: Graph, node: int) -> Iterator[_Section]:
 
 def _prose(graph: Graph, node: int) -> _Section:
     words = graph.nodes.texts[node].split(" ") if graph.nodes.texts[node] else []
-    return _Section("Definition", [_Item(word) for word in words], separator=" ", end="")
+    return _Section("Definition", [(word, None) for word in words], separator=" ", end="")
 
 
 def _anything(graph: Graph, node: int) -> Iterator[_Section]:
@@ -208,7 +210,7 @@ def _anything(graph: Graph, node: int) -> Iterator[_Section]:
     facts = list(_facts(graph, node))
     if not any(section.items for section in facts):
         return
-    yield _Section("Kind", [_Item(graph.kind(node).replace("_", " "))])
+    yield _Section("Kind", [(graph.kind(node).replace("_", " "), None)])
     yield from facts
     yield _prose(graph, node)
     yield _Section("Also known as", _aliases(graph, node))
@@ -239,11 +241,11 @@ def _named(graph: Graph, node: int, relation: str) -> list[_Item]:
     if relation not in graph.rows:
         return []
     names = graph.nodes.names
-    return [_Item(names[tail], (relation, int(tail))) for tail in graph.step(node, relation)]
+    return [(names[tail], (relation, tail)) for tail in graph.step(node, relation).tolist()]
 
 
 def _aliases(graph: Graph, node: int) -> list[_Item]:
-    return [_Item(alias) for alias in graph.nodes.aliases[node]]
+    return [(alias, None) for alias in graph.nodes.aliases[node]]
 
 
 def _findings(graph: Graph, node: int) -> list[_Item]:
@@ -253,8 +255,8 @@ def _findings(graph: Graph, node: int) -> list[_Item]:
     known = graph.qualifier_row(node, relation, "frequency") if items else ()
     ranked = sorted(zip(known, items, strict=True), key=lambda pair: -_share(pair[0]))
     return [
-        item._replace(text=f"{item.text} ({in_words(frequency)})") if frequency else item
-        for frequency, item in ranked
+        (f"{name} ({in_words(frequency)})" if frequency else name, edge)
+        for frequency, (name, edge) in ranked
     ]
 
 

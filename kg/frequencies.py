@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 
 FREQUENCIES = {
     "HP:0040280": ("obligate", 1.0, 1.0),
@@ -17,6 +18,7 @@ _FRACTION = re.compile(r"(\d+)/(\d+)")
 _PERCENT = re.compile(r"(\d+(?:\.\d+)?)(?:-(\d+(?:\.\d+)?))?%")
 
 
+@lru_cache(maxsize=10_000)
 def bounds(frequency: str) -> tuple[float, float] | None:
     """Return the ends of a frequency's range as shares of patients, or None where it has none.
 
@@ -35,6 +37,7 @@ def bounds(frequency: str) -> tuple[float, float] | None:
     return None
 
 
+@lru_cache(maxsize=10_000)
 def in_words(frequency: str) -> str:
     """Return a frequency as documents show it; classes in words, everything else as it is.
 

@@ -172,14 +172,24 @@ class Graph:
         return self.kinds[int(self.kind_codes[node])]
 
     def of_kind(self, kind: str) -> IntArray:
-        """Return the numbers of all nodes of a kind, ascending.
+        """Return the numbers of all nodes of a kind, ascending, read-only.
 
         Raises:
             UnknownNameError: No node has that kind.
         """
-        if kind not in self.kinds:
+        if kind not in self._by_kind:
             raise UnknownNameError("node kind", kind, self.kinds)
-        return np.flatnonzero(self.kind_codes == self.kinds.index(kind)).astype(np.int32)
+        return self._by_kind[kind]
+
+    @cached_property
+    def _by_kind(self) -> dict[str, IntArray]:
+        found = {
+            kind: np.flatnonzero(self.kind_codes == code).astype(np.int32)
+            for code, kind in enumerate(self.kinds)
+        }
+        for nodes in found.values():
+            nodes.flags.writeable = False  # one array for all who ask
+        return found
 
     def find(self, name: str) -> tuple[int, ...]:
         """Return the nodes that bear a name or alias, ignoring case, ascending."""
@@ -213,7 +223,7 @@ class Graph:
     def has_edge(self, head: int, relation: str, tail: int) -> bool:
         """Return whether a relation leads from head to tail."""
         row = self.step(head, relation)
-        at = int(np.searchsorted(row, tail))
+        at = bisect_left(row, tail)
         return at < row.size and int(row[at]) == tail
 
     def degrees(self, relation: str | None = None) -> IntArray:

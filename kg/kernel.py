@@ -126,6 +126,27 @@ def _settle(
     starts[ends.size] = at
 
 
+def _shared(some: IntArray, others: IntArray) -> int:
+    """Return how many nodes are in both of two ascending arrays without repetition."""
+    fewer, more = (some, others) if some.size <= others.size else (others, some)
+    shared, low = 0, 0
+    for node in fewer:
+        high, stride = low, 1
+        while high < more.size and more[high] < node:
+            low, high, stride = high + 1, high + stride, 2 * stride
+        high = min(high, more.size)
+        while low < high:
+            middle = (low + high) // 2
+            if more[middle] < node:
+                low = middle + 1
+            else:
+                high = middle
+        if low == more.size:
+            break
+        shared += more[low] == node
+    return shared
+
+
 _read_ints = numba.types.Array(numba.int32, 1, "C", readonly=True)
 _ints = numba.types.Array(numba.int32, 1, "C")
 _chain_signature = numba.types.Tuple((numba.int64, numba.int64, numba.boolean))(
@@ -133,6 +154,7 @@ _chain_signature = numba.types.Tuple((numba.int64, numba.int64, numba.boolean))(
 )
 _distance_signature = numba.int64(_read_ints, _read_ints, numba.int64, numba.int64, numba.int64)
 
+_shared_signature = numba.int64(_read_ints, _read_ints)
 _place_signature = numba.void(_read_ints, _read_ints, _read_ints, _ints, _ints)
 _settle_signature = numba.void(_read_ints, _read_ints, _read_ints, _ints, _ints)
 
@@ -152,6 +174,9 @@ longest_path = _compiled(_longest_path, _chain_signature)
 
 distance = _compiled(_distance, _distance_signature)
 """`_distance`, compiled."""
+
+shared = _compiled(_shared, _shared_signature)
+"""`_shared`, compiled."""
 
 place = _compiled(_place, _place_signature)
 """`_place`, compiled."""

@@ -92,6 +92,9 @@ def _reached(graph: Graph, node: int, relation: str) -> IntArray:
 
 
 def _union(rows: list[IntArray]) -> IntArray:
+    """Return what is in any of some ascending rows, ascending."""
+    if len(rows) == 1:
+        return rows[0]
     return np.unique(np.concatenate(rows)) if rows else np.empty(0, dtype=np.int32)
 
 

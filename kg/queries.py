@@ -19,6 +19,7 @@ names, through subtypes where the relation does (`ENTAILED_THROUGH`).
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections import Counter
 from collections.abc import Sequence
 from functools import lru_cache
@@ -158,7 +159,9 @@ def candidates(graph: Graph, path: Sequence[int], relation: str) -> IntArray:
     """
     found: IntArray = reach(graph, path[-1], relation)
     for node in path:
-        found = found[found != node]
+        at = bisect_left(found, node)
+        if at < found.size and found[at] == node:
+            found = found[found != node]
     return found
 
 

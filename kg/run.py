@@ -10,6 +10,7 @@ from __future__ import annotations
 import shutil
 import tempfile
 from collections.abc import Callable
+from contextlib import nullcontext
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -109,14 +110,12 @@ def synthesize_set(
     recipe = _prepared(graph, settings, folder / "work", say)
     workshop = recipe.workshop()
     produced: dict[str, Produced] = {}
-    for split, n in zip(SPLITS, (settings.n, settings.n_test), strict=True):
-        say(f"{n:,} {split} questions")
-        journal, so_far = folder / "work" / f"{split}.journal.jsonl", partial(made, split, n)
-        if settings.workers == 1 or n == 0:
-            produced[split] = produce(workshop, split, n, journal, made=so_far)
-        else:
-            with workers(recipe, settings.workers) as attempts:
-                produced[split] = produce(workshop, split, n, journal, attempts, so_far)
+    alone = settings.workers == 1
+    with nullcontext() if alone else workers(recipe, settings.workers) as attempts:
+        for split, n in zip(SPLITS, (settings.n, settings.n_test), strict=True):
+            say(f"{n:,} {split} questions")
+            journal, so_far = folder / "work" / f"{split}.journal.jsonl", partial(made, split, n)
+            produced[split] = produce(workshop, split, n, journal, attempts, so_far)
     if improve is not None:
         produced = improve(graph, workshop.retriever, produced)
     say(f"writing {folder}")

@@ -155,11 +155,13 @@ class Topology:
     def _induced(self, nodes: IntArray) -> Subgraph:
         number = np.full(len(self.graph), -1, dtype=np.int32)
         number[nodes] = np.arange(nodes.size)
-        rows = [number[self.neighbours(int(node))] for node in nodes]
-        rows = [row[row >= 0] for row in rows]
-        degrees = np.array([row.size for row in rows], dtype=np.int32)
+        begins, rows = self._rows
+        sizes = begins[nodes + 1] - begins[nodes]
+        heads = np.repeat(np.arange(nodes.size), sizes)
+        places = np.arange(heads.size) + np.repeat(begins[nodes + 1] - np.cumsum(sizes), sizes)
+        tails = number[rows[places]]
+        heads, tails = heads[tails >= 0], tails[tails >= 0]
+        degrees = np.bincount(heads, minlength=nodes.size).astype(np.int32)
         starts = np.concatenate(([0], np.cumsum(degrees))).astype(np.int32)
-        tails = np.concatenate(rows)
-        heads = np.repeat(np.arange(nodes.size), degrees)
         order = np.lexsort((tails, degrees[tails], heads))
         return Subgraph(nodes, starts, tails[order])

@@ -257,6 +257,7 @@ def test_postings_that_are_left_out_change_neither_order_nor_a_single_bit(
     )
     asked = [rng.choice(800, int(rng.integers(1, 9)), p=share / share.sum()) for _ in range(60)]
     asked += [rng.choice(words[n], 6) for n in range(60)]
+    asked += [rng.choice(800, 60, p=share / share.sum()) for _ in range(30)]  # words said often
     for row in asked:
         query = " ".join(f"w{word}" for word in row)
         (found,) = retriever.search([query], k)
