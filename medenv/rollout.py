@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, Protocol, TypeVar
 
+from medenv.deadlines import Deadlines
 from medenv.episode import Episode, EpisodeRules
 from medenv.errors import InfraError, PolicyUnavailableError, ToolUnavailableError, UsageError
 from medenv.records import (
@@ -117,16 +118,11 @@ class Rollouts:
         Returns:
             Trajectory and score.
         """
-        episode = Episode(question, self.rules, seed)
+        limits = Deadlines(self.patience.timeout)
         try:
-            while not episode.ended:
-                text = await self._act(policy, episode)
-                calls = episode.advance(text)
-                if not episode.ended:
-                    episode.observe(await _together([self._call(call) for call in calls]))
-        except InfraError as error:
-            episode.fail(str(error))
-        return self._scored(episode)
+            return await self._play(policy, question, seed, limits)
+        finally:
+            limits.close()
 
     async def arun_all(
         self,
@@ -147,31 +143,51 @@ class Rollouts:
         """
         if concurrency < 1:
             raise UsageError(f"concurrency must be at least 1, got {concurrency}")
-        room = asyncio.Semaphore(concurrency)
+        room, limits = asyncio.Semaphore(concurrency), Deadlines(self.patience.timeout)
 
         async def one(policy: Policy | AsyncPolicy, question: Question, seed: int) -> Scored:
             async with room:
-                return await self.arun(policy, question, seed)
+                return await self._play(policy, question, seed, limits)
 
-        return await _together(
-            [one(policy, question, i) for i, (policy, question) in enumerate(episodes)]
-        )
+        try:
+            return await _together(
+                [one(policy, question, i) for i, (policy, question) in enumerate(episodes)]
+            )
+        finally:
+            limits.close()
 
-    async def _act(self, policy: Policy | AsyncPolicy, episode: Episode) -> str:
+    async def _play(
+        self, policy: Policy | AsyncPolicy, question: Question, seed: int, limits: Deadlines
+    ) -> Scored:
+        episode = Episode(question, self.rules, seed)
+        try:
+            while not episode.ended:
+                text = await self._act(policy, episode, limits)
+                calls = episode.advance(text)
+                if not episode.ended:
+                    episode.observe(await _together([self._call(call, limits) for call in calls]))
+        except InfraError as error:
+            episode.fail(str(error))
+        return self._scored(episode)
+
+    async def _act(self, policy: Policy | AsyncPolicy, episode: Episode, limits: Deadlines) -> str:
         def write() -> str | Awaitable[str]:
             return policy.act(episode.messages)
 
-        return await self._patiently(write, PolicyUnavailableError)
+        return await self._patiently(write, PolicyUnavailableError, limits)
 
-    async def _call(self, call: ToolCall) -> ToolResult:
+    async def _call(self, call: ToolCall, limits: Deadlines) -> ToolResult:
         def make() -> ToolResult | Awaitable[ToolResult]:
             return box.run(call) if box.is_inline(call) else box.arun(call)
 
         box = self.toolbox
-        return await self._patiently(make, ToolUnavailableError)
+        return await self._patiently(make, ToolUnavailableError, limits)
 
     async def _patiently(
-        self, attempt: Callable[[], _T | Awaitable[_T]], late: type[InfraError]
+        self,
+        attempt: Callable[[], _T | Awaitable[_T]],
+        late: type[InfraError],
+        limits: Deadlines,
     ) -> _T:
         """Make an attempt within the time limit, again as often as patience allows.
 
@@ -184,7 +200,7 @@ class Rollouts:
                 made = attempt()
                 if not isinstance(made, Awaitable):
                     return made
-                async with asyncio.timeout(patience.timeout):
+                with limits.deadline():
                     return await made
             except TimeoutError:
                 failed: InfraError = late(f"nothing came for {patience.timeout:g} s")

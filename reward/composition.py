@@ -204,7 +204,9 @@ class Reward:
             )
         if trajectory.ending == "unavailable":
             return Score(total=None, parts={})
-        values = {one.name: measured(one, trajectory, self.knowledge) for one in self._components}
+        values: dict[str, Value] = {}
+        for one in self._components:
+            values[one.name] = measured(one, trajectory, self.knowledge)
         gates = {
             name: values[gate.component].raw >= gate.at_least for name, gate in self._gates.items()
         }

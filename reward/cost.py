@@ -106,27 +106,31 @@ def find_repeats(calls: Sequence[ToolCall]) -> list[bool]:
     """
     if len(calls) < 2:
         return [False] * len(calls)
-    seen: dict[tuple[str, str], list[tuple[str, str]]] = {}
+    seen: dict[tuple[str, str], list[str]] = {}
     repeats = []
     for call in calls:
         text, settings = _asked(call)
-        words = text.split()
-        words.sort()
-        asked = (text, " ".join(words))
         earlier = seen.setdefault((call.name, settings), [])
-        repeated = any([_same(asked, other) for other in earlier])
+        repeated = any([_same(text, other) for other in earlier])
         if not repeated:
-            earlier.append(asked)
+            earlier.append(text)
         repeats.append(repeated)
     return repeats
 
 
-def _same(one: tuple[str, str], other: tuple[str, str]) -> bool:
-    """Return whether two texts, each with its words sorted, ask the same."""
-    if one[0] == other[0]:
+def _same(one: str, other: str) -> bool:
+    """Return whether two texts, of words with one space between them, ask the same."""
+    if one == other:
         return True
-    similar = ratio(one[1], other[1], score_cutoff=REPEAT_SIMILARITY)
-    return similar > 0 and _telling(one[0]) == _telling(other[0])
+    lengths = len(one), len(other)
+    if 200 * min(lengths) < REPEAT_SIMILARITY * sum(lengths):
+        return False  # were all letters of the one in the other, it would be too few
+    similar = ratio(_ordered(one), _ordered(other), score_cutoff=REPEAT_SIMILARITY)
+    return similar > 0 and _telling(one) == _telling(other)
+
+
+def _ordered(text: str) -> str:
+    return " ".join(sorted(text.split(" ")))
 
 
 def _asked(call: ToolCall) -> tuple[str, str]:
@@ -135,7 +139,7 @@ def _asked(call: ToolCall) -> tuple[str, str]:
     if len(arguments) == 1:
         (only,) = arguments.values()
         if isinstance(only, str):  # as most calls are
-            return only[:COMPARED_CHARS].casefold(), ""
+            return " ".join(only[:COMPARED_CHARS].casefold().split()), ""
     texts: list[str] = []
     settings: list[tuple[str, object]] = []
     for name, value in sorted(arguments.items()):
@@ -146,7 +150,7 @@ def _asked(call: ToolCall) -> tuple[str, str]:
         else:
             settings.append((name, value))
     text = " ".join(texts)[:COMPARED_CHARS].casefold()
-    return text, repr(settings) if settings else ""
+    return " ".join(text.split()), repr(settings) if settings else ""
 
 
 @lru_cache(maxsize=1 << 14)
