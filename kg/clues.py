@@ -12,8 +12,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from medenv.kg.conditions import Clue, entailed_counts, left, narrow, satisfying
-from medenv.kg.drafts import tells, unnameable
+from medenv.kg.conditions import Clue, entailed_counts, narrow, satisfying
+from medenv.kg.drafts import telling_words, unnameable
 from medenv.kg.graph import Graph, IntArray
 from medenv.kg.schema import (
     HAS_GENE,
@@ -104,43 +104,43 @@ def single_out(
         choice: Which clues may be chosen.
         rng: Draws the clues that are considered.
     """
+    from medenv.kg.kernel import shared  # compiled code, loaded with the first search
+
     if found.size == 1:
         return []
     offered = _offered(graph, target, choice.counted)
     drawn = (Clue(*offered[i]) for i in rng.permutation(len(offered)).tolist())
     pool = list(islice(_allowed(graph, target, drawn, choice), choice.offers))
+    fits = [satisfying(graph, clue) for clue in pool]
     chosen: list[Clue] = []
     while found.size > 1 and len(chosen) < choice.most:
         best: tuple[int, int, int] | None = None
-        for i, clue in enumerate(pool):
-            rest = left(graph, found, clue)
+        for i, fit in enumerate(fits):
+            rest = shared(found, fit)
             if rest < found.size and (best is None or rest <= best[0]):
-                fitting = _fitting(graph, clue)
+                fitting = fit.size if pool[i].entity >= 0 else FITTING_RANGE
                 if fitting >= choice.least_fitting:
                     rank = (rest, -fitting, i)
                     best = rank if best is None else min(best, rank)
         if best is None:
             return None
         chosen.append(pool.pop(best[2]))
+        fits.pop(best[2])
         found = narrow(graph, found, chosen[-1])
     return chosen if found.size == 1 else None
 
 
 def _allowed(graph: Graph, node: int, pool: Iterable[Clue], choice: Choice) -> Iterator[Clue]:
     """Yield the clues that may be told of a node: none names what must stay unnamed, nor it."""
-    unfit = unnameable(graph, choice.max_name_chars)
+    unfit, own = unnameable(graph, choice.max_name_chars), telling_words(graph, node)
     for clue in pool:
         entity = clue.entity
-        if entity < 0 or not (
-            entity in choice.avoid or unfit[entity] or tells(graph, entity, node)
-        ):
+        if entity < 0:
             yield clue
-
-
-def _fitting(graph: Graph, clue: Clue) -> int:
-    if clue.entity >= 0:
-        return int(satisfying(graph, clue).size)
-    return FITTING_RANGE
+        elif entity not in choice.avoid and not unfit[entity]:
+            words = telling_words(graph, entity)
+            if not words or not words <= own:  # as `tells` has it
+                yield clue
 
 
 def describe(

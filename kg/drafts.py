@@ -106,13 +106,18 @@ def tells(graph: Graph, named: int, node: int) -> bool:
         named: The node whose name is told.
         node: The node whose name is not.
     """
-    words = _words(graph, named)
-    return bool(words) and words <= _words(graph, node)
+    words = telling_words(graph, named)
+    return bool(words) and words <= telling_words(graph, node)
 
 
 @lru_cache(maxsize=50_000)
-def _words(graph: Graph, node: int) -> frozenset[str]:
-    """Return the words of a name that mean something, in lower case."""
+def telling_words(graph: Graph, node: int) -> frozenset[str]:
+    """Return the words of a name that mean something, in lower case.
+
+    Args:
+        graph: The graph.
+        node: The node.
+    """
     words = _WORD.findall(graph.nodes.names[node].casefold())
     return frozenset(word for word in words if not _NUMBER.fullmatch(word))
 

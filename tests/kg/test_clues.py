@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 
 from medenv.kg import Graph, GraphBuilder, GraphInfo
 from medenv.kg.clues import Choice, describe, offers, single_out
-from medenv.kg.conditions import Clue, fitting, left, narrow
+from medenv.kg.conditions import Clue, fitting, narrow
 from medenv.kg.drafts import tells
 from medenv.kg.frequencies import bounds, spellings
 from medenv.kg.kernel import shared
@@ -54,18 +54,6 @@ def test_every_offer_holds_for_its_node(graph: Graph) -> None:
     for node in range(len(graph)):
         for clue in offers(graph, node):
             assert node in narrow(graph, np.array([node], dtype=np.int32), clue)
-
-
-@settings(max_examples=60, deadline=None)
-@given(seed=st.integers(0, 100_000))
-def test_how_many_are_left_is_known_without_narrowing(seed: int) -> None:
-    graph, rng = random_graph(seed % 300), np.random.default_rng(seed)
-    found = graph.of_kind("disease")
-    found = found[rng.random(found.size) < rng.random()]
-    for clue in offers(graph, int(rng.choice(graph.of_kind("disease")))):
-        for one in (clue, clue._replace(negated=clue.entity >= 0)):
-            fits = {node for node in found.tolist() if narrow(graph, np.array([node]), one).size}
-            assert left(graph, found, one) == len(fits)
 
 
 @settings(max_examples=200, deadline=None)
