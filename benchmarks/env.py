@@ -41,6 +41,7 @@ EPISODES = 256
 PASSAGES = [
     Passage(id=f"P:{i}#0", title=f"Passage {i}", text=f"sentence {i} " * 100) for i in range(3)
 ]
+FOUND = [(one, 1.0) for one in PASSAGES]
 Clock = Callable[[], float]
 Loop = Callable[[], asyncio.AbstractEventLoop]
 PEERS = Path(__file__).parent / "peers"
@@ -51,7 +52,7 @@ class Canned:
 
     def search(self, queries: Sequence[str], k: int) -> list[list[tuple[Passage, float]]]:
         """Return the passages."""
-        return [[(one, 1.0) for one in PASSAGES[:k]] for _ in queries]
+        return [FOUND[:k] for _ in queries]
 
     def get(self, passage_id: str) -> Passage | None:
         """Return the passage of that id."""

@@ -111,7 +111,11 @@ def find_repeats(calls: Sequence[ToolCall]) -> list[bool]:
     for call in calls:
         text, settings = _asked(call)
         earlier = seen.setdefault((call.name, settings), [])
-        repeated = any([_same(text, other) for other in earlier])
+        repeated = text in earlier
+        for other in () if repeated else earlier:
+            if _same(text, other):
+                repeated = True
+                break
         if not repeated:
             earlier.append(text)
         repeats.append(repeated)
@@ -119,11 +123,10 @@ def find_repeats(calls: Sequence[ToolCall]) -> list[bool]:
 
 
 def _same(one: str, other: str) -> bool:
-    """Return whether two texts, of words with one space between them, ask the same."""
-    if one == other:
-        return True
-    lengths = len(one), len(other)
-    if 200 * min(lengths) < REPEAT_SIMILARITY * sum(lengths):
+    """Return whether two texts, of words with one space between them, ask nearly the same."""
+    ours, theirs = len(one), len(other)
+    shorter = ours if ours < theirs else theirs
+    if 200 * shorter < REPEAT_SIMILARITY * (ours + theirs):
         return False  # were all letters of the one in the other, it would be too few
     similar = ratio(_ordered(one), _ordered(other), score_cutoff=REPEAT_SIMILARITY)
     return similar > 0 and _telling(one) == _telling(other)
