@@ -8,6 +8,9 @@ WORKERS ?= 2
 PYTEST := $(BIN)/python -m pytest -n $(WORKERS) --no-loadscope-reorder
 ARGS ?=
 
+# What is compiled once is kept: the many processes of one run start faster.
+unexport PYTHONDONTWRITEBYTECODE
+
 .DEFAULT_GOAL := help
 .PHONY: help setup train control policy test quick check fix clean
 
