@@ -206,6 +206,8 @@ def ours(runs: int, passages: int, clock: Clock) -> list[tuple[str, str]]:
     rows = [("steps/s, one process", f"{alone(runs, clock):,.0f}")]
     parts = make_parts(corpus=Canned(), env_id="medenv/Research-v0", budget={"turns": 16})
     texts = script(parts, parts.questions[0])
+    gc.collect()
+    gc.freeze()  # as before training and evaluation, see `medenv.integrations.world`
     loops: dict[str, Loop] = {"asyncio": asyncio.new_event_loop}
     if importlib.util.find_spec("uvloop"):  # comes with vLLM
         loops["uvloop"] = importlib.import_module("uvloop").new_event_loop

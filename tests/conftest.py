@@ -1,7 +1,8 @@
 """What holds for every test: the same examples each time, and who runs beside whom.
 
 `--hypothesis-profile=default` tries new examples. With several workers (`-n 2`) each takes one file
-after another; the two that train with verl, Ray and vLLM go to the same one, and come first.
+after another; the two that train with verl, Ray and vLLM share a run, go to the same worker, and
+come first.
 """
 
 from typing import Any

@@ -12,6 +12,7 @@ The folder of an evaluation holds
 from __future__ import annotations
 
 import asyncio
+import gc
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -269,6 +270,7 @@ async def _play(
             report(len(known), total)
 
     say("answering")
+    gc.freeze()  # as in training: what is loaded stays
     try:
         await gate.all_of([one(i, sample) for i, sample in left])
     except ClosedError:

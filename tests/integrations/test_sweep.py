@@ -1,4 +1,7 @@
-"""A sweep of two rewards with one seed, one step each, for real: verl, Ray, FSDP2, vLLM."""
+"""A sweep of two rewards with one seed, for real: verl, Ray, FSDP2, vLLM.
+
+One of the two was trained by recipes/train.py, stopped and gone on with; only the other is left.
+"""
 
 from __future__ import annotations
 
@@ -10,10 +13,9 @@ import pytest
 
 from medenv.report.summary import read_scored
 
-from .test_training import logged, marked_processes
+from .smoke import LONGER, NAME, ROOT, logged, marked_processes
 
 pytestmark = [pytest.mark.verl, pytest.mark.timeout(900)]
-ROOT = Path(__file__).parents[2]
 NAMES = ("answer_only-seed0", "composite-seed0")
 
 
@@ -21,18 +23,30 @@ def sweep(root: Path) -> subprocess.CompletedProcess[str]:
     command = [
         *(sys.executable, "recipes/ablate.py", "experiment=smoke", f"medenv.root={root}"),
         *("ablation.vary=[]", "ablation.ungated=[]", "ablation.seeds=[0]"),
-        *("trainer.total_training_steps=1", "trainer.test_freq=1", "trainer.save_freq=1"),
-        "trainer.val_before_train=false",
+        *(*LONGER, "trainer.val_before_train=false"),
     ]
     return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    root = tmp_path_factory.mktemp("outputs")
+def swept(root: Path, run: Path) -> subprocess.CompletedProcess[str]:
+    assert run == root / NAME
     done = sweep(root)
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
+    return done
+
+
+@pytest.fixture(scope="module")
+def folder(root: Path, swept: subprocess.CompletedProcess[str]) -> Path:
+    assert swept.returncode == 0
     return root / "ablation"
+
+
+def test_what_the_other_recipe_trained_is_not_trained_again(
+    folder: Path, swept: subprocess.CompletedProcess[str]
+) -> None:
+    assert swept.stdout.count("trained already") == 1
+    assert [len(list((folder / name / "metrics").iterdir())) for name in NAMES] == [1, 2]
 
 
 def test_every_reward_is_trained_and_its_policy_evaluated_on_the_same_questions(
@@ -41,7 +55,7 @@ def test_every_reward_is_trained_and_its_policy_evaluated_on_the_same_questions(
     asked = []
     for name in NAMES:
         assert "critic/score/mean" in logged(folder / name, 0)[1]
-        scored = read_scored(folder / name / "rollouts" / "val-sampled" / "000001.jsonl")
+        scored = read_scored(folder / name / "rollouts" / "val-sampled" / "000003.jsonl")
         asked.append([one.trajectory.question.id for one in scored])
     assert asked[0] == asked[1]
     assert len(set(asked[0])) == 4
@@ -68,4 +82,4 @@ def test_the_same_command_trains_nothing_again(folder: Path) -> None:
     again = sweep(folder.parent)
     assert again.returncode == 0, again.stderr[-2000:]
     assert again.stdout.count("trained already") == 2
-    assert all(len(list((folder / name / "metrics").iterdir())) == 1 for name in NAMES)
+    assert [len(list((folder / name / "metrics").iterdir())) for name in NAMES] == [1, 2]

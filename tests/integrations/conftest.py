@@ -1,0 +1,49 @@
+"""One run of GRPO that the tests of training and of sweeps share: starting it takes a minute."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import time
+from pathlib import Path
+
+import pytest
+
+from .smoke import LONGER, NAME, ROOT, Stopped, marked_processes, recipe, train
+
+
+@pytest.fixture(scope="session")
+def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of all runs."""
+    return tmp_path_factory.mktemp("outputs")
+
+
+@pytest.fixture(scope="session")
+def stopped(root: Path) -> Stopped:
+    """A run stopped by Ctrl-C after its first step."""
+    metrics = root / NAME / "metrics" / "0000.jsonl"
+    with (root / "out").open("wb") as out:
+        started = subprocess.Popen(
+            recipe(root, *LONGER[:2], "trainer.total_training_steps=2"),
+            cwd=ROOT,
+            stdout=out,
+            stderr=out,
+        )
+        end = time.monotonic() + 400
+        while time.monotonic() < end and started.poll() is None:
+            if metrics.exists() and '"step":1,' in metrics.read_text():
+                break  # which is logged when its checkpoint is saved
+            time.sleep(0.1)
+        assert any("raylet" in process.name() for process in marked_processes(root))
+        started.send_signal(signal.SIGINT)
+        code = started.wait(timeout=60)
+    return Stopped(code, (root / "out").read_text(), marked_processes(root))
+
+
+@pytest.fixture(scope="session")
+def run(root: Path, stopped: Stopped) -> Path:
+    """The folder of that run, gone on to its end."""
+    done = train(root, *LONGER)
+    assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
+    assert "report:" in done.stdout
+    return root / NAME
