@@ -76,8 +76,11 @@ def make_world_parts(section: Mapping[str, Any], questions: Any, corpus: Any, gr
 
 def _scoring(section: Mapping[str, Any]) -> str | Composition:
     """Return the preset's name, or the composition where weights are given."""
+    preset = str(section["preset"])
+    if preset not in PRESETS:
+        raise UnknownNameError("reward preset", preset, PRESETS)
     if not section["weights"]:
-        return str(section["preset"])
+        return preset
     return Composition(
         weights=dict(section["weights"]),
         gates=dict(section["gates"]),
@@ -99,8 +102,6 @@ def schedule_of(section: Mapping[str, Any]) -> Schedule | None:
         return None
     scoring = _scoring(section)
     if isinstance(scoring, str):
-        if scoring not in PRESETS:
-            raise UnknownNameError("reward preset that ramps can change", scoring, PRESETS)
         scoring = PRESETS[scoring]
     try:
         ramps = msgspec.convert(dict(section["ramps"]), dict[str, Ramp])
