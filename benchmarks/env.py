@@ -204,14 +204,15 @@ def median(measure: Callable[[], float], runs: int) -> float:
 def ours(runs: int, passages: int, clock: Clock) -> list[tuple[str, str]]:
     """Return what was measured of medenv, as name and figure."""
     rows = [("steps/s, one process", f"{alone(runs, clock):,.0f}")]
-    parts = make_parts(corpus=Canned(), env_id="medenv/Research-v0", budget={"turns": 16})
+    roomy = {"turns": 24, "calls": 24}
+    parts = make_parts(corpus=Canned(), env_id="medenv/Research-v0", budget=roomy)
     texts = script(parts, parts.questions[0])
     gc.collect()
     gc.freeze()  # as before training and evaluation, see `medenv.integrations.world`
     loops: dict[str, Loop] = {"asyncio": asyncio.new_event_loop}
     if importlib.util.find_spec("uvloop"):  # comes with vLLM
         loops["uvloop"] = importlib.import_module("uvloop").new_event_loop
-    for turns, concurrency in ((2, 64), (8, 64), (8, EPISODES)):
+    for turns, concurrency in ((2, 64), (8, 64), (8, EPISODES), (16, EPISODES)):
         for called, loop in loops.items():
             shares = [overlap(parts, turns, concurrency, loop) for _ in range(runs)]
             nominal, bare = (statistics.median(column) for column in zip(*shares, strict=True))
