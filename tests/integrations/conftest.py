@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from .smoke import LONGER, NAME, ROOT, Stopped, marked_processes, recipe, train
+from .smoke import EVERY_SAVED, LAST, LONGER, NAME, ROOT, Stopped, marked_processes, recipe, train
 
 
 @pytest.fixture(scope="session")
@@ -24,7 +24,7 @@ def stopped(root: Path) -> Stopped:
     metrics = root / NAME / "metrics" / "0000.jsonl"
     with (root / "out").open("wb") as out:
         started = subprocess.Popen(
-            recipe(root, *LONGER[:2], "trainer.total_training_steps=2"),
+            recipe(root, *EVERY_SAVED, f"trainer.total_training_steps={LAST - 1}"),
             cwd=ROOT,
             stdout=out,
             stderr=out,
@@ -37,7 +37,9 @@ def stopped(root: Path) -> Stopped:
         assert any("raylet" in process.name() for process in marked_processes(root))
         started.send_signal(signal.SIGINT)
         code = started.wait(timeout=60)
-    return Stopped(code, (root / "out").read_text(), marked_processes(root))
+    left = marked_processes(root)
+    saved = root / NAME / "checkpoints" / "latest_checkpointed_iteration.txt"
+    return Stopped(code, (root / "out").read_text(), left, int(saved.read_text()))
 
 
 @pytest.fixture(scope="session")

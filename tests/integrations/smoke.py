@@ -19,7 +19,9 @@ ROOT = Path(__file__).parents[2]
 NAME = "ablation/composite-seed0"
 """The run that all tests look at: what the sweep calls the reward `composite` with seed 0."""
 
-LONGER = ("trainer.save_freq=1", "trainer.test_freq=3", "trainer.total_training_steps=3")
+LAST = 4
+EVERY_SAVED = ("trainer.save_freq=1", f"trainer.test_freq={LAST}")
+LONGER = (*EVERY_SAVED, f"trainer.total_training_steps={LAST}")
 
 
 def recipe(root: Path, *overrides: str) -> list[str]:
@@ -58,8 +60,12 @@ def marked_processes(root: Path) -> list[psutil.Process]:
 
 
 class Stopped(NamedTuple):
-    """What became of a run that was stopped, and what it left."""
+    """What became of a run that was stopped, and what it left.
+
+    A step takes about a second, so the next one may be saved before all processes are gone.
+    """
 
     code: int
     said: str
     left: list[psutil.Process]
+    checkpoint: int

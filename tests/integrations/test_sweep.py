@@ -13,7 +13,7 @@ import pytest
 
 from medenv.report.summary import read_scored
 
-from .smoke import LONGER, NAME, ROOT, logged, marked_processes
+from .smoke import LAST, LONGER, NAME, ROOT, logged, marked_processes
 
 pytestmark = [pytest.mark.verl, pytest.mark.timeout(900)]
 NAMES = ("answer_only-seed0", "composite-seed0")
@@ -55,7 +55,7 @@ def test_every_reward_is_trained_and_its_policy_evaluated_on_the_same_questions(
     asked = []
     for name in NAMES:
         assert "critic/score/mean" in logged(folder / name, 0)[1]
-        scored = read_scored(folder / name / "rollouts" / "val-sampled" / "000003.jsonl")
+        scored = read_scored(folder / name / "rollouts" / "val-sampled" / f"{LAST:06d}.jsonl")
         asked.append([one.trajectory.question.id for one in scored])
     assert asked[0] == asked[1]
     assert len(set(asked[0])) == 4

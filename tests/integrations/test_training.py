@@ -13,7 +13,7 @@ from safetensors.torch import load_file
 
 from medenv.report.summary import read_scored
 
-from .smoke import LONGER, ROOT, Stopped, logged, train
+from .smoke import LAST, LONGER, ROOT, Stopped, logged, train
 
 pytestmark = [pytest.mark.verl, pytest.mark.timeout(900)]
 
@@ -23,19 +23,31 @@ def every_step(folder: Path) -> dict[int, dict[str, float]]:
     return {step: first.get(step, {}) | second.get(step, {}) for step in sorted(first | second)}
 
 
+def trained_steps(folder: Path) -> dict[int, dict[str, float]]:
+    """Those that changed the policy; what a kill cut off before it was logged is missing."""
+    steps = every_step(folder).items()
+    found = {step: metrics for step, metrics in steps if "critic/score/mean" in metrics}
+    assert {1, LAST - 1, LAST} <= set(found)
+    return found
+
+
 def test_ctrl_c_leaves_no_process_behind(stopped: Stopped) -> None:
     assert stopped.code == 130, stopped.said[-3000:]
     assert stopped.left == []
     assert "goes on from the last checkpoint" in stopped.said
 
 
-def test_a_stopped_run_goes_on_from_its_checkpoint_and_further_than_first_asked(run: Path) -> None:
-    trained = [
-        {step for step, metrics in logged(run, attempt).items() if "critic/score/mean" in metrics}
+def test_a_stopped_run_goes_on_from_its_checkpoint_and_further_than_first_asked(
+    run: Path, stopped: Stopped
+) -> None:
+    before, after = (
+        [step for step, metrics in logged(run, attempt).items() if "critic/score/mean" in metrics]
         for attempt in (0, 1)
-    ]
-    assert trained == [{1}, {2, 3}]
-    assert (run / "rollouts" / "train" / "000003.jsonl").exists()
+    )
+    assert before[0] == 1
+    assert before[-1] <= stopped.checkpoint < LAST
+    assert after == list(range(stopped.checkpoint + 1, LAST + 1))
+    assert (run / "rollouts" / "train" / f"{LAST:06d}.jsonl").exists()
 
 
 def test_every_component_is_logged_raw_and_weighted_in_training_and_validation(run: Path) -> None:
@@ -48,17 +60,16 @@ def test_every_component_is_logged_raw_and_weighted_in_training_and_validation(r
 
 
 def test_the_logged_reward_is_the_mean_over_the_stored_episodes(run: Path) -> None:
-    steps = every_step(run)
-    for step in (1, 2, 3):
+    for step, metrics in trained_steps(run).items():
         scored = read_scored(run / "rollouts" / "train" / f"{step:06d}.jsonl")
         totals = [one.score.total or 0.0 for one in scored]
         assert len(totals) == 4 * 4
-        assert steps[step]["critic/score/mean"] == pytest.approx(sum(totals) / 16, abs=1e-6)
-        assert steps[step]["reward/total"] == pytest.approx(sum(totals) / 16, abs=1e-6)
+        assert metrics["critic/score/mean"] == pytest.approx(sum(totals) / 16, abs=1e-6)
+        assert metrics["reward/total"] == pytest.approx(sum(totals) / 16, abs=1e-6)
 
 
 def test_validation_answers_each_question_as_often_as_asked(run: Path) -> None:
-    for step in (0, 3):
+    for step in (0, LAST):
         sampled = read_scored(run / "rollouts" / "val-sampled" / f"{step:06d}.jsonl")
         greedy = read_scored(run / "rollouts" / "val-greedy" / f"{step:06d}.jsonl")
         assert len(sampled) == 4 * 2
@@ -67,7 +78,7 @@ def test_validation_answers_each_question_as_often_as_asked(run: Path) -> None:
 
 
 def test_only_tokens_that_the_policy_wrote_are_trained_on(run: Path) -> None:
-    for step, metrics in list(every_step(run).items())[1:]:
+    for step, metrics in trained_steps(run).items():
         scored = read_scored(run / "rollouts" / "train" / f"{step:06d}.jsonl")
         written = [sum(turn.tokens for turn in one.trajectory.turns) for one in scored]
         assert metrics["episodes/trained_tokens"] == pytest.approx(sum(written) / len(written))
@@ -76,15 +87,15 @@ def test_only_tokens_that_the_policy_wrote_are_trained_on(run: Path) -> None:
 
 def test_the_weights_changed_and_the_rollout_engine_got_them(run: Path) -> None:
     before = load_file(ROOT / "models" / "tiny_policy" / "model.safetensors")
-    step = run / "checkpoints" / "global_step_3" / "actor" / "huggingface"
+    step = run / "checkpoints" / f"global_step_{LAST}" / "actor" / "huggingface"
     after = load_file(step / "model.safetensors")
     moved = max(
         (after[name].float() - tensor.float()).abs().max().item() for name, tensor in before.items()
     )
     assert moved > 1e-5
     # Were the engine's weights those of the step before, its probabilities would differ.
-    # After step 1 both were loaded from the checkpoint.
-    for metrics in list(every_step(run).values())[1:]:
+    # In an attempt's first step both were loaded from the same files; its last is never that.
+    for metrics in trained_steps(run).values():
         assert metrics["training/rollout_probs_diff_max"] < 1e-3
 
 
