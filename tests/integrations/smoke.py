@@ -67,5 +67,6 @@ class Stopped(NamedTuple):
 
     code: int
     said: str
+    ran: set[str]
     left: list[psutil.Process]
     checkpoint: int

@@ -33,8 +33,14 @@ def trained_steps(folder: Path) -> dict[int, dict[str, float]]:
 
 def test_ctrl_c_leaves_no_process_behind(stopped: Stopped) -> None:
     assert stopped.code == 130, stopped.said[-3000:]
+    assert "raylet" in stopped.ran
     assert stopped.left == []
     assert "goes on from the last checkpoint" in stopped.said
+
+
+def test_the_model_is_sampled_in_the_engines_own_process(stopped: Stopped) -> None:
+    assert "VLLM::EngineCore"[:15] in {name[:15] for name in stopped.ran}  # as Linux cuts it
+    assert not any(name.startswith("VLLM::Worker") for name in stopped.ran)
 
 
 def test_a_stopped_run_goes_on_from_its_checkpoint_and_further_than_first_asked(

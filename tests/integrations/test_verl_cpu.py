@@ -21,6 +21,7 @@ import torch.distributed
 from medenv.integrations.verl_cpu.plugin import answer_for_vllm_cpu, fold_double_gloo
 from medenv.integrations.verl_cpu.vllm_plugin import keep_weight
 
+ROLLOUT = "workers/rollout/vllm_rollout"
 WITHOUT_ACCELERATOR = pytest.mark.skipif(
     torch.cuda.is_available(), reason="the platform steps aside where CUDA is present"
 )
@@ -43,7 +44,10 @@ def source(package: str, path: str) -> list[str]:
         ("verl", "utils/model.py", 649, 'attn_implementation="flash_attention_2"'),
         ("verl", "single_controller/ray/base.py", 229, 'node_info.get("GPU"'),
         ("verl", "workers/engine/base.py", 403, "get_vendor()"),
+        ("verl", f"{ROLLOUT}/vllm_async_server.py", 329, '"distributed_executor_backend": "mp"'),
         ("vllm", "model_executor/layers/linear.py", 220, "remove_weight=True"),
+        ("vllm", "platforms/cpu.py", 148, "VLLM_ENABLE_V1_MULTIPROCESSING"),
+        ("vllm", "platforms/cpu.py", 152, 'distributed_executor_backend = "mp"'),
     ],
 )
 def test_the_line_that_a_workaround_answers_is_still_there(
