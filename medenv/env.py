@@ -162,9 +162,9 @@ class MedResearchEnv(gymnasium.Env[str, str]):
             UsageError: `reset` was not called, the episode has ended, or the action is no string.
             InfraError: Something outside failed; make the same step again.
         """
-        episode = self.episode
+        episode = self._episode or self.episode
         observation = ""
-        if not episode.ended:
+        if episode.ending is None:
             if not isinstance(action, str):
                 raise UsageError(f"an action is a string, got {type(action).__name__}")
             observation = self._turn(episode, action)
@@ -186,7 +186,7 @@ class MedResearchEnv(gymnasium.Env[str, str]):
     def _turn(self, episode: Episode, action: str) -> str:
         """Advance by one turn; take it back where its calls cannot be made."""
         calls = episode.advance(action)
-        if episode.ended:
+        if episode.ending is not None:
             return ""
         run = self.toolbox.run
         try:

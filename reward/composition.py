@@ -174,6 +174,9 @@ class Reward:
         )
         measured = {*composition.weights, *(gate.component for gate in self._gates.values())}
         self._components = tuple(components[name] for name in sorted(measured))
+        self._measures = tuple(
+            (one, one.name, one.measure, one.low, one.high) for one in self._components
+        )
 
     def highest(self, without: Collection[str] = ()) -> float:
         """Return the greatest total that a trajectory can get.
@@ -204,9 +207,12 @@ class Reward:
             )
         if trajectory.ending == "unavailable":
             return Score(total=None, parts={})
+        knowledge = self.knowledge
         values: dict[str, Value] = {}
-        for one in self._components:
-            values[one.name] = measured(one, trajectory, self.knowledge)
+        for one, name, measure, low, high in self._measures:
+            value = values[name] = measure(trajectory, knowledge)
+            if not low <= value.raw <= high:
+                raise _outside(one, trajectory, value)
         gates = {
             name: values[gate.component].raw >= gate.at_least for name, gate in self._gates.items()
         }
@@ -215,12 +221,16 @@ class Reward:
         parts: dict[str, Part] = {}
         total = 0.0
         for name, weight, gate_name in self._plan:
-            raw, reason = values[name]
+            value = values[name]
             gated = vetoed or not gates.get(gate_name, True)
-            weighted = 0.0 if gated else raw * weight
+            weighted = 0.0 if gated else value.raw * weight
             total += weighted
             parts[name] = Part(
-                raw=raw, weight=weight, weighted=weighted, gated=gated, reason=reason
+                raw=value.raw,
+                weight=weight,
+                weighted=weighted,
+                gated=gated,
+                reason=value.reason,
             )
         return Score(total=total, parts=parts, gates=gates)
 
@@ -238,11 +248,15 @@ def measured(one: Component, trajectory: Trajectory, knowledge: Knowledge) -> Va
     """
     value = one.measure(trajectory, knowledge)
     if not one.low <= value.raw <= one.high:
-        raise UsageError(
-            f"reward component {one.name!r} gave {value.raw!r} for question"
-            f" {trajectory.question.id!r}; expected a number in [{one.low:g}, {one.high:g}]"
-        )
+        raise _outside(one, trajectory, value)
     return value
+
+
+def _outside(one: Component, trajectory: Trajectory, value: Value) -> UsageError:
+    return UsageError(
+        f"reward component {one.name!r} gave {value.raw!r} for question"
+        f" {trajectory.question.id!r}; expected a number in [{one.low:g}, {one.high:g}]"
+    )
 
 
 def check_composition(composition: Composition, components: Collection[str] = COMPONENTS) -> None:

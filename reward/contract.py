@@ -10,7 +10,7 @@ from __future__ import annotations
 import functools
 import math
 from collections.abc import Callable, Collection, Mapping, Sequence
-from typing import NamedTuple, TypeVar
+from typing import TypeVar
 
 import msgspec
 
@@ -21,10 +21,10 @@ from medenv.reward.names import EntityNames
 _T = TypeVar("_T")
 
 
-class Value(NamedTuple):
+class Value(msgspec.Struct, frozen=True, gc=False):
     """What a component says of a trajectory.
 
-    Attributes:
+    Args:
         raw: The value, in the component's range.
         reason: Why, in words.
     """

@@ -57,11 +57,13 @@ def efficiency(trajectory: Trajectory, _: Knowledge) -> Value:
     repeats = sum(repeated(trajectory))
     charge: float = max(0, extra + repeats)
     said = f"{len(calls)} calls, {repeats} repeats, where {needed} suffice"
-    tokens, free = sum([turn.tokens for turn in trajectory.turns]), TURN_TOKENS * (needed + 1)
+    tokens, free = 0, TURN_TOKENS * (needed + 1)
+    for turn in trajectory.turns:
+        tokens += turn.tokens
     if tokens > free:
         charge += (tokens - free) / CALL_TOKENS
         said += f", {tokens} tokens where {free} are free"
-    return Value(1.0 - min(1.0, charge / MAX_EXTRA_CALLS), said)
+    return Value(1.0 - charge / MAX_EXTRA_CALLS if charge < MAX_EXTRA_CALLS else 0.0, said)
 
 
 @once
@@ -110,7 +112,12 @@ def find_repeats(calls: Sequence[ToolCall]) -> list[bool]:
     repeats = []
     for call in calls:
         text, settings = _asked(call)
-        earlier = seen.setdefault((call.name, settings), [])
+        kind = call.name, settings
+        if kind not in seen:
+            seen[kind] = [text]
+            repeats.append(False)
+            continue
+        earlier = seen[kind]
         repeated = text in earlier
         for other in () if repeated else earlier:
             if _same(text, other):
