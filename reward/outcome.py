@@ -54,11 +54,12 @@ def accuracy(trajectory: Trajectory, knowledge: Knowledge) -> Value:
         right = answer is not None and is_abstention(answer)
         return Value(float(right), f"there is no answer, which was {'' if right else 'not '}said")
     match = judge_answer(answer, gold, knowledge.names)
+    said = f"{match.kind}: {match.reason}"
     if match.right:
-        raw = knowledge.near if match.kind == "near" else 1.0
-    else:
-        raw = float(len(gold) > 1 and f1(answer or "", gold, knowledge.names) == 1.0)
-    return Value(raw, f"{match.kind}: {match.reason}" if match.right or not raw else "all of them")
+        return Value(knowledge.near if match.kind == "near" else 1.0, said)
+    if len(gold) > 1 and f1(answer or "", gold, knowledge.names) == 1.0:
+        return Value(1.0, "all of them")
+    return Value(0.0, said)
 
 
 def format_(trajectory: Trajectory, _: Knowledge) -> Value:
@@ -73,10 +74,11 @@ def format_(trajectory: Trajectory, _: Knowledge) -> Value:
     answer = final_answer(trajectory)
     if answer is None or not answer.strip():
         return Value(0.0, "ended without an answer")
-    for number, turn in enumerate(trajectory.turns):
+    turns = trajectory.turns
+    for turn in turns:
         if turn.parsed.problems:
-            return Value(0.0, f"turn {number}: {turn.parsed.problems[0]}")
-    return Value(1.0, f"{len(trajectory.turns)} well-formed turns")
+            return Value(0.0, f"turn {turns.index(turn)}: {turn.parsed.problems[0]}")
+    return Value(1.0, f"{len(turns)} well-formed turns")
 
 
 def list_f1(trajectory: Trajectory, knowledge: Knowledge) -> Value:

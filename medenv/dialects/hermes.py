@@ -62,8 +62,24 @@ class Hermes:
         return _SYSTEM.format(tools=tool_lines(tools))
 
     def parse(self, text: str) -> Parsed:
-        """Read calls, answer and thought out of a policy's text."""
-        return _plain(text) or _READER.read(text, _decode)
+        """Read calls, answer and thought out of a policy's text.
+
+        A text that is nothing but one closed call or answer, as most are, is read in one go; all
+        else, and all that is wrong, in the general way, which would read these the same.
+        """
+        if "<|" in text:
+            return _READER.read(text, _decode)
+        if text.startswith("<tool_call>") and text.find("</tool_call>") == len(text) - 12:
+            try:
+                call = _decode_call(text[11:-12])
+            except (msgspec.DecodeError, UnicodeEncodeError, RecursionError):
+                return _READER.read(text, _decode)
+            return Parsed(calls=((call.name, call.arguments),))
+        if text.startswith("<answer>") and text.find("</answer>") == len(text) - 9:
+            answer = text[8:-9].strip()
+            if answer:
+                return Parsed(answer=answer)
+        return _READER.read(text, _decode)
 
     def observation(
         self, results: Sequence[ToolResult], problems: Sequence[str], notice: str = ""
@@ -80,25 +96,6 @@ class Hermes:
     def write_answer(self, text: str, thought: str = "") -> str:
         """Write the answer, tags in it made harmless."""
         return f"{think(thought)}<answer>{neutralise(text)}</answer>"
-
-
-def _plain(text: str) -> Parsed | None:
-    """Read a text that is nothing but one closed call or answer, as most are, in one go.
-
-    Everything else, and all that is wrong, is left to the general way, which reads these the same.
-    """
-    if text.startswith("<tool_call>") and text.find("</tool_call>") == len(text) - 12:
-        if "<|" not in text:
-            try:
-                call = _decode_call(text[11:-12])
-            except (msgspec.DecodeError, UnicodeEncodeError, RecursionError):
-                return None
-            return Parsed(calls=((call.name, call.arguments),))
-    elif text.startswith("<answer>") and text.find("</answer>") == len(text) - 9:
-        answer = text[8:-9].strip()
-        if answer and "<|" not in text:
-            return Parsed(answer=answer)
-    return None
 
 
 def _decode(_: str, body: str) -> Call:

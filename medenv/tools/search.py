@@ -65,10 +65,10 @@ class Search(Tool):
             return ToolOutput(text="No passage matches; try other words.", status="empty")
         lines, ids, kept = [], [], self._lines
         for passage, _ in hits:
-            known = kept.get(passage.id)
+            ids.append(name := passage.id)
+            known = kept.get(name)
             if known is None or known[0] is not passage:
                 known = self._line(passage)
-            ids.append(passage.id)
             lines.append(f"[{len(ids)}]{known[1]}")
         return ToolOutput(text="\n".join(lines), passages=tuple(ids))
 
