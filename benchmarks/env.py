@@ -13,6 +13,7 @@ import asyncio
 import gc
 import importlib.util
 import json
+import selectors
 import statistics
 import subprocess
 import sys
@@ -38,6 +39,7 @@ from medenv.tools import Tool, ToolBox, ToolOutput
 
 LATENCY = 0.02
 EPISODES = 256
+ROUNDS = 3  # of a peer between two of ours
 PASSAGES = [
     Passage(id=f"P:{i}#0", title=f"Passage {i}", text=f"sentence {i} " * 100) for i in range(3)
 ]
@@ -109,8 +111,7 @@ async def waits(turns: int, concurrency: int) -> None:
 def overlap(parts: Parts, turns: int, concurrency: int, loop: Loop) -> tuple[float, float]:
     """Return the time of the waits over that of `EPISODES` episodes with slow tools.
 
-    First by the waits' nominal length, then by what they take in a bare event loop, whose timers
-    are no finer than a millisecond.
+    First by the waits' nominal length, then by what they take in a bare event loop.
     """
     box = ToolBox([Slow()])
     rollouts = Rollouts(parts.rules, box, parts.reward)
@@ -204,16 +205,13 @@ def median(measure: Callable[[], float], runs: int) -> float:
 def ours(runs: int, passages: int, clock: Clock) -> list[tuple[str, str]]:
     """Return what was measured of medenv, as name and figure."""
     rows = [("steps/s, one process", f"{alone(runs, clock):,.0f}")]
-    roomy = {"turns": 24, "calls": 24}
+    roomy = {"turns": 40, "calls": 40}
     parts = make_parts(corpus=Canned(), env_id="medenv/Research-v0", budget=roomy)
     texts = script(parts, parts.questions[0])
     gc.collect()
     gc.freeze()  # as before training and evaluation, see `medenv.integrations.world`
-    loops: dict[str, Loop] = {"asyncio": asyncio.new_event_loop}
-    if importlib.util.find_spec("uvloop"):  # comes with vLLM
-        loops["uvloop"] = importlib.import_module("uvloop").new_event_loop
-    for turns, concurrency in ((2, 64), (8, 64), (8, EPISODES), (16, EPISODES)):
-        for called, loop in loops.items():
+    for turns, concurrency in ((8, 64), (8, EPISODES), (16, EPISODES), (32, EPISODES)):
+        for called, loop in loops().items():
             shares = [overlap(parts, turns, concurrency, loop) for _ in range(runs)]
             nominal, bare = (statistics.median(column) for column in zip(*shares, strict=True))
             name = f"overlap, {EPISODES} episodes of {turns} calls, {concurrency} at once, {called}"
@@ -224,21 +222,46 @@ def ours(runs: int, passages: int, clock: Clock) -> list[tuple[str, str]]:
     return rows
 
 
-def beside(run: Callable[[], dict[str, Any]], runs: int) -> tuple[dict[str, Any], float]:
-    """Run a peer, and our own episode just before and after it: a machine's pace changes.
+def loops() -> dict[str, Loop]:
+    """Return the event loops to measure in, by name.
 
-    Ours are played in processes of their own, as the peer's are.
+    asyncio's and uvloop's own timers are no finer than a millisecond (epoll), so that a call of
+    20 ms takes up to 21; select(2) counts in microseconds, and there it takes 20.
+    """
+    found: dict[str, Loop] = {
+        "asyncio": asyncio.new_event_loop,
+        "asyncio on select": lambda: asyncio.SelectorEventLoop(selectors.SelectSelector()),
+    }
+    if importlib.util.find_spec("uvloop"):  # comes with vLLM
+        found["uvloop"] = importlib.import_module("uvloop").new_event_loop
+    return found
+
+
+def beside(run: Callable[[], dict[str, Any]], runs: int) -> dict[str, tuple[str, str]]:
+    """Run a peer, and our own episode just before and just after it: a machine's pace changes.
+
+    Ours are played in processes of their own, as the peer's are. What decides between two that are
+    close is the ratio within a round.
 
     Returns:
-        The peer's figures, and our steps per second.
+        Each figure of the peer, the median of `ROUNDS` rounds, and how often ours is that.
     """
     command = [sys.executable, __file__, "--alone", "--runs", str(runs)]
 
     def own() -> float:
         return float(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
 
-    before, figures, after = own(), run(), own()
-    return figures, (before + after) / 2
+    rounds = [(own(), run(), own()) for _ in range(ROUNDS)]
+    shown = {}
+    for name in rounds[0][1]:
+        rates = [figures.get(name) for _, figures, _ in rounds]
+        if not name.startswith("steps/s") or not all(isinstance(rate, float) for rate in rates):
+            shown[name] = (str(rates[0]), "")
+            continue
+        ratios = [(before + after) / 2 / figures[name] for before, figures, after in rounds]
+        spread = f"{statistics.median(ratios):.2f} ({min(ratios):.2f} to {max(ratios):.2f})"
+        shown[name] = (f"{statistics.median(rates):,.0f}", spread)
+    return shown
 
 
 def alone(runs: int, clock: Clock) -> float:
@@ -295,7 +318,8 @@ def main() -> None:
     if given.alone:
         print(alone(given.runs, clock))
         return
-    table = Table("what", "measured", "figure", title=f"Python {sys.version.split()[0]}")
+    columns = ("what", "measured", "figure", "medenv is so many times that, in the same round")
+    table = Table(*columns, title=f"Python {sys.version.split()[0]}")
     for name, figure in ours(given.runs, given.passages, clock):
         table.add_row("medenv", name, figure)
     for program in sorted(PEERS.glob("*.py")):
@@ -303,12 +327,9 @@ def main() -> None:
             table.add_row(program.stem, "not measured: ask for it with --peers FOLDER", "")
             continue
         python = interpreter(given.peers / program.stem, program)
-        figures, own = beside(lambda: peer(python, program), given.runs)  # noqa: B023 - called at once
-        for name, value in figures.items():
-            shown = f"{value:,.0f}" if isinstance(value, int | float) else str(value)
-            if name.startswith("steps/s") and isinstance(value, int | float):
-                shown += f" (medenv, just before and after: {own / value:.2f} times that)"
-            table.add_row(program.stem, name, shown)
+        figures = beside(lambda: peer(python, program), given.runs)  # noqa: B023 - called at once
+        for name, (value, ratio) in figures.items():
+            table.add_row(program.stem, name, value, ratio)
     Console().print(table)
 
 

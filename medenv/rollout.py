@@ -160,28 +160,25 @@ class Rollouts:
         self, policy: Policy | AsyncPolicy, question: Question, seed: int, limits: Deadlines
     ) -> Scored:
         episode = Episode(question, self.rules, seed)
+
+        def write() -> str | Awaitable[str]:
+            return policy.act(episode.messages)
+
         try:
             while not episode.ended:
-                text = await self._act(policy, episode, limits)
+                text = await self._patiently(write, PolicyUnavailableError, limits)
                 calls = episode.advance(text)
                 if not episode.ended:
-                    episode.observe(await _together([self._call(call, limits) for call in calls]))
+                    made = [partial(self._make, call) for call in calls]
+                    waits = [self._patiently(one, ToolUnavailableError, limits) for one in made]
+                    episode.observe(await _together(waits))
         except InfraError as error:
             episode.fail(str(error))
         return self._scored(episode)
 
-    async def _act(self, policy: Policy | AsyncPolicy, episode: Episode, limits: Deadlines) -> str:
-        def write() -> str | Awaitable[str]:
-            return policy.act(episode.messages)
-
-        return await self._patiently(write, PolicyUnavailableError, limits)
-
-    async def _call(self, call: ToolCall, limits: Deadlines) -> ToolResult:
-        def make() -> ToolResult | Awaitable[ToolResult]:
-            return box.run(call) if box.is_inline(call) else box.arun(call)
-
+    def _make(self, call: ToolCall) -> ToolResult | Awaitable[ToolResult]:
         box = self.toolbox
-        return await self._patiently(make, ToolUnavailableError, limits)
+        return box.run(call) if box.is_inline(call) else box.arun(call)
 
     async def _patiently(
         self,
