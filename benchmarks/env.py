@@ -85,17 +85,17 @@ def script(parts: Parts, question: Question) -> list[str]:
 
 
 def steps_per_second(
-    env: MedResearchEnv, texts: Sequence[str], episodes: int, clock: Clock = time.perf_counter
+    env: MedResearchEnv, episodes: Sequence[Sequence[str]], clock: Clock = time.perf_counter
 ) -> float:
-    """Play whole episodes with full trajectories and component scores."""
+    """Play the texts of whole episodes, with full trajectories and component scores."""
     begun = clock()
-    for _ in range(episodes):
+    for texts in episodes:
         env.reset(options={"question": 0})
         for text in texts:
             _, _, over, _, info = env.step(text)
         if not over or not info["score"].parts:
             raise SystemExit("the episode did not end with a score of components")
-    return episodes * len(texts) / (clock() - begun)
+    return sum(map(len, episodes)) / (clock() - begun)
 
 
 async def waits(turns: int, concurrency: int) -> None:
@@ -174,9 +174,10 @@ def retrieval(size: int, runs: int, texts: Sequence[str], clock: Clock) -> list[
     index, asked = corpus(words), queries(words, 2000)
     env = make_parts(corpus=index, env_id="medenv/Research-v0").env()
     write = env.rules.dialect.write_call
-    episode = [*(write("search", {"query": query}) for query in asked[:2]), texts[-1]]
+    calls = [write("search", {"query": query}) for query in asked]
+    episodes = [[*pair, texts[-1]] for pair in zip(calls[::2], calls[1::2], strict=True)]
     env.reset(seed=0)
-    steps = median(lambda: steps_per_second(env, episode, 300, clock), runs)
+    steps = median(lambda: steps_per_second(env, episodes, clock), runs)
 
     def rate(search: Callable[[], object]) -> float:
         begun = clock()
@@ -267,7 +268,7 @@ def beside(run: Callable[[], dict[str, Any]], runs: int) -> dict[str, tuple[str,
 def alone(runs: int, clock: Clock) -> float:
     """Return our steps per second and nothing else."""
     env, texts = plain_env()
-    return median(lambda: steps_per_second(env, texts, 3000, clock), runs)
+    return median(lambda: steps_per_second(env, [texts] * 3000, clock), runs)
 
 
 def plain_env() -> tuple[MedResearchEnv, list[str]]:

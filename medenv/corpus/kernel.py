@@ -148,11 +148,13 @@ def _accumulate(terms: _Terms, index: _Index, scratch: _Scratch) -> tuple[int, i
     tokens, times, most = terms
     data, indices, indptr = index
     scores, touched, best = scratch
-    left, seen, kept, since, open_to_all = most.sum(), 0, 0, 0, True
+    total = left = most.sum()
+    seen, kept, since, open_to_all = 0, 0, 0, True
     for place in range(len(tokens)):
         token, weight = tokens[place], times[place]
         begin, end = indptr[token], indptr[token + 1]
-        if since + end - begin > _LOOK_COST * kept:
+        closable = open_to_all and left < total - left  # no score is above what was read so far
+        if since + end - begin > _LOOK_COST * kept or (closable and end - begin > kept):
             floor = kth(scores, touched, kept, best) * (1 - _SLACK)
             open_to_all = open_to_all and left * (1 + _SLACK) >= floor
             if not open_to_all:
