@@ -14,16 +14,17 @@ half-done one from its last checkpoint.
 """
 
 import sys
-from typing import NoReturn
 
 import hydra
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf
 from rich.console import Console
+from rich.markup import escape
 
-from medenv.errors import InfraError, MedEnvError
+from medenv.errors import InfraError
 from medenv.integrations import preflight
 from medenv.integrations.config import check_config, register_schema
+from medenv.integrations.launching import FROM_CHECKPOINT, launch, told_in_one_line
 from medenv.integrations.processes import stop_on_signals
 from medenv.integrations.progress import training_bar
 from medenv.integrations.verl_run import Run, prepare, train
@@ -34,18 +35,10 @@ console = Console()
 failed: list[str] = []
 
 
-def refuse(error: MedEnvError) -> NoReturn:
-    """End with the one line that says what is wrong."""
-    console.print(f"[red]error:[/red] {error}", highlight=False)
-    sys.exit(2)
-
-
 def planned(what: str, section: DictConfig) -> str:
     """Return what Hydra sweeps over; a mistake ends the program before anything has begun."""
-    try:
+    with told_in_one_line():
         return Plan.of(section).swept(what)
-    except MedEnvError as error:
-        refuse(error)
 
 
 def run_training(run: Run) -> None:
@@ -75,29 +68,26 @@ def show(found: Comparison) -> None:
 def main(config: DictConfig) -> None:
     """Train with one reward and one seed, and compare all that is trained so far."""
     stop_on_signals()
-    try:
+    with told_in_one_line(FROM_CHECKPOINT):
         plan = choose(config)
         number = HydraConfig.get().job.num + 1
         console.print(f"run {number} of {len(plan)}: {config.ablation.arm}, seed {config.seed}")
         check_config(config)
-        run = prepare(config, lambda what: console.print(f"  {what} ..."))
-        run_training(run)
-        show(compare(run, plan))
-    except InfraError as error:  # of this run; the others may do better
-        console.print(f"[red]error:[/red] {config.run}: {error}", highlight=False)
-        failed.append(config.run)
-    except MedEnvError as error:
-        refuse(error)
-    except KeyboardInterrupt:
-        console.print("stopped; the same command goes on from the last checkpoint")
-        sys.exit(130)
+        try:
+            run = prepare(config, lambda what: console.print(f"  {what} ..."))
+            run_training(run)
+            show(compare(run, plan))
+        except InfraError as error:  # of this run; the others may do better
+            told = f"[red]error:[/red] {config.run}: {escape(str(error))}"
+            console.print(told, highlight=False, soft_wrap=True)
+            failed.append(config.run)
 
 
 register_schema()
 OmegaConf.register_new_resolver("planned", planned, replace=True)
 
 if __name__ == "__main__":
-    main()
+    launch(main)
     if failed:
         several = "s" if len(failed) > 1 else ""
         console.print(f"{len(failed)} run{several} failed; the same command tries again")

@@ -10,15 +10,14 @@ other people. Stop it however you like: the same command goes on.
     python recipes/evaluate.py 'endpoint={url: http://localhost:8000/v1, model: NAME}' ...
 """
 
-import sys
-
 import hydra
 import msgspec
 from omegaconf import DictConfig, OmegaConf
 from rich.console import Console
 
-from medenv.errors import MedEnvError, UsageError
+from medenv.errors import UsageError
 from medenv.integrations.evaluation import Evaluation, EvaluationSettings, evaluate
+from medenv.integrations.launching import launch, told_in_one_line
 from medenv.integrations.progress import steps_bar
 from medenv.report.headline import rich_table
 from medenv.report.words import show, span
@@ -57,7 +56,7 @@ def show_evaluation(settings: EvaluationSettings, done: Evaluation) -> None:
 @hydra.main(version_base="1.3", config_path="../conf", config_name="evaluate")
 def main(config: DictConfig) -> None:
     """Evaluate, and turn failures into one line."""
-    try:
+    with told_in_one_line():
         settings = settings_of(config)
         with steps_bar(1, "preparing", console) as bar:
             done = evaluate(
@@ -66,13 +65,7 @@ def main(config: DictConfig) -> None:
                 lambda now, total: bar(now, f"{total:,} episodes", total),
             )
         show_evaluation(settings, done)
-    except MedEnvError as error:
-        console.print(f"[red]error:[/red] {error}", highlight=False)
-        sys.exit(2)
-    except KeyboardInterrupt:
-        console.print("stopped; the same command goes on")
-        sys.exit(130)
 
 
 if __name__ == "__main__":
-    main()
+    launch(main)

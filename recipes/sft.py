@@ -17,14 +17,12 @@ leaves out judging what was learned: recipes/train.py validates before its first
 Run it again and it goes on from its last checkpoint.
 """
 
-import sys
 from pathlib import Path
 
 import hydra
 from omegaconf import DictConfig
 from rich.console import Console
 
-from medenv.errors import MedEnvError
 from medenv.integrations.config import check_config, register_schema
 from medenv.integrations.finetuning import (
     described,
@@ -33,6 +31,7 @@ from medenv.integrations.finetuning import (
     validate,
     without_other_trainers,
 )
+from medenv.integrations.launching import FROM_CHECKPOINT, launch, told_in_one_line
 from medenv.integrations.lessons import open_school, prepare_stage, write_held_out
 from medenv.integrations.processes import stop_on_signals
 from medenv.integrations.progress import steps_bar
@@ -99,15 +98,9 @@ def run_sft(config: DictConfig) -> None:
 def main(config: DictConfig) -> None:
     """Run, and turn failures into one line."""
     stop_on_signals()
-    try:
+    with told_in_one_line(FROM_CHECKPOINT):
         run_sft(config)
-    except MedEnvError as error:
-        console.print(f"[red]error:[/red] {error}", highlight=False)
-        sys.exit(2)
-    except KeyboardInterrupt:
-        console.print("stopped; the same command goes on from the last checkpoint")
-        sys.exit(130)
 
 
 if __name__ == "__main__":
-    main()
+    launch(main)

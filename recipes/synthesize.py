@@ -16,7 +16,6 @@ their certificates, and answer them from memory: those that it knows are dropped
 """
 
 import dataclasses
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -34,8 +33,9 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
-from medenv.errors import MedEnvError, UsageError
+from medenv.errors import UsageError
 from medenv.improving import Improvement, model_use
+from medenv.integrations.launching import launch, told_in_one_line
 from medenv.integrations.schemas import schema
 from medenv.kg.run import SynthesisSettings, synthesize_set
 
@@ -81,20 +81,14 @@ class Bars(Progress):
 @hydra.main(version_base="1.3", config_path="../conf", config_name="synthesize")
 def main(config: DictConfig) -> None:
     """Make the set, and turn failures into one line."""
-    try:
+    with told_in_one_line():
         settings, improvement = settings_of(config)
         with Bars() as bars:
             improve = dataclasses.replace(improvement, say=bars.say)
             card = synthesize_set(settings, bars.say, bars.made, improve)
-    except MedEnvError as error:
-        console.print(f"[red]error:[/red] {error}", highlight=False)
-        sys.exit(2)
-    except KeyboardInterrupt:
-        console.print("stopped; the same command goes on")
-        sys.exit(130)
     made = ", ".join(f"{count:,} {split}" for split, count in card.questions.items())
     console.print(f"{made} questions in {settings.folder}, proved; {card.acknowledgement}")
 
 
 if __name__ == "__main__":
-    main()
+    launch(main)

@@ -11,16 +11,15 @@ out the warm start of the tiny policy (recipes/sft.py) and serving the result.
 Run it again with the same name and it goes on where it stopped, or shows what it had found.
 """
 
-import sys
 from pathlib import Path
 
 import hydra
 from omegaconf import DictConfig
 from rich.console import Console
 
-from medenv.errors import MedEnvError
 from medenv.integrations import preflight
 from medenv.integrations.config import check_config, register_schema
+from medenv.integrations.launching import FROM_CHECKPOINT, launch, told_in_one_line
 from medenv.integrations.processes import stop_on_signals
 from medenv.integrations.progress import training_bar
 from medenv.integrations.verl_report import training_report
@@ -56,7 +55,7 @@ def write_report(run: Run) -> Path:
 def main(config: DictConfig) -> None:
     """Prepare, train, report."""
     stop_on_signals()
-    try:
+    with told_in_one_line(FROM_CHECKPOINT):
         check_config(config)
         run = prepare(config, lambda what: console.print(f"  {what} ..."))
         state = "reused" if run.workspace.reused else "built"
@@ -66,13 +65,7 @@ def main(config: DictConfig) -> None:
         )
         run_training(run)
         console.print(f"report: {write_report(run)}")
-    except MedEnvError as error:
-        console.print(f"[red]error:[/red] {error}", highlight=False)
-        sys.exit(2)
-    except KeyboardInterrupt:
-        console.print("stopped; the same command goes on from the last checkpoint")
-        sys.exit(130)
 
 
 if __name__ == "__main__":
-    main()
+    launch(main)

@@ -10,7 +10,6 @@ set. It leaves out learning: recipes/sft.py does that.
     python recipes/trajectories.py teacher=openai teacher.base_url=... teacher.model=...
 """
 
-import sys
 from pathlib import Path
 
 import hydra
@@ -18,7 +17,8 @@ import msgspec
 from omegaconf import DictConfig, OmegaConf
 from rich.console import Console
 
-from medenv.errors import MedEnvError, UsageError
+from medenv.errors import UsageError
+from medenv.integrations.launching import launch, told_in_one_line
 from medenv.integrations.progress import steps_bar
 from medenv.trajectories.run import make_trajectories
 from medenv.trajectories.settings import TrajectorySettings
@@ -81,18 +81,12 @@ def run(settings: TrajectorySettings) -> None:
 @hydra.main(version_base="1.3", config_path="../conf", config_name="trajectories")
 def main(config: DictConfig) -> None:
     """Make the set, and turn failures into one line."""
-    try:
+    with told_in_one_line():
         settings = settings_of(config)
         run(settings)
         if config.tokenizer:
             write_tokens(settings, config.tokenizer)
-    except MedEnvError as error:
-        console.print(f"[red]error:[/red] {error}", highlight=False)
-        sys.exit(2)
-    except KeyboardInterrupt:
-        console.print("stopped; the same command goes on")
-        sys.exit(130)
 
 
 if __name__ == "__main__":
-    main()
+    launch(main)

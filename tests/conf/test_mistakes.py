@@ -1,0 +1,152 @@
+"""What is wrong on a recipe's command line, or in a file it reads, is told in one line."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from hydra import compose, initialize_config_dir
+from omegaconf import OmegaConf
+
+from medenv.errors import UnknownNameError
+from medenv.integrations.config import register_schema
+from medenv.integrations.launching import FROM_CHECKPOINT, explained, launch, told_in_one_line
+
+ROOT = Path(__file__).parents[2]
+
+
+def run(recipe: str, *overrides: str, **env: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, str(ROOT / "recipes" / f"{recipe}.py"), *overrides]
+    return subprocess.run(
+        command, capture_output=True, text=True, check=False, cwd=ROOT, env=os.environ | env
+    )
+
+
+@pytest.mark.parametrize(
+    ("recipe", "override", "told"),
+    [
+        ("train", "polcy=tiny", "there is no config key 'polcy'; did you mean 'policy'?"),
+        ("train", "seed=x", "medenv.seed: While dereferencing interpolation '${seed}': Value"),
+        ("ablate", "hardware=cpux", "unknown hardware 'cpux'; did you mean 'cpu'?"),
+        ("sft", "experiment=tiny_sf", "unknown experiment 'tiny_sf'; did you mean 'tiny_sft'?"),
+        ("synthesize", "sead=3", "there is no config key 'sead'; did you mean 'seed'?"),
+        ("trajectories", "teachr=x", "there is no config key 'teachr'; did you mean 'teacher'?"),
+        ("evaluate", "foldr=x", "there is no config key 'foldr'; did you mean 'folder'?"),
+    ],
+)
+def test_each_recipe_answers_a_mistake_with_one_line(
+    recipe: str, override: str, told: str, tmp_path: Path
+) -> None:
+    done = run(recipe, override)
+    assert done.returncode == 2
+    assert done.stdout.startswith(f"error: {told}")
+    assert len(done.stdout.splitlines()) == 1
+    assert done.stderr == ""
+
+
+def test_whoever_asks_hydra_for_the_whole_error_gets_it() -> None:
+    done = run("synthesize", "sead=3", HYDRA_FULL_ERROR="1")
+    assert done.returncode != 0
+    assert "Traceback" in done.stderr
+
+
+def wrong(*overrides: str) -> str:
+    """Return what is said of overrides that cannot be composed."""
+    register_schema()
+    with initialize_config_dir(str(ROOT / "conf"), version_base="1.3"):
+        try:
+            config = compose("train", overrides=list(overrides))
+            OmegaConf.to_container(config.medenv, resolve=True)
+        except Exception as error:
+            return explained(error)
+    raise AssertionError("it composed")
+
+
+@pytest.mark.parametrize(
+    ("override", "told"),
+    [
+        (
+            "medenv.env.budget.trns=3",
+            "there is no config key 'medenv.env.budget.trns'; "
+            "did you mean 'medenv.env.budget.turns'?",
+        ),
+        (
+            "trainer.total_epoch=3",
+            "there is no config key 'trainer.total_epoch'; did you mean 'trainer.total_epochs'?",
+        ),
+        (
+            "medenv.evaluation.zz=1",
+            "there is no config key 'medenv.evaluation.zz' "
+            "(known: samples, greedy, questions, engine, engine_options)",
+        ),
+        (
+            "medenv.env.budget.turns=few",
+            "medenv.env.budget.turns: Value 'few' of type 'str' could not be converted to Integer",
+        ),
+        (
+            "policy=tyni",
+            "unknown policy 'tyni'; did you mean 'tiny'? (known: qwen3_4b, qwen3_8b, tiny)",
+        ),
+        ("a=[b", "cannot read 'a=[b' as KEY=VALUE: no viable alternative at input '[b'"),
+        ("~nothing", "Could not delete from config. 'nothing' does not exist."),
+    ],
+)
+def test_the_line_names_what_is_wrong_and_the_nearest(override: str, told: str) -> None:
+    assert wrong(override) == told
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        (
+            "medenv:\n  env:\n    budgte: {turns: 3}\n",
+            "In 'experiment/mine': there is no config key 'medenv.env.budgte'; "
+            "did you mean 'medenv.env.budget'?",
+        ),
+        (
+            "medenv:\n  env: {budget: {turns: 3}\nrun: x\n",
+            "{file}:4: expected ',' or '}}', but got '<scalar>'",
+        ),
+    ],
+)
+def test_a_mistake_in_a_file_is_told_with_the_file(text: str, told: str, tmp_path: Path) -> None:
+    file = tmp_path / "experiment" / "mine.yaml"
+    file.parent.mkdir()
+    file.write_text(f"# @package _global_\n{text}")
+    verl = OmegaConf.load(ROOT / "conf" / "train.yaml").hydra.searchpath
+    register_schema()
+    paths = ",".join([*(str(one) for one in OmegaConf.to_object(verl)), f"file://{tmp_path}"])
+    assert wrong("experiment=mine", f"hydra.searchpath=[{paths}]") == told.format(file=file)
+
+
+def raising(error: BaseException) -> Callable[[], None]:
+    def main() -> None:
+        raise error
+
+    return main
+
+
+def test_a_name_in_brackets_is_printed_as_it_is(capsys: pytest.CaptureFixture[str]) -> None:
+    long = UnknownNameError("tool", "[red]", [f"tool_{i:03}" for i in range(40)])
+    with pytest.raises(SystemExit) as ended, told_in_one_line():
+        raise long
+    assert ended.value.code == 2
+    assert capsys.readouterr().out == f"error: {long}\n"
+
+
+def test_ctrl_c_says_how_to_go_on(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended, told_in_one_line(FROM_CHECKPOINT):
+        raise KeyboardInterrupt
+    assert ended.value.code == 130
+    assert capsys.readouterr().out == f"{FROM_CHECKPOINT}\n"
+
+
+def test_a_fault_of_the_program_is_not_hidden(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("HYDRA_FULL_ERROR", raising=False)
+    with pytest.raises(ZeroDivisionError):
+        launch(raising(ZeroDivisionError("a bug")))
+    assert "HYDRA_FULL_ERROR" not in os.environ
