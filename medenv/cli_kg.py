@@ -11,6 +11,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from medenv.errors import UsageError
+from medenv.tools.names import alike
 
 if TYPE_CHECKING:
     from medenv.kg.graph import Graph
@@ -118,10 +119,9 @@ def find(graph: Graph, name: str) -> int:
     if not nodes and ":" in name:
         return graph.number(name)
     if not nodes:
-        import difflib
-
-        near = difflib.get_close_matches(name, graph.nodes.names, n=3, cutoff=0.6)
-        hint = f"; near it: {', '.join(near)}" if near else ""
+        places = alike(name.casefold(), [one.casefold() for one in graph.nodes.names])
+        near = " or ".join(repr(graph.nodes.names[place]) for place in places)
+        hint = f"; did you mean {near}?" if near else ""
         raise UsageError(f"{graph.info.label} has no entity {name!r}{hint}")
     if len(nodes) > 1:
         ids = ", ".join(f"{graph.nodes.ids[n]} ({graph.kind(n)})" for n in nodes)

@@ -2,9 +2,41 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from medenv.records import Entity
+
+_WHOLE, _BEGINNING = 60.0, 75.0
+"""How alike names have to be, of 100, and how much so where it is only how they begin."""
+
+_WORTH = 0.95
+"""Of a beginning, against a whole."""
+
+
+def alike(name: str, names: Sequence[str], count: int = 3) -> list[int]:
+    """Return where the names stand that are most like one, in the whole or in how they begin.
+
+    Of names that are equally like it the shorter ones come first. This is for suggestions: what is
+    alike is often another disease.
+
+    Args:
+        name: What somebody wrote, casefolded; what is beyond 100 characters is not looked at.
+        names: What it may have meant, casefolded.
+        count: How many at most.
+    """
+    from rapidfuzz import fuzz, process
+
+    asked = name[:100]
+    if not asked:
+        return []
+    beginnings = [one[: len(asked)] for one in names]
+    scores: dict[int, float] = {}
+    for texts, least, worth in ((names, _WHOLE, 1.0), (beginnings, _BEGINNING, _WORTH)):
+        for _, score, place in process.extract(
+            asked, texts, scorer=fuzz.ratio, limit=100, score_cutoff=least
+        ):
+            scores[place] = max(scores.get(place, 0.0), score * worth)
+    return sorted(scores, key=lambda i: (-scores[i], len(names[i]), names[i]))[:count]
 
 
 class NameIndex:
@@ -19,6 +51,7 @@ class NameIndex:
         for entity in entities:
             for name in {text.casefold() for text in (entity.id, entity.name, *entity.aliases)}:
                 self._by_name.setdefault(name, []).append(entity)
+        self._names = list(self._by_name)
 
     def find(self, name: str) -> tuple[Entity, ...]:
         """Return the entities that bear a name: those whose own name it is before the others.
@@ -37,12 +70,8 @@ class NameIndex:
             name: As the policy wrote it; what is beyond 100 characters is not looked at.
             count: How many at most.
         """
-        from rapidfuzz import fuzz, process
-
-        matches = process.extract(
-            name[:100].casefold(), self._by_name.keys(), scorer=fuzz.ratio, limit=4 * count
-        )
-        names = [self._by_name[match[0]][0].name for match in matches if match[1] >= 60]
+        places = alike(name.casefold(), self._names, 4 * count)
+        names = [self._by_name[self._names[place]][0].name for place in places]
         return tuple(dict.fromkeys(names))[:count]
 
     def unknown(self, kind: str, name: str) -> str:

@@ -152,7 +152,7 @@ def test_kg_show_writes_a_page(tmp_path: Path) -> None:
 
 
 def test_a_name_nobody_bears_is_answered_with_the_nearest() -> None:
-    with pytest.raises(UsageError, match="near it: Night lake syndrome"):
+    with pytest.raises(UsageError, match="did you mean 'Night lake syndrome'"):
         run("kg", "show", "Night lake", "--source", "toy")
 
 
