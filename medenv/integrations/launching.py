@@ -1,7 +1,7 @@
 """How a recipe begins and ends: a mistake is told in one line, and a stop says how to go on.
 
 Hydra tells what it cannot compose in up to twenty lines, with a traceback where a value is wrong,
-and advises to append a misspelt key (`+polcy=tiny`). Here the line names the key and the nearest
+and advises to append a misspelt key (`+sead=3`). Here the line names the key and the nearest
 one. Whoever sets HYDRA_FULL_ERROR=1 gets the traceback.
 """
 
