@@ -14,7 +14,7 @@ from gymnasium.envs.registration import register, registry
 
 ENVIRONMENTS: Mapping[str, Mapping[str, Any]] = MappingProxyType(
     {
-        "medenv/Research-v0": {},
+        "medenv/Research-v0": {"tools": "all"},
         "medenv/ClosedBook-v0": {"tools": (), "budget": {"turns": 2}},
         "medenv/Diagnosis-v0": {
             "cases": 64,

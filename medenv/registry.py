@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -64,7 +64,9 @@ class EnvSettings(Record, frozen=True, kw_only=True):
             folder of real ones.
         withhold: Share of the questions to which the corpus is made to hold no answer.
         dialect: Name of the dialect, or a `Dialect`.
-        tools: Tools by name or themselves, or a mapping of names to options.
+        tools: Tools by name or themselves, a mapping of names to options, or ``"all"``: every tool
+            of this package that needs no network, those of the graph only where it is the graph of
+            questions and corpus, and gives no answer away that the corpus has not.
         cassette: Options of `medenv.tools.cassette.Cassette` around every tool, or None.
         faults: Options of `medenv.tools.faults.Faulty` around every tool, or None.
         scoring: Name of a reward preset or reward, weights by component, or a `RewardFn`.
@@ -159,8 +161,9 @@ def make_parts(**settings: Any) -> Parts:
     if chosen.withhold:
         questions, hidden = withhold(questions, chosen.withhold)
         world.retriever = Withholding(world.retriever, hidden)
-    options = chosen.tools if isinstance(chosen.tools, Mapping) else None
-    tools = (tool for item in chosen.tools for tool in _made(item, options, world))
+    wanted = _wanted(chosen, questions)
+    options = wanted if isinstance(wanted, Mapping) else None
+    tools = (tool for item in wanted for tool in _made(item, options, world))
     toolbox = ToolBox(_wrapped(tool, chosen) for tool in tools)
     dialect = make_dialect(chosen.dialect)
     rules = EpisodeRules(
@@ -176,7 +179,7 @@ def make_parts(**settings: Any) -> Parts:
             "faults": chosen.faults,
         },
     )
-    retriever = world.retriever if chosen.tools else None
+    retriever = world.retriever if wanted else None
     return Parts(questions, rules, toolbox, _reward(chosen, world), retriever)
 
 
@@ -211,6 +214,20 @@ def _questions(settings: EnvSettings, world: Resources) -> tuple[Question, ...]:
     if not chosen:
         raise UsageError(f"no question is of split {settings.split!r} among {len(given)}")
     return chosen
+
+
+def _wanted(settings: EnvSettings, questions: Sequence[Question]) -> Iterable[str | Tool]:
+    """Return what to make tools of."""
+    wanted: Iterable[str | Tool] = settings.tools
+    if wanted != "all":
+        return (wanted,) if isinstance(wanted, str) else wanted
+    of_one_graph = (
+        settings.graph is not None or (settings.questions, settings.corpus) == (None,) * 2
+    )
+    # Where a question has no answer in the corpus, the graph would still give it away.
+    of_graph = of_one_graph and all(question.answers for question in questions)
+    names = ("search", "read", "med_search", *(("diagnose", "lookup") if of_graph else ()))
+    return (*names, "ask") if settings.cases else names
 
 
 def _made(
