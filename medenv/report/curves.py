@@ -158,4 +158,8 @@ def _plain(run: Run, key: str, title: str, unit: str) -> Chart:
 
 def _note(run: Run, chart: Chart) -> str:
     steps = sum(row["step"] > 0 for row in run.metrics)  # 0 is the evaluation before them
-    return f"{steps} training step{'s' if steps != 1 else ''}" if chart.series else ""
+    if not chart.series:
+        return ""
+    if steps == 1:
+        return "1 training step"
+    return f"{steps} training steps, each on its own batch of questions, harder or easier ones"

@@ -125,6 +125,15 @@ def test_every_metric_appears_in_exactly_one_chart_or_is_a_known_part_of_one() -
     assert [chart.title for chart in rest] == ["timing_s/step"]
 
 
+def test_the_learning_curve_says_that_steps_differ_in_their_questions() -> None:
+    several, _ = learning_charts(Run(metrics(40)))
+    assert several.note.startswith("40 training steps, each on its own batch of questions")
+    single = learning_charts(
+        Run([{"step": 0, "val/accuracy": 0.1}, {"step": 1, "reward/total": 1.0}])
+    )
+    assert {chart.note for chart in single} == {"1 training step"}
+
+
 def test_the_learning_curve_shows_steps_trend_held_out_points_and_the_control() -> None:
     (accuracy, _) = learning_charts(Run(metrics(60), metrics(60, seed=2)))
     looks = [(one.tone, one.style) for one in accuracy.series]
