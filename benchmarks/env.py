@@ -211,7 +211,7 @@ def ours(runs: int, passages: int, clock: Clock) -> list[tuple[str, str]]:
     texts = script(parts, parts.questions[0])
     gc.collect()
     gc.freeze()  # as before training and evaluation, see `medenv.integrations.world`
-    for turns, concurrency in ((8, 64), (8, EPISODES), (16, EPISODES), (32, EPISODES)):
+    for turns, concurrency in ((2, 32), (8, 64), (8, EPISODES), (16, EPISODES), (32, EPISODES)):
         for called, loop in loops().items():
             shares = [overlap(parts, turns, concurrency, loop) for _ in range(runs)]
             nominal, bare = (statistics.median(column) for column in zip(*shares, strict=True))
