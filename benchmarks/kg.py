@@ -1,6 +1,6 @@
 """What the knowledge graph and the synthesis cost; every ratio is measured within one run.
 
-    python benchmarks/kg.py                      # about ten minutes on two idle cores
+    python benchmarks/kg.py                      # some minutes on two idle cores
     python benchmarks/kg.py load sampling        # some parts only
     python benchmarks/kg.py scaling              # two processes against one; on an idle machine
 
@@ -273,7 +273,7 @@ def _production(recipe: Recipe, number: int, journal: Path) -> tuple[float, floa
 def _strangers(recipe: Recipe, number: int) -> float:
     """Return questions per second of processes that all make the same, each for itself."""
     context = get_context("spawn")
-    ready = context.Barrier(number + 1)
+    ready = context.Barrier(number + 1, timeout=300)  # one that failed is not waited for
     processes = [context.Process(target=_stranger, args=(recipe, ready)) for _ in range(number)]
     for process in processes:
         process.start()

@@ -119,7 +119,7 @@ def find(graph: Graph, name: str) -> int:
     if not nodes and ":" in name:
         return graph.number(name)
     if not nodes:
-        places = alike(name.casefold(), [one.casefold() for one in graph.nodes.names])
+        places = alike(name, [one.casefold() for one in graph.nodes.names])
         near = " or ".join(repr(graph.nodes.names[place]) for place in places)
         hint = f"; did you mean {near}?" if near else ""
         raise UsageError(f"{graph.info.label} has no entity {name!r}{hint}")

@@ -162,7 +162,7 @@ class MedResearchEnv(gymnasium.Env[str, str]):
             UsageError: `reset` was not called, the episode has ended, or the action is no string.
             InfraError: Something outside failed; make the same step again.
         """
-        episode = self._episode or self.episode
+        episode = self._episode or self.episode  # which refuses; a call less where there is one
         observation = ""
         if episode.ending is None:
             if not isinstance(action, str):

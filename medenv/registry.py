@@ -221,13 +221,15 @@ def _wanted(settings: EnvSettings, questions: Sequence[Question]) -> Iterable[st
     wanted: Iterable[str | Tool] = settings.tools
     if wanted != "all":
         return (wanted,) if isinstance(wanted, str) else wanted
-    of_one_graph = (
-        settings.graph is not None or (settings.questions, settings.corpus) == (None,) * 2
-    )
+    own_world = settings.questions is None and settings.corpus is None
     # Where a question has no answer in the corpus, the graph would still give it away.
-    of_graph = of_one_graph and all(question.answers for question in questions)
-    names = ("search", "read", "med_search", *(("diagnose", "lookup") if of_graph else ()))
-    return (*names, "ask") if settings.cases else names
+    answerable = all(question.answers for question in questions)
+    names = ["search", "read", "med_search"]
+    if answerable and (own_world or settings.graph is not None):
+        names += ["diagnose", "lookup"]
+    if settings.cases is not None:
+        names.append("ask")
+    return names
 
 
 def _made(

@@ -169,14 +169,17 @@ class Rollouts:
                 text = await self._patiently(write, PolicyUnavailableError, limits)
                 calls = episode.advance(text)
                 if not episode.ended:
-                    made = [partial(self._make, call) for call in calls]
-                    waits = [self._patiently(one, ToolUnavailableError, limits) for one in made]
-                    episode.observe(await _together(waits))
+                    attempts = [partial(self._call, call) for call in calls]
+                    results = [
+                        self._patiently(one, ToolUnavailableError, limits) for one in attempts
+                    ]
+                    episode.observe(await _together(results))
         except InfraError as error:
             episode.fail(str(error))
         return self._scored(episode)
 
-    def _make(self, call: ToolCall) -> ToolResult | Awaitable[ToolResult]:
+    def _call(self, call: ToolCall) -> ToolResult | Awaitable[ToolResult]:
+        """Return the result of a call at once where nothing has to be waited for."""
         box = self.toolbox
         return box.run(call) if box.is_inline(call) else box.arun(call)
 

@@ -209,7 +209,7 @@ class Reward:
             return Score(total=None, parts={})
         knowledge = self.knowledge
         values: dict[str, Value] = {}
-        for one, name, measure, low, high in self._measures:
+        for one, name, measure, low, high in self._measures:  # `measured`, without its call
             value = values[name] = measure(trajectory, knowledge)
             if not low <= value.raw <= high:
                 raise _outside(one, trajectory, value)

@@ -74,11 +74,10 @@ def format_(trajectory: Trajectory, _: Knowledge) -> Value:
     answer = final_answer(trajectory)
     if answer is None or not answer.strip():
         return Value(0.0, "ended without an answer")
-    turns = trajectory.turns
-    for turn in turns:
+    for number, turn in enumerate(trajectory.turns):
         if turn.parsed.problems:
-            return Value(0.0, f"turn {turns.index(turn)}: {turn.parsed.problems[0]}")
-    return Value(1.0, f"{len(turns)} well-formed turns")
+            return Value(0.0, f"turn {number}: {turn.parsed.problems[0]}")
+    return Value(1.0, f"{len(trajectory.turns)} well-formed turns")
 
 
 def list_f1(trajectory: Trajectory, knowledge: Knowledge) -> Value:

@@ -27,7 +27,7 @@ from medenv.errors import MedEnvError, UnknownNameError
 FROM_CHECKPOINT = "stopped; the same command goes on from the last checkpoint"
 """What those who train say after Ctrl-C."""
 
-_GROUPS = Path(__file__).parents[2] / "conf"
+_CONF = Path(__file__).parents[2] / "conf"
 _FULL = "HYDRA_FULL_ERROR"
 
 
@@ -117,8 +117,8 @@ def _of_a_key(error: OmegaConfBaseException) -> str:
         return f"{key}: {told}" if key else told
     above, dot, name = key.rpartition(".")
     known = [str(one) for one in parent]
-    if not above and _GROUPS.is_dir():  # a group is chosen by a key, too
-        known += [path.name for path in sorted(_GROUPS.iterdir()) if path.is_dir()]
+    if not above and _CONF.is_dir():  # a group is chosen by a key, too
+        known += [path.name for path in sorted(_CONF.iterdir()) if path.is_dir()]
     near = difflib.get_close_matches(name, known, n=1)
     hint = f"; did you mean {above + dot + near[0]!r}?" if near else f" (known: {', '.join(known)})"
     return f"there is no config key {key!r}{hint}"

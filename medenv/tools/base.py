@@ -28,8 +28,6 @@ from collections.abc import Awaitable, Callable, Iterable
 from typing import Annotated, Any, cast, get_type_hints
 
 import msgspec
-from msgspec import convert
-from msgspec.structs import astuple
 
 from medenv.errors import ToolUnavailableError, UsageError
 from medenv.records import Record, Status, ToolCall, ToolResult, ToolSpec
@@ -86,7 +84,7 @@ class Tool:
         Raises:
             msgspec.ValidationError: One is missing, unknown or of the wrong type.
         """
-        return astuple(convert(arguments, self._type))
+        return msgspec.structs.astuple(msgspec.convert(arguments, self._type))
 
 
 class FunctionTool(Tool):

@@ -20,13 +20,13 @@ def alike(name: str, names: Sequence[str], count: int = 3) -> list[int]:
     alike is often another disease.
 
     Args:
-        name: What somebody wrote, casefolded; what is beyond 100 characters is not looked at.
+        name: What somebody wrote; what is beyond 100 characters is not looked at.
         names: What it may have meant, casefolded.
         count: How many at most.
     """
     from rapidfuzz import fuzz, process
 
-    asked = name[:100]
+    asked = name[:100].casefold()
     if not asked:
         return []
     beginnings = [one[: len(asked)] for one in names]
@@ -70,7 +70,7 @@ class NameIndex:
             name: As the policy wrote it; what is beyond 100 characters is not looked at.
             count: How many at most.
         """
-        places = alike(name.casefold(), self._names, 4 * count)
+        places = alike(name, self._names, 4 * count)
         names = [self._by_name[self._names[place]][0].name for place in places]
         return tuple(dict.fromkeys(names))[:count]
 

@@ -65,8 +65,8 @@ class Search(Tool):
             return ToolOutput(text="No passage matches; try other words.", status="empty")
         lines, ids, kept = [], [], self._lines
         for passage, _ in hits:
-            ids.append(name := passage.id)
-            known = kept.get(name)
+            ids.append(passage.id)
+            known = kept.get(passage.id)
             if known is None or known[0] is not passage:
                 known = self._line(passage)
             lines.append(f"[{len(ids)}]{known[1]}")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 import gymnasium
@@ -54,7 +53,7 @@ def test_what_the_corpus_withholds_the_graph_does_not_tell() -> None:
     assert not offered(withhold=0.3) & OF_THE_GRAPH
 
 
-def test_one_tool_may_be_named_alone(tmp_path: Path) -> None:
+def test_one_tool_may_be_named_alone() -> None:
     assert offered(tools="search") == {"search"}
     with pytest.raises(UnknownNameError, match="did you mean 'search'"):
         make_env(tools="serch")

@@ -302,6 +302,7 @@ def test_an_environment_plays_in_a_world_and_abstaining_is_right_there(tmp_path:
         "corpus": BM25Retriever(read_world(tmp_path / "w").documents.passages)
     }
     env = gymnasium.make("medenv:medenv/Research-v0", **settings)
+    assert "lookup" not in env.unwrapped.toolbox.tools  # the graph would tell
     env.reset(seed=0)
     dialect = env.unwrapped.rules.dialect
     _, reward, ended, _, _ = env.step(dialect.write_answer("unknown"))

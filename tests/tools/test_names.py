@@ -51,7 +51,10 @@ def test_what_is_like_nothing_finds_nothing(asked: str) -> None:
 
 
 def test_of_a_long_text_the_first_hundred_characters_are_looked_at() -> None:
-    assert alike("gaucher disease " * 100_000, LOWERED) == []
+    name = " ".join(f"finding {i}" for i in range(12))
+    assert len(name) > 100
+    assert alike(name[:100] + " and more" * 100_000, [*LOWERED, name]) == [len(LOWERED)]
+    assert alike("x" * 100 + name, [*LOWERED, name]) == []
 
 
 def test_an_entity_is_named_once_however_many_of_its_names_are_alike() -> None:
