@@ -27,8 +27,8 @@ def allowed_calls(
     if schemas:
         written = tuple([(name, typed(given, schemas.get(name, {}))) for name, given in written])
     if len(written) == 1 and left > 0:
-        (call,) = written
-        return (ToolCall(id=f"{turn}.0", name=call[0], arguments=call[1]),), parsed.problems
+        ((name, arguments),) = written
+        return (ToolCall(id=f"{turn}.0", name=name, arguments=arguments),), parsed.problems
     calls = tuple(
         [
             ToolCall(id=f"{turn}.{number}", name=name, arguments=arguments)

@@ -10,7 +10,7 @@ import numpy as np
 
 from medenv.episode import Episode, EpisodeRules
 from medenv.errors import InfraError, JudgeUnavailableError, UnknownNameError, UsageError
-from medenv.records import Message, Question, RewardFn, Score
+from medenv.records import Message, Question, RewardFn, Score, ToolResult
 from medenv.snapshot import Snapshot
 from medenv.spaces import UnicodeText
 from medenv.tools import ToolBox
@@ -19,6 +19,11 @@ MAX_CHARS = 1_000_000
 """Greatest length of an observation or action, characters."""
 
 _INTEGERS = (int, np.integer)
+
+
+def _passages(results: Sequence[ToolResult]) -> tuple[str, ...]:
+    """Return the ids of the passages shown in a turn, as often as they were."""
+    return tuple([shown for result in results for shown in result.passages]) if results else ()
 
 
 class MedResearchEnv(gymnasium.Env[str, str]):
@@ -174,9 +179,7 @@ class MedResearchEnv(gymnasium.Env[str, str]):
         results = turn.results
         info: dict[str, Any] = {
             "problems": turn.parsed.problems,
-            "passages": results[0].passages
-            if len(results) == 1
-            else tuple([shown for result in results for shown in result.passages]),
+            "passages": results[0].passages if len(results) == 1 else _passages(results),
         }
         if episode.ending is None:
             return observation, 0.0, False, False, info
@@ -190,7 +193,7 @@ class MedResearchEnv(gymnasium.Env[str, str]):
             return ""
         run = self.toolbox.run
         try:
-            results = [run(call) for call in calls]
+            results = [run(calls[0])] if len(calls) == 1 else [run(call) for call in calls]
         except InfraError:
             episode.retract()
             raise

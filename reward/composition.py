@@ -169,8 +169,15 @@ class Reward:
         self._gate_of = {name: composition.gate_of(name) for name in composition.weights}
         behind = {*self._gate_of.values(), *composition.vetoes} - {"open"}
         self._gates = {name: GATES[name] for name in sorted(behind)}
+        self._vetoes = tuple(name for name in composition.vetoes if name in self._gates)
+        self._gate_plan = tuple(
+            (name, gate.component, gate.at_least) for name, gate in self._gates.items()
+        )
         self._plan = tuple(
-            (name, weight, self._gate_of[name]) for name, weight in composition.weights.items()
+            (name, weight, gate if gate in self._gates else None)
+            for (name, weight), gate in zip(
+                composition.weights.items(), self._gate_of.values(), strict=True
+            )
         )
         measured = {*composition.weights, *(gate.component for gate in self._gates.values())}
         self._components = tuple(components[name] for name in sorted(measured))
@@ -213,24 +220,20 @@ class Reward:
             value = values[name] = measure(trajectory, knowledge)
             if not low <= value.raw <= high:
                 raise _outside(one, trajectory, value)
-        gates = {
-            name: values[gate.component].raw >= gate.at_least for name, gate in self._gates.items()
-        }
-        vetoes = self.composition.vetoes
-        vetoed = bool(vetoes) and not all(gates.get(name, True) for name in vetoes)
+        gates: dict[str, bool] = {}
+        for name, decides, least in self._gate_plan:
+            gates[name] = values[decides].raw >= least
+        vetoed = bool(self._vetoes) and not all([gates[name] for name in self._vetoes])
         parts: dict[str, Part] = {}
         total = 0.0
-        for name, weight, gate_name in self._plan:
+        for name, weight, behind in self._plan:
             value = values[name]
-            gated = vetoed or not gates.get(gate_name, True)
-            weighted = 0.0 if gated else value.raw * weight
+            raw = value.raw
+            gated = vetoed or (behind is not None and not gates[behind])
+            weighted = 0.0 if gated else raw * weight
             total += weighted
             parts[name] = Part(
-                raw=value.raw,
-                weight=weight,
-                weighted=weighted,
-                gated=gated,
-                reason=value.reason,
+                raw=raw, weight=weight, weighted=weighted, gated=gated, reason=value.reason
             )
         return Score(total=total, parts=parts, gates=gates)
 

@@ -54,8 +54,8 @@ def efficiency(trajectory: Trajectory, _: Knowledge) -> Value:
     extra = len(calls) - needed
     if extra >= MAX_EXTRA_CALLS:
         return Value(0.0, f"{len(calls)} calls where {needed} suffice")
-    repeats = sum(repeated(trajectory))
-    charge: float = max(0, extra + repeats)
+    repeats = repeated(trajectory).count(True)
+    charge: float = extra + repeats if extra + repeats > 0 else 0
     said = f"{len(calls)} calls, {repeats} repeats, where {needed} suffice"
     tokens, free = 0, TURN_TOKENS * (needed + 1)
     for turn in trajectory.turns:
@@ -108,48 +108,47 @@ def find_repeats(calls: Sequence[ToolCall]) -> list[bool]:
     """
     if len(calls) < 2:
         return [False] * len(calls)
-    seen: dict[tuple[str, str], list[str]] = {}
+    seen: dict[str | tuple[str, str], list[str]] = {}
     repeats = []
     for call in calls:
-        text, settings = _asked(call)
-        kind = call.name, settings
-        if kind not in seen:
+        kind, text = _asked(call)
+        earlier = seen.get(kind)
+        if earlier is None:
             seen[kind] = [text]
             repeats.append(False)
-            continue
-        earlier = seen[kind]
-        repeated = text in earlier
-        for other in () if repeated else earlier:
-            if _same(text, other):
-                repeated = True
-                break
-        if not repeated:
+        elif text in earlier or _is_near(text, earlier):
+            repeats.append(True)
+        else:
             earlier.append(text)
-        repeats.append(repeated)
+            repeats.append(False)
     return repeats
 
 
-def _same(one: str, other: str) -> bool:
-    """Return whether two texts, of words with one space between them, ask nearly the same."""
-    ours, theirs = len(one), len(other)
-    shorter = ours if ours < theirs else theirs
-    if 200 * shorter < REPEAT_SIMILARITY * (ours + theirs):
-        return False  # were all letters of the one in the other, it would be too few
-    similar = ratio(_ordered(one), _ordered(other), score_cutoff=REPEAT_SIMILARITY)
-    return similar > 0 and _telling(one) == _telling(other)
+def _is_near(text: str, earlier: Sequence[str]) -> bool:
+    """Return whether a text asks nearly what an earlier one asked; one space between words."""
+    ours = len(text)
+    for other in earlier:
+        theirs = len(other)
+        shorter = ours if ours < theirs else theirs
+        if 200 * shorter < REPEAT_SIMILARITY * (ours + theirs):
+            continue  # were all letters of the one in the other, it would be too few
+        similar = ratio(_ordered(text), _ordered(other), score_cutoff=REPEAT_SIMILARITY)
+        if similar > 0 and _telling(text) == _telling(other):
+            return True
+    return False
 
 
 def _ordered(text: str) -> str:
     return " ".join(sorted(text.split(" ")))
 
 
-def _asked(call: ToolCall) -> tuple[str, str]:
-    """Return a call's text, and all else in its arguments that a repeat must share with it."""
+def _asked(call: ToolCall) -> tuple[str | tuple[str, str], str]:
+    """Return all of a call that a repeat must share with it to the letter, and its text."""
     arguments = call.arguments
     if len(arguments) == 1:
         (only,) = arguments.values()
         if isinstance(only, str):  # as most calls are
-            return " ".join(only[:COMPARED_CHARS].casefold().split()), ""
+            return call.name, _plain(only[:COMPARED_CHARS])
     texts: list[str] = []
     settings: list[tuple[str, object]] = []
     for name, value in sorted(arguments.items()):
@@ -159,8 +158,14 @@ def _asked(call: ToolCall) -> tuple[str, str]:
             texts.extend(value)
         else:
             settings.append((name, value))
-    text = " ".join(texts)[:COMPARED_CHARS].casefold()
-    return " ".join(text.split()), repr(settings) if settings else ""
+    text = _plain(" ".join(texts)[:COMPARED_CHARS])
+    return (call.name, repr(settings)) if settings else call.name, text
+
+
+@lru_cache(maxsize=1 << 14)
+def _plain(text: str) -> str:
+    """Return a text without its case and with one space between words."""
+    return " ".join(text.casefold().split())
 
 
 @lru_cache(maxsize=1 << 14)

@@ -25,9 +25,11 @@ import inspect
 import re
 import time
 from collections.abc import Awaitable, Callable, Iterable
-from typing import Annotated, Any, cast, get_type_hints
+from typing import Annotated, Any, get_type_hints
 
 import msgspec
+from msgspec import convert
+from msgspec.structs import astuple
 
 from medenv.errors import ToolUnavailableError, UsageError
 from medenv.records import Record, Status, ToolCall, ToolResult, ToolSpec
@@ -84,7 +86,7 @@ class Tool:
         Raises:
             msgspec.ValidationError: One is missing, unknown or of the wrong type.
         """
-        return msgspec.structs.astuple(msgspec.convert(arguments, self._type))
+        return astuple(convert(arguments, self._type))
 
 
 class FunctionTool(Tool):
@@ -144,14 +146,17 @@ class ToolBox:
             InfraError: The tool's backend did not answer.
         """
         begun = self._clock()
-        prepared = self._prepare(call)
-        if isinstance(prepared, ToolOutput):
-            return self._result(call, prepared, begun)
-        tool, arguments = prepared
-        output = tool.call(*arguments)
+        tool = self.tools.get(call.name)
+        if tool is None:
+            return self._result(call, self._unknown(call.name), begun)
+        try:
+            arguments = tool.bind(call.arguments)
+        except msgspec.ValidationError as error:
+            return self._result(call, _refused(tool, error), begun)
+        output: Any = tool.call(*arguments)
         if tool.is_async:
-            output = wait_for(cast(Awaitable[ToolOutput], output))
-        return self._result(call, cast(ToolOutput, output), begun)
+            output = wait_for(output)
+        return self._result(call, output, begun)
 
     def is_inline(self, call: ToolCall) -> bool:
         """Return whether `run` makes this call in memory, without waiting for anything.
@@ -174,35 +179,22 @@ class ToolBox:
         Raises:
             InfraError: The tool's backend did not answer.
         """
-        begun = self._clock()
-        prepared = self._prepare(call)
-        if isinstance(prepared, ToolOutput):
-            return self._result(call, prepared, begun)
-        tool, arguments = prepared
-        if tool.is_async:
-            output = await cast(Awaitable[ToolOutput], tool.call(*arguments))
-        elif tool.local:
-            output = cast(ToolOutput, tool.call(*arguments))
-        else:
-            output = cast(ToolOutput, await in_thread(tool.call, *arguments))
-        return self._result(call, output, begun)
-
-    def _prepare(self, call: ToolCall) -> tuple[Tool, tuple[Any, ...]] | ToolOutput:
-        """Return the tool and its checked arguments, or the refusal."""
-        tool = self.tools.get(call.name)
-        if tool is None:
-            return ToolOutput(text=self._unknown(call.name), status="bad_call")
+        if self.is_inline(call):
+            return self.run(call)
+        begun, tool = self._clock(), self.tools[call.name]
         try:
-            return tool, tool.bind(call.arguments)
+            arguments = tool.bind(call.arguments)
         except msgspec.ValidationError as error:
-            takes = ", ".join(tool.spec.parameters["properties"]) or "no arguments"
-            text = f"{tool.name}: {error} (it takes: {takes})"
-            return ToolOutput(text=text, status="bad_call")
+            return self._result(call, _refused(tool, error), begun)
+        made: Any = tool.call(*arguments) if tool.is_async else in_thread(tool.call, *arguments)
+        return self._result(call, await made, begun)
 
-    def _unknown(self, name: str) -> str:
+    def _unknown(self, name: str) -> ToolOutput:
         close = difflib.get_close_matches(name[:80], self.tools, n=1, cutoff=0.4)
         hint = f"; did you mean {close[0]!r}?" if close else ""
-        return f"there is no tool {name[:80]!r}{hint} (tools: {', '.join(sorted(self.tools))})"
+        names = ", ".join(sorted(self.tools))
+        text = f"there is no tool {name[:80]!r}{hint} (tools: {names})"
+        return ToolOutput(text=text, status="bad_call")
 
     def _result(self, call: ToolCall, output: ToolOutput, begun: float) -> ToolResult:
         if output.status == "unavailable":
@@ -215,6 +207,11 @@ class ToolBox:
             passages=output.passages,
             seconds=self._clock() - begun,
         )
+
+
+def _refused(tool: Tool, error: msgspec.ValidationError) -> ToolOutput:
+    takes = ", ".join(tool.spec.parameters["properties"]) or "no arguments"
+    return ToolOutput(text=f"{tool.name}: {error} (it takes: {takes})", status="bad_call")
 
 
 def _arguments_type(name: str, function: Callable[..., Any]) -> type[msgspec.Struct]:

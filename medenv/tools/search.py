@@ -11,7 +11,7 @@ from medenv.tools.base import Tool, ToolOutput
 MAX_QUERIES = 8
 """Queries of one call."""
 
-_KEPT_LINES = 10_000
+_KEPT_LINES = 4_000
 
 
 class Search(Tool):
@@ -38,7 +38,7 @@ class Search(Tool):
         self.local = getattr(retriever, "local", True)
         self._retriever, self._k = retriever, k
         self._snippet_chars, self._show_ids = snippet_chars, show_ids
-        self._lines: dict[str, tuple[Passage, str]] = {}
+        self._shown: list[dict[str, tuple[Passage, str]]] = [{} for _ in range(k)]
 
     def call(self, query: str | list[str]) -> ToolOutput:
         """Search the medical corpus; returns the best passages.
@@ -63,21 +63,24 @@ class Search(Tool):
     def _output(self, hits: list[tuple[Passage, float]]) -> ToolOutput:
         if not hits:
             return ToolOutput(text="No passage matches; try other words.", status="empty")
-        lines, ids, kept = [], [], self._lines
-        for passage, _ in hits:
-            ids.append(passage.id)
-            known = kept.get(passage.id)
+        ids: list[str] = []
+        lines, shown = [], self._shown
+        for passage, _ in hits if len(hits) <= self._k else hits[: self._k]:
+            name = passage.id
+            known = shown[len(ids)].get(name)
             if known is None or known[0] is not passage:
-                known = self._line(passage)
-            lines.append(f"[{len(ids)}]{known[1]}")
+                known = self._line(passage, len(ids))
+            ids.append(name)
+            lines.append(known[1])
         return ToolOutput(text="\n".join(lines), passages=tuple(ids))
 
-    def _line(self, passage: Passage) -> tuple[Passage, str]:
-        """Write a result on one line of its own, and keep it for the next time it is shown."""
-        if len(self._lines) >= _KEPT_LINES:
-            self._lines.clear()
+    def _line(self, passage: Passage, before: int) -> tuple[Passage, str]:
+        """Write a result on a line with its number, and keep it for the next time it has this."""
+        kept = self._shown[before]
+        if len(kept) >= _KEPT_LINES:
+            kept.clear()
         line = write_line(passage, self._snippet_chars, show_id=self._show_ids)
-        known = self._lines[passage.id] = passage, line
+        known = kept[passage.id] = passage, f"[{before + 1}]{line}"
         return known
 
 

@@ -29,6 +29,29 @@ def test_search_shows_the_best_passages_with_their_ids() -> None:
     ]
 
 
+def test_a_passage_is_shown_with_the_rank_and_the_text_that_it_has_now() -> None:
+    class Moving(Shelf):
+        best: list[Passage]
+
+        def search(self, queries: Any, k: int) -> Any:
+            return [[(one, 1.0) for one in self.best] for _ in queries]
+
+    one, two, three = (Passage(id=name, title=name.upper(), text="old") for name in "abc")
+    renewed = Passage(id="a", title="A", text="new")
+    shelf = Moving()
+    search = Search(shelf, k=2)
+    shown = []
+    for shelf.best in ([one, two], [two, one], [two, renewed], [three], [one, two, three]):
+        shown.append(run(search, query="x").text)
+    assert shown == [
+        "[1] (a) A: old\n[2] (b) B: old",
+        "[1] (b) B: old\n[2] (a) A: old",
+        "[1] (b) B: old\n[2] (a) A: new",
+        "[1] (c) C: old",
+        "[1] (a) A: old\n[2] (b) B: old",  # no more than asked for, though three came
+    ]
+
+
 def test_search_without_ids_shows_titles_alone() -> None:
     found = run(Search(Shelf(), k=1, show_ids=False), query="x")
     assert found.text.startswith("[1] Marfan syndrome: Gene")
