@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from types import TracebackType
+from typing import Any
 
 
 class Deadlines:
@@ -17,65 +18,63 @@ class Deadlines:
         seconds: How long each wait may take.
     """
 
-    __slots__ = ("_open", "_timer", "seconds")
+    __slots__ = ("open", "seconds", "timer")
 
     def __init__(self, seconds: float) -> None:
         self.seconds = seconds
-        self._open: dict[Deadline, None] = {}  # those that began first end first
-        self._timer: asyncio.TimerHandle | None = None
+        self.open: dict[Deadline, None] = {}  # those that began first end first
+        self.timer: asyncio.TimerHandle | None = None
 
     def deadline(self) -> Deadline:
         """Return a context within which the running task may wait so long, and no longer.
 
+        The task can enter it again after it has left it.
+
         Raises:
             TimeoutError: On leaving it, where the time was up; the task's wait was cancelled.
+            RuntimeError: No task is running.
         """
-        return Deadline(self)
+        task = asyncio.current_task()
+        if task is None:
+            raise RuntimeError("a deadline holds within a task; there is none")
+        return Deadline(self, task)
 
     def close(self) -> None:
         """Stop the timer; for when nothing waits any more."""
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
+        if self.timer is not None:
+            self.timer.cancel()
+            self.timer = None
 
-    def begin(self, deadline: Deadline) -> float:
-        """Note a deadline; return when it ends, on the clock of the running loop."""
-        loop = asyncio.get_running_loop()
-        end = loop.time() + self.seconds
-        self._open[deadline] = None
-        if self._timer is None:
-            self._timer = loop.call_at(end, self._expire, loop)
-        return end
+    def expire(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Cancel the waits whose time is up, and wake again for the next.
 
-    def end(self, deadline: Deadline) -> None:
-        """Forget a deadline."""
-        del self._open[deadline]
-
-    def _expire(self, loop: asyncio.AbstractEventLoop) -> None:
-        """Cancel the waits whose time is up, and wake again for the next."""
-        self._timer = None
+        Args:
+            loop: The running loop.
+        """
+        self.timer = None
         now = loop.time()
-        for deadline in tuple(self._open):
+        for deadline in tuple(self.open):
             if deadline.ends > now:
-                self._timer = loop.call_at(deadline.ends, self._expire, loop)
+                self.timer = loop.call_at(deadline.ends, self.expire, loop)
                 return
             deadline.expire()
 
 
 class Deadline:
-    """One time limit, see `Deadlines.deadline`; behaves as `asyncio.timeout` does."""
+    """A time limit of one task, see `Deadlines.deadline`; behaves as `asyncio.timeout` does."""
 
-    __slots__ = ("_before", "_expired", "_of", "_task", "ends")
+    __slots__ = ("_before", "_expired", "_loop", "_of", "_task", "ends")
 
-    def __init__(self, of: Deadlines) -> None:
-        self._of = of
+    def __init__(self, of: Deadlines, task: asyncio.Task[Any]) -> None:
+        self._of, self._task, self._loop = of, task, task.get_loop()
 
     def __enter__(self) -> None:
-        task = asyncio.current_task()
-        if task is None:
-            raise RuntimeError("a deadline holds within a task; there is none")
-        self._task, self._before, self._expired = task, task.cancelling(), False
-        self.ends = self._of.begin(self)
+        of = self._of
+        self._before, self._expired = self._task.cancelling(), False
+        self.ends = self._loop.time() + of.seconds
+        of.open[self] = None
+        if of.timer is None:
+            of.timer = self._loop.call_at(self.ends, of.expire, self._loop)
 
     def __exit__(
         self,
@@ -83,7 +82,7 @@ class Deadline:
         error: BaseException | None,
         _: TracebackType | None,
     ) -> None:
-        self._of.end(self)
+        del self._of.open[self]
         # A cancellation from outside that came first, or as well, is passed on.
         late = self._expired and self._task.uncancel() <= self._before
         if late and kind is asyncio.CancelledError:

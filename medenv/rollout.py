@@ -8,9 +8,9 @@ import time
 from collections.abc import Awaitable, Callable, Coroutine, Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Any, Protocol, TypeVar
+from typing import Any, Protocol, TypeVar, cast
 
-from medenv.deadlines import Deadlines
+from medenv.deadlines import Deadline, Deadlines
 from medenv.episode import Episode, EpisodeRules
 from medenv.errors import InfraError, PolicyUnavailableError, ToolUnavailableError, UsageError
 from medenv.records import (
@@ -143,51 +143,56 @@ class Rollouts:
         """
         if concurrency < 1:
             raise UsageError(f"concurrency must be at least 1, got {concurrency}")
-        room, limits = asyncio.Semaphore(concurrency), Deadlines(self.patience.timeout)
+        waiting, limits = list(episodes), Deadlines(self.patience.timeout)
+        played: list[Scored | None] = [None] * len(waiting)
+        numbered = enumerate(waiting)
 
-        async def one(policy: Policy | AsyncPolicy, question: Question, seed: int) -> Scored:
-            async with room:
-                return await self._play(policy, question, seed, limits)
+        async def play_on() -> None:
+            for i, (policy, question) in numbered:  # each takes the next that nobody has taken
+                played[i] = await self._play(policy, question, i, limits)
 
         try:
-            return await _together(
-                [one(policy, question, i) for i, (policy, question) in enumerate(episodes)]
-            )
+            await _together([play_on() for _ in waiting[:concurrency]])
         finally:
             limits.close()
+        return [one for one in played if one is not None]
 
     async def _play(
         self, policy: Policy | AsyncPolicy, question: Question, seed: int, limits: Deadlines
     ) -> Scored:
-        episode = Episode(question, self.rules, seed)
+        episode, limit = Episode(question, self.rules, seed), limits.deadline()
 
         def write() -> str | Awaitable[str]:
             return policy.act(episode.messages)
 
+        async def in_a_task(call: ToolCall) -> ToolResult:
+            return await self._make(call, limits.deadline())
+
         try:
-            while not episode.ended:
-                text = await self._patiently(write, PolicyUnavailableError, limits)
+            while episode.ending is None:
+                text = await self._patiently(write, str, PolicyUnavailableError, limit)
                 calls = episode.advance(text)
-                if not episode.ended:
-                    attempts = [partial(self._call, call) for call in calls]
-                    results = [
-                        self._patiently(one, ToolUnavailableError, limits) for one in attempts
-                    ]
-                    episode.observe(await _together(results))
+                if episode.ending is None:
+                    results = (
+                        [await self._make(calls[0], limit)]
+                        if len(calls) == 1
+                        else await _together([in_a_task(call) for call in calls])
+                    )
+                    episode.observe(results)
         except InfraError as error:
             episode.fail(str(error))
         return self._scored(episode)
 
-    def _call(self, call: ToolCall) -> ToolResult | Awaitable[ToolResult]:
-        """Return the result of a call at once where nothing has to be waited for."""
-        box = self.toolbox
-        return box.run(call) if box.is_inline(call) else box.arun(call)
+    def _make(self, call: ToolCall, limit: Deadline) -> Coroutine[Any, Any, ToolResult]:
+        attempt = partial(self.toolbox.start, call)
+        return self._patiently(attempt, ToolResult, ToolUnavailableError, limit)
 
     async def _patiently(
         self,
         attempt: Callable[[], _T | Awaitable[_T]],
+        wanted: type[_T],
         late: type[InfraError],
-        limits: Deadlines,
+        limit: Deadline,
     ) -> _T:
         """Make an attempt within the time limit, again as often as patience allows.
 
@@ -198,10 +203,10 @@ class Rollouts:
             tried += 1
             try:
                 made = attempt()
-                if not isinstance(made, Awaitable):
+                if isinstance(made, wanted):
                     return made
-                with limits.deadline():
-                    return await made
+                with limit:
+                    return await cast("Awaitable[_T]", made)
             except TimeoutError:
                 failed: InfraError = late(f"nothing came for {patience.timeout:g} s")
             except InfraError as error:
@@ -229,8 +234,6 @@ class Rollouts:
 
 async def _together(jobs: Sequence[Coroutine[Any, Any, _T]]) -> list[_T]:
     """Await all jobs at once, in order; where one fails, the others are cancelled."""
-    if len(jobs) == 1:
-        return [await jobs[0]]
     tasks = [asyncio.ensure_future(job) for job in jobs]
     try:
         return await asyncio.gather(*tasks)

@@ -24,7 +24,7 @@ import difflib
 import inspect
 import re
 import time
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Coroutine, Iterable
 from typing import Annotated, Any, get_type_hints
 
 import msgspec
@@ -158,34 +158,40 @@ class ToolBox:
             output = wait_for(output)
         return self._result(call, output, begun)
 
-    def is_inline(self, call: ToolCall) -> bool:
-        """Return whether `run` makes this call in memory, without waiting for anything.
-
-        Args:
-            call: As the policy wrote it.
-        """
-        tool = self.tools.get(call.name)
-        return tool is None or (tool.local and not tool.is_async)
-
-    async def arun(self, call: ToolCall) -> ToolResult:
+    def start(self, call: ToolCall) -> ToolResult | Coroutine[Any, Any, ToolResult]:
         """Make a call without blocking: async tools are awaited, remote ones run in a thread.
 
         Args:
             call: As the policy wrote it.
 
         Returns:
-            The result; of status ``"bad_call"`` where tool or arguments are wrong.
+            The result where nothing has to be waited for, else what to await for it; of status
+            ``"bad_call"`` where tool or arguments are wrong.
 
         Raises:
             InfraError: The tool's backend did not answer.
         """
-        if self.is_inline(call):
-            return self.run(call)
-        begun, tool = self._clock(), self.tools[call.name]
+        begun = self._clock()
+        tool = self.tools.get(call.name)
+        if tool is None:
+            return self._result(call, self._unknown(call.name), begun)
         try:
             arguments = tool.bind(call.arguments)
         except msgspec.ValidationError as error:
             return self._result(call, _refused(tool, error), begun)
+        if tool.is_async or not tool.local:
+            return self._wait(call, tool, arguments, begun)
+        output: Any = tool.call(*arguments)
+        return self._result(call, output, begun)
+
+    async def arun(self, call: ToolCall) -> ToolResult:
+        """Make a call without blocking, and await its result; see `start`."""
+        made = self.start(call)
+        return made if isinstance(made, ToolResult) else await made
+
+    async def _wait(
+        self, call: ToolCall, tool: Tool, arguments: tuple[Any, ...], begun: float
+    ) -> ToolResult:
         made: Any = tool.call(*arguments) if tool.is_async else in_thread(tool.call, *arguments)
         return self._result(call, await made, begun)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import pickle
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,7 +11,7 @@ import pytest
 
 from medenv.corpus import BM25Retriever
 from medenv.errors import CorpusUnavailableError, DataError, UsageError
-from medenv.records import Passage, ToolCall
+from medenv.records import Passage, ToolCall, ToolResult
 from medenv.registry import RETRIEVERS
 from medenv.tools import Read, Search, ToolBox
 
@@ -56,8 +57,9 @@ def test_passages_are_read_by_any_id(corpus: MilvusRetriever) -> None:
 def test_tools_use_it_as_any_corpus(corpus: MilvusRetriever) -> None:
     box = ToolBox([Search(corpus), Read(corpus)])
     call = ToolCall(id="0.0", name="search", arguments={"query": "homocystinuria"})
-    assert not box.is_inline(call)
-    assert box.run(call).passages == ("D:2#0",)
+    waiting = box.start(call)
+    assert not isinstance(waiting, ToolResult)  # it runs in a thread
+    assert asyncio.run(waiting).passages == box.run(call).passages == ("D:2#0",)
     read = box.run(ToolCall(id="0.0", name="read", arguments={"passage_id": "D:1#0"}))
     assert read.passages == ("D:1#0", "D:1#1")
 

@@ -12,7 +12,7 @@ import jsonschema
 import pytest
 
 from medenv.errors import ToolUnavailableError, UsageError
-from medenv.records import ToolCall
+from medenv.records import ToolCall, ToolResult
 from medenv.tools import FunctionTool, Read, Search, Tool, ToolBox, ToolOutput, tool
 
 from ..fakes import Clock, Flaky, Shelf
@@ -177,10 +177,14 @@ def test_a_blocking_tool_does_not_block_the_loop() -> None:
     assert seen != [threading.get_ident()]
 
 
-def test_which_calls_wait_for_nothing() -> None:
-    assert BOX.is_inline(call("dose", drug="a"))
-    assert BOX.is_inline(call("no such tool"))
-    assert not BOX.is_inline(call("remote", query="a"))
+def test_what_waits_for_nothing_has_its_result_at_once() -> None:
+    for one in (call("dose", drug="a"), call("no such tool"), call("remote", wrong="a")):
+        made = BOX.start(one)
+        assert isinstance(made, ToolResult)
+        assert made.text == BOX.run(one).text
+    waiting = BOX.start(call("remote", query="fever"))
+    assert not isinstance(waiting, ToolResult)
+    assert asyncio.run(waiting).text == "fever from afar"
 
 
 def test_a_backend_that_is_away_is_raised_and_no_result() -> None:
