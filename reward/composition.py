@@ -166,20 +166,17 @@ class Reward:
         check_composition(composition, components)
         self.composition = composition
         self.knowledge = knowledge
-        self._gate_of = {name: composition.gate_of(name) for name in composition.weights}
-        behind = {*self._gate_of.values(), *composition.vetoes} - {"open"}
-        self._gates = {name: GATES[name] for name in sorted(behind)}
-        self._vetoes = tuple(name for name in composition.vetoes if name in self._gates)
-        self._gate_plan = tuple(
-            (name, gate.component, gate.at_least) for name, gate in self._gates.items()
+        behind = {name: composition.gate_of(name) for name in composition.weights}
+        gates = {*behind.values(), *composition.vetoes} - {"open"}
+        self._gates = tuple(
+            (name, GATES[name].component, GATES[name].at_least) for name in sorted(gates)
         )
+        self._vetoes = tuple(name for name in composition.vetoes if name in gates)
         self._plan = tuple(
-            (name, weight, gate if gate in self._gates else None)
-            for (name, weight), gate in zip(
-                composition.weights.items(), self._gate_of.values(), strict=True
-            )
+            (name, weight, behind[name] if behind[name] in gates else None)
+            for name, weight in composition.weights.items()
         )
-        measured = {*composition.weights, *(gate.component for gate in self._gates.values())}
+        measured = {*composition.weights, *(decides for _, decides, _ in self._gates)}
         self._components = tuple(components[name] for name in sorted(measured))
         self._measures = tuple(
             (one, one.name, one.measure, one.low, one.high) for one in self._components
@@ -221,7 +218,7 @@ class Reward:
             if not low <= value.raw <= high:
                 raise _outside(one, trajectory, value)
         gates: dict[str, bool] = {}
-        for name, decides, least in self._gate_plan:
+        for name, decides, least in self._gates:
             gates[name] = values[decides].raw >= least
         vetoed = bool(self._vetoes) and not all([gates[name] for name in self._vetoes])
         parts: dict[str, Part] = {}
