@@ -146,13 +146,10 @@ class ToolBox:
             InfraError: The tool's backend did not answer.
         """
         begun = self._clock()
-        tool = self.tools.get(call.name)
-        if tool is None:
-            return self._result(call, self._unknown(call.name), begun)
-        try:
-            arguments = tool.bind(call.arguments)
-        except msgspec.ValidationError as error:
-            return self._result(call, _refused(tool, error), begun)
+        bound = self._bind(call, begun)
+        if isinstance(bound, ToolResult):
+            return bound
+        tool, arguments = bound
         output: Any = tool.call(*arguments)
         if tool.is_async:
             output = wait_for(output)
@@ -172,20 +169,27 @@ class ToolBox:
             InfraError: The tool's backend did not answer.
         """
         begun = self._clock()
-        tool = self.tools.get(call.name)
-        if tool is None:
-            return self._result(call, self._unknown(call.name), begun)
-        try:
-            arguments = tool.bind(call.arguments)
-        except msgspec.ValidationError as error:
-            return self._result(call, _refused(tool, error), begun)
+        bound = self._bind(call, begun)
+        if isinstance(bound, ToolResult):
+            return bound
+        tool, arguments = bound
         if tool.is_async or not tool.local:
             return self._wait(call, tool, arguments, begun)
         output: Any = tool.call(*arguments)
         return self._result(call, output, begun)
 
     async def arun(self, call: ToolCall) -> ToolResult:
-        """Make a call without blocking, and await its result; see `start`."""
+        """Make a call as `start` does, and await its result.
+
+        Args:
+            call: As the policy wrote it.
+
+        Returns:
+            The result.
+
+        Raises:
+            InfraError: The tool's backend did not answer.
+        """
         made = self.start(call)
         return made if isinstance(made, ToolResult) else await made
 
@@ -194,6 +198,18 @@ class ToolBox:
     ) -> ToolResult:
         made: Any = tool.call(*arguments) if tool.is_async else in_thread(tool.call, *arguments)
         return self._result(call, await made, begun)
+
+    def _bind(self, call: ToolCall, begun: float) -> tuple[Tool, tuple[Any, ...]] | ToolResult:
+        """Return the tool and its checked arguments, or what refuses the call."""
+        tool = self.tools.get(call.name)
+        if tool is None:
+            return self._result(call, self._unknown(call.name), begun)
+        try:
+            return tool, tool.bind(call.arguments)
+        except msgspec.ValidationError as error:
+            takes = ", ".join(tool.spec.parameters["properties"]) or "no arguments"
+            text = f"{tool.name}: {error} (it takes: {takes})"
+            return self._result(call, ToolOutput(text=text, status="bad_call"), begun)
 
     def _unknown(self, name: str) -> ToolOutput:
         close = difflib.get_close_matches(name[:80], self.tools, n=1, cutoff=0.4)
@@ -213,11 +229,6 @@ class ToolBox:
             passages=output.passages,
             seconds=self._clock() - begun,
         )
-
-
-def _refused(tool: Tool, error: msgspec.ValidationError) -> ToolOutput:
-    takes = ", ".join(tool.spec.parameters["properties"]) or "no arguments"
-    return ToolOutput(text=f"{tool.name}: {error} (it takes: {takes})", status="bad_call")
 
 
 def _arguments_type(name: str, function: Callable[..., Any]) -> type[msgspec.Struct]:
