@@ -170,8 +170,6 @@ class MedResearchEnv(gymnasium.Env[str, str]):
         episode = self._episode or self.episode  # which refuses; a call less where there is one
         observation = ""
         if episode.ending is None:
-            if not isinstance(action, str):
-                raise UsageError(f"an action is a string, got {type(action).__name__}")
             observation = self._turn(episode, action)
         elif self._score is not None:
             raise UsageError("the episode has ended: call reset")

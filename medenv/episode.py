@@ -77,12 +77,11 @@ class Episode:
         self.question, self.rules, self.seed = question, rules, seed
         self.ending: Ending | None = None
         self.answer: str | None = None
-        self.failure = ""
         self._parse = rules.dialect.parse
         self._turns: list[Turn] = []
         self._pending: Pending | None = None
         self._last_word: LastWord = None
-        self._calls, self._tokens, self._seconds = 0, 0, 0.0
+        self.failure, self._calls, self._tokens, self._seconds = "", 0, 0, 0.0
         self._started = rules.clock()
         self._messages: list[Message] = []
         if rules.system:
@@ -135,10 +134,10 @@ class Episode:
             The calls to make, results of which `observe` awaits; empty when the episode ended.
 
         Raises:
-            UsageError: The episode has ended, or results of the last calls are awaited.
+            UsageError: The episode has ended, results are awaited, or the text is no string.
         """
-        if self.ending is not None or self._pending is not None:
-            raise UsageError(self._why_not_advance())
+        if self.ending is not None or self._pending is not None or not isinstance(text, str):
+            raise UsageError(self._why_not_advance(text))
         if not text.isascii():  # a lone surrogate could neither be stored nor tokenised
             text = text.encode("utf-8", "replace").decode()
         parsed = self._parse(text)
@@ -344,7 +343,8 @@ class Episode:
         self.ending = ending
         self._seconds = self.rules.clock() - self._started
 
-    def _why_not_advance(self) -> str:
-        if self.ending is None:
+    def _why_not_advance(self, text: object = "") -> str:
+        if self._pending is not None:
             return "the last turn is not finished: give the results of its calls to observe"
-        return f"the episode has ended ({self.ending}): start a new one"
+        ended = f"the episode has ended ({self.ending}): start a new one"
+        return ended if self.ending else f"an action is a string, got {type(text).__name__}"

@@ -8,7 +8,7 @@ import time
 from collections.abc import Awaitable, Callable, Coroutine, Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Any, Protocol, TypeVar, cast
+from typing import Any, Protocol, TypeVar
 
 from medenv.deadlines import Deadline, Deadlines
 from medenv.episode import Episode, EpisodeRules
@@ -170,7 +170,7 @@ class Rollouts:
 
         try:
             while episode.ending is None:
-                text = await self._patiently(write, str, PolicyUnavailableError, limit)
+                text = await self._patiently(write, PolicyUnavailableError, limit)
                 calls = episode.advance(text)
                 if episode.ending is None:
                     results = (
@@ -185,12 +185,11 @@ class Rollouts:
 
     def _make(self, call: ToolCall, limit: Deadline) -> Coroutine[Any, Any, ToolResult]:
         attempt = partial(self.toolbox.start, call)
-        return self._patiently(attempt, ToolResult, ToolUnavailableError, limit)
+        return self._patiently(attempt, ToolUnavailableError, limit)
 
     async def _patiently(
         self,
         attempt: Callable[[], _T | Awaitable[_T]],
-        wanted: type[_T],
         late: type[InfraError],
         limit: Deadline,
     ) -> _T:
@@ -202,11 +201,12 @@ class Rollouts:
         while True:
             tried += 1
             try:
-                made = attempt()
-                if isinstance(made, wanted):
-                    return made
-                with limit:
-                    return await cast("Awaitable[_T]", made)
+                made: Any = attempt()
+                if hasattr(made, "__await__"):
+                    with limit:
+                        made = await made
+                found: _T = made
+                return found
             except TimeoutError:
                 failed: InfraError = late(f"nothing came for {patience.timeout:g} s")
             except InfraError as error:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Sequence
+from typing import Any
 
 import pytest
 
@@ -232,6 +233,24 @@ def test_a_bug_in_one_episode_stops_the_others() -> None:
     with pytest.raises(UsageError, match="a bug in the tool"):
         asyncio.run(rollouts(slow.tool).arun_all(episodes))
     assert slow.now == 0
+
+
+@pytest.mark.parametrize("written", [None, b"text"], ids=repr)
+def test_what_a_policy_writes_is_a_string(written: object) -> None:
+    class Mute:
+        def act(self, messages: Sequence[Message]) -> Any:
+            return written
+
+    class Slow(Mute):
+        async def act(self, messages: Sequence[Message]) -> Any:
+            return written
+
+    driver, told = rollouts(Search(Shelf())), f"a string, got {type(written).__name__}"
+    with pytest.raises(UsageError, match=told):
+        driver.run(Mute(), question())
+    for one in (Mute(), Slow()):
+        with pytest.raises(UsageError, match=told):
+            asyncio.run(driver.arun(one, question()))
 
 
 @pytest.mark.parametrize("wrong", [{"attempts": 0}, {"backoff": -1.0}, {"timeout": 0.0}], ids=str)
