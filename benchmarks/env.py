@@ -1,4 +1,4 @@
-"""The same three-turn episode everywhere: search, search, answer, over the same passages.
+"""Pace beside peers, the same three-turn episode everywhere, and how far slow tools' waits overlap.
 
 Run it with `python benchmarks/env.py`; `--peers FOLDER` adds the peers of `benchmarks/peers`, each
 in a virtual environment of its own under FOLDER, made where it is missing (2 GB, some minutes).
@@ -9,168 +9,33 @@ where it cannot be, `--cpu` counts processor time for what does not wait.
 from __future__ import annotations
 
 import argparse
-import asyncio
 import gc
-import importlib.util
 import json
-import selectors
 import statistics
 import subprocess
 import sys
 import time
-import tracemalloc
 import venv
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
+from overlapping import EPISODES, LATENCY, Loop, loops, overlap
 from rich.console import Console
+from rich.progress import track
 from rich.table import Table
+from scripted import Canned, Clock, bytes_per_episode, plain_env, script, steps_per_second
+from zipf_corpus import corpus, drawn_words, queries
 
-from medenv.corpus import BM25Retriever
-from medenv.env import MedResearchEnv
-from medenv.policies import Texts
-from medenv.records import Passage, Question
-from medenv.registry import Parts, make_parts
-from medenv.rollout import Rollouts
-from medenv.tools import Tool, ToolBox, ToolOutput
+from medenv.registry import make_parts
 
-LATENCY = 0.02
-EPISODES = 256
 ROUNDS = 3  # of a peer between two of ours
-PASSAGES = [
-    Passage(id=f"P:{i}#0", title=f"Passage {i}", text=f"sentence {i} " * 100) for i in range(3)
-]
-FOUND = [(one, 1.0) for one in PASSAGES]
-Clock = Callable[[], float]
-Loop = Callable[[], asyncio.AbstractEventLoop]
+Row = tuple[str, ...]
 PEERS = Path(__file__).parent / "peers"
 
 
-class Canned:
-    """A retriever that always finds the same passages."""
-
-    def search(self, queries: Sequence[str], k: int) -> list[list[tuple[Passage, float]]]:
-        """Return the passages."""
-        return [FOUND[:k] for _ in queries]
-
-    def get(self, passage_id: str) -> Passage | None:
-        """Return the passage of that id."""
-        return next((one for one in PASSAGES if one.id == passage_id), None)
-
-
-class Slow(Tool):
-    """A search that takes `LATENCY`."""
-
-    name = "search"
-
-    async def call(self, query: str) -> ToolOutput:
-        """Search slowly.
-
-        Args:
-            query: Anything.
-        """
-        await asyncio.sleep(LATENCY)
-        return ToolOutput(text=f"nothing about {query}")
-
-
-def script(parts: Parts, question: Question) -> list[str]:
-    """Return the three texts of the episode."""
-    write = parts.rules.dialect
-    first = write.write_call("search", {"query": question.topic.name})
-    second = write.write_call("search", {"query": f"gene of {question.topic.name}"})
-    return [first, second, write.write_answer(question.answers[0].name)]
-
-
-def steps_per_second(
-    env: MedResearchEnv, episodes: Sequence[Sequence[str]], clock: Clock = time.perf_counter
-) -> float:
-    """Play the texts of whole episodes, with full trajectories and component scores."""
-    begun = clock()
-    for texts in episodes:
-        env.reset(options={"question": 0})
-        for text in texts:
-            _, _, over, _, info = env.step(text)
-        if not over or not info["score"].parts:
-            raise SystemExit("the episode did not end with a score of components")
-    return sum(map(len, episodes)) / (clock() - begun)
-
-
-async def waits(turns: int, concurrency: int) -> None:
-    """Wait as often as the tools do, with nothing around it."""
-
-    async def worker() -> None:
-        for _ in range(turns * EPISODES // concurrency):
-            await asyncio.sleep(LATENCY)
-
-    await asyncio.gather(*(worker() for _ in range(concurrency)))
-
-
-def overlap(parts: Parts, turns: int, concurrency: int, loop: Loop) -> tuple[float, float]:
-    """Return the time of the waits over that of `EPISODES` episodes with slow tools.
-
-    First by the waits' nominal length, then by what they take in a bare event loop.
-    """
-    box = ToolBox([Slow()])
-    rollouts = Rollouts(parts.rules, box, parts.reward)
-    question = parts.questions[0]
-    texts = script(parts, question)
-    policies = [
-        (Texts([texts[0]] * turns + [texts[-1]]).begin(question), question) for _ in range(EPISODES)
-    ]
-
-    def timed(job: Coroutine[Any, Any, object]) -> float:
-        begun = time.perf_counter()
-        with asyncio.Runner(loop_factory=loop) as runner:
-            made = runner.run(job)
-        taken = time.perf_counter() - begun
-        del made  # to throw away what the episodes gave is no part of playing them
-        return taken
-
-    taken = timed(rollouts.arun_all(policies, concurrency))
-    bare = timed(waits(turns, concurrency))
-    return turns * LATENCY * EPISODES / concurrency / taken, bare / taken
-
-
-def bytes_per_episode(parts: Parts, count: int = 1000) -> float:
-    """Return the memory of a live episode that has been shown two results."""
-    envs = [parts.env() for _ in range(count)]
-    texts = script(parts, parts.questions[0])
-    gc.collect()
-    tracemalloc.start()
-    for env in envs:
-        env.reset(options={"question": 0})
-        for text in texts[:2]:
-            env.step(text)
-    size, _ = tracemalloc.get_traced_memory()
-    tracemalloc.stop()
-    return size / count
-
-
-def drawn_words(size: int) -> NDArray[np.int64]:
-    """Return 60 words for each passage, as often as English has them (Zipf and Mandelbrot)."""
-    share = 1 / (np.arange(50_000) + 2.7)
-    return np.random.default_rng(0).choice(50_000, (size, 60), p=share / share.sum())
-
-
-def queries(words: NDArray[np.int64], count: int) -> list[str]:
-    """Return queries of six words of one passage each, as one who looks for it would ask."""
-    rng = np.random.default_rng(1)
-    rows = words[rng.integers(len(words), size=count)]
-    return [" ".join(f"w{word}" for word in rng.choice(row, 6, replace=False)) for row in rows]
-
-
-def corpus(words: NDArray[np.int64]) -> BM25Retriever:
-    """Return an index of these passages."""
-    return BM25Retriever(
-        Passage(id=f"Z:{i}#0", title=f"w{row[0]}", text=" ".join(f"w{word}" for word in row))
-        for i, row in enumerate(words.tolist())
-    )
-
-
-def retrieval(size: int, runs: int, texts: Sequence[str], clock: Clock) -> list[tuple[str, str]]:
+def retrieval(size: int, runs: int, texts: Sequence[str], clock: Clock) -> list[Row]:
     """Return steps and queries a second over a real index, and bm25s's own on the same queries."""
     words = drawn_words(size)
     index, asked = corpus(words), queries(words, 2000)
@@ -192,11 +57,11 @@ def retrieval(size: int, runs: int, texts: Sequence[str], clock: Clock) -> list[
     theirs.retrieve(cut[:1], **settings)  # compiles
     ours_rate = median(lambda: rate(lambda: index.search(asked, 3)), runs)
     their_rate = median(lambda: rate(lambda: theirs.retrieve(cut, **settings)), runs)
+    ratio = f"{ours_rate / their_rate:.1f}"
     return [
-        (f"steps/s with BM25 over {size:,} passages", f"{steps:,.0f}"),
-        (f"queries/s over {size:,} passages", f"{ours_rate:,.0f}"),
-        ("  bm25s with numba, same index and queries", f"{their_rate:,.0f}"),
-        ("  ratio", f"{ours_rate / their_rate:.1f}"),
+        ("medenv", f"steps/s with BM25, {size:,} passages", f"{steps:,.0f}"),
+        ("medenv", f"queries/s, {size:,} passages", f"{ours_rate:,.0f}"),
+        ("bm25s with numba", "queries/s, the same", f"{their_rate:,.0f}", ratio),
     ]
 
 
@@ -205,80 +70,110 @@ def median(measure: Callable[[], float], runs: int) -> float:
     return statistics.median(measure() for _ in range(runs))
 
 
-def ours(runs: int, passages: int, clock: Clock) -> list[tuple[str, str]]:
-    """Return what was measured of medenv, as name and figure."""
-    rows = [("steps/s, one process", f"{alone(runs, clock):,.0f}")]
-    roomy = {"turns": 40, "calls": 40}
-    parts = make_parts(corpus=Canned(), env_id="medenv/Research-v0", budget=roomy)
-    texts = script(parts, parts.questions[0])
-    gc.collect()
-    gc.freeze()  # as before training and evaluation, see `medenv.integrations.world`
-    for turns, concurrency in ((2, 32), (8, 64), (8, EPISODES), (16, EPISODES), (32, EPISODES)):
-        for called, loop in loops().items():
-            shares = [overlap(parts, turns, concurrency, loop) for _ in range(runs)]
-            nominal, bare = (statistics.median(column) for column in zip(*shares, strict=True))
-            name = f"overlap, {EPISODES} episodes of {turns} calls, {concurrency} at once, {called}"
-            rows.append((name, f"{bare:.1%} of bare waits, {nominal:.1%} of nominal ones"))
-    rows.append(("kB per live episode", f"{bytes_per_episode(parts) / 1000:.1f}"))
-    if passages:
-        rows += retrieval(passages, runs, texts, clock)
-    return rows
+class Bench:
+    """What there is to measure, and what was measured so far.
 
-
-def loops() -> dict[str, Loop]:
-    """Return the event loops to measure in, by name.
-
-    asyncio's and uvloop's own timers are no finer than a millisecond (epoll), so that a call of
-    20 ms takes up to 21; select(2) counts in microseconds, and there it takes 20.
+    Args:
+        given: The command line.
     """
-    found: dict[str, Loop] = {
-        "asyncio": asyncio.new_event_loop,
-        "asyncio on select": lambda: asyncio.SelectorEventLoop(selectors.SelectSelector()),
-    }
-    if importlib.util.find_spec("uvloop"):  # comes with vLLM
-        found["uvloop"] = importlib.import_module("uvloop").new_event_loop
-    return found
+
+    def __init__(self, given: argparse.Namespace) -> None:
+        self.given = given
+        self.clock = clock_of(given)
+        self.rates: list[float] = []
+        self.rows: list[Row] = []
+        self.waiting = Table("calls", "at once", "event loop", "of nominal waits", "of bare waits")
+        self.waiting.title = (
+            f"Overlap: {EPISODES} episodes whose calls take {LATENCY * 1000:.0f} ms"
+        )
+        roomy = {"turns": 40, "calls": 40}
+        self.parts = make_parts(corpus=Canned(), env_id="medenv/Research-v0", budget=roomy)
+
+    def jobs(self) -> list[Callable[[], None]]:
+        """Return what there is to measure; each adds its rows when it is called."""
+        sizes = ((2, 32), (8, 64), (8, EPISODES), (16, EPISODES), (32, EPISODES))
+        pairs = [(size, loop) for size in sizes for loop in loops().items()]
+        programs = sorted(PEERS.glob("*.py"))
+        return [
+            self.steps,
+            *(partial(self.overlaps, *size, *loop) for size, loop in pairs),
+            self.memory,
+            self.index,
+            *(partial(self.beside, program) for program in programs),
+        ]
+
+    def paces(self) -> Table:
+        """Return all figures but those of waiting."""
+        shown = Table("what", "measured", "figure", "medenv: times that")
+        shown.title = f"Pace: Python {sys.version.split()[0]}; a peer between two rounds of medenv"
+        middle = f"{statistics.median(self.rates):,.0f}"
+        shown.add_row("medenv", f"steps/s, {len(self.rates)} processes", middle)
+        shown.add_row("", "slowest, fastest", f"{min(self.rates):,.0f}, {max(self.rates):,.0f}")
+        for row in self.rows:
+            shown.add_row(*row)
+        return shown
+
+    def own(self) -> float:
+        """Return our steps per second in a process of its own, as the peers have."""
+        command = [sys.executable, __file__, "--alone", "--runs", str(self.given.runs)]
+        if self.given.cpu:
+            command.append("--cpu")
+        done = subprocess.run(command, capture_output=True, text=True, check=True)
+        self.rates.append(float(done.stdout))
+        return self.rates[-1]
+
+    def steps(self) -> None:
+        """Measure our steps per second, without a peer beside them."""
+        for _ in range(ROUNDS):
+            self.own()
+
+    def overlaps(self, turns: int, concurrency: int, called: str, loop: Loop) -> None:
+        """Measure how much of the waiting overlaps."""
+        shares = [overlap(self.parts, turns, concurrency, loop) for _ in range(self.given.runs)]
+        medians = [f"{statistics.median(column):.1%}" for column in zip(*shares, strict=True)]
+        self.waiting.add_row(str(turns), str(concurrency), called, *medians)
+
+    def memory(self) -> None:
+        """Measure the memory of a live episode."""
+        size = bytes_per_episode(self.parts) / 1000
+        self.rows.append(("medenv", "kB per live episode", f"{size:.1f}"))
+
+    def index(self) -> None:
+        """Measure a real index."""
+        if self.given.passages:
+            texts = script(self.parts, self.parts.questions[0])
+            self.rows += retrieval(self.given.passages, self.given.runs, texts, self.clock)
+
+    def beside(self, program: Path) -> None:
+        """Run a peer, and our own episode just before and just after: a machine's pace changes.
+
+        What decides between two that are close is the ratio within a round.
+        """
+        if self.given.peers is None:
+            self.rows.append((program.stem, "only with --peers FOLDER", "not measured"))
+            return
+        python = interpreter(self.given.peers / program.stem, program)
+        rounds = [(self.own(), peer(python, program), self.own()) for _ in range(ROUNDS)]
+        for name in rounds[0][1]:
+            rates = [figures.get(name) for _, figures, _ in rounds]
+            if not name.startswith("steps/s") or None in rates:
+                self.rows.append((program.stem, name, str(rates[0])))
+                continue
+            ratios = [(before + after) / 2 / figures[name] for before, figures, after in rounds]
+            spread = f"{statistics.median(ratios):.2f} ({min(ratios):.2f} to {max(ratios):.2f})"
+            middle = statistics.median(figures[name] for _, figures, _ in rounds)
+            self.rows.append((program.stem, name, f"{middle:,.0f}", spread))
 
 
-def beside(run: Callable[[], dict[str, Any]], runs: int) -> dict[str, tuple[str, str]]:
-    """Run a peer, and our own episode just before and just after it: a machine's pace changes.
-
-    Ours are played in processes of their own, as the peer's are. What decides between two that are
-    close is the ratio within a round.
-
-    Returns:
-        Each figure of the peer, the median of `ROUNDS` rounds, and how often ours is that.
-    """
-    command = [sys.executable, __file__, "--alone", "--runs", str(runs)]
-
-    def own() -> float:
-        return float(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
-
-    rounds = [(own(), run(), own()) for _ in range(ROUNDS)]
-    shown = {}
-    for name in rounds[0][1]:
-        rates = [figures.get(name) for _, figures, _ in rounds]
-        if not name.startswith("steps/s") or not all(isinstance(rate, float) for rate in rates):
-            shown[name] = (str(rates[0]), "")
-            continue
-        ratios = [(before + after) / 2 / figures[name] for before, figures, after in rounds]
-        spread = f"{statistics.median(ratios):.2f} ({min(ratios):.2f} to {max(ratios):.2f})"
-        shown[name] = (f"{statistics.median(rates):,.0f}", spread)
-    return shown
+def clock_of(given: argparse.Namespace) -> Clock:
+    """Return the clock of what does not wait."""
+    return time.process_time if given.cpu else time.perf_counter
 
 
 def alone(runs: int, clock: Clock) -> float:
     """Return our steps per second and nothing else."""
     env, texts = plain_env()
     return median(lambda: steps_per_second(env, [texts] * 3000, clock), runs)
-
-
-def plain_env() -> tuple[MedResearchEnv, list[str]]:
-    """Return an environment whose retriever costs nothing, and the texts of the episode."""
-    parts = make_parts(corpus=Canned(), env_id="medenv/Research-v0", budget={"turns": 16})
-    env = parts.env()
-    env.reset(seed=0)
-    return env, script(parts, parts.questions[0])
 
 
 def interpreter(folder: Path, program: Path) -> Path:
@@ -317,23 +212,16 @@ def main() -> None:
     parser.add_argument("--cpu", action="store_true", help="count processor time")
     parser.add_argument("--alone", action="store_true", help="print our steps per second alone")
     given = parser.parse_args()
-    clock = time.process_time if given.cpu else time.perf_counter
     if given.alone:
-        print(alone(given.runs, clock))
+        print(alone(given.runs, clock_of(given)))
         return
-    columns = ("what", "measured", "figure", "medenv is so many times that, in the same round")
-    table = Table(*columns, title=f"Python {sys.version.split()[0]}")
-    for name, figure in ours(given.runs, given.passages, clock):
-        table.add_row("medenv", name, figure)
-    for program in sorted(PEERS.glob("*.py")):
-        if given.peers is None:
-            table.add_row(program.stem, "not measured: ask for it with --peers FOLDER", "")
-            continue
-        python = interpreter(given.peers / program.stem, program)
-        figures = beside(lambda: peer(python, program), given.runs)  # noqa: B023 - called at once
-        for name, (value, ratio) in figures.items():
-            table.add_row(program.stem, name, value, ratio)
-    Console().print(table)
+    bench = Bench(given)
+    gc.collect()
+    gc.freeze()  # as before training and evaluation, see `medenv.integrations.world`
+    told = Console(stderr=True)
+    for job in track(bench.jobs(), "measuring", console=told, transient=True, auto_refresh=False):
+        job()  # while nothing else runs in this process, not even the bar
+    Console().print(bench.paces(), bench.waiting)
 
 
 if __name__ == "__main__":
