@@ -114,6 +114,18 @@ async def test_a_limit_within_a_limit_ends_alone() -> None:
 
 
 @in_a_loop
+async def test_a_deadline_that_is_entered_again_begins_anew() -> None:
+    limit, task = Deadlines(LIMIT).deadline(), asyncio.current_task()
+    for _ in range(3):
+        with pytest.raises(TimeoutError), limit:
+            await asyncio.sleep(10)
+        with limit:
+            await asyncio.sleep(LIMIT / 5)
+    assert task is not None
+    assert task.cancelling() == 0
+
+
+@in_a_loop
 async def test_an_error_of_what_is_awaited_is_not_hidden() -> None:
     limits = Deadlines(LIMIT)
     with pytest.raises(ZeroDivisionError), limits.deadline():
