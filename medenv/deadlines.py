@@ -16,13 +16,17 @@ class Deadlines:
 
     Args:
         seconds: How long each wait may take.
+
+    Attributes:
+        open: The limits within which a task waits now; those that began first end first.
+        timer: The one timer, set while there may be any.
     """
 
     __slots__ = ("open", "seconds", "timer")
 
     def __init__(self, seconds: float) -> None:
         self.seconds = seconds
-        self.open: dict[Deadline, None] = {}  # those that began first end first
+        self.open: dict[Deadline, None] = {}
         self.timer: asyncio.TimerHandle | None = None
 
     def deadline(self) -> Deadline:

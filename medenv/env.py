@@ -23,7 +23,9 @@ _INTEGERS = (int, np.integer)
 
 def _passages(results: Sequence[ToolResult]) -> tuple[str, ...]:
     """Return the ids of the passages shown in a turn, as often as they were."""
-    return tuple([shown for result in results for shown in result.passages]) if results else ()
+    if len(results) == 1:
+        return results[0].passages
+    return tuple([shown for result in results for shown in result.passages])
 
 
 class MedResearchEnv(gymnasium.Env[str, str]):
@@ -174,10 +176,9 @@ class MedResearchEnv(gymnasium.Env[str, str]):
         elif self._score is not None:
             raise UsageError("the episode has ended: call reset")
         turn = episode.last_turn
-        results = turn.results
         info: dict[str, Any] = {
             "problems": turn.parsed.problems,
-            "passages": results[0].passages if len(results) == 1 else _passages(results),
+            "passages": _passages(turn.results),
         }
         if episode.ending is None:
             return observation, 0.0, False, False, info
@@ -191,7 +192,7 @@ class MedResearchEnv(gymnasium.Env[str, str]):
             return ""
         run = self.toolbox.run
         try:
-            results = [run(calls[0])] if len(calls) == 1 else [run(call) for call in calls]
+            results = [run(call) for call in calls]
         except InfraError:
             episode.retract()
             raise

@@ -144,7 +144,7 @@ class Rollouts:
         if concurrency < 1:
             raise UsageError(f"concurrency must be at least 1, got {concurrency}")
         waiting, limits = list(episodes), Deadlines(self.patience.timeout)
-        played: list[Scored | None] = [None] * len(waiting)
+        played: dict[int, Scored] = {}
         numbered = enumerate(waiting)
 
         async def play_on() -> None:
@@ -155,7 +155,7 @@ class Rollouts:
             await _together([play_on() for _ in waiting[:concurrency]])
         finally:
             limits.close()
-        return [one for one in played if one is not None]
+        return [played[i] for i in range(len(waiting))]
 
     async def _play(
         self, policy: Policy | AsyncPolicy, question: Question, seed: int, limits: Deadlines

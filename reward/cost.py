@@ -55,7 +55,7 @@ def efficiency(trajectory: Trajectory, _: Knowledge) -> Value:
     if extra >= MAX_EXTRA_CALLS:
         return Value(0.0, f"{len(calls)} calls where {needed} suffice")
     repeats = repeated(trajectory).count(True)
-    charge: float = extra + repeats if extra + repeats > 0 else 0
+    charge: float = max(0, extra + repeats)
     said = f"{len(calls)} calls, {repeats} repeats, where {needed} suffice"
     tokens, free = 0, TURN_TOKENS * (needed + 1)
     for turn in trajectory.turns:

@@ -25,7 +25,7 @@ import inspect
 import re
 import time
 from collections.abc import Awaitable, Callable, Coroutine, Iterable
-from typing import Annotated, Any, get_type_hints
+from typing import Annotated, Any, TypeVar, get_type_hints
 
 import msgspec
 from msgspec import convert
@@ -109,6 +109,11 @@ def tool(function: Callable[..., ToolOutput | Awaitable[ToolOutput]]) -> Functio
     return FunctionTool(function, local=not inspect.iscoroutinefunction(function))
 
 
+_T = TypeVar("_T")
+_Bound = tuple[ToolCall, Tool, tuple[Any, ...], float]
+"""A call, its tool, the checked arguments in order, and when it began, in seconds."""
+
+
 class ToolBox:
     """The tools of an environment.
 
@@ -145,15 +150,7 @@ class ToolBox:
         Raises:
             InfraError: The tool's backend did not answer.
         """
-        begun = self._clock()
-        bound = self._bind(call, begun)
-        if isinstance(bound, ToolResult):
-            return bound
-        tool, arguments = bound
-        output: Any = tool.call(*arguments)
-        if tool.is_async:
-            output = wait_for(output)
-        return self._result(call, output, begun)
+        return self._bound(call, self._now)
 
     def start(self, call: ToolCall) -> ToolResult | Coroutine[Any, Any, ToolResult]:
         """Make a call without blocking: async tools are awaited, remote ones run in a thread.
@@ -168,15 +165,7 @@ class ToolBox:
         Raises:
             InfraError: The tool's backend did not answer.
         """
-        begun = self._clock()
-        bound = self._bind(call, begun)
-        if isinstance(bound, ToolResult):
-            return bound
-        tool, arguments = bound
-        if tool.is_async or not tool.local:
-            return self._wait(call, tool, arguments, begun)
-        output: Any = tool.call(*arguments)
-        return self._result(call, output, begun)
+        return self._bound(call, self._later)
 
     async def arun(self, call: ToolCall) -> ToolResult:
         """Make a call as `start` does, and await its result.
@@ -193,23 +182,35 @@ class ToolBox:
         made = self.start(call)
         return made if isinstance(made, ToolResult) else await made
 
-    async def _wait(
-        self, call: ToolCall, tool: Tool, arguments: tuple[Any, ...], begun: float
-    ) -> ToolResult:
-        made: Any = tool.call(*arguments) if tool.is_async else in_thread(tool.call, *arguments)
-        return self._result(call, await made, begun)
-
-    def _bind(self, call: ToolCall, begun: float) -> tuple[Tool, tuple[Any, ...]] | ToolResult:
-        """Return the tool and its checked arguments, or what refuses the call."""
+    def _bound(self, call: ToolCall, made: Callable[[_Bound], _T]) -> _T | ToolResult:
+        """Return what comes of a call to a tool with checked arguments, or what refuses it."""
+        begun = self._clock()
         tool = self.tools.get(call.name)
         if tool is None:
             return self._result(call, self._unknown(call.name), begun)
         try:
-            return tool, tool.bind(call.arguments)
+            arguments = tool.bind(call.arguments)
         except msgspec.ValidationError as error:
             takes = ", ".join(tool.spec.parameters["properties"]) or "no arguments"
             text = f"{tool.name}: {error} (it takes: {takes})"
             return self._result(call, ToolOutput(text=text, status="bad_call"), begun)
+        return made((call, tool, arguments, begun))
+
+    def _now(self, bound: _Bound) -> ToolResult:
+        call, tool, arguments, begun = bound
+        output: Any = tool.call(*arguments)
+        if tool.is_async:
+            output = wait_for(output)
+        return self._result(call, output, begun)
+
+    def _later(self, bound: _Bound) -> ToolResult | Coroutine[Any, Any, ToolResult]:
+        _, tool, _, _ = bound
+        return self._wait(bound) if tool.is_async or not tool.local else self._now(bound)
+
+    async def _wait(self, bound: _Bound) -> ToolResult:
+        call, tool, arguments, begun = bound
+        made: Any = tool.call(*arguments) if tool.is_async else in_thread(tool.call, *arguments)
+        return self._result(call, await made, begun)
 
     def _unknown(self, name: str) -> ToolOutput:
         close = difflib.get_close_matches(name[:80], self.tools, n=1, cutoff=0.4)

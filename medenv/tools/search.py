@@ -11,7 +11,7 @@ from medenv.tools.base import Tool, ToolOutput
 MAX_QUERIES = 8
 """Queries of one call."""
 
-_KEPT_LINES = 4_000
+_KEPT_LINES = 4_000  # of each rank
 
 
 class Search(Tool):
@@ -74,13 +74,13 @@ class Search(Tool):
             lines.append(known[1])
         return ToolOutput(text="\n".join(lines), passages=tuple(ids))
 
-    def _line(self, passage: Passage, before: int) -> tuple[Passage, str]:
-        """Write a result on a line with its number, and keep it for the next time it has this."""
-        kept = self._shown[before]
+    def _line(self, passage: Passage, rank: int) -> tuple[Passage, str]:
+        """Write the result of a rank, from 0, on a line, and keep it for the next time."""
+        kept = self._shown[rank]
         if len(kept) >= _KEPT_LINES:
             kept.clear()
         line = write_line(passage, self._snippet_chars, show_id=self._show_ids)
-        known = kept[passage.id] = passage, f"[{before + 1}]{line}"
+        known = kept[passage.id] = passage, f"[{rank + 1}]{line}"
         return known
 
 
