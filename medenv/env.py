@@ -21,13 +21,6 @@ MAX_CHARS = 1_000_000
 _INTEGERS = (int, np.integer)
 
 
-def _passages(results: Sequence[ToolResult]) -> tuple[str, ...]:
-    """Return the ids of the passages shown in a turn, as often as they were."""
-    if len(results) == 1:
-        return results[0].passages
-    return tuple([shown for result in results for shown in result.passages])
-
-
 class MedResearchEnv(gymnasium.Env[str, str]):
     """Research a medical question with tools over several turns, then answer it.
 
@@ -176,10 +169,10 @@ class MedResearchEnv(gymnasium.Env[str, str]):
         elif self._score is not None:
             raise UsageError("the episode has ended: call reset")
         turn = episode.last_turn
-        info: dict[str, Any] = {
-            "problems": turn.parsed.problems,
-            "passages": _passages(turn.results),
-        }
+        shown: tuple[str, ...] = ()
+        for result in turn.results:
+            shown += result.passages
+        info: dict[str, Any] = {"problems": turn.parsed.problems, "passages": shown}
         if episode.ending is None:
             return observation, 0.0, False, False, info
         reward = self._finish(episode, info)
@@ -191,8 +184,10 @@ class MedResearchEnv(gymnasium.Env[str, str]):
         if episode.ending is not None:
             return ""
         run = self.toolbox.run
+        results: list[ToolResult] = []
         try:
-            results = [run(call) for call in calls]
+            for call in calls:
+                results.append(run(call))
         except InfraError:
             episode.retract()
             raise
@@ -207,7 +202,7 @@ class MedResearchEnv(gymnasium.Env[str, str]):
         if score.total is None:
             raise JudgeUnavailableError("the reward gave no score; make the same step again")
         self._score = score
-        info.update(ending=episode.ending, score=score, trajectory=trajectory)
+        info["ending"], info["score"], info["trajectory"] = episode.ending, score, trajectory
         return score.total
 
     def _choose(self, options: dict[str, Any]) -> int:

@@ -9,7 +9,7 @@ from functools import lru_cache
 from rapidfuzz.fuzz import ratio
 
 from medenv.records import ToolCall, Trajectory
-from medenv.reward.contract import Knowledge, Value, final_answer, once
+from medenv.reward.contract import Knowledge, Value, final_answer
 from medenv.reward.equivalence import meaning
 
 MAX_EXTRA_CALLS = 8
@@ -26,6 +26,9 @@ REPEAT_SIMILARITY = 90.0
 
 COMPARED_CHARS = 500
 """Characters of a call's text that are compared with earlier calls'."""
+
+_Asked = tuple[str | tuple[str, str], str]
+"""All of a call that a repeat must share with it to the letter, and its text."""
 
 _Meaning = tuple[str, str, tuple[str, ...]]
 _NUMBERS = re.compile(r"\d+|\b[^\W\d_]\b")
@@ -54,8 +57,9 @@ def efficiency(trajectory: Trajectory, _: Knowledge) -> Value:
     extra = len(calls) - needed
     if extra >= MAX_EXTRA_CALLS:
         return Value(0.0, f"{len(calls)} calls where {needed} suffice")
-    repeats = repeated(trajectory).count(True)
-    charge: float = max(0, extra + repeats)
+    repeats = find_repeats(calls).count(True)
+    extra += repeats
+    charge = float(extra) if extra > 0 else 0.0
     said = f"{len(calls)} calls, {repeats} repeats, where {needed} suffice"
     tokens, free = 0, TURN_TOKENS * (needed + 1)
     for turn in trajectory.turns:
@@ -66,8 +70,7 @@ def efficiency(trajectory: Trajectory, _: Knowledge) -> Value:
     return Value(1.0 - charge / MAX_EXTRA_CALLS if charge < MAX_EXTRA_CALLS else 0.0, said)
 
 
-@once
-def charged_calls(trajectory: Trajectory) -> tuple[ToolCall, ...]:
+def charged_calls(trajectory: Trajectory) -> list[ToolCall]:
     """Return the calls that the policy made, without those that the outside world failed.
 
     Args:
@@ -82,17 +85,7 @@ def charged_calls(trajectory: Trajectory) -> tuple[ToolCall, ...]:
                 break
         else:
             calls += turn.calls
-    return tuple(calls)
-
-
-@once
-def repeated(trajectory: Trajectory) -> tuple[bool, ...]:
-    """Return for each charged call whether it asks again what an earlier one asked.
-
-    Args:
-        trajectory: A finished episode.
-    """
-    return tuple(find_repeats(charged_calls(trajectory)))
+    return calls
 
 
 def find_repeats(calls: Sequence[ToolCall]) -> list[bool]:
@@ -106,43 +99,46 @@ def find_repeats(calls: Sequence[ToolCall]) -> list[bool]:
     Args:
         calls: Calls in the order made.
     """
-    if len(calls) < 2:
-        return [False] * len(calls)
-    seen: dict[str | tuple[str, str], list[str]] = {}
+    earlier: list[_Asked] = []
     repeats = []
     for call in calls:
-        kind, text = _asked(call)
-        earlier = seen.get(kind)
-        if earlier is None:
-            seen[kind] = [text]
-            repeats.append(False)
-        elif text in earlier or _is_near(text, earlier):
-            repeats.append(True)
+        asked = _asked(call)
+        for other in earlier:
+            if _is_repeat(asked, other):
+                repeats.append(True)
+                break
         else:
-            earlier.append(text)
+            earlier.append(asked)
             repeats.append(False)
     return repeats
 
 
-def _is_near(text: str, earlier: Sequence[str]) -> bool:
-    """Return whether a text asks nearly what an earlier one asked; one space between words."""
-    ours = len(text)
-    for other in earlier:
-        theirs = len(other)
-        shorter = ours if ours < theirs else theirs
-        if 200 * shorter < REPEAT_SIMILARITY * (ours + theirs):
-            continue  # were all letters of the one in the other, it would be too few
-        similar = ratio(_ordered(text), _ordered(other), score_cutoff=REPEAT_SIMILARITY)
-        if similar > 0 and _telling(text) == _telling(other):
-            return True
-    return False
+def _is_repeat(asked: _Asked, other: _Asked) -> bool:
+    """Return whether a call asks what the other one asked, or nearly so."""
+    (kind, text), (other_kind, other_text) = asked, other
+    if kind != other_kind:
+        return False
+    if text == other_text:
+        return True
+    shorter, longer = len(text), len(other_text)
+    if shorter > longer:
+        shorter, longer = longer, shorter
+    # Were all letters of the shorter one in the longer, would they be enough?
+    enough = 200 * shorter >= REPEAT_SIMILARITY * (shorter + longer)
+    return enough and _is_near(text, other_text)
+
+
+def _is_near(text: str, other: str) -> bool:
+    """Return whether texts are the same but for word order or letters that change no meaning."""
+    similar = ratio(_ordered(text), _ordered(other), score_cutoff=REPEAT_SIMILARITY)
+    return similar > 0 and _telling(text) == _telling(other)
 
 
 def _ordered(text: str) -> str:
     return " ".join(sorted(text.split(" ")))
 
 
-def _asked(call: ToolCall) -> tuple[str | tuple[str, str], str]:
+def _asked(call: ToolCall) -> _Asked:
     """Return all of a call that a repeat must share with it to the letter, and its text."""
     arguments = call.arguments
     if len(arguments) == 1:

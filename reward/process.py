@@ -5,7 +5,7 @@ from __future__ import annotations
 from medenv.errors import UsageError
 from medenv.records import Score, Trajectory
 from medenv.reward.contract import Knowledge, Value
-from medenv.reward.cost import charged_calls, repeated
+from medenv.reward.cost import charged_calls, find_repeats
 from medenv.reward.evidence import first_seen
 
 REPEAT_COST = 0.1
@@ -45,9 +45,10 @@ def turn_values(trajectory: Trajectory) -> list[float]:
     for turn in first:
         if turn is not None:
             values[turn] += 1.0 / len(first)
-    if any(repeated(trajectory)):
-        asked = zip(charged_calls(trajectory), repeated(trajectory), strict=True)
-        again = {call.id for call, repeats in asked if repeats}
+    calls = charged_calls(trajectory)
+    repeats = find_repeats(calls)
+    if any(repeats):
+        again = {call.id for call, repeat in zip(calls, repeats, strict=True) if repeat}
         for number, one in enumerate(trajectory.turns):
             values[number] -= REPEAT_COST * sum(call.id in again for call in one.calls)
     return values
