@@ -31,6 +31,9 @@ from zipf_corpus import corpus, drawn_words, queries
 from medenv.registry import make_parts
 
 ROUNDS = 3  # of a peer between two of ours
+SIZES = ((2, 32), (2, 64), (2, 256), (8, 64), (8, 256), (16, 256), (32, 256))
+"""Calls of an episode, and episodes at once, for which overlap is measured; 64 is the default."""
+
 Row = tuple[str, ...]
 PEERS = Path(__file__).parent / "peers"
 
@@ -91,8 +94,7 @@ class Bench:
 
     def jobs(self) -> list[Callable[[], None]]:
         """Return what there is to measure; each adds its rows when it is called."""
-        sizes = ((2, 32), (8, 64), (8, EPISODES), (16, EPISODES), (32, EPISODES))
-        pairs = [(size, loop) for size in sizes for loop in loops().items()]
+        pairs = [(size, loop) for size in SIZES for loop in loops().items()]
         programs = sorted(PEERS.glob("*.py"))
         return [
             self.steps,

@@ -26,6 +26,7 @@ from medenv.records import (
 )
 from medenv.tools import ToolBox
 
+_G = TypeVar("_G")
 _T = TypeVar("_T")
 
 
@@ -162,15 +163,13 @@ class Rollouts:
     ) -> Scored:
         episode, limit = Episode(question, self.rules, seed), limits.deadline()
 
-        def write() -> str | Awaitable[str]:
-            return policy.act(episode.messages)
-
         async def in_a_task(call: ToolCall) -> ToolResult:
             return await self._make(call, limits.deadline())
 
         try:
             while episode.ending is None:
-                text = await self._patiently(write, PolicyUnavailableError, limit)
+                told = episode.messages
+                text = await self._patiently(policy.act, told, PolicyUnavailableError, limit)
                 calls = episode.advance(text)
                 if episode.ending is None:
                     results = (
@@ -184,12 +183,12 @@ class Rollouts:
         return self._scored(episode)
 
     def _make(self, call: ToolCall, limit: Deadline) -> Coroutine[Any, Any, ToolResult]:
-        attempt = partial(self.toolbox.start, call)
-        return self._patiently(attempt, ToolUnavailableError, limit)
+        return self._patiently(self.toolbox.start, call, ToolUnavailableError, limit)
 
     async def _patiently(
         self,
-        attempt: Callable[[], _T | Awaitable[_T]],
+        attempt: Callable[[_G], _T | Awaitable[_T]],
+        given: _G,
         late: type[InfraError],
         limit: Deadline,
     ) -> _T:
@@ -201,7 +200,7 @@ class Rollouts:
         while True:
             tried += 1
             try:
-                made: Any = attempt()
+                made: Any = attempt(given)
                 if hasattr(made, "__await__"):
                     with limit:
                         made = await made
