@@ -82,6 +82,6 @@ def loops() -> dict[str, Loop]:
         "asyncio": asyncio.new_event_loop,
         "asyncio on select": lambda: asyncio.SelectorEventLoop(selectors.SelectSelector()),
     }
-    if importlib.util.find_spec("uvloop"):  # comes with vLLM
+    if importlib.util.find_spec("uvloop"):  # comes with vLLM; `Rollouts.run_all` uses it
         found["uvloop"] = importlib.import_module("uvloop").new_event_loop
     return found

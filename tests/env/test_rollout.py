@@ -226,6 +226,34 @@ def test_episodes_run_together_up_to_a_bound(concurrency: int) -> None:
     assert slow.most == concurrency
 
 
+def test_many_episodes_need_no_event_loop_of_the_caller() -> None:
+    slow = Counting(0.002)
+    scored = rollouts(slow.tool).run_all([(policy(), question(i)) for i in range(7)], 3)
+    assert [one.trajectory.question.id for one in scored] == [f"train:{i}" for i in range(7)]
+    assert [one.score.total for one in scored] == [1.0] * 7
+    assert slow.most == 3
+
+
+def test_they_run_in_uvloop_where_it_is_installed() -> None:
+    uvloop = pytest.importorskip("uvloop")
+
+    @tool
+    async def search(query: str) -> ToolOutput:
+        """Tell the loop."""
+        return ToolOutput(text=str(isinstance(asyncio.get_running_loop(), uvloop.Loop)))
+
+    (scored,) = rollouts(search).run_all([(policy(), question())])
+    assert scored.trajectory.turns[0].observation == "True"
+
+
+def test_whoever_runs_a_loop_already_is_told_to_await() -> None:
+    async def within() -> None:
+        rollouts(Search(Shelf())).run_all([])
+
+    with pytest.raises(UsageError, match="one is running: await arun_all"):
+        asyncio.run(within())
+
+
 def test_a_bug_in_one_episode_stops_the_others() -> None:
     slow = Counting(0.02)
     bad = policy(HERMES.write_call("search", {"query": "bad"}))
