@@ -185,7 +185,7 @@ def interpreter(folder: Path, program: Path) -> Path:
         wanted = program.read_text().splitlines()[0].removeprefix("# pip: ").split()
         print(f"installing {' '.join(wanted)} ...", file=sys.stderr)
         venv.create(folder, with_pip=True)
-        install = ["-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
+        install = ["-m", "pip", "install", "-qq", "--disable-pip-version-check"]
         subprocess.run([str(python), *install, *wanted], check=True)
     return python
 
