@@ -29,10 +29,13 @@ from scripted import Canned, Clock, bytes_per_episode, plain_env, script, steps_
 from zipf_corpus import corpus, drawn_words, queries
 
 from medenv.registry import make_parts
+from medenv.rollout import CONCURRENCY
 
 ROUNDS = 3  # of a peer between two of ours
-SIZES = ((2, 32), (2, 64), (2, 256), (8, 64), (8, 256), (16, 256), (32, 256))
-"""Calls of an episode, and episodes at once, for which overlap is measured; 64 is the default."""
+SIZES = ((2, 32), (2, CONCURRENCY), (2, EPISODES), (8, CONCURRENCY)) + tuple(
+    (calls, EPISODES) for calls in (8, 16, 32)
+)
+"""Calls of an episode, and episodes at once, for which overlap is measured."""
 
 Row = tuple[str, ...]
 PEERS = Path(__file__).parent / "peers"

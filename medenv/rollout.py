@@ -27,6 +27,9 @@ from medenv.records import (
 )
 from medenv.tools import ToolBox
 
+CONCURRENCY = 64
+"""Episodes that run at the same time where nobody says otherwise."""
+
 _G = TypeVar("_G")
 _T = TypeVar("_T")
 
@@ -37,6 +40,10 @@ class AsyncPolicy(Protocol):
     async def act(self, messages: Sequence[Message]) -> str:
         """Return the policy's text for the conversation so far."""
         ...
+
+
+Episodes = Iterable[tuple[Policy | AsyncPolicy, Question]]
+"""What is to be played: policies and what each of them is asked."""
 
 
 class Patience(Record, frozen=True, kw_only=True):
@@ -109,21 +116,17 @@ class Rollouts:
             episode.fail(str(error))
         return self._scored(episode)
 
-    def run_all(
-        self,
-        episodes: Iterable[tuple[Policy | AsyncPolicy, Question]],
-        concurrency: int = 64,
-    ) -> list[Scored]:
+    def run_all(self, episodes: Episodes, concurrency: int = CONCURRENCY) -> list[Scored]:
         """Play many episodes as `arun_all` does, in an event loop of its own.
 
         That is uvloop's where it is installed: its timers are finer than asyncio's.
 
         Args:
-            episodes: Policies and questions; the i-th episode has seed i.
-            concurrency: Episodes that run at the same time, at least 1.
+            episodes: Those of `arun_all`.
+            concurrency: That of `arun_all`.
 
         Returns:
-            Trajectories and scores, in the order given.
+            What `arun_all` returns.
 
         Raises:
             UsageError: `concurrency` below 1, or an event loop runs already.
@@ -150,11 +153,7 @@ class Rollouts:
         finally:
             limits.close()
 
-    async def arun_all(
-        self,
-        episodes: Iterable[tuple[Policy | AsyncPolicy, Question]],
-        concurrency: int = 64,
-    ) -> list[Scored]:
+    async def arun_all(self, episodes: Episodes, concurrency: int = CONCURRENCY) -> list[Scored]:
         """Play many episodes, a bounded number at the same time.
 
         Args:

@@ -27,8 +27,8 @@ REPEAT_SIMILARITY = 90.0
 COMPARED_CHARS = 500
 """Characters of a call's text that are compared with earlier calls'."""
 
-_Asked = tuple[str | tuple[str, str], str]
-"""All of a call that a repeat must share with it to the letter, and its text."""
+_Kind = str | tuple[str, str]
+"""All of a call that a repeat must share with it to the letter: the tool, and settings if any."""
 
 _Meaning = tuple[str, str, tuple[str, ...]]
 _NUMBERS = re.compile(r"\d+|\b[^\W\d_]\b")
@@ -99,33 +99,31 @@ def find_repeats(calls: Sequence[ToolCall]) -> list[bool]:
     Args:
         calls: Calls in the order made.
     """
-    earlier: list[_Asked] = []
+    asked: dict[_Kind, list[str]] = {}
     repeats = []
     for call in calls:
-        asked = _asked(call)
+        kind, text = _asked(call)
+        earlier = asked.setdefault(kind, [])
         for other in earlier:
-            if _is_repeat(asked, other):
+            if _is_repeat(text, other):
                 repeats.append(True)
                 break
         else:
-            earlier.append(asked)
+            earlier.append(text)
             repeats.append(False)
     return repeats
 
 
-def _is_repeat(asked: _Asked, other: _Asked) -> bool:
-    """Return whether a call asks what the other one asked, or nearly so."""
-    (kind, text), (other_kind, other_text) = asked, other
-    if kind != other_kind:
-        return False
-    if text == other_text:
+def _is_repeat(text: str, other: str) -> bool:
+    """Return whether a text asks what the other one asked, or nearly so."""
+    if text == other:
         return True
-    shorter, longer = len(text), len(other_text)
+    shorter, longer = len(text), len(other)
     if shorter > longer:
         shorter, longer = longer, shorter
     # Were all letters of the shorter one in the longer, would they be enough?
     enough = 200 * shorter >= REPEAT_SIMILARITY * (shorter + longer)
-    return enough and _is_near(text, other_text)
+    return enough and _is_near(text, other)
 
 
 def _is_near(text: str, other: str) -> bool:
@@ -138,8 +136,8 @@ def _ordered(text: str) -> str:
     return " ".join(sorted(text.split(" ")))
 
 
-def _asked(call: ToolCall) -> _Asked:
-    """Return all of a call that a repeat must share with it to the letter, and its text."""
+def _asked(call: ToolCall) -> tuple[_Kind, str]:
+    """Return a call's kind and its text."""
     arguments = call.arguments
     if len(arguments) == 1:
         (only,) = arguments.values()

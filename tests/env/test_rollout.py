@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 import time
 from collections.abc import Sequence
 from typing import Any
@@ -234,16 +235,21 @@ def test_many_episodes_need_no_event_loop_of_the_caller() -> None:
     assert slow.most == 3
 
 
-def test_they_run_in_uvloop_where_it_is_installed() -> None:
-    uvloop = pytest.importorskip("uvloop")
+@pytest.mark.parametrize("installed", [True, False], ids=["installed", "not installed"])
+def test_they_run_in_uvloop_where_it_is(installed: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    if installed:
+        pytest.importorskip("uvloop", reason="uvloop comes with vLLM, which is not installed")
+    else:
+        monkeypatch.setitem(sys.modules, "uvloop", None)  # so that importing it fails
 
     @tool
     async def search(query: str) -> ToolOutput:
         """Tell the loop."""
-        return ToolOutput(text=str(isinstance(asyncio.get_running_loop(), uvloop.Loop)))
+        return ToolOutput(text=type(asyncio.get_running_loop()).__module__)
 
     (scored,) = rollouts(search).run_all([(policy(), question())])
-    assert scored.trajectory.turns[0].observation == "True"
+    package = scored.trajectory.turns[0].observation.partition(".")[0]
+    assert package == ("uvloop" if installed else "asyncio")
 
 
 def test_whoever_runs_a_loop_already_is_told_to_await() -> None:
