@@ -32,8 +32,9 @@ from medenv.registry import make_parts
 from medenv.rollout import CONCURRENCY
 
 ROUNDS = 3  # of a peer between two of ours
-SIZES = ((2, 32), (2, CONCURRENCY), (2, EPISODES), (8, CONCURRENCY)) + tuple(
-    (calls, EPISODES) for calls in (8, 16, 32)
+SIZES = (
+    *((2, 32), (2, CONCURRENCY), (8, CONCURRENCY)),
+    *((2, EPISODES), (8, EPISODES), (16, EPISODES), (32, EPISODES)),
 )
 """Calls of an episode, and episodes at once, for which overlap is measured."""
 
