@@ -13,6 +13,7 @@ import msgspec
 
 from medenv.errors import DataError
 from medenv.records import Entity, Record
+from medenv.text import fold
 
 _TOKEN = re.compile(r"[^\W\d_]+|\d+|[+%<>=&]|(?<=\w)-(?![\w-]|\s+(?:and\b|or\b|to\b|&))")
 _SYMBOL = re.compile(r"[^\W\d_]{5,}(?=-?\d)")
@@ -35,23 +36,11 @@ _AMERICAN = {
 }
 _BRITISH = re.compile("|".join(_AMERICAN))
 _NOT_PLURAL = ("ss", "us", "is", "as", "os")
-_SPELLED = {
-    "ς": "σ",
-    "’": "'",
-    "‘": "'",
-    "ʼ": "'",
-    "′": "'",
-    "‐": "-",
-    "‑": "-",
-    "–": "-",
-    "−": "-",
-}
 _GREEK = {
     chr(code): f" {unicodedata.name(chr(code)).rsplit(' ', 1)[-1].lower()} "
     for code in (*range(0x3B1, 0x3C2), *range(0x3C3, 0x3CA))
 }
 _GREEK_LETTER = re.compile("-?([α-ω])")
-_TRANSLATE = str.maketrans(_SPELLED)
 _ROMAN_VALUE = {
     roman: str(value)
     for value, roman in enumerate(
@@ -81,23 +70,13 @@ def normalise(text: str) -> str:
     Returns:
         Lower-case tokens joined by one space; empty where nothing legible is left.
     """
-    folded = text.lower() if text.isascii() and text.isprintable() else _fold_unicode(text)
+    folded = fold(text)
+    if not folded.isascii():
+        folded = _GREEK_LETTER.sub(lambda match: _GREEK[match[1]], folded)
     folded = _POSSESSIVE.sub("", folded)
     article = _ARTICLE.match(folded)
     tokens = _TOKEN.findall(folded, article.end() if article else 0)
     return " ".join(_fold_words(tokens, frozenset(_SYMBOL.findall(folded))))
-
-
-def _fold_unicode(text: str) -> str:
-    """Fold compatibility forms, case and accents, and drop what cannot be seen."""
-    text = unicodedata.normalize("NFKC", text).casefold().translate(_TRANSLATE)
-    kept = []
-    for char in unicodedata.normalize("NFKD", text):
-        if char.isspace():
-            kept.append(" ")
-        elif unicodedata.category(char) not in {"Mn", "Me", "Cf", "Cc", "Cs", "Co", "Cn"}:
-            kept.append(char)
-    return _GREEK_LETTER.sub(lambda match: _GREEK[match[1]], "".join(kept))
 
 
 def _fold_words(tokens: list[str], symbols: frozenset[str]) -> list[str]:
