@@ -167,16 +167,16 @@ class Improvement:
         return made._replace(questions=questions, rejected=rejected)
 
 
-def model_use(settings: dict[str, Any] | None) -> ModelUse | None:
+def model_use(settings: Any) -> ModelUse | None:
     """Return a model's settings from plain data, or None where no url is given.
 
     Args:
-        settings: The fields of `ModelUse`.
+        settings: The fields of `ModelUse` as a mapping, or None.
 
     Raises:
-        UsageError: A field is unknown, missing or of another type.
+        UsageError: It is no mapping, or a field is unknown, missing or of another type.
     """
-    if settings is None or settings.get("url") is None:
+    if settings is None or (isinstance(settings, dict) and settings.get("url") is None):
         return None
     try:
         use = msgspec.convert(settings, ModelUse)

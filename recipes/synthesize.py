@@ -36,12 +36,13 @@ from rich.progress import (
 from medenv.errors import UsageError
 from medenv.improving import Improvement, model_use
 from medenv.integrations.launching import launch, told_in_one_line
-from medenv.integrations.schemas import schema
+from medenv.integrations.schemas import hydra_schema, schema
 from medenv.kg.run import SynthesisSettings, synthesize_set
 
 console = Console()
 ConfigStore.instance().store(
-    "synthesis_schema", schema(SynthesisSettings, {"rewrite": None, "calibrate": None})
+    "synthesis_schema",
+    hydra_schema(schema(SynthesisSettings, {"rewrite": None, "calibrate": None})),
 )
 
 

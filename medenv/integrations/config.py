@@ -21,6 +21,7 @@ from hydra.core.singleton import Singleton
 from omegaconf import DictConfig, OmegaConf
 
 from medenv.errors import UsageError
+from medenv.integrations.schemas import hydra_schema
 
 ADDED_KEYS = frozenset(
     {
@@ -217,6 +218,10 @@ class MedEnvSection:
     workspace: str | None = None
 
 
+SECTIONS = {"medenv": MedEnvSection, "ablation": AblationSection}
+"""The sections of a config that are ours, each at the root."""
+
+
 def verl_config_dir() -> str:
     """Return the folder of verl's own configs, without importing verl.
 
@@ -245,8 +250,8 @@ def register_schema() -> None:
     """Make `${verl_config_dir:}` and our schemas known to Hydra; may be repeated."""
     OmegaConf.register_new_resolver("verl_config_dir", verl_config_dir, replace=True)
     store = ConfigStore.instance()
-    store.store("medenv_schema", node=MedEnvSection, package="medenv")
-    store.store("ablation_schema", node=AblationSection, package="ablation")
+    for name, section in SECTIONS.items():
+        store.store(f"{name}_schema", node=hydra_schema(section), package=name)
 
 
 def check_config(config: DictConfig, tree: str = "ppo_trainer") -> None:
@@ -288,8 +293,8 @@ def check_verl_keys(config: DictConfig, known: DictConfig, added: frozenset[str]
     Raises:
         UsageError: A key that nobody knows, with the nearest one that exists.
     """
-    names = set(_leaves(known, branches=True))
-    for key in _leaves(config):
+    names = set(keys_of(known))
+    for key in keys_of(config, branches=False):
         if key.startswith(("medenv.", "ablation.", "hydra.")) or key in names:
             continue
         if any(key == other or key.startswith(f"{other}.") for other in added):
@@ -307,13 +312,16 @@ def _is_open(known: DictConfig, name: str) -> bool:
     return isinstance(node, DictConfig) and len(node) == 0
 
 
-def _leaves(node: Any, prefix: str = "", branches: bool = False) -> Iterator[str]:
-    if not isinstance(node, DictConfig):
-        yield prefix
-        return
-    if branches and prefix:
-        yield prefix
+def keys_of(node: DictConfig, *, branches: bool = True) -> Iterator[str]:
+    """Yield the dotted keys of a config in their order, without resolving any value.
+
+    Args:
+        node: The config.
+        branches: Whether to yield the keys of mappings besides those of values.
+    """
     for name in node:
-        key = f"{prefix}.{name!s}" if prefix else str(name)
-        value = None if OmegaConf.is_missing(node, name) else node._get_node(name)
-        yield from _leaves(value, key, branches)
+        inner = None if OmegaConf.is_missing(node, name) else node._get_node(name)
+        if not isinstance(inner, DictConfig) or branches:
+            yield str(name)
+        if isinstance(inner, DictConfig):
+            yield from (f"{name!s}.{key}" for key in keys_of(inner, branches=branches))

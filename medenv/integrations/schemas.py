@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from typing import Any, get_args, get_origin
 
 import msgspec
-from omegaconf import MISSING
+from omegaconf import MISSING, DictConfig, OmegaConf
 
 
 def schema(record: type[msgspec.Struct], more: Mapping[str, Any] | None = None) -> type:
@@ -31,6 +31,31 @@ def schema(record: type[msgspec.Struct], more: Mapping[str, Any] | None = None) 
     for name, value in (more or {}).items():
         fields.append((name, Any, dataclasses.field(default=value)))
     return dataclasses.make_dataclass(record.__name__, fields)
+
+
+def hydra_schema(section: type) -> DictConfig:
+    """Return a section's dataclass as a Hydra schema whose free-form mappings take any key.
+
+    Without this ``'options={namespaces: [ORPHA]}'`` is refused: Hydra closes every mapping of a
+    config, those of type `dict` too.
+
+    Args:
+        section: The dataclass, e.g. from `schema`.
+    """
+    node: DictConfig = OmegaConf.structured(section)
+    _open_mappings(node)
+    return node
+
+
+def _open_mappings(node: DictConfig) -> None:
+    for name in node:
+        inner = node._get_node(name)
+        if not isinstance(inner, DictConfig):
+            continue
+        if OmegaConf.get_type(inner) is dict:
+            OmegaConf.set_struct(inner, False)
+        else:
+            _open_mappings(inner)
 
 
 def _type(told: Any) -> Any:

@@ -22,8 +22,8 @@ _INVISIBLE = frozenset(("Mn", "Me", "Cf", "Cc", "Cs", "Co", "Cn"))
 def fold(text: str) -> str:
     """Return the text lower-cased, without accents and in compatibility form.
 
-    Composed and decomposed spellings, full-width forms, typographic quotes and dashes fold to one
-    form. Invisible characters are dropped and each white-space character becomes a space. Letters of
+    Composed and decomposed spellings, full-width forms, typographic quotes and dashes fold alike.
+    Invisible characters are dropped and each white-space character becomes a space. Letters of
     other scripts, Greek included, are kept.
 
     Args:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Callable
@@ -15,9 +16,15 @@ from hydra.errors import HydraException
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from medenv.errors import UnknownNameError
+from medenv.errors import UnknownNameError, UsageError
 from medenv.integrations.config import register_schema
-from medenv.integrations.launching import FROM_CHECKPOINT, explained, launch, told_in_one_line
+from medenv.integrations.launching import (
+    FROM_CHECKPOINT,
+    check_overrides,
+    explained,
+    launch,
+    told_in_one_line,
+)
 
 ROOT = Path(__file__).parents[2]
 
@@ -39,6 +46,10 @@ def run(recipe: str, *overrides: str, **env: str) -> subprocess.CompletedProcess
         ("synthesize", "sead=3", "there is no config key 'sead'; did you mean 'seed'?"),
         ("trajectories", "teachr=x", "there is no config key 'teachr'; did you mean 'teacher'?"),
         ("evaluate", "foldr=x", "there is no config key 'foldr'; did you mean 'folder'?"),
+        ("train", "policy=4", "expected policy=NAME, where NAME is one of qwen3_4b"),
+        ("train", "env.dialect=x", "there is no config key 'env.dialect'; did you mean 'medenv.e"),
+        ("ablate", "ablation=3", "expected ablation.KEY=VALUE"),
+        ("synthesize", "rewrite=3", "settings of a model: Expected `object`, got `int`"),
     ],
 )
 def test_each_recipe_answers_a_mistake_with_one_line(recipe: str, override: str, told: str) -> None:
@@ -47,6 +58,54 @@ def test_each_recipe_answers_a_mistake_with_one_line(recipe: str, override: str,
     assert done.stdout.startswith(f"error: {told}")
     assert len(done.stdout.splitlines()) == 1
     assert done.stderr == ""
+
+
+@pytest.mark.parametrize("primary", [path.stem for path in sorted((ROOT / "conf").glob("*.yaml"))])
+@pytest.mark.parametrize("value", ["4", "null", "true", "1.5", "{a: 1}", "[1]", "1,2"])
+def test_a_group_is_set_to_a_name_and_nothing_else(primary: str, value: str) -> None:
+    groups = [path.name for path in sorted((ROOT / "conf").iterdir()) if path.is_dir()]
+    for group in groups:
+        with pytest.raises(UsageError) as caught:
+            check_overrides(["-m", f"{group}={value}"])
+        names = [path.stem for path in (ROOT / "conf" / group).glob("*.yaml")]
+        assert all(name in str(caught.value) for name in names)
+        check_overrides([f"{group}={names[0]}", f"{group}=[{names[0]}]", f"~{group}"])
+    check_overrides([f"not_a_group={value}", "--cfg", "job", "-cn=x"])
+
+
+def longer_keys(*arguments: str) -> list[str]:
+    """Return the keys that the line for a command line offers, without composing twice."""
+    register_schema()
+    with initialize_config_dir(str(ROOT / "conf"), version_base="1.3"):
+        with pytest.raises(HydraException) as caught:
+            compose("train", overrides=list(arguments))
+        return re.findall("'([^']+)'", explained(caught.value, arguments))[1:]
+
+
+@pytest.mark.parametrize(
+    ("argument", "meant"),
+    [
+        ("env.dialect=react", ["medenv.env.dialect"]),
+        ("budget.turns=3", ["medenv.env.budget.turns"]),
+        ("scoring.weights={accuracy: 1}", ["medenv.scoring.weights"]),
+        ("lr=1", ["critic.optim.lr", "actor_rollout_ref.actor.optim.lr"]),
+        ("total_epochs=1", ["trainer.total_epochs"]),
+    ],
+)
+def test_a_key_without_its_prefix_is_answered_with_the_whole_key(
+    argument: str, meant: list[str]
+) -> None:
+    assert longer_keys(argument) == meant
+
+
+def test_free_form_mappings_take_any_key_on_the_command_line() -> None:
+    register_schema()
+    chosen = ["medenv.scoring.weights={accuracy: 1.0}", "medenv.env.tools={search: {k: 2}}"]
+    with initialize_config_dir(str(ROOT / "conf"), version_base="1.3"):
+        medenv = compose("train", overrides=[*chosen, "medenv.hardware.environment.A=b"]).medenv
+    assert medenv.scoring.weights.accuracy == 1.0
+    assert medenv.env.tools.search.k == 2
+    assert medenv.hardware.environment.A == "b"
 
 
 def test_whoever_asks_hydra_for_the_whole_error_gets_it() -> None:

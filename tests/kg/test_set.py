@@ -209,13 +209,32 @@ def test_every_setting_can_be_set_on_the_command_line(tmp_path: Path) -> None:
     out = tmp_path / "set"
     done = recipe(
         *("source=toy", "n=3", "n_test=1", "workers=1", "graded=false", f"folder={out}"),
-        *("+questions.kinds.list=1", "+questions.kinds.count=1", "questions.kinds.rare_chains=0"),
+        *("questions.kinds.list=1", "questions.kinds.count=1", "questions.kinds.rare_chains=0"),
         "questions.rare_percent=100",
         *("questions.test_share=0.3", "questions.max_per_answer=3", "questions.levels=[0,1]"),
     )
     assert done.returncode == 0, done.stdout + done.stderr
     kinds = {q.kind.partition(":")[0] for q in read_questions(out / "train.jsonl")}
     assert kinds <= {"list", "count"}
+
+
+def test_the_options_of_a_source_are_set_on_the_command_line(made: Path, tmp_path: Path) -> None:
+    del made  # skips where the source's files are not installed
+    out = tmp_path / "set"
+    done = recipe(
+        *("n=4", "n_test=0", "workers=1", "graded=false", f"folder={out}"),
+        "options={namespaces:[ORPHA]}",
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    diseases = {
+        end
+        for question in read_questions(out / "train.jsonl")
+        for hop in question.certificate.path
+        for end in (hop.head, hop.tail)
+        if end.startswith(("OMIM:", "ORPHA:"))
+    }
+    assert diseases
+    assert all(one.startswith("ORPHA:") for one in diseases)
 
 
 @pytest.mark.parametrize(
