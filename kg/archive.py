@@ -29,6 +29,7 @@ class _Header(Record, frozen=True, kw_only=True):
     relations: tuple[Relation, ...]
     vocabularies: dict[str, dict[str, tuple[str, ...]]]
     nodes: Nodes
+    replaced: dict[str, str] = msgspec.field(default_factory=dict)
 
 
 def save_graph(graph: Graph, folder: Path) -> None:
@@ -43,6 +44,7 @@ def save_graph(graph: Graph, folder: Path) -> None:
             for relation, columns in graph.columns.items()
         },
         nodes=graph.nodes,
+        replaced=dict(graph.replaced),
     )
     folder.parent.mkdir(parents=True, exist_ok=True)
     scratch = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
@@ -99,6 +101,7 @@ def load_graph(folder: Path | str) -> Graph:
         relations=relations,
         rows=rows,
         columns=columns,
+        replaced=header.replaced,
     )
 
 

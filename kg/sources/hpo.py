@@ -17,8 +17,9 @@ from typing import NamedTuple
 from medenv.errors import DataError, UnknownNameError, UsageError
 from medenv.kg.build import GraphBuilder
 from medenv.kg.graph import Graph, GraphInfo
-from medenv.kg.schema import ATTRIBUTES, HAS_GENE, IS_A, QUALIFIERS
-from medenv.kg.sources.obo import Ontology, Term, read_obo
+from medenv.kg.schema import ATTRIBUTES, HAS_GENE, QUALIFIERS
+from medenv.kg.sources.obo import Term, read_obo
+from medenv.kg.sources.ontology import add_terms
 from medenv.kg.sources.text import locate, numbered_lines
 
 NAMESPACES = ("DECIPHER", "OMIM", "ORPHA")
@@ -36,7 +37,7 @@ ACKNOWLEDGEMENT = (
 )
 
 _FILES = ("hp.obo", "phenotype.hpoa", "genes_to_phenotype.txt")
-_READER = "2"  # raise it when the same files are read into another graph than before
+_READER = "3"  # raise it when the same files are read into another graph than before
 _BRANCHES = {
     "HP:0000118": "phenotype",
     "HP:0000005": "inheritance",
@@ -139,33 +140,11 @@ def _read(paths: list[Path], namespaces: tuple[str, ...]) -> Graph:
         notes=notes,
     )
     builder = GraphBuilder(info)
-    current = _add_terms(builder, ontology, notes)
-    _add_diseases(builder, diseases, current, hpoa)
+    kinds = _kinds(ontology.live)
+    add_terms(builder, ontology, lambda term: kinds.get(term, "concept"))
+    _add_diseases(builder, diseases, ontology.replaced, hpoa)
     _add_genes(builder, genes, notes)
     return builder.build()
-
-
-def _add_terms(builder: GraphBuilder, ontology: Ontology, notes: dict[str, int]) -> dict[str, str]:
-    """Tell the live terms and their hierarchy; return every id, merged ones too, to its term."""
-    live = [term for term in ontology.terms if not term.obsolete]
-    notes["obsolete terms"] = len(ontology.terms) - len(live)
-    kinds = _kinds(live)
-    for term in live:
-        builder.node(
-            term.id,
-            kind=kinds.get(term.id, "concept"),
-            name=term.name,
-            aliases=term.synonyms,
-            xrefs=term.xrefs,
-            text=term.definition,
-        )
-    builder.relation(IS_A)
-    for term in live:
-        for parent in term.parents:
-            if parent in builder:
-                builder.edge(term.id, IS_A.name, parent)
-    merged = {alt: term.id for term in live for alt in term.alt_ids}
-    return merged | {term.id: term.id for term in live}
 
 
 def _kinds(terms: Iterable[Term]) -> dict[str, str]:
@@ -244,7 +223,7 @@ def _is_zero(frequency: str) -> bool:
 
 
 def _add_diseases(
-    builder: GraphBuilder, diseases: dict[str, _Disease], current: dict[str, str], path: Path
+    builder: GraphBuilder, diseases: dict[str, _Disease], replaced: dict[str, str], path: Path
 ) -> None:
     for relation in ATTRIBUTES.values():
         builder.relation(relation, QUALIFIERS)
@@ -252,13 +231,13 @@ def _add_diseases(
         name, *others = disease.names
         builder.node(disease_id, kind="disease", name=name, aliases=others)
         for term_id, values in disease.rows:
-            if term_id not in current:
+            term = replaced.get(term_id, term_id)
+            if term not in builder:
                 problem = (
                     f"{disease_id} is annotated with {term_id}, which hp.obo does not have; "
                     "take both files from one release"
                 )
                 raise DataError(path, problem)
-            term = current[term_id]
             kind = builder.kind(term)
             if kind in ATTRIBUTES:
                 builder.edge(disease_id, ATTRIBUTES[kind].name, term, values)
