@@ -15,12 +15,12 @@ from pathlib import Path
 from typing import NamedTuple
 
 from medenv.errors import DataError, UnknownNameError, UsageError
+from medenv.io import locate, numbered_lines
 from medenv.kg.build import GraphBuilder
 from medenv.kg.graph import Graph, GraphInfo
 from medenv.kg.schema import ATTRIBUTES, HAS_GENE, QUALIFIERS
 from medenv.kg.sources.obo import Term, read_obo
 from medenv.kg.sources.ontology import add_terms
-from medenv.kg.sources.text import locate, numbered_lines
 
 NAMESPACES = ("DECIPHER", "OMIM", "ORPHA")
 """Namespaces of diseases in the annotations. OMIM and ORPHA name the same diseases twice."""

@@ -14,7 +14,7 @@ from pathlib import Path
 import msgspec
 
 from medenv.errors import DataError
-from medenv.kg.sources.text import numbered_lines
+from medenv.io import numbered_lines
 from medenv.records import Record
 
 _QUOTED = re.compile(r'"((?:[^"\\]|\\.)*)"\s*(EXACT\b)?')

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from medenv.corpus.store import PassageStore
 from medenv.errors import DataError
-from medenv.jsonl import write_records
+from medenv.io import write_records
 from medenv.records import Passage
 
 KEPT = 4_096

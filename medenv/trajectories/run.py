@@ -24,7 +24,7 @@ from typing import NamedTuple
 import msgspec
 
 from medenv.errors import UsageError
-from medenv.jsonl import write_records
+from medenv.io import write_records
 from medenv.kg import Graph, read_questions
 from medenv.kg.archive import fingerprint
 from medenv.kg.run import synthesize_set

@@ -18,7 +18,7 @@ from medenv.corpus import BM25Retriever, PassageFile, PassageStore
 from medenv.corpus.bm25 import open_bm25
 from medenv.corpus.disk import KEPT, note_lines
 from medenv.errors import DataError
-from medenv.jsonl import write_records
+from medenv.io import write_records
 from medenv.records import Passage
 
 from ..fakes import PASSAGES

@@ -61,6 +61,16 @@ def test_what_the_format_allows_is_read(
     assert getattr(ontology.terms[1], field) == value
 
 
+@pytest.mark.parametrize("end", ["\n", "\r\n", "\r"])
+def test_line_ends_and_a_byte_order_mark_of_other_systems_make_no_difference(
+    tmp_path: Path, end: str
+) -> None:
+    path = tmp_path / "x.obo"
+    path.write_bytes(("\ufeff" + end.join(("data-version: 7", *ROOT, ""))).encode())
+    ontology = read_obo(path)
+    assert (ontology.version, ontology.terms[0].name) == ("7", "all")
+
+
 @pytest.mark.parametrize(
     ("lines", "line", "problem"),
     [

@@ -11,7 +11,7 @@ import msgspec
 import pytest
 
 from medenv.errors import DataError, UsageError
-from medenv.jsonl import read_records
+from medenv.io import read_records
 from medenv.trajectories.exports import Chat, Preference
 from medenv.trajectories.journal import Journal
 from medenv.trajectories.making import Plan
