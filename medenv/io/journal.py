@@ -12,7 +12,7 @@ import time
 import weakref
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Generic, TypeVar
+from typing import Generic, Self, TypeVar
 
 import msgspec
 
@@ -31,8 +31,8 @@ class Journal(Generic[T]):
 
     Args:
         path: The file; made where it is missing.
-        type_: The type of its records.
         run: What tells this run from others, by name: settings, hashes.
+        type_: The type of its records.
         facts: What the first line says besides, when the journal is begun.
 
     Attributes:
@@ -47,8 +47,8 @@ class Journal(Generic[T]):
     def __init__(
         self,
         path: Path | str,
-        type_: type[T],
         run: Mapping[str, str],
+        type_: type[T],
         facts: Mapping[str, str] | None = None,
     ) -> None:
         self.path = Path(path)
@@ -132,7 +132,7 @@ class Journal(Generic[T]):
             self._close()
             self._lock.release()
 
-    def __enter__(self) -> Journal[T]:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:

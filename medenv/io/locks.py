@@ -10,6 +10,7 @@ import warnings
 import weakref
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Self
 
 import msgspec
 
@@ -83,7 +84,7 @@ class FileLock:
             return decode_json(os.pread(self._number, 1 << 16, 0) or b"{}", dict[str, str])
         return {}
 
-    def __enter__(self) -> FileLock:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:

@@ -85,7 +85,7 @@ def make_trajectories(
     patience = Patience(attempts=1, timeout=_longest(settings.teacher))
     studio = Studio(stage.parts, stage.parts.questions, teachers, plan, patience)
     selection = Selection(plan.wanted(), bench, plan.per_question)
-    run = studio.run_id(identity)
+    run = studio.identity(identity)
     say("playing")
     with Journal(folder / "rollouts.jsonl", run, Rollout) as journal:
         asyncio.run(_filled(studio, selection, journal, report))

@@ -24,7 +24,7 @@ class Row(msgspec.Struct):
 
 
 def opened(path: Path, run: dict[str, str] = RUN) -> Journal[Row]:
-    return Journal(path, Row, run, {"date": "today"})
+    return Journal(path, run, Row, {"date": "today"})
 
 
 def test_what_was_appended_is_known_when_it_is_opened_again(tmp_path: Path) -> None:
@@ -33,7 +33,7 @@ def test_what_was_appended_is_known_when_it_is_opened_again(tmp_path: Path) -> N
         journal.append(Row(1))
         journal.append(Row(2), Row(3))
         assert journal.known == [Row(1), Row(2), Row(3)]
-    with Journal(path, Row, RUN, {"date": "tomorrow"}) as journal:
+    with Journal(path, RUN, Row, {"date": "tomorrow"}) as journal:
         assert journal.known == [Row(1), Row(2), Row(3)]
         assert journal.head == {**RUN, "date": "today"}
         journal.append(Row(4))
