@@ -149,42 +149,48 @@ def numbered_lines(path: Path | str) -> Iterator[tuple[int, str]]:
                 raise DataError(path, f"is {error}", number) from None
 
 
-def read_json(path: Path | str, type_: type[T]) -> T:
+def read_json(path: Path | str, type_: type[T], what: str = "") -> T:
     """Return the value of a file of JSON.
 
     Args:
         path: The file.
         type_: What it must hold.
+        what: What that is in words, with its article; else the name of the type.
 
     Raises:
         DataError: The file cannot be read, is not JSON, or holds something else.
     """
+    expected = f"expected {what or _described(type_)}"
     try:
         return decode_json(read_bytes(path), type_)
     except Malformed as error:
-        raise DataError(path, f"expected {_described(type_)}: {error}") from error
+        raise DataError(path, f"{expected}: {error}") from error
+    except DataError as error:
+        raise DataError(path, f"{expected}: {error.problem}") from error
 
 
-def read_records(path: Path | str, type_: type[T]) -> Iterator[T]:
+def read_records(path: Path | str, type_: type[T], what: str = "") -> Iterator[T]:
     """Yield the values of a file of JSON lines; empty lines are skipped.
 
     Args:
         path: The file.
         type_: What every line must hold.
+        what: What that is in words, with its article; else the name of the type.
 
     Raises:
         DataError: The file cannot be read, or a line holds something else.
     """
-    for _, record in numbered_records(path, type_):
+    for _, record in numbered_records(path, type_, what):
         yield record
 
 
-def numbered_records(path: Path | str, type_: type[T]) -> Iterator[tuple[int, T]]:
+def numbered_records(path: Path | str, type_: type[T], what: str = "") -> Iterator[tuple[int, T]]:
     """Yield what `read_records` does, each with its 1-based line.
 
     Args:
         path: The file.
         type_: What every line must hold.
+        what: What that is in words, with its article; else the name of the type.
 
     Raises:
         DataError: The file cannot be read, or a line holds something else.
@@ -195,10 +201,14 @@ def numbered_records(path: Path | str, type_: type[T]) -> Iterator[tuple[int, T]
             try:
                 yield number, _decode(line, decoder)
             except Malformed as error:
-                raise DataError(path, f"expected {_described(type_)}: {error}", number) from error
+                raise DataError(
+                    path, f"expected {what or _described(type_)}: {error}", number
+                ) from error
 
 
 def _described(type_: Any) -> str:
+    if type_ is object:
+        return "JSON"
     return f"a {type_.__name__}" if isinstance(type_, type) else str(type_)
 
 
