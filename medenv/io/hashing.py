@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from io import BufferedReader
 from pathlib import Path
 from typing import Any
 
@@ -24,17 +25,19 @@ def digest(value: Any, length: int = 64) -> str:
     return hashlib.sha256(raw).hexdigest()[:length]
 
 
-def file_digest(path: Path | str) -> str:
+def file_digest(file: Path | str | BufferedReader) -> str:
     """Return the SHA-256 of a file's bytes as they lie there, in hexadecimal.
 
     Args:
-        path: The file.
+        file: The file, or an open one, of which the rest is read.
 
     Raises:
         DataError: It cannot be read.
     """
+    if not isinstance(file, Path | str):
+        return hashlib.file_digest(file, "sha256").hexdigest()
     try:
-        with Path(path).open("rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
+        with Path(file).open("rb") as opened:
+            return file_digest(opened)
     except OSError as error:
-        raise DataError(path, f"cannot be read: {error.strerror}") from error
+        raise DataError(file, f"cannot be read: {error.strerror}") from error
