@@ -7,8 +7,8 @@ from typing import Any, Literal, get_args
 
 import msgspec
 
-from medenv.errors import UnknownNameError, UsageError
-from medenv.io import read_json, write_bytes
+from medenv.errors import DataError, UnknownNameError, UsageError
+from medenv.io import Malformed, decode_json, write_bytes
 from medenv.records import Record
 from medenv.tools.base import Tool, ToolOutput
 from medenv.tools.wrapper import Wrapper, content_key
@@ -68,14 +68,19 @@ class Cassette(Wrapper):
         if self._mode == "record":
             return None
         path = self._path(arguments)
-        if path.exists():
-            return read_json(path, Recording, "a recorded answer").output
-        if self._mode == "replay":
-            return None
-        raise UsageError(
-            f"the cassette {self._folder} has no answer of {self.name!r} to {list(arguments)}"
-            f"{f' as of {self._as_of}' if self._as_of else ''}: record it first"
-        )
+        try:
+            raw = path.read_bytes()
+        except FileNotFoundError:
+            if self._mode == "replay":
+                return None
+            raise UsageError(
+                f"the cassette {self._folder} has no answer of {self.name!r} to {list(arguments)}"
+                f"{f' as of {self._as_of}' if self._as_of else ''}: record it first"
+            ) from None
+        try:
+            return decode_json(raw, Recording).output
+        except Malformed as error:
+            raise DataError(path, f"expected a recorded answer: {error}") from error
 
     def after(self, arguments: tuple[Any, ...], output: ToolOutput) -> ToolOutput:
         """Keep the answer."""
