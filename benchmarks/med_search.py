@@ -28,7 +28,7 @@ from rich.table import Table
 from medenv.corpus import BM25Retriever
 from medenv.corpus.loaders import LOADERS, load_corpus
 from medenv.errors import DataError, MedEnvError
-from medenv.jsonl import read_records
+from medenv.io import read_records
 from medenv.kg import Documents, Graph, load_hpo
 from medenv.records import Passage
 from medenv.tools.med_search import MedSearch

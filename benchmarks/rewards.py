@@ -27,7 +27,7 @@ from rich.console import Console
 from rich.table import Table
 
 from medenv.ablate import Bank, ablate
-from medenv.jsonl import read_records, write_records
+from medenv.io import read_records, write_records
 from medenv.kg import Documents, Graph, QuestionConfig, load_hpo, synthesize, toy_graph
 from medenv.policies import Guesser, Oracle, Teacher, Wanderer
 from medenv.records import Entity, Scored

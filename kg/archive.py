@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import shutil
-import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +10,7 @@ import msgspec
 import numpy as np
 
 from medenv.errors import DataError
+from medenv.io import read_json, whole_folder
 from medenv.kg.graph import Column, Graph, GraphInfo, Nodes, Rows
 from medenv.kg.schema import Relation
 from medenv.records import Record
@@ -29,10 +28,11 @@ class _Header(Record, frozen=True, kw_only=True):
     relations: tuple[Relation, ...]
     vocabularies: dict[str, dict[str, tuple[str, ...]]]
     nodes: Nodes
+    replaced: dict[str, str] = msgspec.field(default_factory=dict)
 
 
 def save_graph(graph: Graph, folder: Path) -> None:
-    """Write a graph to `folder` by way of a folder beside it, so that no half is ever seen."""
+    """Write a graph to `folder`, whole or not at all; where it is there already, leave it."""
     header = _Header(
         format=FORMAT,
         info=graph.info,
@@ -43,27 +43,16 @@ def save_graph(graph: Graph, folder: Path) -> None:
             for relation, columns in graph.columns.items()
         },
         nodes=graph.nodes,
+        replaced=dict(graph.replaced),
     )
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    scratch = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
-    try:
-        (scratch / "graph.json").write_bytes(msgspec.json.encode(header))
+    raw = msgspec.json.encode(header)
+    with whole_folder(folder, existing="keep") as partial:
+        (partial / "graph.json").write_bytes(raw)
         for name, values in _arrays(graph).items():
-            np.save(scratch / f"{name}.npy", values, allow_pickle=False)
-        _move_into_place(scratch, folder)
-    finally:
-        shutil.rmtree(scratch, ignore_errors=True)
-
-
-def _move_into_place(scratch: Path, folder: Path) -> None:
-    """Rename; where another process was faster with the same graph, leave its work."""
-    try:
-        scratch.replace(folder)
-    except OSError as error:
-        written = scratch / "graph.json"
-        present = folder / "graph.json"
-        if not present.is_file() or present.read_bytes() != written.read_bytes():
-            raise DataError(folder, "holds something else already; name a new folder") from error
+            np.save(partial / f"{name}.npy", values, allow_pickle=False)
+    present = folder / "graph.json"  # perhaps that of another process, which was faster
+    if not present.is_file() or present.read_bytes() != raw:
+        raise DataError(folder, "holds something else already; name a new folder")
 
 
 def _arrays(graph: Graph) -> dict[str, np.ndarray[Any, Any]]:
@@ -99,18 +88,12 @@ def load_graph(folder: Path | str) -> Graph:
         relations=relations,
         rows=rows,
         columns=columns,
+        replaced=header.replaced,
     )
 
 
 def _read_header(path: Path) -> _Header:
-    try:
-        raw = path.read_bytes()
-    except OSError as error:
-        raise DataError(path, f"cannot be read as a saved graph ({error.strerror})") from error
-    try:
-        header = msgspec.json.decode(raw, type=_Header)
-    except msgspec.MsgspecError as error:
-        raise DataError(path, f"is not a saved graph, or was cut short ({error})") from error
+    header = read_json(path, _Header, "a saved graph")
     if header.format != FORMAT:
         raise DataError(path, f"has format {header.format}, expected {FORMAT}; save it anew")
     return header

@@ -51,6 +51,7 @@ class GraphBuilder:
         self._xrefs: list[tuple[str, ...]] = []
         self._texts: list[str] = []
         self._edges: dict[str, _Edges] = {}
+        self._replaced: dict[str, str] = {}
 
     def __contains__(self, entity_id: object) -> bool:
         return entity_id in self._numbers
@@ -97,6 +98,17 @@ class GraphBuilder:
             raise UsageError(f"relation {relation!r} was not told before its edges")
         self._edges[relation].add(self._number(head), self._number(tail), values)
 
+    def replace(self, old: str, new: str) -> None:
+        """Record that the id of a node added before stands for another one, which is no node's.
+
+        Raises:
+            UsageError: `new` was not added before, or `old` was.
+        """
+        if old in self._numbers:
+            raise UsageError(f"the node {old!r} cannot be replaced by {new!r}: it is in the graph")
+        self._number(new)
+        self._replaced[old] = new
+
     def _number(self, entity_id: str) -> int:
         try:
             return self._numbers[entity_id]
@@ -129,6 +141,7 @@ class GraphBuilder:
             relations={name: edges.relation for name, edges in sorted(self._edges.items())},
             rows=rows,
             columns=columns,
+            replaced=dict(sorted(self._replaced.items())),
         )
 
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import msgspec
 
-from medenv.errors import DataError
+from medenv.io import read_json, whole_path, write_json, write_text
 from medenv.kg.graph import GraphInfo
 from medenv.kg.production import Produced
 from medenv.records import Question, Record
@@ -138,12 +138,11 @@ def write_card(folder: Path, card: DataCard) -> None:
         folder: Where to.
         card: The card.
     """
-    folder.mkdir(parents=True, exist_ok=True)
-    raw = msgspec.json.format(msgspec.json.encode(card), indent=2)
-    (folder / "card.json").write_bytes(raw + b"\n")
-    (folder / "README.md").write_text(_markdown(card), encoding="utf-8")
+    write_json(folder / "card.json", card)
+    write_text(folder / "README.md", _markdown(card))
     if card.difficulty:
-        _figure(folder / "difficulty.svg", card.difficulty)
+        with whole_path(folder / "difficulty.svg") as partial:
+            _figure(partial, card.difficulty)
 
 
 def read_card(folder: Path) -> DataCard:
@@ -155,11 +154,7 @@ def read_card(folder: Path) -> DataCard:
     Raises:
         DataError: There is none, or it is damaged.
     """
-    path = folder / "card.json"
-    try:
-        return msgspec.json.decode(path.read_bytes(), type=DataCard)
-    except (OSError, msgspec.MsgspecError) as error:
-        raise DataError(path, f"cannot be read as the card of a set ({error})") from error
+    return read_json(folder / "card.json", DataCard, "the card of a set")
 
 
 def _markdown(card: DataCard) -> str:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from medenv.errors import UsageError
+from medenv.io import whole_path
 from medenv.records import Question
 
 if TYPE_CHECKING:
@@ -64,12 +65,9 @@ def write_verl(path: Path | str, questions: Iterable[Question], prompt: str = _P
         import pyarrow.parquet as pq
     except ImportError as error:
         raise UsageError("parquet files need pyarrow: pip install 'medenv[verl]'") from error
-    target = Path(path)
-    target.parent.mkdir(parents=True, exist_ok=True)
     rows = verl_rows(questions, prompt)
-    partial = target.with_name(f"{target.name}.part")
-    pq.write_table(pa.Table.from_pylist(rows), partial)
-    partial.replace(target)
+    with whole_path(path) as partial:
+        pq.write_table(pa.Table.from_pylist(rows), partial)
     return len(rows)
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
@@ -97,6 +97,7 @@ class Graph:
         relations: The relations by their forward names.
         rows: Edges by relation name, forward and inverse.
         columns: Qualifiers by forward relation name and qualifier name.
+        replaced: Ids of merged and withdrawn entities to the id that stands for each of them now.
     """
 
     info: GraphInfo
@@ -106,6 +107,7 @@ class Graph:
     relations: Mapping[str, Relation]
     rows: Mapping[str, Rows]
     columns: Mapping[str, Mapping[str, Column]]
+    replaced: Mapping[str, str] = field(default_factory=dict)
 
     def __len__(self) -> int:
         """Return the number of nodes."""
@@ -145,7 +147,7 @@ class Graph:
         return Rows(starts, (pairs % size).astype(np.int32))
 
     def number(self, entity_id: str) -> int:
-        """Return the node number of an entity id.
+        """Return the node number of an entity id, or of the one that replaced it.
 
         Raises:
             UsageError: The graph has no such entity.
@@ -154,6 +156,8 @@ class Graph:
         at = bisect_left(ids, entity_id)
         if at < len(ids) and ids[at] == entity_id:
             return at
+        if entity_id in self.replaced:
+            return self.number(self.replaced[entity_id])
         near = ", ".join(ids[max(0, at - 1) : at + 1]) or "none, the graph is empty"
         raise UsageError(f"{self.info.label} has no entity {entity_id!r}; next to it: {near}")
 

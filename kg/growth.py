@@ -18,7 +18,7 @@ from typing import NamedTuple, Protocol
 
 import numpy as np
 
-from medenv.asking import Asking, Journal, Patience
+from medenv.asking import Asking, Patience, open_journal
 from medenv.endpoint import Endpoint
 from medenv.errors import UsageError
 from medenv.kg.assembly import assembled
@@ -155,14 +155,14 @@ class Growth:
         return Grown(graph, self._rounds, len(self._read), counts)
 
     def _info(self, problems: dict[str, int]) -> GraphInfo:
-        model = self.asking.endpoint.settings.model
+        model, date = self.asking.endpoint.settings.model, self.asking.journal.head["date"]
         sources = sorted({passage.source for passage in self.corpus.passages} - {""})
         named = ", ".join(sources) or "not stated"
         return GraphInfo(
             source=f"own graph, extracted by {model}",
-            version=self.asking.journal.date,
+            version=self.asking.journal.head["date"],
             licence=LICENCE.format(sources=named),
-            acknowledgement=f"Extracted by {model} on {self.asking.journal.date} from: {named}.",
+            acknowledgement=f"Extracted by {model} on {date} from: {named}.",
             notes={"passages read": len(self._read), **problems},
         )
 
@@ -275,10 +275,11 @@ def extract_graph(
         DataError: The folder holds another run's replies, or damaged ones.
     """
     base = Path(folder)
-    journal = Journal(base / "replies.jsonl", digest(config.rules), endpoint.settings.model)
-    grown = Growth(Asking(endpoint, journal, patience or Patience()), corpus, config).grow(say)
-    shutil.rmtree(base / "graph", ignore_errors=True)
-    grown.graph.save(base / "graph")
+    journal = open_journal(base / "replies.jsonl", digest(config.rules), endpoint.settings.model)
+    with Asking(endpoint, journal, patience or Patience()) as asking:
+        grown = Growth(asking, corpus, config).grow(say)
+        shutil.rmtree(base / "graph", ignore_errors=True)
+        grown.graph.save(base / "graph")
     return grown
 
 

@@ -14,7 +14,8 @@ def merge(
 ) -> tuple[Graph, dict[str, str]]:
     """Return one graph, and the table of every id that is now told under another.
 
-    Two entities of one kind are the same if one lists the other's id among its cross-references.
+    Two entities of one kind are the same if one lists the other's id among its cross-references, or
+    if one graph knows the other's id as one that was replaced.
     The entity of the first namespace named, else of the first graph, keeps its id and name; the
     other names become aliases. Edges keep their qualifiers where all graphs know them.
 
@@ -42,6 +43,10 @@ def merge(
         builder.relation(told.pop(), tuple(qualifiers))
         for graph in mine:
             _add_edges(builder, graph, name, qualifiers, table)
+    for graph in reversed(graphs):
+        for old, new in graph.replaced.items():
+            if old not in builder:
+                builder.replace(old, table[new])
     return builder.build(), {old: new for old, new in sorted(table.items()) if old != new}
 
 
@@ -61,11 +66,13 @@ def _alias_table(graphs: Sequence[Graph], order: list[str], same_name: set[str])
     """Return every id with the id that stands for it and all that are the same (union-find)."""
     kinds: dict[str, str] = {}
     place: dict[str, tuple[int, int, str]] = {}
+    retired = {old for graph in graphs for old in graph.replaced}
     for number, graph in enumerate(graphs):
         for node, entity in enumerate(graph.nodes.ids):
             kinds.setdefault(entity, graph.kind(node))
             namespace = entity.partition(":")[0]
             rank = order.index(namespace) if namespace in order else len(order)
+            rank += len(order) + 1 if entity in retired else 0
             place.setdefault(entity, (rank, number, entity))
     parent = {entity: entity for entity in kinds}
 
@@ -87,6 +94,9 @@ def _same(
     """Yield pairs of ids that mean the same entity."""
     named: dict[tuple[str, str], str] = {}
     for graph in graphs:
+        for old, new in graph.replaced.items():
+            if kinds.get(old) == kinds[new]:
+                yield old, new
         mine: dict[tuple[str, str], str] = {}
         for node, entity in enumerate(graph.nodes.ids):
             for other in graph.nodes.xrefs[node]:

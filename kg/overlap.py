@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Any
 
 from medenv.errors import DataError, UsageError
+from medenv.io import numbered_lines, read_json, read_records
 from medenv.kg.wording import mentions
 from medenv.records import Question, Record
 from medenv.withheld import answer_kind
@@ -77,28 +76,18 @@ def ngrams(text: str, n: int) -> Iterator[str]:
 
 
 def _texts(path: Path) -> Iterator[str]:
-    try:
-        raw = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise DataError(path, f"cannot be read as text ({error})") from error
-    if path.suffix == ".json":
-        yield from _strings(_parsed(path, raw))
-    elif path.suffix == ".jsonl":
-        for number, line in enumerate(raw.splitlines(), start=1):
-            if line.strip():
-                yield from _strings(_parsed(path, line, number))
+    kind = path.name.removesuffix(".gz").rpartition(".")[2]
+    if kind == "json":
+        yield from _strings(read_json(path, object))
+    elif kind == "jsonl":
+        for value in read_records(path, object):
+            yield from _strings(value)
     else:
-        yield from raw.splitlines()
+        for _, line in numbered_lines(path):
+            yield line
 
 
-def _parsed(path: Path, text: str, line: int | None = None) -> Any:
-    try:
-        return json.loads(text)
-    except json.JSONDecodeError as error:
-        raise DataError(path, f"is not JSON ({error.msg})", line) from error
-
-
-def _strings(value: Any) -> Iterator[str]:
+def _strings(value: object) -> Iterator[str]:
     if isinstance(value, str):
         yield value
     elif isinstance(value, dict):

@@ -8,7 +8,6 @@ workers, and a run that was killed goes on where its journal ends; a line cut sh
 from __future__ import annotations
 
 import gc
-import hashlib
 import os
 import threading
 from collections import Counter, deque
@@ -22,7 +21,8 @@ from typing import NamedTuple
 
 import msgspec
 
-from medenv.errors import DataError, UsageError
+from medenv.errors import UsageError
+from medenv.io import Journal, digest, write_json
 from medenv.kg.archive import fingerprint
 from medenv.kg.documents import Documents
 from medenv.kg.drafts import Rejected
@@ -58,12 +58,6 @@ class Judged(Record, frozen=True, kw_only=True):
     i: int
     line: str = ""
     reason: str = ""
-
-
-class _Begun(Record, frozen=True, kw_only=True):
-    """The first line of a journal: which run it belongs to."""
-
-    run: str
 
 
 class Produced(NamedTuple):
@@ -138,25 +132,24 @@ def produce(
         made: Told the number of questions so far, from time to time.
 
     Raises:
+        InUseError: Another process makes questions with this journal.
         DataError: The journal belongs to another run, or is damaged before its last line.
         UsageError: The graph holds fewer questions.
         CorpusUnavailableError: The retriever did not answer.
     """
     judge = _Judge(workshop.config.max_per_answer)
-    for attempt in _replay(journal, _run(workshop, split)):
+    with Journal(journal, _identity(workshop, split), Judged) as kept:
+        for attempt in _replay(kept):
+            if len(judge.questions) < n:
+                judge.take(attempt)
+        made(len(judge.questions))
         if len(judge.questions) < n:
-            judge.take(attempt)
-    made(len(judge.questions))
-    if len(judge.questions) < n:
-        blocks = (attempts or _inline(workshop))(split, judge.attempts, BLOCK)
-        with journal.open("ab") as file:
-            for block in blocks:
-                lines = []
+            for block in (attempts or _inline(workshop))(split, judge.attempts, BLOCK):
+                judged = []
                 for attempt in block:
                     if len(judge.questions) < n:
-                        lines.append(_line(judge.attempts, judge.take(attempt)))
-                file.write(b"".join(lines))
-                file.flush()
+                        judged.append(_judged(judge.attempts, judge.take(attempt)))
+                kept.append(*judged)
                 made(len(judge.questions))
                 if len(judge.questions) >= n:
                     break
@@ -175,60 +168,35 @@ def _not_in_vain(judge: _Judge, split: str, n: int) -> None:
         )
 
 
-def _run(workshop: Workshop, split: str) -> str:
-    """Return what tells this run from others: graph, configuration, seed, split; not the size."""
+def _identity(workshop: Workshop, split: str) -> dict[str, str]:
+    """Return what tells this run from others, by name: all but the size."""
     # Decoded once more, so that 100 and 100.0 are the same setting.
     config = msgspec.json.decode(msgspec.json.encode(workshop.config), type=SynthesisConfig)
-    told = [
-        _MAKER,
-        fingerprint(workshop.graph),
-        msgspec.json.encode(config).decode(),
-        str(workshop.seed),
-        split,
-        "graded" if workshop.retriever else "ungraded",
-    ]
-    return hashlib.sha256("\n".join(told).encode()).hexdigest()
+    return {
+        "maker": _MAKER,
+        "graph": fingerprint(workshop.graph),
+        "configuration": digest(config, 16),
+        "seed": str(workshop.seed),
+        "split": split,
+        "graded": "yes" if workshop.retriever else "no",
+    }
 
 
-def _line(i: int, attempt: Question | str) -> bytes:
+def _judged(i: int, attempt: Question | str) -> Judged:
     if isinstance(attempt, str):
-        judged = Judged(i=i, reason=attempt)
-    else:
-        line = encode(attempt, sealed=attempt.split == "test").decode()
-        judged = Judged(i=i, line=line)
-    return msgspec.json.encode(judged) + b"\n"
+        return Judged(i=i, reason=attempt)
+    return Judged(i=i, line=encode(attempt, sealed=attempt.split == "test").decode())
 
 
-def _replay(journal: Path, run: str) -> Iterator[Question | str]:
-    """Yield the attempts of a journal, after cutting off a last line that is not whole."""
-    if not journal.exists():
-        journal.parent.mkdir(parents=True, exist_ok=True)
-        scratch = journal.with_name(f".{journal.name}.new")
-        scratch.write_bytes(msgspec.json.encode(_Begun(run=run)) + b"\n")
-        scratch.replace(journal)
-        return
-    raw = journal.read_bytes()
-    whole = raw.rfind(b"\n") + 1
-    if whole < len(raw):
-        with journal.open("r+b") as file:
-            file.truncate(whole)
-    lines = raw[:whole].splitlines()
-    try:
-        begun = msgspec.json.decode(lines[0] if lines else b"", type=_Begun)
-    except msgspec.MsgspecError as error:
-        raise DataError(journal, f"is no journal of a synthesis ({error})", 1) from error
-    if begun.run != run:
-        raise DataError(
-            journal, "belongs to a run of another graph, configuration or seed; name a new folder"
-        )
-    for number, line in enumerate(lines[1:], start=2):
+def _replay(journal: Journal[Judged]) -> Iterator[Question | str]:
+    """Yield the attempts of a journal."""
+    for i, judged in enumerate(journal.known):
+        if judged.i != i:
+            raise journal.damaged(i, f"expected attempt {i}, got {judged.i}")
         try:
-            judged = msgspec.json.decode(line, type=Judged)
-            if judged.i != number - 2:
-                raise msgspec.ValidationError(f"expected attempt {number - 2}, got {judged.i}")
             yield judged.reason or decode(judged.line.encode())
-        except msgspec.MsgspecError as error:
-            raise DataError(journal, f"is damaged ({error})", number) from error
+        except (msgspec.MsgspecError, UnicodeError) as error:
+            raise journal.damaged(i, str(error)) from error
 
 
 def _attempt(workshop: Workshop, split: str, i: int) -> Question | str:
@@ -339,9 +307,7 @@ def write_set(folder: Path, produced: Iterable[Produced]) -> LeakageCertificate:
     write_questions(folder / "train.jsonl", train)
     write_questions(folder / "test.jsonl", test, sealed=True)
     certificate = leakage_certificate(train, test)
-    (folder / "leakage.json").write_bytes(
-        msgspec.json.format(msgspec.json.encode(certificate), indent=2) + b"\n"
-    )
+    write_json(folder / "leakage.json", certificate)
     return certificate
 
 

@@ -63,7 +63,7 @@ class Renaming:
             for relation, named in unsourced(self.true.columns).items()
         }
         info = fictional(self.true.info, "renamed", self.seed)
-        return replace(self.true, info=info, nodes=renamed, columns=columns)
+        return replace(self.true, info=info, nodes=renamed, columns=columns, replaced={})
 
     def _column(self, name: str, column: Column) -> Column:
         """Return a qualifier that names entities by their invented ids; frequencies are codes."""

@@ -7,8 +7,6 @@ one ended, however that was; with a larger number it extends the set.
 
 from __future__ import annotations
 
-import shutil
-import tempfile
 from collections.abc import Callable
 from contextlib import nullcontext
 from functools import partial
@@ -19,6 +17,7 @@ import msgspec
 
 from medenv.corpus import BM25Retriever
 from medenv.errors import UsageError
+from medenv.io import FolderLock, whole_folder, write_json
 from medenv.kg.archive import fingerprint
 from medenv.kg.card import DataCard, Origin, data_card, write_card
 from medenv.kg.certificate import documents_of
@@ -102,8 +101,19 @@ def synthesize_set(
 
     Raises:
         UsageError: A setting cannot be, or the graph holds fewer questions.
+        InUseError: Another process makes a set in the folder.
         DataError: A file is missing or damaged, or the folder holds another run's journals.
     """
+    with FolderLock(Path(settings.folder) / "work"):
+        return _synthesize(settings, say, made, improve)
+
+
+def _synthesize(
+    settings: SynthesisSettings,
+    say: Callable[[str], object],
+    made: Callable[[str, int, int], object],
+    improve: Improve | None,
+) -> DataCard:
     folder = Path(settings.folder)
     say(f"reading {settings.source}")
     graph = open_source(settings.source, settings.path, settings.options)
@@ -146,12 +156,8 @@ def _prepared(
     corpus = work / f"index-{name}"
     if not corpus.is_dir():
         say("indexing the documents")
-        scratch = Path(tempfile.mkdtemp(prefix=".index-", dir=work))
-        BM25Retriever(documents_of(graph).passages).save(scratch)
-        try:
-            scratch.replace(corpus)
-        finally:
-            shutil.rmtree(scratch, ignore_errors=True)
+        with whole_folder(corpus, existing="keep") as built:
+            BM25Retriever(documents_of(graph).passages).save(built)
     return recipe._replace(open_retriever=BM25Retriever.load, corpus=corpus)
 
 
@@ -160,7 +166,8 @@ def _export(settings: SynthesisSettings, folder: Path, produced: dict[str, Produ
         if "verl" in settings.exports:
             write_verl(folder / f"{split}.parquet", made.questions)
         if "datasets" in settings.exports:
-            to_dataset(made.questions).save_to_disk(str(folder / "datasets" / split))
+            with whole_folder(folder / "datasets" / split, existing="replace") as built:
+                to_dataset(made.questions).save_to_disk(str(built))
 
 
 def _hold_against(settings: SynthesisSettings, folder: Path, produced: dict[str, Produced]) -> None:
@@ -168,5 +175,4 @@ def _hold_against(settings: SynthesisSettings, folder: Path, produced: dict[str,
         return
     questions = [q for made in produced.values() for q in made.questions]
     found = {name: overlaps(questions, name) for name in settings.benchmarks}
-    raw = msgspec.json.format(msgspec.json.encode(found), indent=2)
-    (folder / "overlap.json").write_bytes(raw + b"\n")
+    write_json(folder / "overlap.json", found)

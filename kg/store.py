@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import base64
 import hashlib
-import os
-import tempfile
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
 import msgspec
 
 from medenv.errors import DataError
+from medenv.io import raw_lines, read_json, write_bytes
 from medenv.kg.schema import ATTRIBUTES
 from medenv.records import Question, Record
 
@@ -29,17 +28,8 @@ def write_questions(
         sealed: Whether to encode them, so that no answer stands in the file in plain text and a
             crawler that takes it in learns none.
     """
-    target = Path(path)
-    target.parent.mkdir(parents=True, exist_ok=True)
-    lines = [encode(question, sealed=sealed) for question in questions]
-    handle, scratch = tempfile.mkstemp(prefix=f".{target.name}.", dir=target.parent)
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.writelines(line + b"\n" for line in lines)
-        Path(scratch).chmod(0o644)
-        Path(scratch).replace(target)
-    finally:
-        Path(scratch).unlink(missing_ok=True)
+    lines = [encode(question, sealed=sealed) + b"\n" for question in questions]
+    write_bytes(path, b"".join(lines))
     return len(lines)
 
 
@@ -109,20 +99,14 @@ def read_questions(path: Path | str) -> tuple[Question, ...]:
     Raises:
         DataError: The file is missing, or a line was cut short or is no question.
     """
-    source = Path(path)
     questions = []
-    try:
-        with source.open("rb") as file:
-            for number, line in enumerate(file, start=1):
-                try:
-                    questions.append(decode(line))
-                except (msgspec.MsgspecError, UnicodeDecodeError) as error:
-                    problem = f"is not a question, or was cut short ({error})"
-                    raise DataError(source, problem, number) from error
-                if not line.endswith(b"\n"):
-                    raise DataError(source, "has no line end; was the file cut short?", number)
-    except OSError as error:
-        raise DataError(source, f"cannot be read ({error.strerror})") from error
+    for number, line in raw_lines(path):
+        if line:
+            try:
+                questions.append(decode(line))
+            except (msgspec.MsgspecError, UnicodeError, RecursionError) as error:
+                problem = f"is not a question, or was cut short ({error})"
+                raise DataError(path, problem, number) from error
     return tuple(questions)
 
 
@@ -215,10 +199,7 @@ def read_leakage(path: Path | str) -> LeakageCertificate:
     Raises:
         DataError: There is none, or it is damaged.
     """
-    try:
-        return msgspec.json.decode(Path(path).read_bytes(), type=LeakageCertificate)
-    except (OSError, msgspec.MsgspecError) as error:
-        raise DataError(path, f"cannot be read as a leakage certificate ({error})") from error
+    return read_json(path, LeakageCertificate, "a leakage certificate")
 
 
 def _of_entities(question: Question) -> Question:

@@ -6,15 +6,12 @@ A folder holds ``graph/``, ``corpus/``, ``train.jsonl``, the sealed ``test.jsonl
 
 from __future__ import annotations
 
-import shutil
-import tempfile
 from pathlib import Path
 from typing import Any
 
-import msgspec
-
 from medenv.corpus import BM25Retriever
 from medenv.errors import DataError
+from medenv.io import read_json, whole_folder, write_json, write_text
 from medenv.kg.certificate import documents_of
 from medenv.kg.documents import Documents
 from medenv.kg.graph import Graph
@@ -84,17 +81,8 @@ def write_world(
         if not again:
             raise DataError(target, "exists already; name a new folder")
         read_world_file(target)
-    target.parent.mkdir(parents=True, exist_ok=True)
-    scratch = Path(tempfile.mkdtemp(prefix=f".{target.name}.", dir=target.parent))
-    try:
-        told = _write(scratch, world, grade)
-        scratch.chmod(0o755)
-        if target.exists():
-            shutil.rmtree(target)
-        scratch.replace(target)
-    finally:
-        shutil.rmtree(scratch, ignore_errors=True)
-    return told
+    with whole_folder(target, existing="replace" if again else "refuse") as partial:
+        return _write(partial, world, grade)
 
 
 def _write(folder: Path, world: World, grade: bool) -> WorldFile:
@@ -106,7 +94,7 @@ def _write(folder: Path, world: World, grade: bool) -> WorldFile:
     splits = [[q for q in world.questions if q.split == split] for split in SPLITS]
     for split, questions in zip(SPLITS, splits, strict=True):
         write_questions(folder / f"{split}.jsonl", questions, sealed=split == "test")
-    _json(folder / "leakage.json", leakage_certificate(*splits))
+    write_json(folder / "leakage.json", leakage_certificate(*splits))
     info = world.graph.info
     told = WorldFile(
         fiction=bool(info.world),
@@ -118,13 +106,9 @@ def _write(folder: Path, world: World, grade: bool) -> WorldFile:
         rejected=world.rejected,
         hidden=tuple(sorted(world.documents.hidden)),
     )
-    _json(folder / "world.json", told)
-    (folder / "README.md").write_text(_readme(told), encoding="utf-8")
+    write_json(folder / "world.json", told)
+    write_text(folder / "README.md", _readme(told))
     return told
-
-
-def _json(path: Path, record: msgspec.Struct) -> None:
-    path.write_bytes(msgspec.json.format(msgspec.json.encode(record), indent=2) + b"\n")
 
 
 def _readme(told: WorldFile) -> str:
@@ -172,13 +156,7 @@ def read_world_file(folder: Path | str) -> WorldFile:
     Raises:
         DataError: The file is missing, cut short or malformed.
     """
-    path = Path(folder) / "world.json"
-    try:
-        return msgspec.json.decode(path.read_bytes(), type=WorldFile)
-    except OSError as error:
-        raise DataError(path, f"cannot be read as a world ({error.strerror})") from error
-    except msgspec.MsgspecError as error:
-        raise DataError(path, f"is no world, or was cut short ({error})") from error
+    return read_json(Path(folder) / "world.json", WorldFile, "a world")
 
 
 def env_settings(folder: Path | str) -> dict[str, Any]:

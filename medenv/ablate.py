@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from medenv.errors import DataError, InfraError, UsageError
-from medenv.jsonl import read_records
+from medenv.io import read_records
 from medenv.records import Record, Scored
 from medenv.reward import COMPONENTS, Component, Composition, Knowledge
 from medenv.reward.arms import Arm, check_arms

@@ -1,6 +1,6 @@
 """Many requests to a model, some at a time, each reply kept as soon as it is there.
 
-A journal is a file of one reply a line. Whoever asks again with the same journal is given what was
+A journal is a file of one reply a line. Who asks again with the same journal is given what was
 answered before and asks for the rest alone, so a run that was killed loses nothing. Replies are
 kept as the model wrote them; what they mean is read anew each time.
 """
@@ -11,31 +11,28 @@ import asyncio
 import datetime
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from pathlib import Path
-
-import msgspec
+from typing import Self
 
 from medenv.endpoint import Endpoint
-from medenv.errors import DataError, ModelUnavailableError, UsageError
+from medenv.errors import ModelUnavailableError, UsageError
+from medenv.io import Journal
 from medenv.records import Message, Record
 
 
-class _Begun(Record, frozen=True, kw_only=True):
-    """The first line of a journal."""
+class Kept(Record, frozen=True, kw_only=True):
+    """One line of a journal: what the model wrote to one request.
 
-    run: str
-    model: str
-    date: str
-
-
-class _Kept(Record, frozen=True, kw_only=True):
-    """Every other line: what the model wrote to one request, the last reply last."""
+    Args:
+        key: The request's key.
+        replies: What it wrote, the last reply last.
+    """
 
     key: str
     replies: tuple[str, ...]
 
 
-class Journal:
-    """Replies on disk.
+def open_journal(path: Path | str, run: str, model: str) -> Journal[Kept]:
+    """Open a journal of replies.
 
     Args:
         path: The file; made where it is missing.
@@ -43,56 +40,11 @@ class Journal:
         model: Name of the model that is asked.
 
     Raises:
+        InUseError: Another process asks with the same journal.
         DataError: It belongs to another run or model, or is damaged before its last line.
     """
-
-    def __init__(self, path: Path | str, run: str, model: str) -> None:
-        self.path = Path(path)
-        self.replies: dict[str, tuple[str, ...]] = {}
-        if not self.path.exists():
-            self.path.parent.mkdir(parents=True, exist_ok=True)
-            today = datetime.datetime.now(datetime.UTC).date().isoformat()
-            begun = msgspec.json.encode(_Begun(run=run, model=model, date=today)) + b"\n"
-            scratch = self.path.with_name(f".{self.path.name}.new")
-            scratch.write_bytes(begun)
-            scratch.replace(self.path)
-        self.date = self._read(run, model)
-
-    def _read(self, run: str, model: str) -> str:
-        """Read what is there, cutting off a last line that is not whole; return the first date."""
-        raw = self.path.read_bytes()
-        whole = raw.rfind(b"\n") + 1
-        if whole < len(raw):
-            with self.path.open("r+b") as file:
-                file.truncate(whole)
-        first, *rest = raw[:whole].splitlines() or [b""]
-        try:
-            begun = msgspec.json.decode(first, type=_Begun)
-        except msgspec.MsgspecError as error:
-            raise DataError(self.path, f"is no journal of replies ({error})", 1) from error
-        if (begun.run, begun.model) != (run, model):
-            raise DataError(
-                self.path,
-                f"belongs to another run, of the model {begun.model!r}; name a new folder",
-            )
-        for number, line in enumerate(rest, start=2):
-            try:
-                kept = msgspec.json.decode(line, type=_Kept)
-            except msgspec.MsgspecError as error:
-                raise DataError(self.path, f"is damaged ({error})", number) from error
-            self.replies[kept.key] = kept.replies
-        return begun.date
-
-    def keep(self, key: str, replies: Sequence[str]) -> None:
-        """Keep what the model wrote to a request.
-
-        Args:
-            key: The request's key.
-            replies: What it wrote, the last reply last.
-        """
-        self.replies[key] = tuple(replies)
-        with self.path.open("ab") as file:
-            file.write(msgspec.json.encode(_Kept(key=key, replies=tuple(replies))) + b"\n")
+    today = datetime.datetime.now(datetime.UTC).date().isoformat()
+    return Journal(path, {"run": run, "model": model}, Kept, {"date": today})
 
 
 class Patience(Record, frozen=True, kw_only=True):
@@ -123,16 +75,26 @@ Readable = Callable[[str, str], bool]
 
 
 class Asking:
-    """Asks for what a journal does not hold yet.
+    """Asks for what a journal does not hold yet; as a context manager, closes the journal.
 
     Args:
         endpoint: The model.
-        journal: Where replies are kept.
+        journal: Where replies are kept, see `open_journal`.
         patience: How many at a time, and how often.
+
+    Attributes:
+        replies: What the model wrote, by the key of the request.
     """
 
-    def __init__(self, endpoint: Endpoint, journal: Journal, patience: Patience) -> None:
+    def __init__(self, endpoint: Endpoint, journal: Journal[Kept], patience: Patience) -> None:
         self.endpoint, self.journal, self.patience = endpoint, journal, patience
+        self.replies = {kept.key: kept.replies for kept in journal.known}
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.journal.close()
 
     def ask(
         self,
@@ -151,10 +113,10 @@ class Asking:
             ModelUnavailableError: Some requests were not answered, however often they were made;
                 all other replies are kept.
         """
-        missing = [key for key in requests if key not in self.journal.replies]
+        missing = [key for key in requests if key not in self.replies]
         if missing:
             asyncio.run(self._ask_all(missing, requests, readable, say))
-        return {key: self.journal.replies[key] for key in requests}
+        return {key: self.replies[key] for key in requests}
 
     async def _ask_all(
         self,
@@ -167,7 +129,9 @@ class Asking:
 
         async def one(key: str) -> None:
             nonlocal done
-            self.journal.keep(key, await self._readings(key, requests[key], readable))
+            replies = tuple(await self._readings(key, requests[key], readable))
+            self.journal.append(Kept(key=key, replies=replies))
+            self.replies[key] = replies
             done += 1
             say(done)
 

@@ -73,7 +73,7 @@ def calibrate(
     model = asking.endpoint.settings.model
     out, missing = [], 0
     for question in questions:
-        answers = [asking.journal.replies.get(key) for key in keys[question.id]]
+        answers = [asking.replies.get(key) for key in keys[question.id]]
         there = [replies[-1] for replies in answers if replies is not None]
         if len(there) < samples:
             missing += 1

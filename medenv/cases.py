@@ -10,7 +10,7 @@ import msgspec
 import numpy as np
 
 from medenv.errors import DataError, UsageError
-from medenv.jsonl import read_records
+from medenv.io import read_records
 from medenv.records import Certificate, Entity, Hop, Question
 from medenv.tools.ask import Patient, passage_id
 from medenv.tools.diagnosis import DiseaseModel

@@ -15,6 +15,7 @@ from rich.console import Console
 from rich.markup import escape
 
 from medenv.errors import UsageError
+from medenv.io import raw_lines
 
 if TYPE_CHECKING:
     from medenv.improving import ModelUse
@@ -200,5 +201,4 @@ def _replies(target: Path) -> Path:
 
 def _sealed(file: Path) -> bool:
     """Return whether a file of questions is sealed."""
-    with file.open("rb") as lines:
-        return lines.readline().startswith(b'{"sealed":')
+    return next(raw_lines(file), (0, b""))[1].startswith(b'{"sealed":')

@@ -7,11 +7,11 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
-import msgspec
 import typer
 from rich.console import Console
 
-from medenv.errors import DataError, UnknownNameError, UsageError
+from medenv.errors import UnknownNameError, UsageError
+from medenv.io import write_json
 from medenv.registration import ENVIRONMENTS
 from medenv.registry import REWARDS
 from medenv.reward import PRESETS, Composition, Knowledge
@@ -127,10 +127,7 @@ def ablate(  # noqa: PLR0913 - each parameter is an option of the command
     if html:
         write_ablation(html, found)
     if json:
-        try:
-            json.write_bytes(msgspec.json.format(msgspec.json.encode(found)))
-        except OSError as error:
-            raise DataError(json, f"cannot be written: {error.strerror}") from error
+        write_json(json, found)
 
 
 def chosen_arms(presets: str, written: Sequence[str], varied: Sequence[str]) -> list[Arm]:

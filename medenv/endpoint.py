@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from medenv.errors import ModelUnavailableError, UsageError
+from medenv.io import Malformed, decode_json
 from medenv.records import Message, Record
 
 if TYPE_CHECKING:
@@ -301,8 +302,8 @@ class _Completion(msgspec.Struct):
 def _read_completion(body: bytes) -> Reply:
     """Return the first choice of a chat completion."""
     try:
-        completion = msgspec.json.decode(body, type=_Completion)
-    except (msgspec.DecodeError, RecursionError) as error:
+        completion = decode_json(body, _Completion)
+    except Malformed as error:
         raise _FailedError(f"gave no completion ({error})") from error
     if not completion.choices:
         raise _FailedError("gave no choice")

@@ -13,7 +13,7 @@ from typing import Any
 import msgspec
 
 from medenv import calibration
-from medenv.asking import Asking, Journal, Patience
+from medenv.asking import Asking, Patience, open_journal
 from medenv.endpoint import Endpoint, EndpointSettings
 from medenv.errors import UsageError
 from medenv.kg import rewriting
@@ -63,7 +63,7 @@ class ModelUse(Record, frozen=True, kw_only=True):
         )
 
     def asking(self, journal: Path, run: str) -> Asking:
-        """Return what asks the model and keeps its replies in a file.
+        """Return what asks the model and keeps its replies in a file, open until it is closed.
 
         Args:
             journal: The file.
@@ -73,7 +73,11 @@ class ModelUse(Record, frozen=True, kw_only=True):
             DataError: The file belongs to another way of asking, or is damaged.
         """
         endpoint = Endpoint(self.endpoint)
-        return Asking(endpoint, Journal(journal, run, self.model), Patience(at_once=self.at_once))
+        return Asking(
+            endpoint,
+            open_journal(journal, run, self.model),
+            Patience(at_once=self.at_once),
+        )
 
 
 def reword(
@@ -93,8 +97,8 @@ def reword(
         retriever: Searches the corpus.
     """
     options = msgspec.json.encode(use.options, order="deterministic").decode()
-    asking = use.asking(journal, f"{rewriting.digest()} {options}")
-    return rewriting.rewrite(asking, graph, questions, retriever)
+    with use.asking(journal, f"{rewriting.digest()} {options}") as asking:
+        return rewriting.rewrite(asking, graph, questions, retriever)
 
 
 def calibrated(
@@ -111,8 +115,8 @@ def calibrated(
     names = None
     if graph is not None:
         names = EntityNames(graph.entity(node) for node in range(len(graph)))
-    asking = use.asking(journal, calibration.digest(use.endpoint))
-    return calibration.calibrate(asking, questions, use.samples, names)
+    with use.asking(journal, calibration.digest(use.endpoint)) as asking:
+        return calibration.calibrate(asking, questions, use.samples, names)
 
 
 @dataclass(frozen=True)

@@ -7,19 +7,15 @@ when it is whole.
 
 from __future__ import annotations
 
-import hashlib
 import importlib.metadata
-import json
-import shutil
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
-from tempfile import mkdtemp
 
 import msgspec
 
 from medenv.corpus import BM25Retriever
-from medenv.errors import DataError, UsageError
+from medenv.errors import UsageError
+from medenv.io import digest, file_digest, read_json, whole_folder, write_json
 from medenv.kg import (
     Documents,
     Graph,
@@ -30,10 +26,11 @@ from medenv.kg import (
     toy_graph,
     write_questions,
 )
+from medenv.kg.sources.hpo import hpo_files
 from medenv.kg.worlds import WorldSettings, graded_world, make_world
 from medenv.records import Passage, Record
 
-FORMAT = 1
+FORMAT = 2
 """Raised when the files of a workspace change their form."""
 
 
@@ -117,11 +114,7 @@ class Workspace(Record, frozen=True, kw_only=True):
         Raises:
             DataError: It is not there or not whole.
         """
-        path = Path(folder) / "facts.json"
-        try:
-            facts = msgspec.json.decode(path.read_bytes(), type=Facts)
-        except (OSError, msgspec.DecodeError) as error:
-            raise DataError(path, f"expected a finished workspace: {error}") from error
+        facts = read_json(Path(folder) / "facts.json", Facts, "a finished workspace")
         return cls(folder=Path(folder), facts=facts, reused=True)
 
     @property
@@ -158,7 +151,7 @@ def open_workspace(settings: WorkspaceSettings, root: Path, step: Step) -> Works
     folder = root / fingerprint(settings)
     if folder.is_dir():
         return Workspace.open(folder)
-    with _whole(folder) as partial:
+    with whole_folder(folder, existing="keep") as partial:  # another process may be faster
         _build(settings, partial, step)
     return msgspec.structs.replace(Workspace.open(folder), reused=False)
 
@@ -170,16 +163,15 @@ def fingerprint(settings: WorkspaceSettings) -> str:
         settings: What it is made of.
     """
     identity = {
-        "settings": json.loads(msgspec.json.encode(settings)),
+        "settings": settings,
         "format": FORMAT,
         "medenv": importlib.metadata.version("medenv"),
         "files": _files(settings),
     }
-    digest = hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()
-    return f"{settings.source}-{digest[:12]}"
+    return f"{settings.source}-{digest(identity, 12)}"
 
 
-def _files(settings: WorkspaceSettings) -> list[list[str | int]]:
+def _files(settings: WorkspaceSettings) -> list[list[str]]:
     """What tells one release of the source from another."""
     if settings.source == "toy":
         return []
@@ -194,8 +186,7 @@ def _files(settings: WorkspaceSettings) -> list[list[str | int]]:
     folder = Path(settings.folder)
     if not folder.is_dir():
         raise UsageError(f"expected a folder with the HPO's files, got {settings.folder!r}")
-    files = sorted(path for path in folder.iterdir() if path.is_file())
-    return [[path.name, path.stat().st_size, path.stat().st_mtime_ns] for path in files]
+    return [[path.name, file_digest(path)] for path in hpo_files(folder)]
 
 
 def _build(settings: WorkspaceSettings, folder: Path, step: Step) -> None:
@@ -229,7 +220,7 @@ def _build(settings: WorkspaceSettings, folder: Path, step: Step) -> None:
         rejected=rejected,
         shared=leakage(train, test),
     )
-    (folder / "facts.json").write_bytes(msgspec.json.encode(facts))
+    write_json(folder / "facts.json", facts)
 
 
 def _indexed(documents: Documents, folder: Path, step: Step) -> BM25Retriever:
@@ -249,17 +240,3 @@ def _graph(settings: WorkspaceSettings, step: Step) -> Graph:
         raise UsageError(f"world.source must be 'hpo' or 'toy', got {settings.source!r}")
     step("reading the Human Phenotype Ontology")
     return load_hpo(settings.folder, namespaces=settings.namespaces)
-
-
-@contextmanager
-def _whole(folder: Path) -> Iterator[Path]:
-    """Give a folder to build in; it takes the final name only when nothing failed."""
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    partial = Path(mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
-    try:
-        yield partial
-        partial.chmod(0o755)
-        partial.rename(folder)
-    finally:
-        if partial.exists():
-            shutil.rmtree(partial)

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -20,6 +19,7 @@ import msgspec
 
 from medenv.endpoint import Endpoint, EndpointSettings, json_in
 from medenv.errors import JudgeUnavailableError, ModelUnavailableError, UsageError
+from medenv.io import write_bytes
 from medenv.records import Record, Trajectory
 from medenv.reward.contract import Component, Knowledge, Value, final_answer
 
@@ -124,7 +124,7 @@ class Judge:
                 return read_verdict(text, self.settings.rubric)
         verdict = self._ask(request)
         if kept is not None:
-            _write_whole(kept, msgspec.json.encode(verdict))
+            write_bytes(kept, msgspec.json.encode(verdict))
         return verdict
 
     def component(self, name: str = "rubric") -> Component:
@@ -229,11 +229,3 @@ def read_verdict(text: str, rubric: dict[str, str]) -> Verdict:
             f"the judge decided {sorted(verdict.criteria)}, expected {sorted(rubric)}"
         )
     return verdict
-
-
-def _write_whole(path: Path, content: bytes) -> None:
-    """Write a file so that no reader sees half of it, whoever else writes it too."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.NamedTemporaryFile(dir=path.parent, delete=False) as file:
-        file.write(content)
-    Path(file.name).replace(path)

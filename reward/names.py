@@ -11,7 +11,7 @@ from pathlib import Path
 
 import msgspec
 
-from medenv.errors import DataError
+from medenv.io import read_json, write_bytes
 from medenv.records import Entity, Record
 from medenv.text import fold
 
@@ -214,16 +214,8 @@ class EntityNames:
         Raises:
             DataError: The file is missing or is no such index.
         """
-        try:
-            table = msgspec.json.decode(Path(path).read_bytes(), type=NameTable)
-        except OSError as error:
-            raise DataError(
-                path, f"no index of names could be read here ({error.strerror})"
-            ) from error
-        except msgspec.DecodeError as error:
-            raise DataError(path, f"expected an index of names, {error}") from error
         index = cls(())
-        index._fill(table)
+        index._fill(read_json(path, NameTable, "an index of names"))
         return index
 
     def save(self, path: Path | str) -> None:
@@ -232,7 +224,7 @@ class EntityNames:
         Args:
             path: The file, replaced where it exists.
         """
-        Path(path).write_bytes(msgspec.json.encode(self.table))
+        write_bytes(path, msgspec.json.encode(self.table))
 
     def __getstate__(self) -> NameTable:
         return self.table

@@ -11,9 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from medenv.asking import Asking, Journal, Patience
+from medenv.asking import Asking, Kept, Patience, open_journal
 from medenv.endpoint import Endpoint, EndpointSettings
-from medenv.errors import DataError, ModelUnavailableError, UsageError
+from medenv.errors import DataError, InUseError, ModelUnavailableError, UsageError
 
 from .chat_server import ChatServer, asked_by
 
@@ -24,7 +24,7 @@ def requests(n):
 
 def asking(server, path, run="a run", attempts=8, **patience):
     settings = EndpointSettings(url=server.url, model="m", attempts=attempts, backoff=0.001)
-    return Asking(Endpoint(settings), Journal(path, run, "m"), Patience(**patience))
+    return Asking(Endpoint(settings), open_journal(path, run, "m"), Patience(**patience))
 
 
 def shout(body):
@@ -91,7 +91,8 @@ def test_a_reply_that_cannot_be_read_is_asked_for_again_and_both_are_kept(tmp_pa
         made = asking(server, tmp_path / "j", readings=2)
         replies = made.ask(requests(3), lambda _, text: text != "?")
     assert replies == {"k0": ("word 0",), "k1": ("?", "word 1"), "k2": ("?", "word 2")}
-    assert Journal(tmp_path / "j", "a run", "m").replies == replies
+    made.journal.close()
+    assert asking(server, tmp_path / "j").replies == replies
 
 
 def test_one_request_that_is_never_answered_leaves_the_others_kept(tmp_path):
@@ -99,8 +100,11 @@ def test_one_request_that_is_never_answered_leaves_the_others_kept(tmp_path):
         return (500, b"no") if asked_by(body) == "word 3" else shout(body)
 
     with ChatServer(but_one) as server:
-        with pytest.raises(ModelUnavailableError, match=r"1 of 10 requests .* answered 500: no"):
-            asking(server, tmp_path / "j", attempts=2).ask(requests(10))
+        with (
+            asking(server, tmp_path / "j", attempts=2) as made,
+            pytest.raises(ModelUnavailableError, match=r"1 of 10 requests .* answered 500: no"),
+        ):
+            made.ask(requests(10))
         server.answer = shout
         before = len(server.asked)
         replies = asking(server, tmp_path / "j").ask(requests(10))
@@ -110,12 +114,18 @@ def test_one_request_that_is_never_answered_leaves_the_others_kept(tmp_path):
 
 def test_an_endpoint_that_is_gone_is_not_asked_for_everything(tmp_path):
     with ChatServer(lambda _: (401, b"no key")) as server:
-        with pytest.raises(ModelUnavailableError, match="100 of 100 requests are not answered"):
-            asking(server, tmp_path / "j", at_once=2).ask(requests(100))
+        with (
+            asking(server, tmp_path / "j", at_once=2) as made,
+            pytest.raises(ModelUnavailableError, match="100 of 100 requests are not answered"),
+        ):
+            made.ask(requests(100))
         assert len(server.asked) <= 2
         server.answer = lambda _: (500, b"")
-        with pytest.raises(ModelUnavailableError, match="the same call goes on"):
-            asking(server, tmp_path / "j", at_once=2, attempts=1).ask(requests(100))
+        with (
+            asking(server, tmp_path / "j", at_once=2, attempts=1) as made,
+            pytest.raises(ModelUnavailableError, match="the same call goes on"),
+        ):
+            made.ask(requests(100))
     assert len(server.asked) <= 2 + 6
 
 
@@ -132,10 +142,10 @@ def test_a_journal_cut_anywhere_loses_what_was_cut_and_nothing_else(tmp_path, cu
 
 PROGRAM = """
 import sys
-from medenv.asking import Asking, Journal, Patience
+from medenv.asking import Asking, Patience, open_journal
 from medenv.endpoint import Endpoint, EndpointSettings
 endpoint = Endpoint(EndpointSettings(url=sys.argv[1], model="m"))
-asking = Asking(endpoint, Journal(sys.argv[2], "a run", "m"), Patience(at_once=2))
+asking = Asking(endpoint, open_journal(sys.argv[2], "a run", "m"), Patience(at_once=2))
 asking.ask({f"k{i}": [{"role": "user", "content": f"word {i}"}] for i in range(200)})
 """
 
@@ -155,7 +165,7 @@ def test_a_run_that_is_killed_goes_on_where_it_was(tmp_path):
             time.sleep(0.02)
         os.kill(process.pid, signal.SIGKILL)
         process.wait()
-        kept = len(Journal(path, "a run", "m").replies)
+        kept = len(asking(server, path).replies)
         before = len(server.asked)
         assert 20 <= kept < 200
         server.answer = shout
@@ -165,17 +175,25 @@ def test_a_run_that_is_killed_goes_on_where_it_was(tmp_path):
 
 
 def test_a_journal_of_another_run_or_damaged_is_refused(tmp_path: Path):
-    Journal(tmp_path / "j", "a run", "m").keep("k", ["x"])
-    for run, model in (("another", "m"), ("a run", "n")):
-        with pytest.raises(DataError, match=r"belongs to another run, of the model 'm'"):
-            Journal(tmp_path / "j", run, model)
+    with open_journal(tmp_path / "j", "a run", "m") as journal:
+        journal.append(Kept(key="k", replies=("x",)))
+    for run, model, told in (("another", "m", "run 'a run', now"), ("a run", "n", "model 'm'")):
+        with pytest.raises(DataError, match=rf"belongs to another run \({told}"):
+            open_journal(tmp_path / "j", run, model)
     with (tmp_path / "j").open("ab") as file:
         file.write(b'{"key": 1}\n')
     with pytest.raises(DataError, match="is damaged") as caught:
-        Journal(tmp_path / "j", "a run", "m")
+        open_journal(tmp_path / "j", "a run", "m")
     assert caught.value.line == 3
-    (tmp_path / "e").write_bytes(b"")
-    with pytest.raises(DataError, match="is no journal of replies"):
-        Journal(tmp_path / "e", "a run", "m")
     with pytest.raises(UsageError, match="of at least 1, got 0, 2 and 4"):
         Patience(at_once=0)
+
+
+def test_two_never_ask_with_one_journal(tmp_path: Path):
+    with ChatServer(shout) as server, asking(server, tmp_path / "j") as first:
+        with pytest.raises(InUseError):
+            asking(server, tmp_path / "j")
+        first.ask(requests(2))
+    with ChatServer(shout) as server, asking(server, tmp_path / "j") as again:
+        assert again.ask(requests(2)) == first.replies
+        assert server.asked == []

@@ -6,7 +6,7 @@ import threading
 import msgspec
 import pytest
 
-from medenv.asking import Asking, Journal, Patience
+from medenv.asking import Asking, Patience, open_journal
 from medenv.calibration import calibrate, digest, is_right, kept, prompt, too_easy
 from medenv.endpoint import Endpoint, EndpointSettings
 from medenv.errors import ModelUnavailableError, UsageError
@@ -22,8 +22,9 @@ BY_TEXT = {question.text: question for question in QUESTIONS}
 
 def ask(server, path, questions=QUESTIONS, samples=4, attempts=6):
     settings = EndpointSettings(url=server.url, model="wise", attempts=attempts, backoff=0.001)
-    journal = Journal(path, digest(settings), "wise")
-    return calibrate(Asking(Endpoint(settings), journal, Patience()), questions, samples)
+    journal = open_journal(path, digest(settings), "wise")
+    with Asking(Endpoint(settings), journal, Patience()) as asking:
+        return calibrate(asking, questions, samples)
 
 
 class Memory:

@@ -96,8 +96,9 @@ def test_a_failure_that_passes_is_waited_out_with_growing_waits(how, failure):
         ((400, b"too long"), r"answered 400: too long", 1),
         ((200, b'{"choices": []}'), r"gave no choice", 3),
         ((200, b'{"choices": [{"message": {"content": null}}]}'), r"gave no completion", 3),
+        ((200, b'{"choices": [{"message": {"content": "caf\xe9"}}]}'), r"not UTF-8", 3),
     ],
-    ids=["500", "401", "404", "400", "no choice", "no text"],
+    ids=["500", "401", "404", "400", "no choice", "no text", "Latin-1"],
 )
 def test_what_does_not_pass_is_an_infrastructure_failure(how, reply, told, asked):
     with ChatServer(in_turn(reply)) as server:

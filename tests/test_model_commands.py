@@ -111,7 +111,9 @@ def test_replies_of_another_model_are_not_taken_for_this_ones(toy):
         run("questions", "rewrite", file, *model(server), "--graph", graph)
         other = run("questions", "rewrite", file, *model(server, "n"), "--graph", graph)
     assert isinstance(other.exception, DataError)
-    assert "another run, of the model 'm'; name a new folder" in str(other.exception)
+    assert "belongs to another run (model 'm', now 'n'); name another folder" in str(
+        other.exception
+    )
 
 
 def test_settings_of_a_model_are_checked_before_anything_is_made():

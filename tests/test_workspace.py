@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import stat
 from pathlib import Path
 
 import msgspec
@@ -110,7 +112,7 @@ def test_a_folder_without_the_ontology_is_refused_and_leaves_nothing(tmp_path: P
     empty.mkdir()
     with pytest.raises(DataError, match=r"hp\.obo"):
         open_workspace(WorkspaceSettings(folder=str(empty)), tmp_path / "w", said().append)
-    assert list((tmp_path / "w").iterdir()) == []
+    assert not (tmp_path / "w").exists()
     with pytest.raises(UsageError, match="expected a folder"):
         open_workspace(WorkspaceSettings(folder=str(tmp_path / "no")), tmp_path, said().append)
 
@@ -153,3 +155,42 @@ def test_an_oracle_and_the_trainer_say_unknown_where_there_is_no_answer(tmp_path
         assert scored.score.parts["accuracy"].raw == 1.0
     told = rows(world.questions, parts.rules, "sampled")
     assert {row["reward_model"]["ground_truth"] for row in told} == {"unknown"}
+
+
+def test_two_who_build_the_same_workspace_at_once_both_have_it(tmp_path: Path) -> None:
+    made: list[Workspace] = []
+
+    def build_another(what: str) -> None:
+        if what.startswith("indexing") and not made:
+            made.append(open_workspace(TOY, tmp_path, lambda _: None))
+
+    second = open_workspace(TOY, tmp_path, build_another)
+    assert second.folder == made[0].folder
+    assert second.facts == made[0].facts
+    assert [path.name for path in tmp_path.iterdir()] == [second.folder.name]
+
+
+def test_what_users_share_has_the_modes_of_the_umask(tmp_path: Path) -> None:
+    before = os.umask(0o002)
+    try:
+        made = open_workspace(TOY, tmp_path, lambda _: None)
+    finally:
+        os.umask(before)
+    modes = {
+        path.is_dir(): stat.S_IMODE(path.stat().st_mode)
+        for path in (made.folder, *made.folder.rglob("*"))
+        if not path.name.startswith(".")
+    }
+    assert modes == {True: 0o775, False: 0o664}
+
+
+def test_files_of_another_content_make_another_workspace(tmp_path: Path) -> None:
+    for name in ("hp.obo", "phenotype.hpoa", "genes_to_phenotype.txt"):
+        (tmp_path / name).write_text("NAIL1")
+    settings, genes = WorkspaceSettings(folder=str(tmp_path)), tmp_path / "genes_to_phenotype.txt"
+    first, before = fingerprint(settings), genes.stat()
+    genes.write_text("NAIL2")
+    os.utime(genes, ns=(before.st_atime_ns, before.st_mtime_ns))
+    assert fingerprint(settings) != first, "size and time are the same"
+    genes.write_text("NAIL1")
+    assert fingerprint(settings) == first

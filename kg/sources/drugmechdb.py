@@ -11,10 +11,10 @@ from pathlib import Path
 import msgspec
 
 from medenv.errors import DataError
+from medenv.io import numbered_lines
 from medenv.kg.build import GraphBuilder
 from medenv.kg.graph import Graph, GraphInfo
 from medenv.kg.schema import Relation
-from medenv.kg.sources.text import numbered_lines
 from medenv.kg.sources.tsv import kind_of, relation_name
 
 LICENCE = "DrugMechDB, CC0 1.0: https://github.com/SuLab/DrugMechDB"

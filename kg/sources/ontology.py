@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 from medenv.kg.build import GraphBuilder
 from medenv.kg.graph import Graph, GraphInfo
 from medenv.kg.schema import IS_A
-from medenv.kg.sources.obo import read_obo
+from medenv.kg.sources.obo import Ontology, read_obo
 
 
 def load_obo(path: Path | str, *, kind: str = "term", source: str = "", licence: str = "") -> Graph:
@@ -24,26 +25,49 @@ def load_obo(path: Path | str, *, kind: str = "term", source: str = "", licence:
     """
     path = Path(path)
     ontology = read_obo(path)
-    live = [term for term in ontology.terms if not term.obsolete]
+    notes: dict[str, int] = {}
     info = GraphInfo(
         source=source or path.name.split(".")[0],
         version=ontology.version,
         licence=licence,
-        notes={"obsolete terms": len(ontology.terms) - len(live)},
+        notes=notes,
     )
     builder = GraphBuilder(info)
-    for term in live:
+    add_terms(builder, ontology, lambda _: kind)
+    return builder.build()
+
+
+def add_terms(builder: GraphBuilder, ontology: Ontology, kind: Callable[[str], str]) -> None:
+    """Add the live terms of an ontology, their hierarchy and the ids that they replaced.
+
+    What is left out is counted in the notes of the builder's `GraphInfo`.
+
+    Args:
+        builder: Takes the terms.
+        ontology: The terms.
+        kind: Returns the node kind of a term's id.
+    """
+    notes, replaced = builder.info.notes, ontology.replaced
+    notes["obsolete terms"] = len(ontology.terms) - len(ontology.live)
+    for term in ontology.live:
         builder.node(
             term.id,
-            kind=kind,
+            kind=kind(term.id),
             name=term.name,
             aliases=term.synonyms,
             xrefs=term.xrefs,
             text=term.definition,
         )
     builder.relation(IS_A)
-    for term in live:
-        for parent in term.parents:
+    outside = 0
+    for term in ontology.live:
+        for parent in dict.fromkeys(replaced.get(one, one) for one in term.parents):
             if parent in builder:
                 builder.edge(term.id, IS_A.name, parent)
-    return builder.build()
+            else:
+                outside += 1
+    for old, new in replaced.items():
+        builder.replace(old, new)
+    told = {"parents outside the file": outside}
+    told |= {f"lines not read: {name}": count for name, count in ontology.ignored.items()}
+    notes |= {name: count for name, count in told.items() if count}

@@ -13,6 +13,7 @@ from typing import Any
 import msgspec
 
 from medenv.errors import DataError
+from medenv.io import numbered_lines
 from medenv.kg.build import GraphBuilder
 from medenv.kg.graph import Graph, GraphInfo
 from medenv.kg.schema import (
@@ -24,7 +25,6 @@ from medenv.kg.schema import (
     IS_A,
     QUALIFIERS,
 )
-from medenv.kg.sources.text import numbered_lines
 
 LICENCE = "Orphadata, Orphanet (INSERM), CC BY 4.0: https://www.orphadata.com"
 ACKNOWLEDGEMENT = (

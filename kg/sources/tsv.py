@@ -15,10 +15,10 @@ from typing import Any
 import msgspec
 
 from medenv.errors import DataError, UsageError
+from medenv.io import locate, numbered_lines
 from medenv.kg.build import GraphBuilder
 from medenv.kg.graph import Graph, GraphInfo
 from medenv.kg.schema import Relation
-from medenv.kg.sources.text import locate, numbered_lines
 from medenv.records import Record
 
 _NODE = {"id": "id", "name": "name", "kind": "kind"}

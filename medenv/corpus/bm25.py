@@ -16,10 +16,12 @@ from numpy.typing import NDArray
 from medenv.corpus.disk import PassageFile, Passages, note_lines, stored
 from medenv.corpus.store import PassageStore
 from medenv.errors import DataError, UsageError
+from medenv.io import read_text, whole_folder, write_text
 from medenv.records import Passage
 
 _WORD = re.compile(r"\w+")
 _PASSAGES = "passages.jsonl"
+_DIGEST = "passages.sha256"
 
 
 def tokenise(text: str) -> list[str]:
@@ -118,10 +120,19 @@ class BM25Retriever:
         return self.passages.get(passage_id)
 
     def save(self, folder: Path | str) -> None:
-        """Write passages and index into a folder, made where it does not exist."""
-        self._index.save(folder, show_progress=False)
-        self.passages.save(Path(folder) / _PASSAGES)
-        note_lines(Path(folder) / _PASSAGES)
+        """Write passages and index into a folder, whole or not at all; an index there is replaced.
+
+        Args:
+            folder: The folder, made where it does not exist.
+
+        Raises:
+            DataError: The folder holds something else, or cannot be written.
+        """
+        there = (Path(folder) / _PASSAGES).exists()
+        with whole_folder(folder, existing="replace" if there else "refuse") as built:
+            self._index.save(built, show_progress=False)
+            self.passages.save(built / _PASSAGES)
+            write_text(built / _DIGEST, note_lines(built / _PASSAGES) + "\n")
 
     @classmethod
     def load(cls, folder: Path | str) -> BM25Retriever:
@@ -131,7 +142,7 @@ class BM25Retriever:
             folder: What `save` wrote.
 
         Raises:
-            DataError: A file is missing or damaged.
+            DataError: A file is missing or damaged, or the index is not of these passages.
         """
         bm25s = _bm25s()
 
@@ -143,6 +154,8 @@ class BM25Retriever:
         if index.scores["num_docs"] != len(store):
             problem = f"index of {index.scores['num_docs']} passages, file of {len(store)}"
             raise DataError(folder, f"{problem}: build it again")
+        if read_text(Path(folder) / _DIGEST).strip() != store.digest:
+            raise DataError(folder, f"the index is of another {_PASSAGES}: build it again")
         retriever = cls.__new__(cls)
         retriever._attach(store, index)
         return retriever

@@ -1,14 +1,21 @@
-"""Passages that stay on disk: of a file larger than memory only where each line begins is kept."""
+"""Passages that stay on disk: of a file larger than memory only where each line begins is kept.
+
+Where the lines begin can be noted in a file beside it, together with the SHA-256 of the passages
+and a stamp of their file. Notes are used where the stamp is still the same, or else the hash; so
+notes of a file that was made anew are never used, whatever its size and time.
+"""
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import itertools
 import os
+import time
 import weakref
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 import msgspec
 import numpy as np
@@ -16,13 +23,14 @@ from numpy.typing import NDArray
 
 from medenv.corpus.store import PassageStore
 from medenv.errors import DataError
-from medenv.jsonl import write_records
+from medenv.io import Malformed, decode_text, file_digest, whole_file, write_records
 from medenv.records import Passage
 
 KEPT = 4_096
 """Passages kept decoded, those asked for last."""
 
 _T = TypeVar("_T")
+_BOM = b"\xef\xbb\xbf"
 _CHUNK = 1 << 16
 
 _decode = msgspec.json.Decoder(Passage).decode
@@ -34,6 +42,18 @@ class _Id(msgspec.Struct):
 
 _decode_id = msgspec.json.Decoder(_Id).decode
 _Lines = NDArray[np.int64]
+
+
+class _Noted(NamedTuple):
+    """Where the lines of a file of passages lie.
+
+    Attributes:
+        lines: Begin and length of all lines, bytes, int64, shape [passages, 2], by passage id.
+        digest: SHA-256 of the file, or ``""`` where nobody has noted it.
+    """
+
+    lines: _Lines
+    digest: str
 
 
 class PassageFile:
@@ -48,13 +68,33 @@ class PassageFile:
         path: File of one `Passage` object a line, not compressed; empty lines are skipped.
 
     Raises:
-        DataError: The file is missing, a line is no passage, or two have the same id.
+        DataError: The file is missing or gzipped, a line is no passage, or two have the same id.
     """
 
     def __init__(self, path: Path | str) -> None:
         self.path = Path(path)
-        self._lines = _noted(self.path)
-        self._open()
+        try:
+            self._file = os.open(self.path, os.O_RDONLY)
+        except OSError as error:
+            raise DataError(self.path, f"cannot be read: {error.strerror}") from error
+        weakref.finalize(self, os.close, self._file)
+        if os.pread(self._file, 2, 0) == b"\x1f\x8b":
+            raise DataError(self.path, "is gzipped; passages that stay on disk have to be unpacked")
+        self._opened = os.fstat(self._file)
+        self._lines, self._digest = _noted(self.path, self._opened)
+        if _stamp(self.path.stat()) != _stamp(self._opened):
+            raise DataError(self.path, "was changed while it was opened; open it again")
+        self._kept = functools.lru_cache(KEPT)(self._read)
+        self._number = functools.lru_cache(KEPT)(self._find)
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 of the file's bytes, in hexadecimal; read out of all of it where not noted."""
+        if not self._digest:
+            with os.fdopen(os.dup(self._file), "rb") as file:
+                file.seek(0)
+                self._digest = file_digest(file)
+        return self._digest
 
     def __len__(self) -> int:
         return len(self._lines)
@@ -66,7 +106,11 @@ class PassageFile:
         return map(self._read, range(len(self)))
 
     def get(self, passage_id: str) -> Passage | None:
-        """Return the passage of that id, or None."""
+        """Return the passage of that id, or None.
+
+        Raises:
+            DataError: The file was changed since it was opened.
+        """
         number = self._number(passage_id)
         return None if number is None else self._kept(number)
 
@@ -74,15 +118,6 @@ class PassageFile:
         """Write the passages as JSON lines, in the order of their ids."""
         if not Path(path).exists() or not Path(path).samefile(self.path):
             write_records(path, self)
-
-    def _open(self) -> None:
-        try:
-            self._file = os.open(self.path, os.O_RDONLY)
-        except OSError as error:
-            raise DataError(self.path, f"cannot be read: {error.strerror}") from error
-        weakref.finalize(self, os.close, self._file)
-        self._kept = functools.lru_cache(KEPT)(self._read)
-        self._number = functools.lru_cache(KEPT)(self._find)
 
     def _find(self, passage_id: str) -> int | None:
         """Return the number of the passage of that id, by bisection, or None."""
@@ -93,6 +128,9 @@ class PassageFile:
             if found == passage_id:
                 return middle
             low, high = (middle + 1, high) if found < passage_id else (low, middle)
+        now = os.fstat(self._file)
+        if (now.st_size, now.st_mtime_ns) != (self._opened.st_size, self._opened.st_mtime_ns):
+            raise DataError(self.path, "was changed since it was opened; open it again")
         return None
 
     def _line(self, number: int) -> bytes:
@@ -108,17 +146,17 @@ class PassageFile:
     def _decoded(self, decode: Callable[[bytes], _T], number: int) -> _T:
         try:
             return decode(self._line(number))
-        except msgspec.DecodeError as error:
-            problem = f"changed since its lines were noted in {_beside(self.path).name}: {error}"
+        except (msgspec.DecodeError, UnicodeError) as error:
+            problem = f"was changed since it was opened; open it again ({error})"
             raise DataError(self.path, problem) from error
 
     def __getstate__(self) -> dict[str, Any]:
-        return {"path": self.path}
+        return {"path": self.path, "digest": self.digest}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        self.path = state["path"]
-        self._lines = _noted(self.path)
-        self._open()
+        self.__init__(state["path"])  # type: ignore[misc]  # opened anew in this process
+        if self.digest != state["digest"]:
+            raise DataError(self.path, "was changed since another process opened it")
 
 
 Passages = PassageStore | PassageFile
@@ -137,36 +175,73 @@ def stored(passages: Iterable[Passage]) -> Passages:
     return passages if isinstance(passages, Passages) else PassageStore(passages)
 
 
-def note_lines(path: Path | str) -> None:
+_FORMAT = 2
+_HEAD = 5
+"""Rows of notes before those of the lines: format and number, two of the stamp, two of the hash."""
+_TICK = 0.05
+"""Seconds within which a file may be written twice and bear one time."""
+
+
+def note_lines(path: Path | str) -> str:
     """Note beside a file of passages where its lines begin, so that it is opened at once.
 
     Args:
         path: The file.
 
+    Returns:
+        SHA-256 of the file, in hexadecimal.
+
     Raises:
         DataError: The file is missing, a line is no passage, or two have the same id.
     """
-    lines = _scan(Path(path))
-    size = np.array([[Path(path).stat().st_size, len(lines)]], np.int64)
-    partial = _beside(Path(path)).with_suffix(f".{os.getpid()}.part")
-    with partial.open("wb") as file:
-        np.save(file, np.concatenate([size, lines]))
-    partial.replace(_beside(Path(path)))
+    path = Path(path)
+    digest = file_digest(path)
+    before = _stamp(path.stat())
+    lines = _scan(path)
+    if _stamp(path.stat()) != before:
+        raise DataError(path, "was changed while its lines were noted")
+    _note(path, lines, digest)
+    return digest
+
+
+def _note(path: Path, lines: _Lines, digest: str) -> None:
+    stat = path.stat()
+    # A file written just now may be written again within the same tick: then the hash decides.
+    sure = time.time() - stat.st_mtime > _TICK
+    head = np.zeros((_HEAD, 2), np.int64)
+    head[0] = _FORMAT, len(lines)
+    head[1:3] = np.reshape(_stamp(stat) if sure else (0,) * 4, (2, 2))
+    head[3:] = np.frombuffer(bytes.fromhex(digest), np.int64).reshape(2, 2)
+    with whole_file(_beside(path)) as file:
+        np.save(file, np.concatenate([head, lines]))
+
+
+def _stamp(stat: os.stat_result) -> tuple[int, ...]:
+    """Return what changes when a file is written or replaced."""
+    return stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns, stat.st_ino
 
 
 def _beside(path: Path) -> Path:
     return path.with_name(f"{path.name}.lines.npy")
 
 
-def _noted(path: Path) -> _Lines:
-    """Return begin and length of all lines, bytes, int64, shape [passages, 2], by passage id."""
+def _noted(path: Path, stat: os.stat_result) -> _Noted:
+    """Return where the lines of a file lie, as noted where the notes are of this very file."""
     try:
         noted: _Lines = np.load(_beside(path), mmap_mode="r")
-        if noted.dtype == np.int64 and noted[0].tolist() == [path.stat().st_size, len(noted) - 1]:
-            return noted[1:]
-    except (OSError, ValueError, EOFError, IndexError):
-        pass  # nothing is noted, or not of this file as it is now
-    return _scan(path)
+    except (OSError, ValueError, EOFError):
+        return _Noted(_scan(path), "")
+    if noted.dtype == np.int64 and noted.ndim == 2 and len(noted) >= _HEAD:
+        head, lines = noted[:_HEAD], noted[_HEAD:]
+        digest = head[3:].tobytes().hex()
+        if head[0].tolist() == [_FORMAT, len(lines)]:
+            if tuple(head[1:3].ravel().tolist()) == _stamp(stat):
+                return _Noted(lines, digest)
+            if file_digest(path) == digest:
+                with contextlib.suppress(DataError):  # noted once more, so that it is quick again
+                    _note(path, lines, digest)
+                return _Noted(lines, digest)
+    return _Noted(_scan(path), "")
 
 
 def _scan(path: Path) -> _Lines:
@@ -190,21 +265,26 @@ def _scan(path: Path) -> _Lines:
 
 def _walk(path: Path) -> Iterator[tuple[bytes, int, int]]:
     """Yield of each passage in a file its id in UTF-8 and begin and length of its line, bytes."""
-    start = 0
+    start = number = 0
     try:
         with path.open("rb") as file:
-            for number, line in enumerate(file, 1):
-                if not line.isspace():
-                    yield _id_of(line, path, number), start, len(line)
-                start += len(line)
+            for whole in file:
+                for line in whole.splitlines(keepends=True):
+                    number += 1
+                    text = line.removeprefix(_BOM) if number == 1 else line
+                    if not text.isspace():
+                        yield _id_of(text, path, number), start + len(line) - len(text), len(text)
+                    start += len(line)
     except OSError as error:
         raise DataError(path, f"cannot be read: {error.strerror}") from error
 
 
 def _id_of(line: bytes, path: Path, number: int) -> bytes:
     try:
+        if not line.isascii():
+            decode_text(line)
         passage_id = _decode(line).id.encode()
-    except msgspec.DecodeError as error:
+    except (Malformed, msgspec.DecodeError, UnicodeError, RecursionError) as error:
         raise DataError(path, f"expected a Passage: {error}", number) from error
     if b"\0" in passage_id:
         raise DataError(path, f"the id {passage_id.decode()!r} holds a NUL character", number)

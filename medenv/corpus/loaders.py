@@ -17,7 +17,7 @@ import msgspec
 
 from medenv.corpus.bm25 import BM25Retriever
 from medenv.errors import DataError, UnknownNameError
-from medenv.jsonl import read_records
+from medenv.io import read_records
 from medenv.records import Passage
 
 PASSAGE_CHARS = 1_200

@@ -13,6 +13,7 @@ import msgspec
 
 from medenv.corpus.wire import SearchRequest, SearchResponse
 from medenv.errors import CorpusUnavailableError, UsageError
+from medenv.io import Malformed, decode_json
 from medenv.records import Passage
 
 _RETRIED = frozenset((429, 500, 502, 503, 504))
@@ -107,8 +108,8 @@ class RemoteRetriever:
 
     def _decoded(self, response: httpx.Response, type_: Any) -> Any:
         try:
-            return msgspec.json.decode(response.content, type=type_)
-        except msgspec.DecodeError as error:
+            return decode_json(response.content, type_)
+        except Malformed as error:
             raise CorpusUnavailableError(
                 f"{self.url} answered what no corpus server answers: {error}"
             ) from error

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from medenv.errors import DataError, UsageError
-from medenv.jsonl import read_records, write_records
+from medenv.io import read_records, write_records
 from medenv.records import Passage
 
 

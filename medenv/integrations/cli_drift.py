@@ -12,7 +12,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from medenv.errors import DataError
-from medenv.jsonl import read_records
+from medenv.io import read_records
 from medenv.trajectories.exports import Chat, chat_of
 
 if TYPE_CHECKING:

@@ -13,8 +13,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
-import hashlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
@@ -30,6 +29,7 @@ from medenv.integrations.writing import (
     TransformersEngine,
     VllmEngine,
 )
+from medenv.io import digest, write_json
 from medenv.records import Question, Record, Scored
 from medenv.registry import Parts
 from medenv.report.headline import Row, headline, pair
@@ -227,8 +227,7 @@ def evaluate(
         name: summarise(scored, seed=settings.seed) if scored else None
         for name, scored in (("sampled", sampled), ("greedy", greedy))
     }
-    raw = msgspec.json.format(msgspec.json.encode(figures), indent=2)
-    (folder / "summary.json").write_bytes(raw + b"\n")
+    write_json(folder / "summary.json", figures)
     rows = _beside(settings, sampled, greedy) if settings.against else []
     return Evaluation(figures["sampled"], figures["greedy"], rows)
 
@@ -295,18 +294,18 @@ def _authors(settings: EvaluationSettings, endpoint: Endpoint | None, stop: list
     return TokenAuthors(engine, settings.sampling)
 
 
-def _run(settings: EvaluationSettings, stage: Stage) -> str:
+def _run(settings: EvaluationSettings, stage: Stage) -> dict[str, str]:
     """Return what tells this evaluation from others: not its size, nor how it is computed."""
-    told: Mapping[str, Any] = {
+    endpoint, questions = settings.endpoint, stage.parts.questions
+    return {
         "policy": settings.policy,
-        "files": _files(Path(settings.policy)) if settings.policy else [],
-        "endpoint": (settings.endpoint.url, settings.endpoint.model) if settings.endpoint else "",
-        "sampling": settings.sampling,
+        "files": digest(_files(Path(settings.policy)) if settings.policy else [], 16),
+        "endpoint": f"{endpoint.model} at {endpoint.url}" if endpoint else "",
+        "sampling": digest(settings.sampling, 16),
         "rules": stage.parts.rules.config_hash,
-        "questions": [(one.id, one.text) for one in stage.parts.questions],
-        "seed": settings.seed,
+        "questions": digest([(one.id, one.text) for one in questions], 16),
+        "seed": str(settings.seed),
     }
-    return hashlib.sha256(msgspec.json.encode(told)).hexdigest()
 
 
 def _files(policy: Path) -> list[tuple[str, int, int]]:

@@ -6,9 +6,8 @@ import json
 import sys
 from pathlib import Path
 
-import msgspec
-
 from medenv.integrations.evaluation import EvaluationSettings, evaluate
+from medenv.io import read_json
 
 
 def main(folder: Path) -> None:
@@ -17,7 +16,7 @@ def main(folder: Path) -> None:
     Args:
         folder: The evaluation's folder, with its `settings.json`.
     """
-    settings = msgspec.json.decode((folder / "settings.json").read_bytes(), type=EvaluationSettings)
+    settings = read_json(folder / "settings.json", EvaluationSettings)
     with (folder / "progress.jsonl").open("a") as progress:
 
         def report(done: int, total: int) -> None:

@@ -31,6 +31,7 @@ from medenv.integrations.following import Logged, follow
 from medenv.integrations.processes import Tree
 from medenv.integrations.verl_sft import StageRun, checkpoint_of
 from medenv.integrations.writing import Sampling, open_tokenizer
+from medenv.io import read_json, whole_path, write_json
 from medenv.teaching import Lesson
 from medenv.trajectories.exports import Chat
 from medenv.workspace import Step
@@ -204,11 +205,9 @@ def write_lessons(
     ]
     if not kept:
         raise DataError(path, f"none of {len(chats):,} episodes fits into {longest:,} tokens")
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f"{path.name}.part")
     columns = {name: [getattr(one, name) for one in kept] for name in Lesson.__struct_fields__}
-    pq.write_table(pa.table(columns), partial)
-    partial.replace(path)
+    with whole_path(path) as partial:
+        pq.write_table(pa.table(columns), partial)
     return len(kept), len(chats) - len(kept)
 
 
@@ -251,7 +250,7 @@ def validate(course: Course, number: int) -> Iterator[Logged]:
     if (folder / "summary.json").exists():
         return
     folder.mkdir(parents=True, exist_ok=True)
-    (folder / "settings.json").write_bytes(msgspec.json.encode(settings))
+    write_json(folder / "settings.json", settings)
     progress, log = folder / "progress.jsonl", folder / "log"
     progress.unlink(missing_ok=True)
     tree = Tree(
@@ -273,7 +272,7 @@ def described(course: Course, number: int) -> str:
         number: Number of the stage that comes after it.
     """
     path = course.folder / "validation" / str(number) / "summary.json"
-    figures: dict[str, Any] = msgspec.json.decode(path.read_bytes())
+    figures = read_json(path, dict[str, Any], "the figures of a validation")
     parts = [
         f"{name} {found['measures']['accuracy']['mean']:.1%} of {found['questions']:,} questions"
         for name, found in figures.items()

@@ -25,6 +25,7 @@ from medenv.errors import UnknownNameError, UsageError
 from medenv.integrations.config import plain
 from medenv.integrations.tiny_policy import TURN_END, TinyPolicyConfig, write_new_policy
 from medenv.integrations.world import make_world_parts
+from medenv.io import whole_path, write_json
 from medenv.kg import Graph, read_questions
 from medenv.policies import Guesser, Oracle, Teacher, Wanderer
 from medenv.records import Entity, Passage, Question, Trajectory
@@ -139,7 +140,7 @@ def write_held_out(school: School, policy: Path) -> None:
         "answers": sorted({entity.id for question in questions for entity in question.answers}),
         "topics": sorted({question.topic.id for question in questions}),
     }
-    (policy / HELD_OUT).write_bytes(msgspec.json.format(msgspec.json.encode(known)) + b"\n")
+    write_json(policy / HELD_OUT, known)
 
 
 def _encoder(school: School) -> Encode:
@@ -274,7 +275,6 @@ def _texts(school: School) -> Iterator[str]:
 
 
 def _write(path: Path, lessons: list[Lesson]) -> None:
-    partial = path.with_name(f"{path.name}.part")
     columns = {name: [getattr(one, name) for one in lessons] for name in Lesson.__struct_fields__}
-    pq.write_table(pa.table(columns), partial)
-    partial.replace(path)
+    with whole_path(path) as partial:
+        pq.write_table(pa.table(columns), partial)

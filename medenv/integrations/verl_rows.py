@@ -11,6 +11,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from medenv.episode import Episode, EpisodeRules
+from medenv.io import whole_path
 from medenv.records import Question
 from medenv.withheld import answer_name
 
@@ -56,7 +57,5 @@ def write_rows(path: Path, table: Sequence[dict[str, Any]]) -> None:
         path: The file.
         table: The rows.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f"{path.name}.part")
-    pq.write_table(pa.Table.from_pylist(list(table)), partial)
-    partial.replace(path)
+    with whole_path(path) as partial:
+        pq.write_table(pa.Table.from_pylist(list(table)), partial)

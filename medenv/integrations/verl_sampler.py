@@ -19,7 +19,7 @@ import transfer_queue as tq
 from tensordict import TensorDict
 from verl.trainer.ppo.v1.replay_buffer import ReplayBuffer
 
-from medenv.jsonl import write_records
+from medenv.io import write_records
 from medenv.records import Record, Scored
 from medenv.report.summary import batch_metrics
 from medenv.reward import shuffle_within_group

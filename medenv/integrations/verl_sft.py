@@ -12,7 +12,6 @@ train.log           all output
 
 from __future__ import annotations
 
-import shutil
 import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -26,6 +25,7 @@ from medenv.errors import UsageError
 from medenv.integrations.following import Logged, follow
 from medenv.integrations.lessons import School, stage_folder
 from medenv.integrations.processes import Tree
+from medenv.io import whole_folder
 
 ENOUGH_EPOCHS = 1_000
 """The number of steps ends a stage, never the number of epochs."""
@@ -168,11 +168,7 @@ def export(source: Path, target: Path) -> int:
         Number of parameters.
     """
     model = AutoModelForCausalLM.from_pretrained(source, dtype=torch.float32)
-    partial = target.with_name(f".{target.name}.part")
-    partial.parent.mkdir(parents=True, exist_ok=True)
-    shutil.rmtree(partial, ignore_errors=True)
-    model.to(torch.bfloat16).save_pretrained(partial)
-    AutoTokenizer.from_pretrained(source).save_pretrained(partial)
-    shutil.rmtree(target, ignore_errors=True)
-    partial.rename(target)
+    with whole_folder(target, existing="replace") as partial:
+        model.to(torch.bfloat16).save_pretrained(partial)
+        AutoTokenizer.from_pretrained(source).save_pretrained(partial)
     return sum(parameter.numel() for parameter in model.parameters())

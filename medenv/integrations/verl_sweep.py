@@ -19,6 +19,7 @@ from omegaconf import DictConfig, OmegaConf
 from medenv.errors import UnknownNameError, UsageError
 from medenv.integrations.verl_report import curves, episodes, facts
 from medenv.integrations.verl_run import Run
+from medenv.io import write_text
 from medenv.report.ablation import weights_of
 from medenv.report.effects import effects, in_words, sweep_markdown
 from medenv.report.sweep import MAX_ARMS, Sweep, TrainedRun, verdict, write_sweep
@@ -198,7 +199,7 @@ def compare(run: Run, plan: Plan) -> Comparison:
     weights = {arm.name: weights_of(arm.composition) for arm in plan.arms}
     write_sweep(page, sweep, weights=weights, found=found, facts=told)
     text = sweep_markdown(sweep, found, weights | told, verdict(sweep))
-    page.with_suffix(".md").write_text(text, encoding="utf-8")
+    write_text(page.with_suffix(".md"), text)
     return Comparison(page, sweep, tuple(missing), tuple(map(in_words, found)))
 
 

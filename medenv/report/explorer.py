@@ -12,6 +12,7 @@ from typing import Any
 
 from markupsafe import Markup
 
+from medenv.io import write_text
 from medenv.report.html import NOTICE, environment
 
 
@@ -55,9 +56,7 @@ def write_explorer(
         foot: Source, version and terms of the data.
         data: See `explorer`.
     """
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(explorer(title, lead, foot, data), encoding="utf-8", errors="replace")
+    write_text(path, explorer(title, lead, foot, data))
 
 
 def _inert(data: Mapping[str, Any]) -> str:

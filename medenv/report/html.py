@@ -17,7 +17,7 @@ from pathlib import Path
 import jinja2
 from markupsafe import Markup
 
-from medenv.errors import DataError
+from medenv.io import write_text
 from medenv.report import words
 from medenv.report.charts import SMALL, draw, shared_legend
 
@@ -87,12 +87,7 @@ def write_page(path: Path | str, template: str, context: Mapping[str, object]) -
     Raises:
         DataError: The file cannot be written.
     """
-    path, page = Path(path), render(template, context)
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(page, encoding="utf-8", errors="replace")
-    except OSError as error:
-        raise DataError(path, f"cannot be written: {error.strerror}") from error
+    write_text(path, render(template, context))
 
 
 def _read(name: str) -> str:

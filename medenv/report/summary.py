@@ -11,7 +11,7 @@ from typing import TypeVar
 import numpy as np
 
 from medenv.errors import UsageError
-from medenv.jsonl import read_records, write_records
+from medenv.io import read_records, write_records
 from medenv.records import Record, Scored
 from medenv.report.measures import MEASURES, accuracy, is_infrastructure_failure, waste
 from medenv.statistics import Interval, cluster_bootstrap

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import Any, Literal, get_args
 
 import msgspec
 
 from medenv.errors import DataError, UnknownNameError, UsageError
+from medenv.io import Malformed, decode_json, write_bytes
 from medenv.records import Record
 from medenv.tools.base import Tool, ToolOutput
 from medenv.tools.wrapper import Wrapper, content_key
@@ -78,8 +78,8 @@ class Cassette(Wrapper):
                 f"{f' as of {self._as_of}' if self._as_of else ''}: record it first"
             ) from None
         try:
-            return msgspec.json.decode(raw, type=Recording).output
-        except msgspec.DecodeError as error:
+            return decode_json(raw, Recording).output
+        except Malformed as error:
             raise DataError(path, f"expected a recorded answer: {error}") from error
 
     def after(self, arguments: tuple[Any, ...], output: ToolOutput) -> ToolOutput:
@@ -90,10 +90,7 @@ class Cassette(Wrapper):
             tool=self.name, arguments=list(arguments), as_of=self._as_of, output=output
         )
         path = self._path(arguments)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        partial = path.with_suffix(f".{os.getpid()}.part")
-        partial.write_bytes(msgspec.json.encode(recording, order="deterministic"))
-        partial.replace(path)
+        write_bytes(path, msgspec.json.encode(recording, order="deterministic"))
         return output
 
     def _path(self, arguments: tuple[Any, ...]) -> Path:

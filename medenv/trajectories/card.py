@@ -11,6 +11,7 @@ import msgspec
 import numpy as np
 
 from medenv.errors import UsageError
+from medenv.io import whole_path, write_json, write_text
 from medenv.kg.graph import GraphInfo
 from medenv.records import Record
 from medenv.trajectories.filters import token_count
@@ -168,10 +169,8 @@ def write_card(folder: Path, card: TrajectoryCard, kept: Sequence[Rollout]) -> N
         card: The card.
         kept: The set.
     """
-    folder.mkdir(parents=True, exist_ok=True)
-    raw = msgspec.json.format(msgspec.json.encode(card), indent=2)
-    (folder / "card.json").write_bytes(raw + b"\n")
-    (folder / "README.md").write_text(_markdown(card), encoding="utf-8")
+    write_json(folder / "card.json", card)
+    write_text(folder / "README.md", _markdown(card))
     parts = {part: [one for one in kept if one.part == part] for part in COLOURS}
     _bars(folder / "specialties.png", "trajectories", _by(parts, _specialty))
     _bars(folder / "hops.png", "trajectories", _by(parts, _hops), "hops of the gold path")
@@ -302,4 +301,5 @@ def _bars(path: Path, what: str, counts: Mapping[str, Mapping[str, int]], axis: 
     if len(counts) > 1:
         figure.legend(frameon=False, ncols=len(counts), loc="outside upper center")
     axes.spines[["top", "right"]].set_visible(False)
-    figure.savefig(path, dpi=110, metadata={"Software": None})
+    with whole_path(path) as partial:
+        figure.savefig(partial, format="png", dpi=110, metadata={"Software": None})

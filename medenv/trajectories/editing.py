@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
@@ -38,14 +38,17 @@ class Editor(NamedTuple):
 
 
 async def edit(
-    selection: Selection, editor: Editor, run: str, report: Callable[[int, int], None]
+    selection: Selection,
+    editor: Editor,
+    run: Mapping[str, str],
+    report: Callable[[int, int], None],
 ) -> Counter[str]:
     """Rewrite the thoughts of a set, going on where the journal ends.
 
     Args:
         selection: The set; its episodes are replaced by what came of them.
         editor: Who rewrites.
-        run: What tells this run from others.
+        run: What tells this run from others, by name.
         report: Is told the numbers of episodes done and to do.
 
     Returns:
@@ -55,7 +58,7 @@ async def edit(
         ModelUnavailableError: The model did not answer; the same run goes on later.
     """
     path, gate = editor.folder / "rewritings.jsonl", Gate(editor.concurrency)
-    with Journal(path, f"{run} {editor.model.model}", Rewriting) as journal:
+    with Journal(path, {**run, "model": editor.model.model}, Rewriting) as journal:
         known = {one.key: one for one in journal.known}
 
         async def one(rollout: Rollout, endpoint: Endpoint) -> None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from medenv.episode import Episode, EpisodeRules
 from medenv.errors import UsageError
-from medenv.jsonl import write_records
+from medenv.io import write_records
 from medenv.records import Message, Record, Trajectory
 from medenv.trajectories.filters import mistaken
 from medenv.trajectories.records import Rollout

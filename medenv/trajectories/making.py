@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import hashlib
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -13,6 +12,7 @@ import msgspec
 import numpy as np
 
 from medenv.errors import PolicyUnavailableError, UsageError
+from medenv.io import digest
 from medenv.records import Policy, Question, Record, Scored, Trajectory
 from medenv.registry import Parts
 from medenv.rollout import AsyncPolicy, Patience, Rollouts
@@ -124,20 +124,20 @@ class Studio:
     plan: Plan
     patience: Patience
 
-    def run_id(self, *more: str) -> str:
-        """Return what tells this run from others: all but its size and pace.
+    def identity(self, teachers: str) -> dict[str, str]:
+        """Return what tells this run from others, by name: all but its size and pace.
 
         Args:
-            more: What else tells it, such as the teacher's settings.
+            teachers: What tells the teachers from others, such as their settings.
         """
+        played = {part: name for part, (name, _) in self.teachers.items()}
         plan = msgspec.structs.replace(self.plan, n=1, concurrency=1)
-        digest = hashlib.sha256(msgspec.json.encode(plan))
-        digest.update(self.parts.rules.config_hash.encode())
-        for question in self.questions:
-            digest.update(msgspec.json.encode((question.id, question.text)))
-        for name in [*(f"{part}={name}" for part, (name, _) in self.teachers.items()), *more]:
-            digest.update(name.encode() + b"\n")
-        return digest.hexdigest()
+        return {
+            "plan": digest(plan, 16),
+            "rules": self.parts.rules.config_hash,
+            "questions": digest([(one.id, one.text) for one in self.questions], 16),
+            "teachers": digest([played, teachers], 16),
+        }
 
     async def fill(
         self, selection: Selection, journal: Journal[Rollout], report: Callable[[int, int], None]

@@ -24,7 +24,7 @@ from typing import NamedTuple
 import msgspec
 
 from medenv.errors import UsageError
-from medenv.jsonl import write_records
+from medenv.io import whole_folder, write_records
 from medenv.kg import Graph, read_questions
 from medenv.kg.archive import fingerprint
 from medenv.kg.run import synthesize_set
@@ -85,7 +85,7 @@ def make_trajectories(
     patience = Patience(attempts=1, timeout=_longest(settings.teacher))
     studio = Studio(stage.parts, stage.parts.questions, teachers, plan, patience)
     selection = Selection(plan.wanted(), bench, plan.per_question)
-    run = studio.run_id(identity)
+    run = studio.identity(identity)
     say("playing")
     with Journal(folder / "rollouts.jsonl", run, Rollout) as journal:
         asyncio.run(_filled(studio, selection, journal, report))
@@ -228,4 +228,5 @@ def _write(settings: TrajectorySettings, selection: Selection, stage: Stage) -> 
     if "preferences" in settings.exports:
         write_preferences(folder / "preferences.jsonl", selection.pairs, rules)
     if "datasets" in settings.exports:
-        to_dataset(selection.accepted, rules).save_to_disk(str(folder / "dataset"))
+        with whole_folder(folder / "dataset", existing="replace") as built:
+            to_dataset(selection.accepted, rules).save_to_disk(str(built))

@@ -10,7 +10,7 @@ import msgspec
 from medenv.dialects.base import PromptStyle
 from medenv.endpoint import Endpoint, EndpointSettings
 from medenv.errors import DataError, UsageError
-from medenv.jsonl import read_records
+from medenv.io import read_records
 from medenv.kg.run import SynthesisSettings
 from medenv.records import Record
 from medenv.trajectories.filters import Limits

@@ -1,7 +1,7 @@
 import pytest
 
 from medenv.ablate import ablate
-from medenv.jsonl import write_records
+from medenv.io import write_records
 
 from .rollouts import ARMS, ROLLOUTS, bank_of
 

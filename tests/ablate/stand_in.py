@@ -16,7 +16,7 @@ from omegaconf import OmegaConf
 
 from medenv.integrations.config import plain
 from medenv.integrations.world import load_world
-from medenv.jsonl import write_records
+from medenv.io import write_records
 from medenv.kg import read_questions
 from medenv.policies import Texts
 from medenv.rollout import Rollouts

@@ -11,7 +11,7 @@ from typer.testing import CliRunner
 from medenv import cli_rewards
 from medenv.ablate import ablate
 from medenv.errors import DataError, UsageError
-from medenv.jsonl import write_records
+from medenv.io import write_records
 from medenv.report.ablation import tables, verdict, write_ablation
 from medenv.reward import PRESETS
 from medenv.reward.arms import read_arm

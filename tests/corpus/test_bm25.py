@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import pickle
+import shutil
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -205,6 +206,26 @@ def test_an_index_of_other_passages_is_refused(tmp_path: Path) -> None:
     PassageStore(passages(5)).save(tmp_path / "passages.jsonl")
     with pytest.raises(DataError, match=r"index of 63 passages, file of 8: build it again"):
         BM25Retriever.load(tmp_path)
+
+
+def test_an_index_of_as_many_other_passages_is_refused(tmp_path: Path) -> None:
+    BM25Retriever(passages()).save(tmp_path / "index")
+    BM25Retriever(passages(seed=1)).save(tmp_path / "other")
+    for name in ("passages.jsonl", "passages.jsonl.lines.npy"):
+        shutil.copy(tmp_path / "other" / name, tmp_path / "index" / name)
+    with pytest.raises(DataError, match=r"of another passages\.jsonl: build it again"):
+        BM25Retriever.load(tmp_path / "index")
+
+
+def test_an_index_is_replaced_as_a_whole_and_nothing_else_is(tmp_path: Path) -> None:
+    BM25Retriever(passages()).save(tmp_path / "index")
+    BM25Retriever(passages(5)).save(tmp_path / "index")
+    assert len(BM25Retriever.load(tmp_path / "index").passages) == 8
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "thesis.txt").write_text("dear")
+    with pytest.raises(DataError, match="holds something else"):
+        BM25Retriever(passages()).save(tmp_path / "mine")
+    assert (tmp_path / "mine" / "thesis.txt").read_text() == "dear"
 
 
 def test_a_file_of_passages_is_indexed_when_opened(tmp_path: Path) -> None:

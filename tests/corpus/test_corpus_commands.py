@@ -8,7 +8,7 @@ from typer.testing import CliRunner
 
 from medenv.cli import app
 from medenv.errors import DataError, UsageError
-from medenv.jsonl import write_records
+from medenv.io import write_records
 from medenv.kg import Documents, toy_graph
 from medenv.registry import make_parts
 

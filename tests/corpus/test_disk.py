@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import pickle
+import shutil
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
@@ -14,11 +15,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from medenv.corpus import BM25Retriever, PassageFile, PassageStore
+from medenv.corpus import BM25Retriever, PassageFile, PassageStore, disk
 from medenv.corpus.bm25 import open_bm25
 from medenv.corpus.disk import KEPT, note_lines
 from medenv.errors import DataError
-from medenv.jsonl import write_records
+from medenv.io import write_records
 from medenv.records import Passage
 
 from ..fakes import PASSAGES
@@ -59,13 +60,103 @@ def test_noted_lines_are_used_and_those_of_an_earlier_file_are_not(tmp_path: Pat
     assert len(PassageFile(path)) == 31
 
 
-def test_a_file_of_the_same_length_that_is_another_one_is_told(tmp_path: Path) -> None:
+def passage(name: str, text: str = "x") -> Passage:
+    return Passage(id=name, title="t", text=text)
+
+
+@pytest.mark.parametrize("anew", [True, False])
+@pytest.mark.parametrize("aged", [True, False])
+def test_notes_of_a_file_made_anew_at_the_same_size_and_time_are_not_used(
+    tmp_path: Path, anew: bool, aged: bool
+) -> None:
+    path, other = tmp_path / "p.jsonl", tmp_path / "other.jsonl"
+    write_records(path, [passage("a1"), passage("b1"), passage("c1")])
+    if aged:
+        os.utime(path, (1e9, 1e9))
+    note_lines(path)
+    assert PassageFile(path).get("a1") is not None
+    write_records(other, [passage("z9"), passage("b1"), passage("a0")])
+    if anew:
+        other.replace(path)
+    else:
+        path.write_bytes(other.read_bytes())
+    if aged:
+        os.utime(path, (1e9, 1e9))
+    found = PassageFile(path)
+    assert [one.id for one in found] == ["a0", "b1", "z9"]
+    assert [found.get(name) is not None for name in ("a0", "b1", "z9", "a1")] == [True] * 3 + [
+        False
+    ]
+
+
+def test_notes_go_with_a_copy_of_the_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = saved(tmp_path / "a")
+    os.utime(path, (1e9, 1e9))
+    note_lines(path)
+    shutil.copytree(tmp_path / "a", tmp_path / "b", copy_function=shutil.copyfile)
+    os.utime(tmp_path / "b" / "p.jsonl", (2e9, 1.1e9))
+    monkeypatch.setattr(disk, "_scan", None)
+    for _ in range(2):
+        assert list(PassageFile(tmp_path / "b" / "p.jsonl")) == list(PassageFile(path))
+    monkeypatch.setattr(disk, "file_digest", None)  # after the first opening not even that
+    assert PassageFile(tmp_path / "b" / "p.jsonl").digest == PassageFile(path).digest
+
+
+def test_notes_in_a_folder_that_cannot_be_written_are_used(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     path = saved(tmp_path)
     note_lines(path)
-    first, *rest = path.read_bytes().splitlines(keepends=True)
-    path.write_bytes(b"".join([b"\n", *rest, first.rstrip(b"\n")]))
-    with pytest.raises(DataError, match=r"changed since its lines were noted in p\.jsonl\.lines"):
-        list(PassageFile(path))
+    os.utime(path, (1e9, 1e9))
+
+    def refused(*_: object) -> None:
+        raise DataError(path, "cannot be written")
+
+    monkeypatch.setattr(disk, "_note", refused)
+    assert isinstance(PassageFile(path)._lines, np.memmap)
+
+
+def test_a_file_that_changes_while_it_is_open_is_told_and_no_passage_missed(tmp_path: Path) -> None:
+    path = saved(tmp_path)
+    os.utime(path, (1e9, 1e9))
+    found = PassageFile(path)
+    sent = pickle.dumps(found)
+    assert found.get("none") is None
+    path.write_bytes(path.read_bytes().replace(b"D:", b"E:"))
+    with pytest.raises(DataError, match="was changed since it was opened"):
+        found.get("D:3#0")
+    path.write_bytes(path.read_bytes().replace(b"E:", b"\xe9:"))
+    with pytest.raises(DataError, match="was changed since it was opened"):
+        found[7]
+    path.write_bytes(path.read_bytes().replace(b"\xe9:", b"F:"))
+    with pytest.raises(DataError, match="was changed since another process opened it"):
+        pickle.loads(sent)
+
+
+def test_a_file_that_is_replaced_while_it_is_open_stays_as_it_was(tmp_path: Path) -> None:
+    path = saved(tmp_path)
+    found = PassageFile(path)
+    write_records(path, [passage("z")])
+    assert found.get("D:3#0") is not None
+    assert found.get("z") is None
+    assert len(list(found)) == 30
+
+
+@pytest.mark.parametrize("mark", [b"", b"\xef\xbb\xbf"])
+@pytest.mark.parametrize("end", [b"\r\n", b"\r", b"\n\r\n"])
+def test_marks_and_line_ends_of_other_systems_make_no_difference(
+    tmp_path: Path, mark: bytes, end: bytes
+) -> None:
+    path = saved(tmp_path)
+    before = list(PassageFile(path))
+    path.write_bytes(mark + path.read_bytes().replace(b"\n", end))
+    for _ in range(2):
+        found = PassageFile(path)
+        assert list(found) == before
+        assert found.get("D:17#0") == before[[one.id for one in before].index("D:17#0")]
+        note_lines(path)
 
 
 @pytest.mark.parametrize(
@@ -74,6 +165,9 @@ def test_a_file_of_the_same_length_that_is_another_one_is_told(tmp_path: Path) -
         ([b'{"id": "a", "title": "", "text": ""}'] * 2, "two passages have the id 'a'"),
         ([b"", b'{"id": "a"}'], "p.jsonl:2: expected a Passage: .*missing required field"),
         ([b"{"], "p.jsonl:1: expected a Passage"),
+        ([b"", b'{"id": "caf\xe9", "title": "", "text": ""}'], "p.jsonl:2: .*not UTF-8"),
+        ([b'{"id": "a", "title": "", "text": "", "more": "caf\xe9"}'], "p.jsonl:1: .*not UTF-8"),
+        ([b"\x1f\x8b"], "is gzipped"),
         ([b'{"id": "a\\u0000", "title": "", "text": ""}'], "the id .* holds a NUL character"),
     ],
 )

@@ -175,8 +175,9 @@ def test_a_server_that_stays_away_is_a_failure_outside(client: Any) -> None:
     assert waits
 
 
-def test_an_answer_that_is_none_is_a_failure_outside(client: Any) -> None:
-    transport = httpx.MockTransport(lambda _: httpx.Response(200, text="<html>hello"))
+@pytest.mark.parametrize("body", [b"<html>hello", b'{"results": "caf\xe9"}', b"[" * 100_000])
+def test_an_answer_that_is_none_is_a_failure_outside(client: Any, body: bytes) -> None:
+    transport = httpx.MockTransport(lambda _: httpx.Response(200, content=body))
     with pytest.raises(CorpusUnavailableError, match="answered what no corpus server answers"):
         client("http://proxy", transport=transport).search(["a"], 1)
 

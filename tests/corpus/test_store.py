@@ -8,7 +8,7 @@ import pytest
 
 from medenv.corpus import PassageStore
 from medenv.errors import DataError, UsageError
-from medenv.jsonl import read_records, write_records
+from medenv.io import read_records, write_records
 from medenv.records import Passage
 
 from ..fakes import PASSAGES

@@ -12,7 +12,7 @@ from medenv.corpus import BM25Retriever, PassageStore
 from medenv.dialects import Hermes
 from medenv.episode import Budget
 from medenv.errors import DataError, UnknownNameError, UsageError
-from medenv.jsonl import write_records
+from medenv.io import write_records
 from medenv.registry import DIALECTS, REGISTRIES, TOOLS, make_dialect, make_env, make_parts
 from medenv.tools import ToolOutput, tool
 

@@ -118,7 +118,7 @@ def test_an_evaluation_goes_on_where_it_was_cut_and_grows(
     assert after.startswith(before[: before[:-100].rfind(b"\n")])
     keys = [(line["i"], line["sample"]) for line in map(json.loads, after.splitlines()[1:])]
     assert len(keys) == len(set(keys)) == 3 * len(read_scored(Path(first.folder) / "greedy.jsonl"))
-    with pytest.raises(DataError, match="belongs to a run with other settings"):
+    with pytest.raises(DataError, match="belongs to another run"):
         evaluate(settings(made, tmp_path, seed=1))
 
 

@@ -26,7 +26,7 @@ from medenv.integrations.finetuning import (
     write_lessons,
 )
 from medenv.integrations.verl_sft_data import Lessons
-from medenv.jsonl import write_records
+from medenv.io import write_records
 
 ROOT = Path(__file__).parents[2]
 TINY = str(ROOT / "models" / "tiny_policy")

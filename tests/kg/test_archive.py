@@ -44,9 +44,9 @@ def test_a_folder_with_something_else_is_not_overwritten(graph: Graph, tmp_path:
 @pytest.mark.parametrize(
     ("name", "content", "problem"),
     [
-        ("graph.json", None, "cannot be read as a saved graph"),
-        ("graph.json", b'{"format": 1', "cut short"),
-        ("graph.json", b"half", "cut short"),
+        ("graph.json", None, "cannot be read"),
+        ("graph.json", b'{"format": 1', "expected a saved graph"),
+        ("graph.json", b"half", "expected a saved graph"),
         ("kinds.npy", None, "cannot be read as an array"),
         ("kinds.npy", b"", "cannot be read as an array"),
         ("has_gene.tails.npy", 60, "cannot be read as an array"),

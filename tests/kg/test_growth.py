@@ -238,6 +238,6 @@ def test_what_cannot_grow_is_refused(tmp_path: Path):
         ExtractionConfig(discovery=2)
     with pytest.raises(UsageError, match="of at least 1, got 200, 0, 5 and 8"):
         ExtractionConfig(max_passages=0)
-    with pytest.raises(DataError, match="cannot be read as a saved graph"):
+    with pytest.raises(DataError, match="expected a saved graph: cannot be read"):
         open_source("extracted", tmp_path)
     assert isinstance(toy_graph(), Graph)

@@ -240,7 +240,7 @@ def test_a_claim_about_searching_is_checked_by_searching(
 
 def test_a_set_whose_card_is_damaged_is_named(made: Path) -> None:
     (made / "card.json").write_text("{")
-    with pytest.raises(DataError, match="cannot be read as the card of a set"):
+    with pytest.raises(DataError, match="expected the card of a set"):
         run("questions", "verify", str(made))
 
 

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from medenv.asking import Asking, Journal, Patience
+from medenv.asking import Asking, Patience, open_journal
 from medenv.corpus import BM25Retriever
 from medenv.endpoint import Endpoint, EndpointSettings
 from medenv.kg import Documents, Graph, toy_graph, toy_questions, verify
@@ -38,7 +38,7 @@ def asked(big: Graph, tmp_path_factory: pytest.TempPathFactory) -> tuple[Questio
 
 def run(server, path, graph, questions, retriever=None, readings=1):
     endpoint = Endpoint(EndpointSettings(url=server.url, model="editor", attempts=2, backoff=0.001))
-    journal = Journal(path, digest(), "editor")
+    journal = open_journal(path, digest(), "editor")
     made = Asking(endpoint, journal, Patience(readings=readings))
     return rewrite(made, graph, questions, retriever)
 

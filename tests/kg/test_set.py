@@ -66,7 +66,7 @@ def test_shared_wording_and_answers_are_found(questions: QuestionSet, tmp_path: 
 
 def test_a_benchmark_that_cannot_be_read_is_named(tmp_path: Path) -> None:
     (tmp_path / "bad.jsonl").write_text('{"a": 1}\n{"a"\n')
-    with pytest.raises(DataError, match="is not JSON") as caught:
+    with pytest.raises(DataError, match="expected JSON") as caught:
         overlaps([], tmp_path / "bad.jsonl")
     assert caught.value.line == 2
     with pytest.raises(DataError, match="cannot be read"):

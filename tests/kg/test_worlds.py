@@ -328,7 +328,7 @@ def test_what_is_no_world_is_refused(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="exists already; name a new folder"):
         write_world(tmp_path / "w", renamed)
     (tmp_path / "w" / "world.json").write_text("{}")
-    with pytest.raises(DataError, match="is no world"):
+    with pytest.raises(DataError, match="expected a world"):
         read_world(tmp_path / "w")
-    with pytest.raises(DataError, match="cannot be read as a world"):
+    with pytest.raises(DataError, match="expected a world: cannot be read"):
         env_settings(tmp_path / "nowhere")

@@ -130,12 +130,12 @@ def test_an_entity_without_a_legible_name_is_nobody(tmp_path):
 
 
 def test_a_missing_index_is_named(tmp_path):
-    with pytest.raises(DataError, match=r"none\.json: no index of names could be read"):
+    with pytest.raises(DataError, match=r"none\.json: expected an index of names: cannot be read"):
         EntityNames.load(tmp_path / "none.json")
 
 
 def test_a_damaged_index_is_named(tmp_path):
     path = tmp_path / "names.json"
     path.write_text('{"kinds": 3}')
-    with pytest.raises(DataError, match=r"expected an index of names, Expected `object`"):
+    with pytest.raises(DataError, match=r"expected an index of names: Expected `object`"):
         EntityNames.load(path)

@@ -155,9 +155,10 @@ def test_a_strict_cassette_refuses_what_it_does_not_have(tmp_path: Path) -> None
 def test_a_damaged_recording_is_told(tmp_path: Path) -> None:
     run(Cassette(search, tmp_path))
     (file,) = tmp_path.rglob("*.json")
-    file.write_text("{", encoding="utf-8")
-    with pytest.raises(DataError, match="expected a recorded answer"):
-        run(Cassette(search, tmp_path))
+    for damage in (b"{", b'{"tool": "caf\xe9"}', b""):
+        file.write_bytes(damage)
+        with pytest.raises(DataError, match="expected a recorded answer"):
+            run(Cassette(search, tmp_path))
 
 
 def test_a_failure_is_not_kept(tmp_path: Path) -> None:

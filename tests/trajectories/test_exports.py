@@ -10,7 +10,7 @@ from hydra.core.hydra_config import HydraConfig
 from omegaconf import open_dict
 
 from medenv.integrations.config import register_schema
-from medenv.jsonl import read_records
+from medenv.io import read_records
 from medenv.trajectories.exports import Chat, to_dataset
 from medenv.trajectories.records import Rollout
 from medenv.trajectories.run import Stage, make_trajectories

@@ -13,7 +13,7 @@ import pytest
 from medenv.dialects import Hermes
 from medenv.endpoint import EndpointSettings
 from medenv.errors import ModelUnavailableError, PolicyUnavailableError
-from medenv.jsonl import read_records
+from medenv.io import read_records
 from medenv.records import Message
 from medenv.trajectories.making import Plan
 from medenv.trajectories.records import Rewriting, Rollout

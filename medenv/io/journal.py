@@ -1,0 +1,139 @@
+"""Journals: records that one process appends, and that survive its end whenever it comes.
+
+The first line says which run a journal belongs to, every other line is a record. A last line that a
+killed process left cut short is cut off, so nothing is lost but what was being written. While a
+journal is open, no other process can open it.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+import weakref
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Generic, Self, TypeVar
+
+import msgspec
+
+from medenv.errors import DataError
+from medenv.io.locks import FileLock
+from medenv.io.reading import Malformed, decode_json, read_bytes
+
+T = TypeVar("T")
+
+_SYNC_EVERY = 1.0
+"""Longest time that a record waits in memory of the system, seconds, while others follow."""
+
+
+class Journal(Generic[T]):
+    """Records on disk, in the order in which they were appended.
+
+    Args:
+        path: The file; made where it is missing.
+        run: What tells this run from others, by name: settings, hashes.
+        type_: The type of its records.
+        facts: What the first line says besides, when the journal is begun.
+
+    Attributes:
+        head: What the first line says: `run`, and `facts` as they were when it was begun.
+        known: The records, in the file's order; it grows with each `append`.
+
+    Raises:
+        InUseError: Another process has it open.
+        DataError: It belongs to another run, is damaged before its last line, or cannot be written.
+    """
+
+    def __init__(
+        self,
+        path: Path | str,
+        run: Mapping[str, str],
+        type_: type[T],
+        facts: Mapping[str, str] | None = None,
+    ) -> None:
+        self.path = Path(path)
+        self._lock = FileLock(self.path.with_name(f".{self.path.name}.lock"), self.path)
+        try:
+            flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT
+            self._number = os.open(self.path, flags, 0o666)
+            self._close = weakref.finalize(self, os.close, self._number)
+            raw = read_bytes(self.path)
+            whole = raw.rfind(b"\n") + 1
+            os.ftruncate(self._number, whole)
+            if not whole:
+                raw = msgspec.json.encode({**run, **(facts or {})}) + b"\n"
+                whole = len(raw)
+                self._write(raw)
+            self._synced = 0.0
+            self.head: dict[str, str] = {}
+            self.known: list[T] = []
+            self._read(raw[:whole].split(b"\n")[:-1], type_, run)
+        except OSError as error:
+            self._lock.release()
+            raise DataError(self.path, f"cannot be written: {error.strerror}") from error
+        except BaseException:
+            self._lock.release()
+            raise
+
+    def _read(self, lines: list[bytes], type_: type[T], run: Mapping[str, str]) -> None:
+        try:
+            self.head = decode_json(lines[0], dict[str, str])
+        except Malformed as error:
+            raise DataError(self.path, f"is no journal ({error})", 1) from error
+        changed = [name for name, value in run.items() if self.head.get(name) != value]
+        if changed:
+            told = ", ".join(f"{n} {self.head.get(n, 'none')!r}, now {run[n]!r}" for n in changed)
+            raise DataError(self.path, f"belongs to another run ({told}); name another folder")
+        decoder = msgspec.json.Decoder(type_)
+        for i, line in enumerate(lines[1:]):
+            try:
+                self.known.append(decoder.decode(line))
+            except (msgspec.MsgspecError, UnicodeError, RecursionError) as error:
+                raise self.damaged(i, str(error)) from error
+
+    def damaged(self, i: int, why: str) -> DataError:
+        """Return the error for a record that cannot be.
+
+        Args:
+            i: Place of the record in `known`.
+            why: What is wrong with it.
+        """
+        return DataError(self.path, f"is damaged ({why})", i + 2)
+
+    def append(self, *records: T) -> None:
+        """Append records, all in one piece.
+
+        Args:
+            *records: The records.
+
+        Raises:
+            DataError: They cannot be written; the journal is as it was.
+        """
+        self._write(b"".join(msgspec.json.encode(record) + b"\n" for record in records))
+        self.known += records
+        if time.monotonic() - self._synced > _SYNC_EVERY:
+            os.fdatasync(self._number)
+            self._synced = time.monotonic()
+
+    def _write(self, raw: bytes) -> None:
+        size = os.fstat(self._number).st_size
+        left = memoryview(raw)
+        try:
+            while left:
+                left = left[os.write(self._number, left) :]
+        except OSError as error:
+            os.ftruncate(self._number, size)
+            raise DataError(self.path, f"cannot be written: {error.strerror}") from error
+
+    def close(self) -> None:
+        """Write all to the disk, and let others open it; once is enough."""
+        if self._close.alive:
+            os.fdatasync(self._number)
+            self._close()
+            self._lock.release()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
