@@ -4,6 +4,7 @@
     ├── UsageError              the caller's mistake; one line that says what to do
     │   ├── UnknownNameError    a name nobody registered; carries the nearest known one
     │   └── DataError           a file missing, cut short or malformed; carries file and line
+    ├── ContextFullError        no room for another turn; ends the episode for lack of tokens
     └── InfraError              the outside world failed; never scored, always masked and counted
         ├── ToolUnavailableError
         ├── CorpusUnavailableError
@@ -68,6 +69,10 @@ class DataError(UsageError):
     def __reduce__(self) -> tuple[type[DataError], tuple[Path, str, int | None]]:
         """Pickle by the constructor's own arguments, so the error crosses process borders."""
         return type(self), (self.path, self.problem, self.line)
+
+
+class ContextFullError(MedEnvError):
+    """The conversation leaves no room in the policy's context for another turn."""
 
 
 class InfraError(MedEnvError):
