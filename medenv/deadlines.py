@@ -72,6 +72,11 @@ class Deadline:
     def __init__(self, of: Deadlines, task: asyncio.Task[Any]) -> None:
         self._of, self._task, self._loop = of, task, task.get_loop()
 
+    @property
+    def seconds(self) -> float:
+        """How long each wait may take."""
+        return self._of.seconds
+
     def __enter__(self) -> None:
         of = self._of
         self._before, self._expired = self._task.cancelling(), False

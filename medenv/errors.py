@@ -5,6 +5,7 @@
     │   ├── UnknownNameError    a name nobody registered; carries the nearest known one
     │   ├── DataError           a file missing, cut short or malformed; carries file and line
     │   └── InUseError          a folder or file that another process works in
+    ├── ContextFullError        no room for another turn; ends the episode for lack of tokens
     └── InfraError              the outside world failed; never scored, always masked and counted
         ├── ToolUnavailableError
         ├── CorpusUnavailableError
@@ -89,6 +90,10 @@ class InUseError(UsageError):
     def __reduce__(self) -> tuple[type[InUseError], tuple[Path, str]]:
         """Pickle by the constructor's own arguments, so the error crosses process borders."""
         return type(self), (self.path, self.holder)
+
+
+class ContextFullError(MedEnvError):
+    """The conversation leaves no room in the policy's context for another turn."""
 
 
 class InfraError(MedEnvError):

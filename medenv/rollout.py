@@ -9,11 +9,17 @@ import time
 from collections.abc import Awaitable, Callable, Coroutine, Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Any, Protocol, TypeVar
+from typing import Any, NamedTuple, Protocol, TypeVar
 
 from medenv.deadlines import Deadline, Deadlines
 from medenv.episode import Episode, EpisodeRules
-from medenv.errors import InfraError, PolicyUnavailableError, ToolUnavailableError, UsageError
+from medenv.errors import (
+    ContextFullError,
+    InfraError,
+    PolicyUnavailableError,
+    ToolUnavailableError,
+    UsageError,
+)
 from medenv.records import (
     Message,
     Policy,
@@ -34,11 +40,23 @@ _G = TypeVar("_G")
 _T = TypeVar("_T")
 
 
+class Written(NamedTuple):
+    """A policy's text and its length in tokens, from a policy that knows it."""
+
+    text: str
+    tokens: int
+
+
 class AsyncPolicy(Protocol):
     """Writes the next text of an episode without blocking."""
 
-    async def act(self, messages: Sequence[Message]) -> str:
-        """Return the policy's text for the conversation so far."""
+    async def act(self, messages: Sequence[Message]) -> str | Written:
+        """Return the policy's text for the conversation so far.
+
+        Raises:
+            ContextFullError: The conversation leaves no room for a text; the episode ends for lack
+                of tokens.
+        """
         ...
 
 
@@ -53,6 +71,7 @@ class Patience(Record, frozen=True, kw_only=True):
         attempts: Tries in all, at least 1.
         backoff: Wait before the second try, seconds; doubled before each further one.
         timeout: Longest wait for one tool call or policy text in async drivers, seconds.
+        policy_timeout: Longest wait for one policy text, where it differs from `timeout`, seconds.
 
     Raises:
         UsageError: A value out of range.
@@ -61,14 +80,36 @@ class Patience(Record, frozen=True, kw_only=True):
     attempts: int = 3
     backoff: float = 0.5
     timeout: float = 60.0
+    policy_timeout: float | None = None
 
     def __post_init__(self) -> None:
         """Check the values."""
-        if self.attempts < 1 or self.backoff < 0 or not self.timeout > 0:
+        timeouts = (self.timeout, *([] if self.policy_timeout is None else [self.policy_timeout]))
+        if self.attempts < 1 or self.backoff < 0 or not all(one > 0 for one in timeouts):
             raise UsageError(
-                "patience needs attempts >= 1, backoff >= 0 and timeout > 0, got "
-                f"{self.attempts}, {self.backoff}, {self.timeout}"
+                "patience needs attempts >= 1, backoff >= 0, timeout > 0 and policy_timeout > 0, "
+                f"got {self.attempts}, {self.backoff}, {self.timeout} and {self.policy_timeout}"
             )
+
+
+class _Limits:
+    """Time limits of all waits in one event loop.
+
+    Args:
+        patience: How long the waits may be.
+    """
+
+    __slots__ = ("calls", "texts")
+
+    def __init__(self, patience: Patience) -> None:
+        self.calls = self.texts = Deadlines(patience.timeout)
+        if patience.policy_timeout is not None:
+            self.texts = Deadlines(patience.policy_timeout)
+
+    def close(self) -> None:
+        """Stop the timers."""
+        self.calls.close()
+        self.texts.close()
 
 
 @dataclass(frozen=True)
@@ -147,9 +188,21 @@ class Rollouts:
         Returns:
             Trajectory and score.
         """
-        limits = Deadlines(self.patience.timeout)
+        return await self.play(policy, Episode(question, self.rules, seed))
+
+    async def play(self, policy: Policy | AsyncPolicy, episode: Episode) -> Scored:
+        """Play an episode that the caller has started to its end, as `arun` does.
+
+        Args:
+            policy: Writes the texts.
+            episode: An episode under these rules.
+
+        Returns:
+            Trajectory and score.
+        """
+        limits = _Limits(self.patience)
         try:
-            return await self._play(policy, question, seed, limits)
+            return await self._play(policy, episode, limits)
         finally:
             limits.close()
 
@@ -168,13 +221,13 @@ class Rollouts:
         """
         if concurrency < 1:
             raise UsageError(f"concurrency must be at least 1, got {concurrency}")
-        waiting, limits = list(episodes), Deadlines(self.patience.timeout)
+        waiting, limits = list(episodes), _Limits(self.patience)
         played: dict[int, Scored] = {}
         numbered = enumerate(waiting)
 
         async def play_on() -> None:
             for i, (policy, question) in numbered:  # each takes the next that nobody has taken
-                played[i] = await self._play(policy, question, i, limits)
+                played[i] = await self._play(policy, Episode(question, self.rules, i), limits)
 
         try:
             await _together([play_on() for _ in waiting[:concurrency]])
@@ -183,18 +236,24 @@ class Rollouts:
         return [played[i] for i in range(len(waiting))]
 
     async def _play(
-        self, policy: Policy | AsyncPolicy, question: Question, seed: int, limits: Deadlines
+        self, policy: Policy | AsyncPolicy, episode: Episode, limits: _Limits
     ) -> Scored:
-        episode, limit = Episode(question, self.rules, seed), limits.deadline()
+        limit, text_limit = limits.calls.deadline(), limits.texts.deadline()
 
         async def in_a_task(call: ToolCall) -> ToolResult:
-            return await self._make(call, limits.deadline())
+            return await self._make(call, limits.calls.deadline())
 
         try:
             while episode.ending is None:
                 told = episode.messages
-                text = await self._patiently(policy.act, told, PolicyUnavailableError, limit)
-                calls = episode.advance(text)
+                written: str | Written = await self._patiently(
+                    policy.act, told, PolicyUnavailableError, text_limit
+                )
+                calls = (
+                    episode.advance(*written)
+                    if isinstance(written, Written)
+                    else episode.advance(written)
+                )
                 if episode.ending is None:
                     results = (
                         [await self._make(calls[0], limit)]
@@ -202,6 +261,8 @@ class Rollouts:
                         else await _together([in_a_task(call) for call in calls])
                     )
                     episode.observe(results)
+        except ContextFullError:
+            episode.exhaust("tokens")
         except InfraError as error:
             episode.fail(str(error))
         return self._scored(episode)
@@ -231,7 +292,7 @@ class Rollouts:
                 found: _T = made
                 return found
             except TimeoutError:
-                failed: InfraError = late(f"nothing came for {patience.timeout:g} s")
+                failed: InfraError = late(f"nothing came for {limit.seconds:g} s")
             except InfraError as error:
                 failed = error
             if tried >= patience.attempts:

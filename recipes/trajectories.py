@@ -42,10 +42,9 @@ def settings_of(config: DictConfig) -> TrajectorySettings:
 
 def write_tokens(settings: TrajectorySettings, policy: str) -> None:
     """Write the set as token ids with loss masks, for verl's SFT trainer."""
-    from medenv.integrations.chat_tokens import ChatTokens
+    from medenv.integrations.chat_tokens import ChatTokens, open_tokenizer
     from medenv.integrations.cli_drift import read_chats
     from medenv.integrations.finetuning import write_lessons
-    from medenv.integrations.writing import open_tokenizer
 
     path, longest = Path(settings.folder) / "lessons.parquet", settings.limits.tokens
     chats = read_chats(Path(settings.folder))

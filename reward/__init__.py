@@ -16,7 +16,7 @@ from medenv.reward.groups import (
 from medenv.reward.names import EntityNames, normalise
 from medenv.reward.process import turn_rewards
 from medenv.reward.schedule import Ramp, Schedule
-from medenv.reward.shuffle import shuffle_within_group
+from medenv.reward.shuffle import shuffle_batch, shuffle_within_group
 
 __all__ = [
     "COMPONENTS",
@@ -40,6 +40,7 @@ __all__ = [
     "judge_answer",
     "normalise",
     "phantom_advantage_rate",
+    "shuffle_batch",
     "shuffle_within_group",
     "turn_rewards",
 ]

@@ -26,8 +26,9 @@ Floats = NDArray[np.float64]
 def group_advantages(totals: ArrayLike, group: ArrayLike, epsilon: float = EPSILON) -> Floats:
     """Return the GRPO advantage of every rollout: ``(r - mean_g) / (std_g + epsilon)``.
 
-    The standard deviation has n - 1 in its denominator. A group of one rollout keeps its reward
-    as its advantage, as in verl.
+    The standard deviation has n - 1 in its denominator. A group of one rollout has nothing to be
+    compared with and the advantage 0: verl's own function would return its reward there, so
+    training leaves such a group out of the batch.
 
     Args:
         totals: Rewards, shape (n,).
@@ -41,9 +42,7 @@ def group_advantages(totals: ArrayLike, group: ArrayLike, epsilon: float = EPSIL
     """
     rewards, index, size = _flat(totals, group)
     mean, std = _moments(rewards, index, size)
-    alone = size == 1
-    centre, scale = np.where(alone, 0.0, mean), np.where(alone, 1.0, std)
-    advantages: Floats = (rewards - centre[index]) / (scale[index] + epsilon)
+    advantages: Floats = (rewards - mean[index]) / (std[index] + epsilon)
     return advantages
 
 

@@ -9,6 +9,43 @@ import numpy as np
 from medenv.errors import UsageError
 
 
+def shuffle_batch(
+    totals: Sequence[float | None], groups: Sequence[int], *, seed: int, step: int
+) -> list[float | None]:
+    """Return the totals of a training batch, dealt out again at random.
+
+    Totals stay within their group, so that every question keeps its rewards. Where a group has one
+    member, as in PPO, that would change nothing: then totals are dealt out across the batch.
+
+    Args:
+        totals: Totals of the rollouts, shape (n,).
+        groups: Number of each rollout's group within the step, not negative, shape (n,).
+        seed: Seed of the run, not negative.
+        step: Training step, not negative.
+
+    Returns:
+        A permutation of the totals, the same for the same arguments.
+
+    Raises:
+        UsageError: A number is negative, or there is not one group for each total.
+    """
+    if len(totals) != len(groups):
+        raise UsageError(f"expected a group for each of {len(totals)} totals, got {len(groups)}")
+    members: dict[int, list[int]] = {}
+    for place, (total, group) in enumerate(zip(totals, groups, strict=True)):
+        if total is not None:
+            members.setdefault(group, []).append(place)
+    if any(len(places) == 1 for places in members.values()):
+        members = {0: sorted(place for places in members.values() for place in places)}
+    dealt = list(totals)
+    for group, places in members.items():
+        own = [totals[place] for place in places]
+        shuffled = shuffle_within_group(own, seed=seed, step=step, group=group)
+        for place, total in zip(places, shuffled, strict=True):
+            dealt[place] = total
+    return dealt
+
+
 def shuffle_within_group(
     totals: Sequence[float | None], *, seed: int, step: int, group: int
 ) -> list[float | None]:

@@ -10,13 +10,35 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
+from pathlib import Path
 from typing import Any
 
-from medenv.errors import UnknownNameError, UsageError
+from medenv.errors import DataError, UnknownNameError, UsageError
 from medenv.teaching import Lesson
 
 _MARK = "medenv marks this place"
 _OPENED = "<think>"
+
+
+def open_tokenizer(policy: str, *, trust_remote_code: bool = False) -> Any:
+    """Return a policy's tokenizer.
+
+    Args:
+        policy: A Hugging Face folder or hub name.
+        trust_remote_code: Whether Python code in that folder may be run.
+
+    Raises:
+        DataError: It cannot be loaded.
+    """
+    from transformers import AutoTokenizer  # imports torch, which takes seconds
+
+    try:
+        return AutoTokenizer.from_pretrained(
+            policy, local_files_only=Path(policy).is_dir(), trust_remote_code=trust_remote_code
+        )
+    except (OSError, ValueError) as error:
+        why = str(error).partition("\n")[0]
+        raise DataError(policy, f"holds no tokenizer that can be opened: {why}") from error
 
 
 class ChatTokens:
@@ -56,6 +78,16 @@ class ChatTokens:
             messages: System message where there is one, and the question.
         """
         return self.encode(self.render(messages, generation=True))
+
+    def prompt_lengths(self, prompts: Sequence[Sequence[Mapping[str, Any]]]) -> list[int]:
+        """Return how many tokens each of many prompts has.
+
+        Args:
+            prompts: What `prompt` takes, each.
+        """
+        texts = [self.render(messages, generation=True) for messages in prompts]
+        encoded = self.tokenizer(texts, add_special_tokens=False)["input_ids"] if texts else []
+        return [len(ids) for ids in encoded]
 
     def written(self, text: str, *, ends: bool = True) -> list[int]:
         """Return what the policy writes in one turn.

@@ -92,6 +92,19 @@ class EnvSection:
 
 
 @dataclass
+class PatienceSection:
+    """Tries and time limits of the agent loop in training; see `medenv.rollout.Patience`.
+
+    A text may wait for a whole update of the weights where the trainer is asynchronous.
+    """
+
+    attempts: int = 3
+    backoff: float = 0.5
+    timeout: float = 60.0
+    policy_timeout: float | None = 900.0
+
+
+@dataclass
 class ScoringSection:
     """The reward: a preset's name, or weights by component with their gates and vetoes.
 
@@ -209,6 +222,7 @@ class MedEnvSection:
     seed: int = 0
     world: WorldSection = field(default_factory=WorldSection)
     env: EnvSection = field(default_factory=EnvSection)
+    patience: PatienceSection = field(default_factory=PatienceSection)
     scoring: ScoringSection = field(default_factory=ScoringSection)
     evaluation: EvaluationSection = field(default_factory=EvaluationSection)
     lessons: LessonsSection = field(default_factory=LessonsSection)

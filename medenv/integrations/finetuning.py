@@ -23,14 +23,14 @@ import pyarrow.parquet as pq
 from omegaconf import DictConfig, OmegaConf
 
 from medenv.errors import DataError, UsageError
-from medenv.integrations.chat_tokens import ChatTokens
+from medenv.integrations.chat_tokens import ChatTokens, open_tokenizer
 from medenv.integrations.cli_drift import read_chats
 from medenv.integrations.config import plain, verl_tree
 from medenv.integrations.evaluation import EvaluationSettings
 from medenv.integrations.following import Logged, follow
 from medenv.integrations.processes import Tree
 from medenv.integrations.verl_sft import StageRun, checkpoint_of
-from medenv.integrations.writing import Sampling, open_tokenizer
+from medenv.integrations.writing import Sampling
 from medenv.io import read_json, whole_path, write_json
 from medenv.teaching import Lesson
 from medenv.trajectories.exports import Chat

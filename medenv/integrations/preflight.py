@@ -29,7 +29,7 @@ def check(config: DictConfig) -> None:
     _disk(Path(config.medenv.root), float(hardware.disk_gb))
     for name, port in _ports(config).items():
         _free(name, port)
-    _policy(str(config.medenv.policy))
+    check_policy(str(config.medenv.policy))
 
 
 def _memory(wanted: float) -> None:
@@ -74,8 +74,15 @@ def _free(name: str, port: int) -> None:
             ) from error
 
 
-def _policy(policy: str) -> None:
-    """A local folder must hold weights' shape and a tokenizer; a hub's name is left to the hub."""
+def check_policy(policy: str) -> None:
+    """Refuse a local folder that does not hold a model; a hub's name is left to the hub.
+
+    Args:
+        policy: A folder or a hub's owner/name.
+
+    Raises:
+        UsageError: No such folder, or it lacks the model's shape or tokenizer.
+    """
     folder = Path(policy)
     if not folder.exists():
         if policy.startswith((".", "/", "~", "models/", "outputs/")) or policy.count("/") != 1:

@@ -1,15 +1,16 @@
-"""verl's agent loop on the same episode engine that every other face of medenv drives.
+"""verl's agent loop on the same episode engine and driver as every other face of medenv.
 
 Tokens in, tokens out: what the policy sampled is kept as the token ids it sampled, and everything
 else in the response (observations, chat markup, a closing token that the policy did not write) has
-`response_mask` 0. An episode that the infrastructure broke yields no sample at all: it is left out
-of its group instead of being scored, and `verl_sampler` counts it.
+`response_mask` 0. An episode that the infrastructure or a bug broke yields no sample: it is left
+out of its group instead of being scored, and `verl_sampler` counts it.
 """
 
 from __future__ import annotations
 
+import logging
 import time
-from dataclasses import dataclass, field
+from collections.abc import Sequence
 from typing import Any
 from uuid import uuid4
 
@@ -17,30 +18,18 @@ import msgspec
 from verl.experimental.agent_loop.agent_loop import AgentLoopBase, AgentLoopOutput, register
 
 from medenv.episode import Episode
-from medenv.errors import InfraError, PolicyUnavailableError
+from medenv.errors import ContextFullError, PolicyUnavailableError, UsageError
 from medenv.integrations.config import plain
 from medenv.integrations.verl_rows import AGENT_NAME
+from medenv.integrations.verl_unscored import Unscored, report
 from medenv.integrations.world import World, load_world
-from medenv.records import Message, Question, Score, Scored, ToolResult
+from medenv.records import Message, Question, Score, Scored
+from medenv.rollout import Written
 
+_LOG = logging.getLogger(__name__)
 
-@dataclass
-class _Tokens:
-    """The token stream of one episode; `response`, `mask` and `logprobs` have equal length."""
-
-    prompt: list[int]
-    response: list[int] = field(default_factory=list)
-    mask: list[int] = field(default_factory=list)
-    logprobs: list[float] = field(default_factory=list)
-    extra: dict[str, Any] = field(default_factory=dict)
-    seconds: dict[str, float] = field(
-        default_factory=lambda: {"generate_sequences": 0.0, "tool_calls": 0.0}
-    )
-
-    def append(self, ids: list[int], *, policy: bool, logprobs: list[float] | None = None) -> None:
-        self.response += ids
-        self.mask += [int(policy)] * len(ids)
-        self.logprobs += logprobs if logprobs is not None else [0.0] * len(ids)
+_ADDED_UP = ("spec_num_draft_tokens", "spec_num_accepted_tokens", "spec_num_verify_steps")
+"""Figures of a generation that add up over the turns of an episode."""
 
 
 @register(AGENT_NAME)
@@ -63,113 +52,206 @@ class MedEnvAgentLoop(AgentLoopBase):  # type: ignore[misc]  # verl is untyped t
 
         Args:
             sampling_params: What verl samples with in this phase.
-            **row: The columns of the data row, with verl's `session_id` and `global_steps`.
+            **row: The columns of the data row, with verl's `uid`, `session_id` and `global_steps`.
 
         Returns:
-            One scored sample, or an empty list where the infrastructure failed.
+            One scored sample, or an empty list where the episode has no score.
         """
-        info = row["extra_info"]
-        question = msgspec.json.decode(info["question"], type=Question)
+        info, step = row["extra_info"], int(row.get("global_steps", 0))
         sample = int(row.get("session_id", 0))
-        episode = self.world.episode(question, seed=sample)
+        question = msgspec.json.decode(info["question"], type=Question)
         if info["sampling"] == "greedy":
             sampling_params = {**sampling_params, "temperature": 0.0, "top_p": 1.0, "top_k": -1}
-        tokens = _Tokens(await self.ct_build_initial_tokens(list(episode.prompt())))
+        episode = self.world.episode(question, seed=sample)
+        policy = _ServerPolicy(self, episode, sampling_params)
         try:
-            await self._play(episode, tokens, sampling_params)
-        except InfraError as error:
-            episode.fail(str(error))
-        trajectory, step = episode.trajectory(), int(row.get("global_steps", 0))
-        score = self.world.reward_at(step)(trajectory)
-        if score.total is None:
+            played = await self.world.driver(step).play(policy, episode)
+        except Exception as error:  # one broken episode must not end the others
+            _LOG.exception("an episode of question %s failed", question.id)
+            if not episode.ended:
+                episode.fail(f"{type(error).__name__}: {error}")
+            played = Scored(trajectory=episode.trajectory(), score=Score(total=None, parts={}))
+        scored = msgspec.structs.replace(played, sample=sample, step=step)
+        if scored.score.total is None:
+            await report(row["uid"], Unscored(info["sampling"], scored))
             return []
-        scored = Scored(trajectory=trajectory, score=score, sample=sample, step=step)
-        tokens.extra["sampling"] = info["sampling"]
-        return self._output(tokens, scored)
+        return policy.output(scored, info["sampling"])
 
-    async def _play(
-        self, episode: Episode, tokens: _Tokens, sampling_params: dict[str, Any]
+    def _cap_text_prompt_length(self, prompt_ids: list[int]) -> list[int]:
+        """Refuse a prompt that verl would cut from the left, system message first."""
+        most = int(self.rollout_config.prompt_length)
+        if len(prompt_ids) > most:
+            raise UsageError(
+                f"the prompt has {len(prompt_ids)} tokens and data.max_prompt_length is {most}: "
+                "set it higher"
+            )
+        return prompt_ids
+
+
+class _ServerPolicy:
+    """Writes the turns of one episode with verl's rollout server and keeps its token stream.
+
+    Args:
+        loop: The agent loop; it has server, tokenizer and settings.
+        episode: The episode.
+        sampling_params: What verl samples with.
+
+    Attributes:
+        prompt: Token ids before the first turn.
+        response: Token ids after them.
+        mask: 1 where the policy wrote the token, of the length of `response`.
+        logprobs: Log-probabilities of the sampled tokens, 0 where the mask is; None where the
+            server does not compute any.
+        extra: What the server says about its generations.
+        seconds: Time spent in generations, seconds.
+    """
+
+    def __init__(
+        self, loop: MedEnvAgentLoop, episode: Episode, sampling_params: dict[str, Any]
     ) -> None:
-        request = uuid4().hex
-        while await self._turn(request, episode, tokens, sampling_params):
-            pass
+        self._loop, self._episode, self._config = loop, episode, loop.rollout_config
+        self._stop = episode.rules.dialect.stop
+        self._params = dict(sampling_params)
+        if self._stop and (self._config.name == "vllm" or not self._config.skip_tokenizer_init):
+            # Without a tokenizer an engine cannot compare texts. Some of them are control tokens.
+            self._params |= {"stop": list(self._stop), "skip_special_tokens": False}
+        self._request = uuid4().hex
+        self._shown: list[Message] = []
+        self.prompt: list[int] = []
+        self.response: list[int] = []
+        self.mask: list[int] = []
+        self.logprobs: list[float] | None = [] if self._config.calculate_log_probs else None
+        self.extra: dict[str, Any] = {}
+        self.seconds = 0.0
 
-    async def _turn(
-        self, request: str, episode: Episode, tokens: _Tokens, sampling_params: dict[str, Any]
-    ) -> bool:
-        """Play one turn; returns whether the policy is to write another one."""
-        text, written = await self._write(request, tokens, sampling_params)
-        calls = episode.advance(text, tokens=written)
-        if episode.ended:
-            return False
-        before: list[Message] = list(episode.messages)
-        started = time.monotonic()
-        results: list[ToolResult] = [await self.world.toolbox.arun(call) for call in calls]
-        tokens.seconds["tool_calls"] += time.monotonic() - started
-        episode.observe(results)
-        return await self._show(episode, tokens, before)
+    async def act(self, messages: Sequence[Message]) -> Written:
+        """Return the policy's next text.
 
-    async def _write(
-        self, request: str, tokens: _Tokens, sampling_params: dict[str, Any]
-    ) -> tuple[str, int]:
-        """Let the policy write one turn; returns its text and the number of tokens it wrote."""
-        room = self.rollout_config.response_length - len(tokens.response)
-        started = time.monotonic()
-        out = await self.server_manager.generate(
-            request_id=request,
-            prompt_ids=tokens.prompt + tokens.response,
-            sampling_params={
-                **sampling_params,
-                "max_tokens": min(room, self.world.turn_tokens),
-            },
-        )
-        tokens.seconds["generate_sequences"] += time.monotonic() - started
-        if out.stop_reason == "aborted" or not out.token_ids:
-            raise PolicyUnavailableError(f"the rollout server gave up (stop: {out.stop_reason})")
-        tokens.extra.update(out.extra_fields or {})
-        ids = list(out.token_ids)
-        tokens.append(ids, policy=True, logprobs=list(out.log_probs) if out.log_probs else None)
-        return self._text(ids), len(ids)
+        Args:
+            messages: The conversation so far.
 
-    def _text(self, ids: list[int]) -> str:
-        text: str = self.tokenizer.decode(ids, skip_special_tokens=False)
-        return text.removesuffix(self.tokenizer.eos_token)
-
-    async def _show(self, episode: Episode, tokens: _Tokens, before: list[Message]) -> bool:
-        """Append the new messages as context; returns whether the episode goes on.
-
-        Where they do not fit into verl's response length, the episode ends for lack of tokens.
+        Raises:
+            ContextFullError: What is new in the conversation leaves no room for a text.
+            PolicyUnavailableError: The server failed.
+            UsageError: The prompt is longer than verl's limit.
         """
-        if episode.ended:
-            return False
-        appended: list[int] = []
-        if tokens.response[-1] != self.tokenizer.eos_token_id:
-            appended.append(self.tokenizer.eos_token_id)  # the turn was cut: close it
-        stream = tokens.prompt + tokens.response + appended
-        merged, _, _ = await self.ct_merge_context_msg(before, list(episode.messages), stream, [])
-        appended += merged.token_ids[len(stream) :]
-        if len(tokens.response) + len(appended) >= self.rollout_config.response_length:
-            episode.exhaust("tokens")
-            return False
-        tokens.append(appended, policy=False)
-        return True
+        await self._show(list(messages))
+        room = self._room()
+        if room < 1 and not self.response:
+            raise UsageError(
+                f"a prompt of {len(self.prompt)} tokens leaves no room for an answer: set "
+                "actor_rollout_ref.rollout.max_model_len higher"
+            )
+        if room < 1:
+            raise ContextFullError("the response has reached its length")
+        out = await self._generate(min(room, self._turn_tokens()))
+        ids = list(out.token_ids)
+        if self.logprobs is not None:
+            if len(out.log_probs or ()) != len(ids):
+                raise PolicyUnavailableError(
+                    f"the rollout server gave {len(out.log_probs or ())} log-probabilities for "
+                    f"{len(ids)} tokens"
+                )
+            self.logprobs += out.log_probs
+        self.response += ids
+        self.mask += [1] * len(ids)
+        self._note(out.extra_fields or {})
+        return Written(self._text(ids), len(ids))
 
-    def _output(self, tokens: _Tokens, scored: Scored) -> AgentLoopOutput:
+    def output(self, scored: Scored, sampling: str) -> AgentLoopOutput:
+        """Return the episode as verl's sample.
+
+        Args:
+            scored: The episode, with a score.
+            sampling: How the policy wrote.
+        """
         turns = scored.trajectory.turns
+        waited = sum(max((one.seconds for one in turn.results), default=0.0) for turn in turns)
         return AgentLoopOutput(
-            prompt_ids=tokens.prompt,
-            response_ids=tokens.response,
-            response_mask=tokens.mask,
-            response_logprobs=tokens.logprobs,
+            prompt_ids=self.prompt,
+            response_ids=self.response,
+            response_mask=self.mask,
+            response_logprobs=self.logprobs,
             reward_score=scored.score.total,
             num_turns=1 + len(turns) + sum(bool(turn.observation) for turn in turns),
-            metrics=tokens.seconds,
+            metrics={"generate_sequences": self.seconds, "tool_calls": waited},
             extra_fields={
-                **tokens.extra,
+                **self.extra,
+                "sampling": sampling,
                 "reward_extra_info": flat(scored.score),
                 "scored": msgspec.json.encode(scored).decode(),
             },
         )
+
+    async def _show(self, messages: list[Message]) -> None:
+        """Append what is new in the conversation as context; once, however often it is tried."""
+        if not self._shown:
+            self.prompt = await self._loop.ct_build_initial_tokens(list(messages))
+        elif len(messages) > len(self._shown):
+            appended: list[int] = []
+            if self.response[-1] != self._loop.tokenizer.eos_token_id:
+                appended.append(self._loop.tokenizer.eos_token_id)  # the turn was cut: close it
+            stream = self.prompt + self.response + appended
+            # The policy's own text is the last of `before`, and is in the stream as its tokens.
+            before = messages[: len(self._shown) + 1]
+            merged, _, _ = await self._loop.ct_merge_context_msg(before, messages, stream, [])
+            appended += merged.token_ids[len(stream) :]
+            if len(appended) >= self._room():
+                raise ContextFullError("the last observation leaves no room for an answer")
+            self.response += appended
+            self.mask += [0] * len(appended)
+            if self.logprobs is not None:
+                self.logprobs += [0.0] * len(appended)
+        self._shown = messages
+
+    async def _generate(self, most: int) -> Any:
+        """Return what the server writes next, at most `most` tokens."""
+        request, self._request = self._request, uuid4().hex  # after a failure, any server will do
+        started = time.monotonic()
+        try:
+            out = await self._loop.server_manager.generate(
+                request_id=request,
+                prompt_ids=self.prompt + self.response,
+                sampling_params={**self._params, "max_tokens": most},
+            )
+        except Exception as error:  # whatever it is, the policy is away
+            raise PolicyUnavailableError(f"the rollout server failed: {error}") from error
+        finally:
+            self.seconds += time.monotonic() - started
+        if out.stop_reason in ("aborted", "abort") or not out.token_ids:
+            raise PolicyUnavailableError(f"the rollout server gave up (stop: {out.stop_reason})")
+        self._request = request
+        return out
+
+    def _room(self) -> int:
+        """Return how many tokens the response can still take."""
+        room = int(self._config.response_length) - len(self.response)
+        if self._config.max_model_len is not None:
+            held = len(self.prompt) + len(self.response)
+            room = min(room, int(self._config.max_model_len) - held)
+        return room
+
+    def _turn_tokens(self) -> int:
+        """Return how many tokens the next turn may have by the environment's own limits."""
+        left = self._episode.rules.max_tokens - sum(self.mask)
+        turn = self._loop.world.turn_tokens
+        return min(left, turn) if left > 0 else turn  # the last word comes after the budget
+
+    def _note(self, told: dict[str, Any]) -> None:
+        """Merge what the server says about a generation into what it said about those before."""
+        for name, value in told.items():
+            if name in _ADDED_UP:
+                self.extra[name] = self.extra.get(name, 0) + value
+            elif name in ("global_steps", "max_global_steps"):
+                self.extra[name] = value  # the last version of the weights
+            else:
+                self.extra.setdefault(name, value)  # the first, of `min_global_steps` above all
+
+    def _text(self, ids: list[int]) -> str:
+        text: str = self._loop.tokenizer.decode(ids, skip_special_tokens=False)
+        for stop in (self._loop.tokenizer.eos_token, *self._stop):
+            text = text.partition(stop)[0]
+        return text
 
 
 def flat(score: Score) -> dict[str, float]:

@@ -106,7 +106,7 @@ def facts(run: Run) -> dict[str, str]:
         "machine": machine(),
         "policy": str(config.medenv.policy),
         "scoring": str(config.medenv.scoring.preset)
-        + (" (shuffled within groups)" if config.medenv.scoring.shuffle_seed is not None else ""),
+        + (" (shuffled: a control)" if config.medenv.scoring.shuffle_seed is not None else ""),
         "algorithm": f"{config.algorithm.adv_estimator}, "
         f"{config.data.train_batch_size} questions x {config.actor_rollout_ref.rollout.n} rollouts "
         f"a step, learning rate {config.actor_rollout_ref.actor.optim.lr:g}, {run.steps} steps",

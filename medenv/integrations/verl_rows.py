@@ -11,6 +11,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from medenv.episode import Episode, EpisodeRules
+from medenv.errors import UsageError
+from medenv.integrations.chat_tokens import ChatTokens
 from medenv.io import whole_path
 from medenv.records import Question
 from medenv.withheld import answer_name
@@ -50,6 +52,32 @@ def rows(
     ]
 
 
+def fitting(
+    table: Sequence[dict[str, Any]], tokens: ChatTokens, most: int, *, leave_out: bool
+) -> list[dict[str, Any]]:
+    """Return the rows whose prompts verl takes whole; it would cut longer ones from the left.
+
+    Args:
+        table: The rows.
+        tokens: The policy's chat format.
+        most: Most tokens of a prompt, verl's `data.max_prompt_length`.
+        leave_out: Whether longer prompts are left out instead of being refused, verl's
+            `data.filter_overlong_prompts`.
+
+    Raises:
+        UsageError: A prompt is longer, and is not to be left out; or all are.
+    """
+    lengths = tokens.prompt_lengths([row["prompt"] for row in table])
+    fits = [row for row, length in zip(table, lengths, strict=True) if length <= most]
+    if len(fits) < len(table) and not (leave_out and fits):
+        hint = ", or data.filter_overlong_prompts=true to leave them out" if fits else ""
+        raise UsageError(
+            f"{len(table) - len(fits):,} of {len(table):,} prompts are longer than "
+            f"data.max_prompt_length={most} tokens: set it to {max(lengths)}{hint}"
+        )
+    return fits
+
+
 def write_rows(path: Path, table: Sequence[dict[str, Any]]) -> None:
     """Write rows as parquet, replacing the file only when all are written.
 
@@ -59,3 +87,12 @@ def write_rows(path: Path, table: Sequence[dict[str, Any]]) -> None:
     """
     with whole_path(path) as partial:
         pq.write_table(pa.Table.from_pylist(list(table)), partial)
+
+
+def count_rows(path: Path) -> int:
+    """Return the number of rows in a file of `write_rows`.
+
+    Args:
+        path: The file.
+    """
+    return int(pq.read_metadata(path).num_rows)

@@ -24,10 +24,13 @@ import msgspec
 from omegaconf import DictConfig, OmegaConf
 
 from medenv.errors import UsageError
+from medenv.integrations.chat_tokens import ChatTokens, open_tokenizer
 from medenv.integrations.config import plain
 from medenv.integrations.following import Logged, follow
+from medenv.integrations.preflight import check_policy
 from medenv.integrations.processes import Tree
-from medenv.integrations.verl_rows import rows, write_rows
+from medenv.integrations.verl_algorithm import check_algorithm
+from medenv.integrations.verl_rows import count_rows, fitting, rows, write_rows
 from medenv.integrations.world import make_world_parts, schedule_of
 from medenv.kg import read_questions
 from medenv.workspace import Step, Workspace, WorkspaceSettings, open_workspace
@@ -53,7 +56,7 @@ class Run:
         trainer, batch = self.config.trainer, int(self.config.data.train_batch_size)
         if trainer.total_training_steps is not None:
             return int(trainer.total_training_steps)
-        return int(trainer.total_epochs) * (self.workspace.facts.train // batch)
+        return int(trainer.total_epochs) * (count_rows(Path(self.config.data.train_files)) // batch)
 
     @property
     def log(self) -> Path:
@@ -89,18 +92,21 @@ def prepare(config: DictConfig, step: Step) -> Run:
         step: Is told of each step.
 
     Raises:
-        UsageError: The folder holds a run with other settings, or a ramp of a weight is none.
+        UsageError: The folder holds a run with other settings, settings contradict each other, or a
+            prompt is too long.
     """
     section = plain(config.medenv)
+    check_algorithm(config)
+    check_policy(section["policy"])
+    schedule_of(section["scoring"])
     root = Path(section["root"])
     settings = msgspec.convert(section["world"], WorkspaceSettings)
     workspace = open_workspace(settings, root / "workspaces", step)
     folder = root / section["run"]
-    schedule_of(section["scoring"])  # before anything is written: it may be wrong
-    _claim(folder, config)
     config.medenv.workspace = str(workspace.folder)
     run = Run(folder, config, workspace)
-    _write_rows(run, step)
+    _write_rows(run, step)  # may refuse the prompts, and then the folder is not taken
+    _claim(folder, config)
     OmegaConf.save(config, folder / "config.yaml", resolve=True)
     return run
 
@@ -181,5 +187,26 @@ def _write_rows(run: Run, step: Step) -> None:
     held_out = rows(test, rules, "sampled", evaluation["samples"])
     if evaluation["greedy"]:
         held_out += rows(test, rules, "greedy", 1)
-    write_rows(val_file, held_out)
-    write_rows(train_file, rows(train, rules, "sampled"))
+    tokens = _chat_tokens(run.config)
+    tables = {train_file: rows(train, rules, "sampled"), val_file: held_out}
+    for path, table in tables.items():
+        tables[path] = kept = fitting(
+            table, tokens, int(data.max_prompt_length), leave_out=data.filter_overlong_prompts
+        )
+        if len(kept) < len(table):
+            step(
+                f"leaving out {len(table) - len(kept):,} of {len(table):,} prompts in {path.name}, "
+                f"longer than {data.max_prompt_length} tokens"
+            )
+    for path, table in tables.items():
+        write_rows(path, table)
+
+
+def _chat_tokens(config: DictConfig) -> ChatTokens:
+    """Return the policy's chat format, as verl will use it."""
+    model = config.actor_rollout_ref.model
+    tokenizer = open_tokenizer(
+        model.tokenizer_path or model.path, trust_remote_code=bool(model.trust_remote_code)
+    )
+    tokenizer.chat_template = model.custom_chat_template or tokenizer.chat_template
+    return ChatTokens(tokenizer, config.data.get("apply_chat_template_kwargs"))

@@ -14,6 +14,7 @@ from medenv.errors import UnknownNameError, UsageError
 from medenv.records import Question, RewardFn
 from medenv.registry import Parts, make_parts
 from medenv.reward import PRESETS, Composition, Ramp, Reward, Schedule
+from medenv.rollout import Patience, Rollouts
 from medenv.tools import ToolBox
 from medenv.workspace import Workspace
 
@@ -27,6 +28,7 @@ class World(NamedTuple):
         reward: Scores trajectories.
         turn_tokens: Most tokens that the policy may write in one turn.
         schedule: How the reward's weights change over training, where they do.
+        patience: Time limits and tries of tool calls and of the policy's texts.
     """
 
     rules: EpisodeRules
@@ -34,6 +36,7 @@ class World(NamedTuple):
     reward: RewardFn
     turn_tokens: int
     schedule: Schedule | None = None
+    patience: Patience = Patience()
 
     def reward_at(self, step: int) -> RewardFn:
         """Return what scores the trajectories of a training step.
@@ -48,6 +51,14 @@ class World(NamedTuple):
     def episode(self, question: Question, seed: int) -> Episode:
         """Return a new episode of the question."""
         return Episode(question, self.rules, seed)
+
+    def driver(self, step: int) -> Rollouts:
+        """Return what plays the episodes of a training step.
+
+        Args:
+            step: Training step, from 1; 0 is the validation before them.
+        """
+        return Rollouts(self.rules, self.toolbox, self.reward_at(step), self.patience)
 
 
 def make_world_parts(section: Mapping[str, Any], questions: Any, corpus: Any, graph: Any) -> Parts:
@@ -113,6 +124,21 @@ def schedule_of(section: Mapping[str, Any]) -> Schedule | None:
     return Schedule(composition=scoring, ramps=ramps)
 
 
+def patience_of(section: Mapping[str, Any]) -> Patience:
+    """Return the time limits that the `patience` section describes.
+
+    Args:
+        section: The config's `medenv.patience` as plain data.
+
+    Raises:
+        UsageError: A value out of range.
+    """
+    try:
+        return msgspec.convert(dict(section), Patience)
+    except msgspec.ValidationError as error:
+        raise UsageError(f"medenv.patience: {error}") from error
+
+
 def load_world(section: Mapping[str, Any]) -> World:
     """Return the world of a config, the same object for the same config in one process.
 
@@ -135,5 +161,6 @@ def _load(encoded: bytes) -> World:
         section, workspace.questions("test"), workspace.corpus, workspace.graph
     )
     turn_tokens, schedule = int(section["env"]["turn_tokens"]), schedule_of(section["scoring"])
+    patience = patience_of(section["patience"])
     gc.freeze()  # what is loaded stays; looking through it for garbage halts all episodes for 0.1 s
-    return World(parts.rules, parts.toolbox, parts.reward, turn_tokens, schedule)
+    return World(parts.rules, parts.toolbox, parts.reward, turn_tokens, schedule, patience)

@@ -8,15 +8,14 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
 import torch
-from transformers import AutoModelForCausalLM, AutoTokenizer
+from transformers import AutoModelForCausalLM
 from transformers.utils.logging import disable_progress_bar
 
 from medenv.errors import DataError, UsageError
-from medenv.integrations.chat_tokens import ChatTokens
+from medenv.integrations.chat_tokens import ChatTokens, open_tokenizer
 from medenv.records import Message, Record
 
 
@@ -199,23 +198,6 @@ def cut(ids: list[int], end: int, most: int) -> list[int]:
     """
     kept = ids[:most]
     return kept[: kept.index(end) + 1] if end in kept else kept
-
-
-def open_tokenizer(policy: str) -> Any:
-    """Return a policy's tokenizer.
-
-    Args:
-        policy: A Hugging Face folder or hub name.
-
-    Raises:
-        DataError: It cannot be loaded.
-    """
-    local = Path(policy).is_dir()
-    try:
-        return AutoTokenizer.from_pretrained(policy, local_files_only=local)
-    except (OSError, ValueError) as error:
-        why = str(error).partition("\n")[0]
-        raise DataError(policy, f"holds no tokenizer that can be opened: {why}") from error
 
 
 class Desk:

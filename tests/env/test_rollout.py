@@ -10,7 +10,9 @@ from typing import Any
 
 import pytest
 
+from medenv.episode import Episode
 from medenv.errors import (
+    ContextFullError,
     InfraError,
     JudgeUnavailableError,
     PolicyUnavailableError,
@@ -18,7 +20,7 @@ from medenv.errors import (
 )
 from medenv.policies import Texts
 from medenv.records import Message, Policy, Score, Scored, Trajectory
-from medenv.rollout import Patience, Rollouts
+from medenv.rollout import Patience, Rollouts, Written
 from medenv.tools import Search, Tool, ToolBox, ToolOutput, tool
 
 from ..fakes import ANSWER, HERMES, SEARCH, Flaky, Shelf, exact, question, rules
@@ -137,6 +139,38 @@ def test_a_policy_that_is_away_is_a_failure_outside(thinker: Thinker) -> None:
     driver = Rollouts(driver.rules, driver.toolbox, none_if_unavailable, driver.patience)
     scored = asyncio.run(driver.arun(thinker, question()))
     assert (scored.trajectory.ending, scored.trajectory.turns) == ("unavailable", ())
+
+
+def test_a_text_may_take_longer_than_a_call() -> None:
+    driver = rollouts(Search(Shelf()), attempts=1, timeout=0.01, policy_timeout=9.0)
+    assert asyncio.run(driver.arun(Thinker(seconds=0.05), question())).score.total == 1.0
+
+
+class Counted:
+    """An asynchronous policy that knows how many tokens it writes, and how many turns fit."""
+
+    def __init__(self, fits: int) -> None:
+        self.left = fits
+
+    async def act(self, messages: Sequence[Message]) -> Written:
+        self.left -= 1
+        if self.left < 0:
+            raise ContextFullError("no room")
+        return Written(SEARCH, 7)
+
+
+def test_an_episode_that_the_caller_started_is_played_with_its_tokens_counted() -> None:
+    driver = rollouts(Search(Shelf()))
+    episode = Episode(question(), driver.rules, seed=3)
+    scored = asyncio.run(driver.play(Counted(fits=9), episode))
+    assert (scored.trajectory.ending, scored.trajectory.seed) == ("turns", 3)
+    assert [turn.tokens for turn in scored.trajectory.turns] == [7] * 4
+
+
+def test_a_full_context_ends_the_episode_for_lack_of_tokens() -> None:
+    scored = asyncio.run(rollouts(Search(Shelf())).arun(Counted(fits=2), question()))
+    assert (scored.trajectory.ending, scored.score.total) == ("tokens", 0.0)
+    assert [bool(turn.observation) for turn in scored.trajectory.turns] == [True, False]
 
 
 class Counting:
@@ -287,9 +321,13 @@ def test_what_a_policy_writes_is_a_string(written: object) -> None:
             asyncio.run(driver.arun(one, question()))
 
 
-@pytest.mark.parametrize("wrong", [{"attempts": 0}, {"backoff": -1.0}, {"timeout": 0.0}], ids=str)
+@pytest.mark.parametrize(
+    "wrong",
+    [{"attempts": 0}, {"backoff": -1.0}, {"timeout": 0.0}, {"policy_timeout": 0.0}],
+    ids=str,
+)
 def test_impossible_patience_is_refused(wrong: dict[str, float]) -> None:
-    with pytest.raises(UsageError, match="attempts >= 1, backoff >= 0 and timeout > 0"):
+    with pytest.raises(UsageError, match="attempts >= 1, backoff >= 0, timeout > 0"):
         Patience(**wrong)  # type: ignore[arg-type]  # from a table
 
 

@@ -20,7 +20,13 @@ NAME = "ablation/composite-seed0"
 """The run that all tests look at: what the sweep calls the reward `composite` with seed 0."""
 
 LAST = 4
-EVERY_SAVED = ("trainer.save_freq=1", f"trainer.test_freq={LAST}")
+FILTERED = (
+    "algorithm.filter_groups.enable=true",
+    "algorithm.filter_groups.metric=reward/accuracy/raw",
+)
+"""As in DAPO; what is not filtered trains elsewhere, with PPO."""
+
+EVERY_SAVED = (*FILTERED, "trainer.save_freq=1", f"trainer.test_freq={LAST}")
 LONGER = (*EVERY_SAVED, f"trainer.total_training_steps={LAST}")
 
 

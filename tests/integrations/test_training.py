@@ -1,10 +1,12 @@
-"""Steps of GRPO for real: verl's trainer, Ray, TransferQueue, FSDP2 and vLLM, on CPU.
+"""Steps of GRPO and PPO for real: verl's trainer, Ray, TransferQueue, FSDP2 and vLLM, on CPU.
 
-One run is stopped by Ctrl-C after its first step and goes on to its end; all tests here look at it.
+One run of GRPO is stopped by Ctrl-C after its first step and goes on to its end; it replaces groups
+as DAPO does. Another one is PPO with its critic, trained as a control.
 """
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -12,6 +14,7 @@ import torch
 from safetensors.torch import load_file
 
 from medenv.report.summary import read_scored
+from medenv.reward import shuffle_batch
 
 from .smoke import LAST, LONGER, ROOT, Stopped, logged, train
 
@@ -72,6 +75,18 @@ def test_the_logged_reward_is_the_mean_over_the_stored_episodes(run: Path) -> No
         assert len(totals) == 4 * 4
         assert metrics["critic/score/mean"] == pytest.approx(sum(totals) / 16, abs=1e-6)
         assert metrics["reward/total"] == pytest.approx(sum(totals) / 16, abs=1e-6)
+
+
+def test_no_group_is_trained_on_whose_answers_are_equally_right(run: Path) -> None:
+    replaced = 0.0
+    for step, metrics in trained_steps(run).items():
+        right: dict[str, list[float]] = {}
+        for one in read_scored(run / "rollouts" / "train" / f"{step:06d}.jsonl"):
+            part = one.score.parts["accuracy"]
+            right.setdefault(one.trajectory.question.id, []).append(part.raw)
+        assert all(0.0 < sum(group) < len(group) for group in right.values())
+        replaced += metrics.get("training/filter_groups/evicted_samples", 0.0)
+    assert replaced > 0.0
 
 
 def test_validation_answers_each_question_as_often_as_asked(run: Path) -> None:
@@ -136,6 +151,8 @@ def test_another_setting_does_not_continue_in_the_same_folder(root: Path, run: P
         ("medenv.scoring.preset=compositt", "did you mean 'composite'?"),
         ("+medenv.env.tools.serch={}", "did you mean 'search'?"),
         ("medenv.world.source=umls", "must be 'hpo' or 'toy'"),
+        ("data.max_prompt_length=12", "longer than data.max_prompt_length=12 tokens: set it to"),
+        ("actor_rollout_ref.rollout.n=1", "set actor_rollout_ref.rollout.n to 2 or more"),
         ("+algorithm.adv_estimater=grpo", "did you mean 'algorithm.adv_estimator'?"),
     ],
 )
@@ -145,3 +162,45 @@ def test_bad_input_gets_one_clear_line(tmp_path: Path, override: str, line: str)
     assert line in " ".join(done.stdout.split())
     assert "Traceback" not in done.stdout + done.stderr
     assert not torch.cuda.is_initialized()
+
+
+@pytest.fixture(scope="module")
+def ppo(root: Path) -> Path:
+    """Two steps of PPO with its critic, as a control: rewards that say nothing."""
+    given = (
+        *("run=ppo", "algo=ppo", "scoring=random", "actor_rollout_ref.rollout.n=1"),
+        *("data.train_batch_size=8", "actor_rollout_ref.actor.ppo_mini_batch_size=8"),
+        *("trainer.val_before_train=false", f"trainer.rollout_data_dir={root / 'dumped'}"),
+    )
+    done = train(root, *given)
+    assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
+    return root / "ppo"
+
+
+def test_ppo_trains_its_critic_and_its_policy(ppo: Path) -> None:
+    for step in (1, 2):
+        metrics = logged(ppo, 0)[step]
+        for name in ("critic/vf_loss", "critic/grad_norm", "actor/grad_norm"):
+            assert metrics[name] > 0.0, name
+        assert metrics["groups/dropped"] == 0.0
+    saved = ppo / "checkpoints" / "global_step_2"
+    before = load_file(ROOT / "models" / "tiny_policy" / "model.safetensors")
+    after = load_file(saved / "actor" / "huggingface" / "model.safetensors")
+    assert any(not torch.equal(after[name].float(), old.float()) for name, old in before.items())
+    assert any((saved / "critic").rglob("*.pt"))
+
+
+def test_the_control_of_ppo_deals_rewards_out_across_the_batch(ppo: Path, root: Path) -> None:
+    for step in (1, 2):
+        scored = read_scored(ppo / "rollouts" / "train" / f"{step:06d}.jsonl")
+        true = [one.score.total for one in scored]
+        assert len(true) == 8
+        dealt = shuffle_batch(true, range(8), seed=0, step=step)
+        assert shuffle_batch(range(8), range(8), seed=0, step=step) != list(range(8))
+        trained = [
+            json.loads(line)
+            for line in (root / "dumped" / f"{step}.jsonl").read_text().splitlines()
+        ]
+        for one, expected in zip(scored, dealt, strict=True):
+            (own,) = (row for row in trained if one.trajectory.question.text in row["input"])
+            assert own["score"] == pytest.approx(expected, abs=1e-6)
