@@ -97,15 +97,15 @@ def _packets(path: Path) -> Iterator[_Packet]:
 
 
 def _real(model: DiseaseModel, packet: _Packet) -> Iterator[Case]:
-    present = tuple(dict.fromkeys(one for one, _ in packet.observed if model.knows(one)))
-    disease = model.disease(packet.disease)
+    present = tuple(dict.fromkeys(one for one, _ in packet.observed if model.find_finding(one)))
+    disease = model.find_disease(packet.disease)
     if disease is None or not present:
         return
     patient = Patient(
         id=f"CASE:{packet.id}",
         disease=disease.id,
         present=present,
-        absent=tuple(dict.fromkeys(one for one, _ in packet.excluded if model.knows(one))),
+        absent=tuple(dict.fromkeys(one for one, _ in packet.excluded if model.find_finding(one))),
         complete=False,
         age=packet.age or "",
         sex=(packet.sex or "").lower(),

@@ -60,7 +60,8 @@ class Tool:
 
     Attributes:
         name: The name under which it is called.
-        local: Whether it runs in memory without waiting, so that async drivers call it inline.
+        local: Whether a call takes less than a millisecond and waits for nothing, so that async
+            drivers make it inline; the others they make in a thread.
         spec: What the policy is told.
     """
 
@@ -94,7 +95,7 @@ class FunctionTool(Tool):
 
     Args:
         function: A documented function that returns a `ToolOutput`.
-        local: Whether it runs in memory without waiting.
+        local: Whether a call takes less than a millisecond and waits for nothing.
     """
 
     def __init__(
