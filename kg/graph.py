@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
@@ -97,6 +97,7 @@ class Graph:
         relations: The relations by their forward names.
         rows: Edges by relation name, forward and inverse.
         columns: Qualifiers by forward relation name and qualifier name.
+        replaced: Ids of merged and withdrawn entities to the id that stands for each of them now.
     """
 
     info: GraphInfo
@@ -106,6 +107,7 @@ class Graph:
     relations: Mapping[str, Relation]
     rows: Mapping[str, Rows]
     columns: Mapping[str, Mapping[str, Column]]
+    replaced: Mapping[str, str] = field(default_factory=dict)
 
     def __len__(self) -> int:
         """Return the number of nodes."""
