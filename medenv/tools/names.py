@@ -105,10 +105,12 @@ class Trigrams:
 
     def __init__(self, texts: Sequence[str]) -> None:
         lengths = np.array([*map(len, texts)], np.int64) + len(self._PAD)
-        grams = self._of(self._PAD + self._PAD.join(texts))[: int(lengths.sum())]
+        total = int(lengths.sum())
+        self._bits = min(total.bit_length() + 1, 16)
+        grams = self._of(self._PAD + self._PAD.join(texts))[:total]
         owners = np.repeat(np.arange(len(texts), dtype=np.int32), lengths)
         self._owners = owners[np.argsort(grams, kind="stable")]
-        counts = np.bincount(grams, minlength=1 << 16)
+        counts = np.bincount(grams, minlength=1 << self._bits)
         self._starts = np.concatenate(([0], np.cumsum(counts)))
         self._lengths = lengths
 
@@ -137,10 +139,10 @@ class Trigrams:
         places: list[int] = found.tolist()
         return places
 
-    @staticmethod
-    def _of(text: str) -> NDArray[np.uint16]:
-        """Return a text's trigrams, each as a number below 2**16 that few others have."""
+    def _of(self, text: str) -> NDArray[np.uint16]:
+        """Return a text's trigrams, each as a number of a few bits that few others have."""
         codes = np.frombuffer(text.encode("utf-32-le", "surrogatepass"), np.uint32)
         codes = codes.astype(np.uint64)
         mixed = (codes[:-2] * np.uint64(31) + codes[1:-1]) * np.uint64(1009) + codes[2:]
-        return (mixed * np.uint64(0x9E3779B97F4A7C15) >> np.uint64(48)).astype(np.uint16)
+        mixed *= np.uint64(0x9E3779B97F4A7C15)
+        return (mixed >> np.uint64(64 - self._bits)).astype(np.uint16)
