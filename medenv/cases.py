@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
+import logging
+import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -20,6 +23,18 @@ PRESENTING = 2
 
 _TRIES = 50
 
+_LEFT_OUT = ("cases of unknown diseases", "cases without a known finding", "unknown findings")
+NOTES = ("cases", "findings", *_LEFT_OUT)
+"""What is counted while cases are read."""
+
+_NUMBER = r"(\d+(?:[.,]\d+)?)"
+_AGE = re.compile(rf"P(?=.)(?:{_NUMBER}Y)?(?:{_NUMBER}M)?(?:{_NUMBER}W)?(?:{_NUMBER}D)?(?:T\S+)?")
+"""A duration of ISO 8601, as phenopackets give ages."""
+
+_SEXES = ("female", "male")
+
+_log = logging.getLogger(__name__)
+
 
 class Case(NamedTuple):
     """A patient and the question about them."""
@@ -37,6 +52,7 @@ class _Packet(msgspec.Struct):
     excluded: list[tuple[str, str]] = []
     sex: str | None = None
     age: str | None = None
+    pmids: list[str] = []
 
 
 def simulated_cases(model: DiseaseModel, n: int, *, seed: int = 0) -> list[Case]:
@@ -73,20 +89,62 @@ def _simulated(model: DiseaseModel, i: int, seed: int) -> Case:
     )
 
 
-def phenopacket_cases(model: DiseaseModel, path: Path | str) -> list[Case]:
-    """Read real cases; those of unknown diseases or without known findings are left out.
+def phenopacket_cases(
+    model: DiseaseModel, path: Path | str, notes: dict[str, int] | None = None
+) -> list[Case]:
+    """Read real cases under ids that give nothing away.
+
+    The id of a case is ``"CASE:"`` and the first ten digits of the SHA-256 of its id in the file,
+    which often names the gene and the article. Diseases and findings are known by their ids, by
+    former ids and by cross-references that only they have. A case of an unknown disease or without
+    a known finding cannot be used; how many cases and findings are left out is logged as a warning.
 
     Args:
         model: Diseases and findings that are known.
         path: File of one case a line, ``{"id", "disease", "observed": [[id, name], ...],
-            "excluded": [...], "sex", "age"}``, plain or gzipped, or a folder with such files.
+            "excluded": [...], "sex", "age", "pmids"}``, plain or gzipped, or a folder with such
+            files. Ages are durations of ISO 8601, such as ``"P3Y2M"``, or words.
+        notes: Takes the counts of `NOTES`.
 
     Raises:
         DataError: A file is missing or malformed, or no case is left.
     """
-    cases = [case for packet in _packets(Path(path)) for case in _real(model, packet)]
+    cases: list[Case] = []
+    counts = dict.fromkeys(NOTES, 0)
+    ids: set[str] = set()
+    for packet in _packets(Path(path)):
+        counts["cases"] += 1
+        present, absent = (
+            [model.find_finding(one) for one, _ in named]
+            for named in (packet.observed, packet.excluded)
+        )
+        counts["findings"] += len(present) + len(absent)
+        counts["unknown findings"] += present.count(None) + absent.count(None)
+        disease = model.find_disease(packet.disease)
+        if disease is None:
+            counts["cases of unknown diseases"] += 1
+        elif not any(present):
+            counts["cases without a known finding"] += 1
+        else:
+            patient = Patient(
+                id=_opaque(packet.id, ids),
+                disease=disease.id,
+                present=tuple(dict.fromkeys(one.id for one in present if one)),
+                absent=tuple(dict.fromkeys(one.id for one in absent if one)),
+                complete=False,
+                age=_age(packet.age or ""),
+                sex=sex if (sex := (packet.sex or "").lower()) in _SEXES else "",
+                articles=tuple(f"PMID:{one.removeprefix('PMID:')}" for one in packet.pmids),
+            )
+            question = _question(model, patient, (disease,), "phenopacket")
+            cases.append(Case(patient, question))
+    if notes is not None:
+        notes.update(counts)
+    told = ", ".join(f"{count:,} {name}" for name, count in counts.items() if count)
     if not cases:
-        raise DataError(path, "no case has a disease and findings that the graph knows")
+        raise DataError(path, f"no case has a disease and findings that the graph knows ({told})")
+    if any(counts[name] for name in _LEFT_OUT):
+        _log.warning("%s: some cases or findings are not used (%s)", path, told)
     return cases
 
 
@@ -96,21 +154,28 @@ def _packets(path: Path) -> Iterator[_Packet]:
         yield from read_records(file, _Packet)
 
 
-def _real(model: DiseaseModel, packet: _Packet) -> Iterator[Case]:
-    present = tuple(dict.fromkeys(one for one, _ in packet.observed if model.knows(one)))
-    disease = model.disease(packet.disease)
-    if disease is None or not present:
-        return
-    patient = Patient(
-        id=f"CASE:{packet.id}",
-        disease=disease.id,
-        present=present,
-        absent=tuple(dict.fromkeys(one for one, _ in packet.excluded if model.knows(one))),
-        complete=False,
-        age=packet.age or "",
-        sex=(packet.sex or "").lower(),
-    )
-    yield Case(patient, _question(model, patient, (disease,), "phenopacket"))
+def _opaque(source: str, taken: set[str]) -> str:
+    """Return an id that says nothing of its source, and take it."""
+    made, times = "", 0
+    while not made or made in taken:
+        times += 1
+        name = source if times == 1 else f"{source}#{times}"
+        made = f"CASE:{hashlib.sha256(name.encode()).hexdigest()[:10]}"
+    taken.add(made)
+    return made
+
+
+def _age(text: str) -> str:
+    """Return an age in words; one that is no duration of ISO 8601 is in words already."""
+    found = _AGE.fullmatch(text)
+    if found is None:
+        return text
+    parts = [
+        f"{number} {unit}{'' if number == '1' else 's'}"
+        for number, unit in zip(found.groups(), ("year", "month", "week", "day"), strict=True)
+        if number and number.strip("0.,")
+    ]
+    return f"{' and '.join(parts)} old" if parts else "newborn"
 
 
 def _question(
@@ -119,7 +184,7 @@ def _question(
     """Ask for a patient's disease; the certificate lists the findings that prove it."""
     shown = patient.present[:PRESENTING]
     names = " and ".join(model.finding(one).name for one in shown)
-    who = " ".join(part for part in (patient.sex, patient.age) if part)
+    who = ", ".join(part for part in (patient.sex, patient.age) if part)
     text = (
         f"Patient {patient.id}{f' ({who})' if who else ''} comes with: {names}. Which disease is "
         "it? Examine the patient for more findings before you answer."

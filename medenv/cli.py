@@ -10,13 +10,13 @@ import gymnasium
 import typer
 from rich.console import Console
 from rich.markup import escape
-from rich.panel import Panel
 from rich.table import Table
 
 from medenv.env import MedResearchEnv
 from medenv.errors import MedEnvError, UsageError
 from medenv.records import Score
 from medenv.registration import ENVIRONMENTS
+from medenv.rendering import panel
 
 app = typer.Typer(
     no_args_is_help=True, add_completion=False, help="Environments for medical research."
@@ -56,7 +56,7 @@ def play(
     env.reset(seed=seed, options={"question": question} if question else None)
     asked = env.episode.question
     title = f"{env_id}, {asked.world} world: fiction" if asked.world else env_id
-    console.print(Panel(escape(asked.text), title=title))
+    console.print(panel(asked.text, title))
     console.print(_HELP)
     while not env.episode.ended:
         line = console.input("[bold]>[/] ").strip()
@@ -65,7 +65,7 @@ def play(
             return
         observation, _, _, _, info = env.step(action_of(line, env))
         if observation:
-            console.print(Panel(escape(observation)))
+            console.print(panel(observation, "Results"))
     console.print(f"The episode ended: {info['ending']}.")
     console.print(score_table(info["score"]))
     gold = ", ".join(answer.name for answer in asked.answers) or "unknown"

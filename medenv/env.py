@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from copy import copy
 from typing import Any, SupportsFloat
 
 import gymnasium
 import numpy as np
+from gymnasium.envs.registration import EnvSpec
 
 from medenv.episode import Episode, EpisodeRules
 from medenv.errors import InfraError, JudgeUnavailableError, UnknownNameError, UsageError
@@ -58,8 +60,10 @@ class MedResearchEnv(gymnasium.Env[str, str]):
 
     ## Arguments
     `questions`: what can be asked, at least one. `toolbox`: the tools. `reward`: scores a finished
-    trajectory. `rules`: dialect, budget and prompt style of all episodes. Through
-    ``gymnasium.make`` the arguments are those of `medenv.registry.EnvSettings`.
+    trajectory. `rules`: dialect, budget and prompt style of all episodes. `render_mode`: ``"ansi"``
+    lets `render` return the conversation so far as a string, ``"human"`` prints it as it grows.
+    Through ``gymnasium.make`` the arguments are those of `medenv.registry.EnvSettings`, and
+    `render_mode`.
 
     ## References
     The tool-using research agent is that of MedResearcher-R1 (Yu et al., 2025); the ontology of the
@@ -74,7 +78,7 @@ class MedResearchEnv(gymnasium.Env[str, str]):
     safety, and nothing here is medical advice.
     """
 
-    metadata = {"render_modes": []}  # noqa: RUF012 - Gymnasium's own declaration
+    metadata = {"render_modes": ["ansi", "human"], "render_fps": 4}  # noqa: RUF012 - Gymnasium's own declaration
 
     def __init__(
         self,
@@ -82,9 +86,13 @@ class MedResearchEnv(gymnasium.Env[str, str]):
         toolbox: ToolBox,
         reward: RewardFn,
         rules: EpisodeRules,
+        render_mode: str | None = None,
     ) -> None:
         if not questions:
             raise UsageError("an environment needs at least one question, got none")
+        if render_mode is not None and render_mode not in self.metadata["render_modes"]:
+            raise UnknownNameError("render mode", render_mode, self.metadata["render_modes"])
+        self.render_mode, self._prints = render_mode, render_mode == "human"
         self.questions = tuple(questions)
         self.toolbox, self.reward, self.rules = toolbox, reward, rules
         self.observation_space = UnicodeText(MAX_CHARS)
@@ -92,6 +100,20 @@ class MedResearchEnv(gymnasium.Env[str, str]):
         self._numbers = {question.id: i for i, question in enumerate(self.questions)}
         self._episode: Episode | None = None
         self._score: Score | None = None
+        self._printed: tuple[Episode | None, int] = None, 0
+        self._spec: EnvSpec | None = None
+
+    @property
+    def spec(self) -> EnvSpec | None:
+        """What Gymnasium made the environment of; ``max_episode_steps`` is the budget of turns."""
+        return self._spec
+
+    @spec.setter
+    def spec(self, spec: EnvSpec | None) -> None:
+        # No `TimeLimit` stands behind the number: the episode itself ends with its last turn.
+        self._spec = copy(spec)
+        if self._spec is not None:
+            self._spec.max_episode_steps = self.rules.max_turns
 
     @property
     def episode(self) -> Episode:
@@ -147,6 +169,8 @@ class MedResearchEnv(gymnasium.Env[str, str]):
         text = messages[-1]["content"]
         if len(messages) == 2:
             text = f"{messages[0]['content']}\n\n{text}"
+        if self._prints:
+            self.render()
         return text, {"question_id": question.id, "messages": messages}
 
     def step(self, action: str) -> tuple[str, SupportsFloat, bool, bool, dict[str, Any]]:
@@ -174,9 +198,44 @@ class MedResearchEnv(gymnasium.Env[str, str]):
             shown += result.passages
         info: dict[str, Any] = {"problems": turn.parsed.problems, "passages": shown}
         if episode.ending is None:
+            if self._prints:
+                self.render()
             return observation, 0.0, False, False, info
         reward = self._finish(episode, info)
+        if self._prints:
+            self.render()
         return observation, reward, episode.terminated, episode.truncated, info
+
+    def render(self) -> str | None:
+        """Show the conversation so far.
+
+        Returns:
+            The whole conversation for a terminal of 100 columns where the render mode is
+            ``"ansi"``; None where it is ``"human"``, which prints what was not printed yet.
+
+        Raises:
+            UsageError: `reset` has not been called.
+        """
+        episode = self.episode
+        if self.render_mode is None:
+            gymnasium.logger.warn(
+                "render was called without a render mode: make the environment with "
+                'render_mode="ansi" or "human"'
+            )
+            return None
+        from medenv import rendering  # rich is loaded where something is shown
+
+        messages = episode.messages
+        last = [] if episode.ending is None else [rendering.outcome(episode.ending, self._score)]
+        if not self._prints:
+            return rendering.ansi([*rendering.conversation(messages), *last])
+        of, printed = self._printed
+        if of is not episode:
+            printed = 0
+        if printed < len(messages):
+            rendering.show([*rendering.conversation(messages, printed), *last])
+            self._printed = episode, len(messages)
+        return None
 
     def _turn(self, episode: Episode, action: str) -> str:
         """Advance by one turn; take it back where its calls cannot be made."""

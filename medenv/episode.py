@@ -18,7 +18,7 @@ ends the episode. An answer always counts, since it was sampled within the budge
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Literal
+from typing import Any, Literal
 
 import msgspec
 
@@ -290,6 +290,10 @@ class Episode:
         episode.ending, episode.answer = snapshot.ending, snapshot.answer
         episode.failure, episode._last_word = snapshot.failure, snapshot.last_word
         return episode
+
+    def __reduce__(self) -> Any:
+        """Pickle as a snapshot, so that the time until it is unpickled does not count."""
+        return Episode.restore, (self.snapshot(), self.rules)
 
     def _elapsed(self) -> float:
         return self._seconds if self.ended else self.rules.clock() - self._started

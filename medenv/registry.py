@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import msgspec
+from gymnasium.wrappers import TimeLimit
 
 from medenv.dialects.base import Dialect, Fitted, PromptStyle
 from medenv.env import MedResearchEnv
@@ -101,10 +102,14 @@ class Parts(NamedTuple):
     reward: RewardFn
     retriever: Retriever | None
 
-    def env(self) -> MedResearchEnv:
-        """Return the Gymnasium environment."""
+    def env(self, render_mode: str | None = None) -> MedResearchEnv:
+        """Return the Gymnasium environment.
+
+        Args:
+            render_mode: How it shows itself; see `MedResearchEnv.render`.
+        """
         made = ENVIRONMENT_CLASSES.get(self.rules.env_id, MedResearchEnv)
-        return made(self.questions, self.toolbox, self.reward, self.rules)
+        return made(self.questions, self.toolbox, self.reward, self.rules, render_mode)
 
     def rollouts(self, patience: Patience | None = None) -> Rollouts:
         """Return the driver of whole episodes.
@@ -115,32 +120,48 @@ class Parts(NamedTuple):
         return Rollouts(self.rules, self.toolbox, self.reward, patience or Patience())
 
 
-def make_env(**settings: Any) -> MedResearchEnv:
+def make_env(render_mode: str | None = None, **settings: Any) -> MedResearchEnv:
     """Make the environment that `EnvSettings` of these values describe.
 
     Args:
+        render_mode: How it shows itself; see `MedResearchEnv.render`.
         settings: Fields of `EnvSettings`.
 
     Raises:
         UsageError: An unknown field, name or value.
     """
-    return make_parts(**settings).env()
+    return make_parts(**settings).env(render_mode)
+
+
+make_env.metadata = MedResearchEnv.metadata  # type: ignore[attr-defined]  # where Gymnasium looks for the render modes
 
 
 def make_vector_env(
-    num_envs: int = 1, autoreset_mode: str = "NextStep", **settings: Any
+    num_envs: int = 1,
+    autoreset_mode: str = "NextStep",
+    render_mode: str | None = None,
+    max_episode_steps: int | None = None,
+    **settings: Any,
 ) -> MedResearchVectorEnv:
     """Make environments that step together and share questions, tools and reward.
 
     Args:
         num_envs: How many.
         autoreset_mode: What happens after the end of an episode; see `MedResearchVectorEnv`.
+        render_mode: How each environment shows itself; see `MedResearchEnv.render`.
+        max_episode_steps: Steps after which each episode is cut, in addition to its budget.
         settings: Fields of `EnvSettings`.
 
     Raises:
         UsageError: An unknown field, name or value.
     """
-    return MedResearchVectorEnv(make_parts(**settings).env, num_envs, autoreset_mode)
+    parts = make_parts(**settings)
+
+    def make() -> Any:
+        env = parts.env(render_mode)
+        return TimeLimit(env, max_episode_steps) if max_episode_steps else env
+
+    return MedResearchVectorEnv(make, num_envs, autoreset_mode)
 
 
 def make_parts(**settings: Any) -> Parts:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
@@ -178,7 +179,16 @@ def disease_model(
         parents,
         weights,
         _prevalences(graph) if priors is None else priors,
+        _synonyms(graph, (*diseases, *phenotypes)),
     )
+
+
+def _synonyms(graph: Graph, nodes: Sequence[int]) -> dict[str, str]:
+    """Return former ids and the cross-references that only one of some nodes has, to its id."""
+    ids, xrefs = graph.nodes.ids, graph.nodes.xrefs
+    claims = Counter(other for node in nodes for other in xrefs[node])
+    found = {x: ids[node] for node in nodes for x in xrefs[node] if claims[x] == 1}
+    return found | dict(graph.replaced)
 
 
 def _prevalences(graph: Graph) -> dict[str, float]:

@@ -2,14 +2,23 @@
 
 from __future__ import annotations
 
+import multiprocessing
 from collections.abc import Sequence
 from copy import deepcopy
+from ctypes import c_char, c_int64
 from typing import Any
 
 import numpy as np
 from gymnasium import Space
-from gymnasium.spaces import Tuple
-from gymnasium.vector.utils import batch_differing_spaces
+from gymnasium.spaces import Tuple, flatten, flatten_space, unflatten
+from gymnasium.vector.utils import (
+    batch_differing_spaces,
+    create_empty_array,
+    create_shared_memory,
+    read_from_shared_memory,
+    write_to_shared_memory,
+)
+from gymnasium.wrappers.utils import create_zero_array
 
 from medenv.errors import UsageError
 
@@ -90,9 +99,79 @@ def is_unicode(text: str) -> bool:
     return True
 
 
+class SharedTexts(Sequence[str]):
+    """One text for each environment of an `AsyncVectorEnv`, in memory that its processes share.
+
+    Gymnasium reads this view once and copies it after every step; a copy is a tuple of strings.
+
+    Args:
+        count: How many texts.
+        max_length: Greatest length of a text in characters.
+        context: The ``multiprocessing`` context that the processes are started in.
+    """
+
+    def __init__(self, count: int, max_length: int, context: Any) -> None:
+        self._room = 4 * max_length  # bytes; no character takes more in UTF-8
+        self._sizes = context.RawArray(c_int64, count)
+        self._bytes = context.RawArray(c_char, count * self._room)
+
+    def __len__(self) -> int:
+        return len(self._sizes)
+
+    def __getitem__(self, index: Any) -> Any:
+        if isinstance(index, slice):
+            return tuple(self)[index]
+        number = range(len(self))[index]
+        start = number * self._room
+        raw: bytes = self._bytes[start : start + self._sizes[number]]
+        return raw.decode()
+
+    def write(self, index: int, text: str) -> None:
+        """Replace a text.
+
+        Args:
+            index: Number of the environment.
+            text: What to write.
+
+        Raises:
+            UsageError: The text is longer than the space allows.
+        """
+        raw = text.encode("utf-8", "replace")
+        if len(raw) > self._room:
+            raise UsageError(
+                f"an observation has {len(text):,} characters, more than the {self._room // 4:,} "
+                "of its space"
+            )
+        start = index * self._room
+        self._bytes[start : start + len(raw)] = raw
+        self._sizes[index] = len(raw)
+
+    def __deepcopy__(self, memo: Any) -> tuple[str, ...]:
+        return tuple(self)
+
+
+# Gymnasium's functions dispatch on the type of their first argument. Spaces of one kind it batches,
+# joins and iterates over as it does with any custom space.
+
+
 @batch_differing_spaces.register(UnicodeText)
 def _batch_differing(  # type: ignore[misc]  # Gymnasium dispatches on the first space's type
     spaces: Sequence[UnicodeText],
 ) -> Tuple[Any]:
-    """Batch spaces of different lengths; same ones Gymnasium batches, joins and allots itself."""
     return Tuple([deepcopy(space) for space in spaces], seed=deepcopy(spaces[0].np_random))
+
+
+@create_shared_memory.register(UnicodeText)
+def _shared(space: UnicodeText, n: int = 1, ctx: Any = multiprocessing) -> Any:
+    return SharedTexts(n, space.max_length, ctx)
+
+
+create_empty_array.register(UnicodeText, lambda _, n=1, **__: ("",) * n)
+create_zero_array.register(UnicodeText, lambda _: "")
+flatten_space.register(UnicodeText, lambda space: space)
+flatten.register(UnicodeText, lambda _, text: text)
+unflatten.register(UnicodeText, lambda _, text: text)
+read_from_shared_memory.register(UnicodeText, lambda _, shared, **__: shared)
+write_to_shared_memory.register(
+    UnicodeText, lambda _, index, text, shared: shared.write(index, text)
+)

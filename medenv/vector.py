@@ -56,7 +56,8 @@ class MedResearchVectorEnv(VectorEnv[Observations, Sequence[str], NDArray[Any]])
             raise UsageError(f"autoreset_mode is one of {known}, got {autoreset_mode!r}") from None
         self.num_envs = num_envs
         self.envs = [make() for _ in range(num_envs)]
-        self.metadata = {"autoreset_mode": self.autoreset_mode}
+        self.metadata = {**self.envs[0].metadata, "autoreset_mode": self.autoreset_mode}
+        self.render_mode = self.envs[0].render_mode
         self.single_observation_space = self.envs[0].observation_space
         self.single_action_space = self.envs[0].action_space
         self.observation_space = batch_space(self.single_observation_space, num_envs)
@@ -129,6 +130,10 @@ class MedResearchVectorEnv(VectorEnv[Observations, Sequence[str], NDArray[Any]])
         if not same_step:
             self._ended = terminated | truncated
         return tuple(self._observations), rewards, terminated, truncated, self._infos(gathered)
+
+    def render(self) -> tuple[Any, ...]:
+        """Show the conversation of each environment, as `MedResearchEnv.render` does."""
+        return tuple(env.render() for env in self.envs)
 
     def _mask(self, mask: Any) -> Flags:
         if mask is None:

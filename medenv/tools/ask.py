@@ -7,7 +7,6 @@ from collections.abc import Iterable
 from medenv.records import Record
 from medenv.tools.base import Tool, ToolOutput
 from medenv.tools.diagnosis import DiseaseModel
-from medenv.tools.names import NameIndex
 
 MOST_AT_ONCE = 3
 """Findings told by one question; a broader question has to be put more precisely."""
@@ -25,6 +24,7 @@ class Patient(Record, frozen=True, kw_only=True):
             is not on record.
         age: Age in words, or ``""``.
         sex: Sex in words, or ``""``.
+        articles: Ids of the articles that describe the patient; the policy never sees them.
     """
 
     id: str
@@ -34,6 +34,7 @@ class Patient(Record, frozen=True, kw_only=True):
     complete: bool = True
     age: str = ""
     sex: str = ""
+    articles: tuple[str, ...] = ()
 
 
 class Ask(Tool):
@@ -49,8 +50,7 @@ class Ask(Tool):
     def __init__(self, patients: Iterable[Patient], diseases: DiseaseModel) -> None:
         super().__init__()
         self._patients = {patient.id.casefold(): patient for patient in patients}
-        self._model, self._names = diseases, NameIndex(diseases.findings)
-        self._name_of = {finding.id: finding.name for finding in diseases.findings}
+        self._model, self._names = diseases, diseases.names
 
     def call(self, patient: str, finding: str) -> ToolOutput:
         """Examine a patient for a finding, or for a whole group of findings by its name.
@@ -72,7 +72,7 @@ class Ask(Tool):
             text = f"{asked.name}: present, in {len(below)} ways; ask more precisely."
             return ToolOutput(text=text)
         if below:
-            names = ", ".join(self._name_of[one] for one in below)
+            names = ", ".join(self._model.finding(one).name for one in below)
             more = "" if below == [asked.id] else f" ({names})"
             passages = tuple(passage_id(who, one) for one in below)
             return ToolOutput(text=f"{asked.name}: present{more}.", passages=passages)

@@ -25,6 +25,8 @@ import inspect
 import re
 import time
 from collections.abc import Awaitable, Callable, Coroutine, Iterable
+from importlib import import_module
+from operator import attrgetter
 from typing import Annotated, Any, TypeVar, get_type_hints
 
 import msgspec
@@ -60,7 +62,8 @@ class Tool:
 
     Attributes:
         name: The name under which it is called.
-        local: Whether it runs in memory without waiting, so that async drivers call it inline.
+        local: Whether a call takes less than a millisecond and waits for nothing, so that async
+            drivers make it inline; the others they make in a thread.
         spec: What the policy is told.
     """
 
@@ -76,6 +79,19 @@ class Tool:
             description=_summary(self.name, self.call),
             parameters=_schema(self._type),
         )
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Return the state without the type of the arguments, which pickle could not find."""
+        state = self.__dict__.copy()
+        if "_type" in state:
+            state["_type"] = None
+        return state
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        """Restore the state and make the type of the arguments again."""
+        self.__dict__.update(state)
+        if "_type" in state:
+            self._type = _arguments_type(self.name, self.call)
 
     def bind(self, arguments: dict[str, Any]) -> tuple[Any, ...]:
         """Return the arguments checked and in order.
@@ -94,7 +110,7 @@ class FunctionTool(Tool):
 
     Args:
         function: A documented function that returns a `ToolOutput`.
-        local: Whether it runs in memory without waiting.
+        local: Whether a call takes less than a millisecond and waits for nothing.
     """
 
     def __init__(
@@ -102,6 +118,23 @@ class FunctionTool(Tool):
     ) -> None:
         self.name, self.local, self.call = function.__name__, local, function
         super().__init__()
+
+    def __reduce_ex__(self, protocol: Any) -> Any:
+        """Pickle the tool by its name in a module where it has one, as functions are pickled.
+
+        A decorated function has no other: its name leads to the tool.
+        """
+        where = self.call.__module__, self.call.__qualname__
+        try:
+            named = _named(*where)
+        except (AttributeError, ImportError):
+            named = None
+        return (_named, where) if named is self else super().__reduce_ex__(protocol)
+
+
+def _named(module: str, qualname: str) -> Any:
+    """Return what bears a name in a module."""
+    return attrgetter(qualname)(import_module(module))
 
 
 def tool(function: Callable[..., ToolOutput | Awaitable[ToolOutput]]) -> FunctionTool:

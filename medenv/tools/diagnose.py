@@ -7,7 +7,12 @@ from collections.abc import Sequence
 from medenv.errors import UsageError
 from medenv.tools.base import Tool, ToolOutput
 from medenv.tools.diagnosis import DiseaseModel
-from medenv.tools.names import NameIndex
+
+MOST_FINDINGS = 256
+"""Findings that one call can give, present and absent ones together."""
+
+MOST_TOLD = 3
+"""Unknown names for which the findings of similar names are shown."""
 
 
 class Diagnose(Tool):
@@ -22,13 +27,13 @@ class Diagnose(Tool):
     """
 
     name = "diagnose"
+    local = False  # milliseconds of arithmetic over all diseases
 
     def __init__(self, diseases: DiseaseModel, *, k: int = 5) -> None:
         if k < 1:
             raise UsageError(f"k must be at least 1, got {k}")
         super().__init__()
         self._model, self._k = diseases, k
-        self._names = NameIndex(diseases.findings)
 
     def call(self, present: list[str], absent: list[str] = []) -> ToolOutput:  # noqa: B006 - a schema's default, never changed
         """Rank diseases by the findings that a patient has and those that were ruled out.
@@ -37,27 +42,34 @@ class Diagnose(Tool):
             present: Names of findings that the patient has.
             absent: Names of findings that the patient does not have.
         """
-        problems: list[str] = []
-        has, has_not = self._ids(present, problems), self._ids(absent, problems)
+        if len(present) + len(absent) > MOST_FINDINGS:
+            given = len(present) + len(absent)
+            text = f"at most {MOST_FINDINGS} findings can be given at once, got {given}"
+            return ToolOutput(text=text, status="bad_call")
+        unknown: list[str] = []
+        has, has_not = self._ids(present, unknown), self._ids(absent, unknown)
+        problems = [self._model.names.unknown("finding", one) for one in unknown[:MOST_TOLD]]
+        if len(unknown) > MOST_TOLD:
+            problems.append(f"{len(unknown) - MOST_TOLD} more names are no findings either")
         if not has:
             problems = problems or ["name at least one finding that is present"]
             return ToolOutput(text="\n".join(problems), status="bad_call")
+        ranked, asked = self._model.consult(has, has_not, self._k)
         lines = [
             f"[{rank}] {one.disease.name} ({one.disease.id}): {one.probability:.1%}"
-            for rank, one in enumerate(self._model.rank(has, has_not, self._k), 1)
+            for rank, one in enumerate(ranked, 1)
         ]
-        asked = self._model.ask_next(has, has_not)
         if asked is not None:
             lines.append(f"Most telling to ask next: {asked.name}")
         return ToolOutput(text="\n".join([*lines, *problems]))
 
-    def _ids(self, names: Sequence[str], problems: list[str]) -> list[str]:
-        """Return the findings' ids, adding to `problems` what is none."""
-        ids = []
+    def _ids(self, names: Sequence[str], unknown: list[str]) -> list[str]:
+        """Return the findings' ids, each once, adding to `unknown` what names none."""
+        ids: dict[str, None] = {}
         for name in names:
-            found = self._names.find(name)
+            found = self._model.names.find(name)
             if found:
-                ids.append(found[0].id)
+                ids[found[0].id] = None
             else:
-                problems.append(self._names.unknown("finding", name))
-        return list(dict.fromkeys(ids))
+                unknown.append(name)
+        return list(ids)

@@ -22,6 +22,7 @@ Source:
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from itertools import chain
 from typing import NamedTuple
 
 import numpy as np
@@ -29,12 +30,19 @@ from numpy.typing import NDArray
 
 from medenv.errors import UsageError
 from medenv.records import Entity, Record
+from medenv.tools.names import NameIndex
 
 _Floats = NDArray[np.float64]
 _Ints = NDArray[np.int64]
 
 CEILING = 0.95
 """Greatest probability of a finding: even an obligate one can be missed or not written down."""
+
+LIKELY = 20
+"""Diseases whose findings are considered for the next question."""
+
+LEAST_GAIN = 1e-9
+"""Least mutual information of a question worth asking, in nats."""
 
 
 class Annotation(NamedTuple):
@@ -92,7 +100,7 @@ class Diagnosis(NamedTuple):
 
 
 class DiseaseModel:
-    """Diseases, findings and how often they go together.
+    """Diseases, findings and how often they go together, as arrays by finding and by disease.
 
     Args:
         diseases: What can be diagnosed, at least one.
@@ -102,12 +110,13 @@ class DiseaseModel:
         weights: How much each kind of evidence counts.
         priors: Disease id to its relative frequency in the population; the median of those given
             stands for the others, and all are alike where none is given.
+        synonyms: Other ids, such as former ones, to the id of the finding or disease they mean.
 
     Raises:
         UsageError: No disease, an unknown id, or a share outside (0, 1].
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - parts of one body of knowledge, most with defaults
         self,
         diseases: Iterable[Entity],
         findings: Iterable[Entity],
@@ -115,6 +124,7 @@ class DiseaseModel:
         parents: Mapping[str, Sequence[str]],
         weights: Weights | None = None,
         priors: Mapping[str, float] | None = None,
+        synonyms: Mapping[str, str] | None = None,
     ) -> None:
         self.weights = weights or Weights()
         self.diseases = tuple(sorted(diseases, key=lambda one: one.id))
@@ -123,12 +133,29 @@ class DiseaseModel:
             raise UsageError("a disease model needs at least one disease, got none")
         self._disease = {one.id: i for i, one in enumerate(self.diseases)}
         self._finding = {one.id: i for i, one in enumerate(self.findings)}
-        self._parents = [
-            [self._number(parent) for parent in parents.get(one.id, ())] for one in self.findings
-        ]
-        self._ancestors: dict[int, tuple[int, ...]] = {}
-        self._fill(annotations)
+        self._synonyms = dict(synonyms or {})
+        self.names = NameIndex(self.findings)
+        self._above = self._closure(parents)
+        self._direct, shares = self._annotated(annotations)
+        self._shares = shares
+        self._fill()
         self._log_prior = self.weights.prior * np.log(self._priors(priors or {}))
+
+    def consult(
+        self, present: Sequence[str], absent: Sequence[str] = (), k: int = 10
+    ) -> tuple[list[Diagnosis], Entity | None]:
+        """Return what `rank` and `ask_next` return, at the cost of one of them.
+
+        Args:
+            present: Ids of findings that the patient has.
+            absent: Ids of findings that the patient does not have.
+            k: How many diseases at most.
+
+        Raises:
+            UsageError: A finding that is not in the model.
+        """
+        posterior = self.posterior(present, absent)
+        return self._ranked(posterior, k), self._asked(posterior, present, absent)
 
     def rank(
         self, present: Sequence[str], absent: Sequence[str] = (), k: int = 10
@@ -143,9 +170,7 @@ class DiseaseModel:
         Raises:
             UsageError: A finding that is not in the model.
         """
-        posterior = self.posterior(present, absent)
-        order = np.argsort(-posterior, kind="stable")[:k]
-        return [Diagnosis(self.diseases[i], float(posterior[i])) for i in order]
+        return self._ranked(self.posterior(present, absent), k)
 
     def posterior(self, present: Sequence[str], absent: Sequence[str] = ()) -> _Floats:
         """Return the probability of each disease, float64, shape [diseases].
@@ -158,16 +183,20 @@ class DiseaseModel:
             UsageError: A finding that is not in the model.
         """
         log = self._log_prior.copy()
-        for finding in present:
-            log += np.log(self._recorded(self._number(finding)))
-        for finding in absent:
-            log += self.weights.absence * np.log1p(-self._shown(self._number(finding)))
+        for ids, base, values in (
+            (present, self._log_base, self._log_recorded),
+            (absent, self._log_none, self._log_absent),
+        ):
+            for number in map(self._number, ids):
+                cells = self._columns.span(number)
+                rows = self._columns.items[cells]
+                shown = log[rows] + values[cells]
+                log += base[number]
+                log[rows] = shown
         weights = np.exp(log - log.max())
         return np.asarray(weights / weights.sum())
 
-    def ask_next(
-        self, present: Sequence[str], absent: Sequence[str] = (), candidates: int = 20
-    ) -> Entity | None:
+    def ask_next(self, present: Sequence[str], absent: Sequence[str] = ()) -> Entity | None:
         """Return the finding whose answer is expected to say most, or None where none does.
 
         It is the one with the greatest mutual information with the disease, among the findings of
@@ -176,32 +205,15 @@ class DiseaseModel:
         Args:
             present: Ids of findings that the patient has.
             absent: Ids of findings that the patient does not have.
-            candidates: How many diseases' findings are considered.
 
         Raises:
             UsageError: A finding that is not in the model.
         """
-        posterior = self.posterior(present, absent)
-        top = np.argsort(-posterior, kind="stable")[:candidates]
-        had = {t for one in present for t in self.ancestors(self._number(one))}
-        not_had = {self._number(one) for one in absent}
-        best, most = None, 1e-9
-        for finding in sorted({f for disease in top.tolist() for f in self._direct[disease]}):
-            if finding in had or not_had.intersection(self.ancestors(finding)):
-                continue
-            shown = self._shown(finding)
-            gain = _entropy(float(posterior @ shown)) - float(posterior @ _entropies(shown))
-            if gain > most:
-                best, most = finding, gain
-        return None if best is None else self.findings[best]
+        return self._asked(self.posterior(present, absent), present, absent)
 
     def ancestors(self, finding: int) -> tuple[int, ...]:
         """Return a finding and all above it, by number."""
-        known = self._ancestors.get(finding)
-        if known is None:
-            above = {t for parent in self._parents[finding] for t in self.ancestors(parent)}
-            known = self._ancestors[finding] = (finding, *sorted(above))
-        return known
+        return tuple(self._above.items[self._above.span(finding)].tolist())
 
     def implies(self, finding: str, other: str) -> bool:
         """Return whether whoever has a finding has the other one too, which lies at or above it.
@@ -220,12 +232,9 @@ class DiseaseModel:
         Raises:
             UsageError: A finding that is not in the model.
         """
-        rows = [set(self._columns[self._number(finding)][0].tolist()) for finding in present]
+        columns = self._columns
+        rows = [set(columns.items[columns.span(self._number(one))].tolist()) for one in present]
         return tuple(self.diseases[row] for row in sorted(set.intersection(*rows)))
-
-    def knows(self, finding: str) -> bool:
-        """Return whether a finding is in the model, by its id."""
-        return finding in self._finding
 
     def finding(self, finding: str) -> Entity:
         """Return a finding by its id.
@@ -235,9 +244,14 @@ class DiseaseModel:
         """
         return self.findings[self._number(finding)]
 
-    def disease(self, disease: str) -> Entity | None:
-        """Return a disease by its id, or None where it is not in the model."""
-        row = self._disease.get(disease)
+    def find_finding(self, finding: str) -> Entity | None:
+        """Return a finding by its id or a synonym of it, or None where the model has none."""
+        number = self._finding.get(self._synonyms.get(finding, finding))
+        return None if number is None else self.findings[number]
+
+    def find_disease(self, disease: str) -> Entity | None:
+        """Return a disease by its id or a synonym of it, or None where the model has none."""
+        row = self._disease.get(self._synonyms.get(disease, disease))
         return None if row is None else self.diseases[row]
 
     def shown_by(self, disease: str) -> dict[str, float]:
@@ -246,8 +260,9 @@ class DiseaseModel:
         Args:
             disease: Id of a disease of the model.
         """
-        shown = self._direct[self._disease[disease]]
-        return {self.findings[finding].id: share for finding, share in shown.items()}
+        cells = self._direct.span(self._disease[disease])
+        shown = zip(self._direct.items[cells].tolist(), self._shares[cells].tolist(), strict=True)
+        return {self.findings[finding].id: share for finding, share in shown}
 
     def _number(self, finding: str) -> int:
         try:
@@ -255,55 +270,135 @@ class DiseaseModel:
         except KeyError:
             raise UsageError(f"the disease model has no finding {finding!r}") from None
 
-    def _fill(self, annotations: Iterable[Annotation]) -> None:
-        """Spread the annotations over all ancestors, in columns by finding."""
-        self._direct: list[dict[int, float]] = [{} for _ in self.diseases]
+    def _ranked(self, posterior: _Floats, k: int) -> list[Diagnosis]:
+        """Return the k most probable diseases, ties by number."""
+        return [Diagnosis(self.diseases[i], float(posterior[i])) for i in _top(posterior, k)]
+
+    def _asked(
+        self, posterior: _Floats, present: Sequence[str], absent: Sequence[str]
+    ) -> Entity | None:
+        """Return the most telling finding of the most probable diseases.
+
+        A finding has its base rate in all diseases but those of its column, so that a sum over all
+        diseases is that of the base rate, corrected in the column's cells.
+        """
+        likely = _top(posterior, LIKELY)
+        candidates = np.unique(self._direct.items[self._direct.cells(likely)[0]])
+        known = self._above.cells(np.array([*map(self._number, present)], np.int64))[0]
+        had = np.zeros(len(self.findings), np.bool_)
+        had[self._above.items[known]] = True
+        not_had = np.zeros(len(self.findings), np.bool_)
+        not_had[[*map(self._number, absent)]] = True
+        candidates = candidates[~had[candidates]]
+        cells, starts = self._above.cells(candidates)
+        if candidates.size:
+            above = not_had[self._above.items[cells]]
+            candidates = candidates[~np.logical_or.reduceat(above, starts)]
+        if not candidates.size:
+            return None
+        cells, starts = self._columns.cells(candidates)
+        mass = posterior[self._columns.items[cells]]
+        rates = self._base[candidates] + np.add.reduceat(mass * self._excess[cells], starts)
+        inner = self._base_entropy[candidates]
+        inner = inner + np.add.reduceat(mass * self._entropy_excess[cells], starts)
+        gains = _entropies(np.clip(rates, 1e-12, 1 - 1e-12)) - inner
+        best = int(np.argmax(gains))
+        return self.findings[candidates[best]] if gains[best] > LEAST_GAIN else None
+
+    def _closure(self, parents: Mapping[str, Sequence[str]]) -> _Lists:
+        """Return for each finding itself, then all above it, ascending; cycles do no harm."""
+        direct = [[self._number(p) for p in parents.get(one.id, ())] for one in self.findings]
+        lists: list[list[int]] = []
+        for number in range(len(direct)):
+            above: set[int] = set()
+            todo = [number]
+            while todo:
+                fresh = [one for one in direct[todo.pop()] if one not in above]
+                above.update(fresh)
+                todo += fresh
+            lists.append([number, *sorted(above - {number})])
+        return _Lists.of(lists)
+
+    def _annotated(self, annotations: Iterable[Annotation]) -> tuple[_Lists, _Floats]:
+        """Return the findings that each disease is annotated with, and their shares."""
+        shown: list[dict[int, float]] = [{} for _ in self.diseases]
         for disease, finding, share in annotations:
             if disease not in self._disease or not 0 < share <= 1:
                 raise UsageError(f"no annotation of the model: {disease!r}, {finding!r}, {share!r}")
-            row, column = self._disease[disease], self._number(finding)
-            self._direct[row][column] = max(share, self._direct[row].get(column, 0.0))
-        columns: list[dict[int, float]] = [{} for _ in self.findings]
-        for row, shown in enumerate(self._direct):
-            for number, often in shown.items():
-                for above in self.ancestors(number):
-                    columns[above][row] = max(often, columns[above].get(row, 0.0))
-        self._columns: list[tuple[_Ints, _Floats]] = [
-            (np.fromiter(column, np.int64), np.minimum(np.array([*column.values()]), CEILING))
-            for column in columns
-        ]
-        self._own: list[_Floats] = [
-            np.array([min(self._direct[row].get(number, 0.0), CEILING) for row in column])
-            for number, column in enumerate(columns)
-        ]
-        size = len(self.diseases)
-        means = np.array([values.sum() / size for _, values in self._columns])
+            row, number = shown[self._disease[disease]], self._number(finding)
+            row[number] = max(share, row.get(number, 0.0))
+        shares = [share for row in shown for share in row.values()]
+        return _Lists.of([list(row) for row in shown]), np.array(shares, np.float64)
+
+    def _fill(self) -> None:
+        """Spread the annotations over all ancestors, in columns by finding, and take logarithms."""
+        size, weights = len(self.diseases), self.weights
+        owner = np.repeat(np.arange(size), np.diff(self._direct.starts))
+        cells, starts = self._above.cells(self._direct.items)
+        times = np.diff(np.append(starts, cells.size))
+        keys = self._above.items[cells] * size + np.repeat(owner, times)
+        order = np.argsort(keys, kind="stable")
+        keys, first = np.unique(keys[order], return_index=True)
+        spread = np.repeat(self._shares, times)[order]
+        values = np.minimum(np.maximum.reduceat(spread, first) if keys.size else spread, CEILING)
+        own = np.zeros(keys.size)
+        own[np.searchsorted(keys, self._direct.items * size + owner)] = np.minimum(
+            self._shares, CEILING
+        )
+        counts = np.bincount(keys // size, minlength=len(self.findings))
+        self._columns = _Lists(np.concatenate(([0], np.cumsum(counts))), keys % size)
+        means = np.array(
+            [values[self._columns.span(i)].sum() / size for i in range(len(self.findings))]
+        )
         self._base = np.clip(means, 0.5 / size, CEILING)
+        base = np.repeat(self._base, counts)
+        shown = np.maximum(base, values)
+        recorded = np.maximum(base, np.maximum(own, weights.coarse * values))
+        self._log_base, self._log_recorded = np.log(self._base), np.log(recorded)
+        self._log_none = weights.absence * np.log1p(-self._base)
+        self._log_absent = weights.absence * np.log1p(-shown)
+        self._base_entropy = _entropies(self._base)
+        self._excess = shown - base
+        self._entropy_excess = _entropies(shown) - np.repeat(self._base_entropy, counts)
 
     def _priors(self, given: Mapping[str, float]) -> _Floats:
         known = [given[one.id] for one in self.diseases if given.get(one.id, 0.0) > 0]
         usual = float(np.median(known)) if known else 1.0
         return np.array([given.get(one.id) or usual for one in self.diseases])
 
-    def _recorded(self, finding: int) -> _Floats:
-        """Return how often a finding, and not one below it, is what a disease is recorded with."""
-        rows, values = self._columns[finding]
-        recorded = np.full(len(self.diseases), self._base[finding])
-        told = np.maximum(self._own[finding], self.weights.coarse * values)
-        recorded[rows] = np.maximum(recorded[rows], told)
-        return recorded
 
-    def _shown(self, finding: int) -> _Floats:
-        """Return how often each disease shows a finding or one below it."""
-        rows, values = self._columns[finding]
-        shown = np.full(len(self.diseases), self._base[finding])
-        shown[rows] = np.maximum(shown[rows], values)
-        return shown
+class _Lists(NamedTuple):
+    """Lists of numbers in one array: list i is ``items[starts[i]:starts[i + 1]]``."""
+
+    starts: _Ints
+    items: _Ints
+
+    @classmethod
+    def of(cls, lists: Sequence[Sequence[int]]) -> _Lists:
+        """Return them of lists."""
+        starts = np.cumsum([0, *map(len, lists)], dtype=np.int64)
+        return cls(starts, np.fromiter(chain.from_iterable(lists), np.int64, int(starts[-1])))
+
+    def span(self, number: int) -> slice:
+        """Return where a list stands in the items."""
+        return slice(int(self.starts[number]), int(self.starts[number + 1]))
+
+    def cells(self, numbers: _Ints) -> tuple[_Ints, _Ints]:
+        """Return where the items of several lists stand, and where each list begins among them."""
+        sizes = self.starts[numbers + 1] - self.starts[numbers]
+        begins = np.cumsum(sizes) - sizes
+        places = np.arange(int(sizes.sum())) + np.repeat(self.starts[numbers] - begins, sizes)
+        return places, begins
+
+
+def _top(values: _Floats, k: int) -> _Ints:
+    """Return where the k greatest values stand, greatest first, ties in order."""
+    lowered = -values
+    if k < values.size:
+        found = np.flatnonzero(lowered <= np.partition(lowered, k - 1)[k - 1])
+        return found[np.argsort(lowered[found], kind="stable")[:k]]
+    return np.argsort(lowered, kind="stable")
 
 
 def _entropies(shares: _Floats) -> _Floats:
     return np.asarray(-(shares * np.log(shares) + (1 - shares) * np.log1p(-shares)))
-
-
-def _entropy(share: float) -> float:
-    return float(_entropies(np.array([min(max(share, 1e-12), 1 - 1e-12)]))[0])

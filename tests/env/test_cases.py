@@ -3,8 +3,14 @@
 from __future__ import annotations
 
 import gzip
+import hashlib
 import json
+import os
+import re
+from dataclasses import replace
+from functools import lru_cache
 from pathlib import Path
+from typing import Any
 
 import gymnasium
 import numpy as np
@@ -12,11 +18,13 @@ import pytest
 
 from medenv.cases import phenopacket_cases, simulated_cases
 from medenv.corpus import BM25Retriever
+from medenv.env import MedResearchEnv
 from medenv.errors import DataError, UsageError
-from medenv.kg import Documents, GraphBuilder, GraphInfo, toy_graph, toy_questions
+from medenv.kg import Documents, Graph, GraphBuilder, GraphInfo, load_hpo, toy_graph, toy_questions
 from medenv.kg.schema import HAS_PHENOTYPE, HAS_PREVALENCE, IS_A
 from medenv.records import Entity
 from medenv.resources import Resources, disease_model, share_of
+from medenv.text import fold
 from medenv.tools.diagnosis import Annotation, DiseaseModel, Weights
 from medenv.withheld import Withholding, withhold
 
@@ -63,19 +71,177 @@ def packet(**changes: object) -> dict[str, object]:
     return {**known, "excluded": [["TOY:P10", "z"]], "sex": "MALE", "age": "P6Y", **changes}
 
 
+def write_packets(path: Path, *packets: dict[str, object]) -> Path:
+    lines = "".join(json.dumps(one) + "\n" for one in packets)
+    path.write_bytes(gzip.compress(lines.encode()) if path.suffix == ".gz" else lines.encode())
+    return path
+
+
+def case_id(source: str) -> str:
+    return f"CASE:{hashlib.sha256(source.encode()).hexdigest()[:10]}"
+
+
 def test_real_cases_are_read_from_a_folder(tmp_path: Path) -> None:
-    lines = [packet(), packet(id="b", disease="NO:1"), packet(id="c", observed=[["NO:2", "?"]])]
-    with gzip.open(tmp_path / "cases.jsonl.gz", "wt", encoding="utf-8") as file:
-        file.write("".join(json.dumps(line) + "\n" for line in lines))
-    ((patient, question),) = phenopacket_cases(MODEL, tmp_path)
+    write_packets(tmp_path / "cases.jsonl.gz", packet(pmids=["PMID:1", "2"]))
+    write_packets(tmp_path / "more.jsonl", packet(id="b", excluded=[], age=None, sex=None))
+    (patient, question), (other, _) = phenopacket_cases(MODEL, tmp_path)
+    assert patient.id == question.topic.id == case_id("a/1")
+    assert question.id == f"test:{patient.id}"
     assert (patient.present, patient.absent) == (("TOY:P02", "TOY:P08"), ("TOY:P10",))
-    assert question.text.startswith("Patient CASE:a/1 (male P6Y) comes with: Backward-leaning gait")
+    assert (patient.sex, patient.age) == ("male", "6 years old")
+    assert f"{patient.id} (male, 6 years old) comes with: Backward-leaning gait" in question.text
+    assert patient.articles == ("PMID:1", "PMID:2")
+    assert (other.id, other.sex, other.age) == (case_id("b"), "", "")
     env = gymnasium.make("medenv:medenv/Diagnosis-v0", cases=tmp_path).unwrapped
     env.reset(seed=0)
     ask = env.rules.dialect.write_call(
-        "ask", {"patient": "CASE:a/1", "finding": "Blue-banded nails"}
+        "ask", {"patient": patient.id, "finding": "Blue-banded nails"}
     )
     assert env.step(ask)[0] == "Blue-banded nails: not on record."
+
+
+@pytest.mark.parametrize(
+    ("written", "words"),
+    [
+        ("P3Y2M", "3 years and 2 months old"),
+        ("P1Y", "1 year old"),
+        ("P0Y11M3D", "11 months and 3 days old"),
+        ("P2W", "2 weeks old"),
+        ("P1.5Y", "1.5 years old"),
+        ("P0D", "newborn"),
+        ("PT4H", "newborn"),
+        ("P", "P"),
+        ("six years old", "six years old"),
+        (None, ""),
+    ],
+)
+def test_ages_are_words(tmp_path: Path, written: str | None, words: str) -> None:
+    (case,) = phenopacket_cases(MODEL, write_packets(tmp_path / "c.jsonl", packet(age=written)))
+    assert case.patient.age == words
+    assert ("()" in case.question.text) is False
+
+
+@pytest.mark.parametrize("sex", ["UNKNOWN_SEX", "OTHER_SEX", None])
+def test_a_sex_that_is_not_known_is_not_told(tmp_path: Path, sex: str | None) -> None:
+    path = write_packets(tmp_path / "c.jsonl", packet(sex=sex))
+    (case,) = phenopacket_cases(MODEL, path)
+    assert "(6 years old)" in case.question.text
+
+
+def test_cases_of_one_id_get_different_ids(tmp_path: Path) -> None:
+    path = write_packets(tmp_path / "c.jsonl", packet(), packet(), packet(id="b"))
+    ids = [case.patient.id for case in phenopacket_cases(MODEL, path)]
+    assert ids == [case_id("a/1"), case_id("a/1#2"), case_id("b")]
+
+
+def test_what_cannot_be_used_is_counted_and_told(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    path = write_packets(
+        tmp_path / "c.jsonl",
+        packet(),
+        packet(id="b", disease="NO:1"),
+        packet(id="c", observed=[["NO:2", "?"]], excluded=[]),
+        packet(id="d", excluded=[["NO:3", "?"], ["NO:4", "?"]]),
+    )
+    notes: dict[str, int] = {}
+    assert len(phenopacket_cases(MODEL, path, notes)) == 2
+    assert notes == {
+        "cases": 4,
+        "findings": 3 + 3 + 1 + 4,
+        "cases of unknown diseases": 1,
+        "cases without a known finding": 1,
+        "unknown findings": 3,
+    }
+    (record,) = caplog.records
+    assert (record.levelname, record.name) == ("WARNING", "medenv.cases")
+    for told in (str(path), "4 cases", "1 cases of unknown diseases", "3 unknown findings"):
+        assert told in record.getMessage()
+
+
+def test_where_all_can_be_used_nothing_is_told(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    phenopacket_cases(MODEL, write_packets(tmp_path / "c.jsonl", packet()))
+    assert caplog.records == []
+
+
+def test_former_ids_and_cross_references_of_one_entity_are_known(tmp_path: Path) -> None:
+    builder = GraphBuilder(GraphInfo(source="made", version="1"))
+    builder.relation(HAS_PHENOTYPE, ("frequency",))
+    builder.relation(IS_A)
+    for finding in ("F:1", "F:2"):
+        builder.node(finding, kind="phenotype", name=finding, xrefs=["SHARED:1", f"X:{finding}"])
+    builder.node("D:1", kind="disease", name="D1", xrefs=["OMIM:1"])
+    builder.edge("D:1", "has_phenotype", "F:1", ("",))
+    graph = replace(builder.build(), replaced={"F:OLD": "F:2"})
+    case = {"id": "a", "disease": "OMIM:1", "observed": [["X:F:1", ""], ["F:OLD", ""]]}
+    path = write_packets(tmp_path / "c.jsonl", {**case, "excluded": [["SHARED:1", ""]]})
+    notes: dict[str, int] = {}
+    ((patient, question),) = phenopacket_cases(disease_model(graph), path, notes)
+    assert patient.present == ("F:1", "F:2")
+    assert [answer.id for answer in question.answers] == ["D:1"]
+    assert notes["unknown findings"] == 1
+
+
+@lru_cache(maxsize=64)  # the system message is the same in all cases
+def words(text: str, *, folded: bool = False) -> str:
+    """A text's words and numbers, each between spaces."""
+    return f" {re.sub(r'[^0-9A-Za-z]+', ' ', fold(text) if folded else text).strip()} "
+
+
+def names_told(env: MedResearchEnv, graph: Graph, packet: dict[str, Any]) -> list[str]:
+    """Names of disease, gene, article and source file that stand in what a case shows first.
+
+    Symbols of genes count as they are written, since some, such as WAS and REST, are also words.
+    """
+    _, info = env.reset(options={"question": packet["question"]})
+    question = env.episode.question
+    told = [message["content"] for message in info["messages"]]
+    told += [info["question_id"], question.topic.id, question.topic.name]
+    first = question.text.split("comes with: ")[1].split(". Which")[0].split(" and ")[0]
+    ask = {"patient": question.topic.id, "finding": first}
+    observation, _, _, _, info = env.step(env.rules.dialect.write_call("ask", ask))
+    told += [observation, *info["passages"]]
+    told += [one for hop in question.certificate.path for one in hop.passages]
+    disease = graph.number(question.answers[0].id)
+    genes = graph.step(disease, "has_gene").tolist()
+    symbols = [*packet.get("genes", ()), *(graph.nodes.names[gene] for gene in genes)]
+    symbols += packet.get("id", "").split("/")
+    names = [graph.nodes.ids[disease], graph.nodes.names[disease], *graph.nodes.aliases[disease]]
+    names += [graph.nodes.ids[gene] for gene in genes]
+    names += [*packet.get("pmids", ()), packet.get("disease_name", "")]
+    names += [name.rpartition(":")[2] for name in names]
+    found = []
+    for given, folded in ((symbols, False), (names, True)):
+        shown = [words(text, folded=folded) for text in told]
+        wanted = {words(name, folded=folded) for name in given} - {"  "}
+        found += [name for name in sorted(wanted) if any(name in text for text in shown)]
+    return found
+
+
+def test_no_simulated_case_tells_its_disease_or_gene_at_first() -> None:
+    env = gymnasium.make("medenv/Diagnosis-v0").unwrapped
+    assert len(env.questions) == 64
+    for number in range(64):
+        assert names_told(env, toy_graph(), {"question": number}) == []
+
+
+def test_no_real_case_tells_its_disease_gene_or_article_at_first() -> None:
+    path = Path(os.environ.get("MEDENV_DATA", "")) / "phenopackets.jsonl.gz"
+    if not path.is_file():
+        pytest.skip("MEDENV_DATA names no folder with phenopackets.jsonl.gz")
+    try:
+        graph = load_hpo()
+    except UsageError as error:
+        pytest.skip(str(error))
+    env = gymnasium.make("medenv/Diagnosis-v0", graph=graph, cases=path).unwrapped
+    with gzip.open(path) as file:
+        packets = {case_id(one["id"]): one for one in map(json.loads, file)}
+    for number, question in enumerate(env.questions):
+        packet = {**packets[question.topic.id], "question": number}
+        assert names_told(env, graph, packet) == [], packet["id"]
+    assert len(env.questions) > 7_000
 
 
 def test_files_without_a_usable_case_are_refused(tmp_path: Path) -> None:
@@ -135,16 +301,6 @@ def test_known_prevalence_is_a_prior_and_the_median_stands_for_what_is_not_known
     priors = np.array([9e-6, 0.01, (9e-6 + 0.01) / 2])
     posterior = disease_model(builder.build(), Weights(prior=1.0)).posterior(["F"])
     assert posterior.tolist() == pytest.approx((priors / priors.sum()).tolist())
-
-
-def test_real_cases_may_lack_age_and_sex(tmp_path: Path) -> None:
-    one, two = (finding.id for finding in MODEL.findings[:2])
-    packet = {"id": "1", "disease": MODEL.diseases[0].id, "observed": [[one, ""], [two, ""]]}
-    line = json.dumps({**packet, "age": None, "sex": None})
-    (tmp_path / "cases.jsonl").write_text(line)
-    (case,) = phenopacket_cases(MODEL, tmp_path)
-    assert (case.patient.age, case.patient.sex) == ("", "")
-    assert "comes with:" in case.question.text
 
 
 def test_withheld_passages_decide_what_has_an_answer() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -36,9 +37,12 @@ HEADINGS = [
 ]
 
 
-def make(*tools: Tool, count: int = 5, **budget: float) -> MedResearchEnv:
+def make(
+    *tools: Tool, count: int = 5, render_mode: str | None = None, **budget: float
+) -> MedResearchEnv:
     box = ToolBox(tools or (Search(Shelf()), Read(Shelf())))
-    return MedResearchEnv([question(i) for i in range(count)], box, exact, rules(box, **budget))
+    asked = [question(i) for i in range(count)]
+    return MedResearchEnv(asked, box, exact, rules(box, **budget), render_mode)
 
 
 @pytest.mark.parametrize("made", [MedResearchEnv, *ENVIRONMENT_CLASSES.values()])
@@ -193,6 +197,76 @@ def test_steps_out_of_order_are_refused() -> None:
 def test_a_wrong_reset_is_refused(options: dict[str, Any], error: Any, problem: str) -> None:
     with pytest.raises(error, match=problem):
         make().reset(options=options)
+
+
+COLOURS = re.compile(r"\x1b\[[\d;]*m")
+
+
+def shown(frame: str) -> str:
+    """What a terminal shows of a frame, without frames and colours, on one line."""
+    plain = re.sub(r"[│─╭╮╰╯\n]", " ", COLOURS.sub("", frame))
+    return " ".join(plain.split())
+
+
+def test_a_frame_is_the_conversation_so_far() -> None:
+    env = make(render_mode="ansi")
+    env.reset(seed=0)
+    frames = [env.render()]
+    for action in (SEARCH, "Well \x1b[2J [bold]then\u202e", ANSWER):
+        env.step(action)
+        frames.append(env.render())
+    texts = [shown(frame) for frame in frames]
+    for before, after in pairwise(texts):
+        assert after.startswith(before)
+    assert question().text in texts[0]
+    assert "Turn 1" in texts[1]
+    assert "(D:1#0) Marfan syndrome" in texts[1]
+    assert "Turn 2 Well ␛[2J [bold]then\ufffd Results of turn 2" in texts[2]
+    assert texts[3].endswith("Ended: answered. Reward 1.00 (answer +1.00).")
+    assert all(set(re.findall(r"\x1b.", frame)) == {"\x1b["} for frame in frames)
+    assert "\x1b[2J" not in frames[-1]
+    assert all(len(COLOURS.sub("", line)) <= 100 for line in frames[-1].splitlines())
+
+
+def test_a_person_sees_each_part_once_as_it_comes(capsys: pytest.CaptureFixture[str]) -> None:
+    env = make(render_mode="human")
+    parts = []
+    for act in (lambda: env.reset(seed=0), lambda: env.step(SEARCH), lambda: env.step(ANSWER)):
+        act()
+        assert env.render() is None
+        parts.append(shown(capsys.readouterr().out))
+    whole = make(render_mode="ansi")
+    whole.reset(seed=0)
+    whole.step(SEARCH)
+    whole.step(ANSWER)
+    joined = re.sub(r"\s", "", " ".join(parts))
+    assert joined == re.sub(r"\s", "", shown(str(whole.render())))
+    env.reset(seed=0)
+    assert shown(capsys.readouterr().out) == parts[0]
+
+
+def test_a_restored_episode_is_shown_from_its_beginning(capsys: pytest.CaptureFixture[str]) -> None:
+    env = make(render_mode="human")
+    env.reset(seed=0)
+    before = env.snapshot()
+    first = capsys.readouterr().out
+    env.step(SEARCH)
+    capsys.readouterr()
+    env.restore(before)
+    env.render()
+    assert capsys.readouterr().out == first
+
+
+def test_rendering_without_a_mode_warns_and_without_an_episode_is_refused() -> None:
+    env = make()
+    assert env.metadata == {"render_modes": ["ansi", "human"], "render_fps": 4}
+    with pytest.raises(UsageError, match="call reset first"):
+        env.render()
+    env.reset(seed=0)
+    with pytest.warns(UserWarning, match="without a render mode"):
+        assert env.render() is None
+    with pytest.raises(UnknownNameError, match="unknown render mode 'rgb_array'"):
+        make(render_mode="rgb_array")
 
 
 def test_an_environment_without_questions_is_refused() -> None:

@@ -4,17 +4,22 @@ from __future__ import annotations
 
 import json
 import pickle
+from copy import deepcopy
 
 import numpy as np
 import pytest
-from gymnasium.spaces import Tuple
+from gymnasium.spaces import Box, Dict, Tuple, flatten, flatten_space, unflatten
 from gymnasium.vector.utils import (
     batch_differing_spaces,
     batch_space,
     concatenate,
     create_empty_array,
+    create_shared_memory,
     iterate,
+    read_from_shared_memory,
+    write_to_shared_memory,
 )
+from gymnasium.wrappers.utils import create_zero_array
 
 from medenv.errors import UsageError
 from medenv.spaces import UnicodeText
@@ -73,6 +78,38 @@ def test_vector_environments_can_batch_join_and_take_apart() -> None:
     assert joined == texts
     assert joined in batched
     assert tuple(iterate(batched, joined)) == texts
+
+
+def test_the_empty_text_stands_for_zero() -> None:
+    assert create_zero_array(SPACE) == ""
+    assert create_empty_array(SPACE, 3) == ("", "", "")
+    assert create_empty_array(SPACE, 3) in batch_space(SPACE, 3)
+
+
+def test_a_text_is_flat_as_it_is() -> None:
+    assert flatten_space(SPACE) == SPACE
+    assert unflatten(SPACE, flatten(SPACE, "β\n")) == "β\n"
+    both = Dict(text=SPACE, time=Box(0, 9, dtype=np.int32))
+    flat = flatten(both, {"text": "β", "time": np.array([3])})
+    assert (flat["text"], flat["time"].tolist()) == ("β", [3])
+
+
+def test_shared_texts_are_seen_as_they_are_written() -> None:
+    memory = create_shared_memory(SPACE, n=3)
+    view = read_from_shared_memory(SPACE, memory, n=3)
+    written = ("🧬" * 50, "", "β\n")
+    for index, text in enumerate(written):
+        write_to_shared_memory(SPACE, index, text, memory)
+    copied = deepcopy(view)
+    assert copied == tuple(view) == written
+    assert copied in batch_space(SPACE, 3)
+    assert (view[-1], view[1:], len(view)) == ("β\n", ("", "β\n"), 3)
+    write_to_shared_memory(SPACE, 0, "short", memory)
+    assert (view[0], copied[0]) == ("short", written[0])
+    with pytest.raises(IndexError):
+        _ = view[3]
+    with pytest.raises(UsageError, match="201 characters, more than the 50 of its space"):
+        write_to_shared_memory(SPACE, 0, "x" * 201, memory)
 
 
 def test_spaces_of_different_lengths_can_be_batched() -> None:

@@ -92,6 +92,18 @@ def test_make_vec_gives_ours_with_shared_parts() -> None:
     assert observations in envs.observation_space
 
 
+def test_each_environment_is_rendered() -> None:
+    envs = gymnasium.make_vec("medenv/ClosedBook-v0", num_envs=2, render_mode="ansi")
+    theirs: Any = gymnasium.make_vec(
+        "medenv/ClosedBook-v0", num_envs=2, render_mode="ansi", vectorization_mode="sync"
+    )
+    for one in (envs, theirs):
+        one.reset(seed=0)
+    assert (envs.render_mode, envs.metadata) == (theirs.render_mode, theirs.metadata)
+    assert envs.render() == theirs.render()
+    assert len(set(envs.render())) == 2
+
+
 @pytest.mark.parametrize(
     ("call", "problem"),
     [

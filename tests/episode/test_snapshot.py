@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pickle
+
 import gymnasium
 import msgspec
 import pytest
@@ -62,6 +64,27 @@ def test_awaited_calls_are_part_of_a_snapshot() -> None:
     calls = episode.advance(SEARCH)
     restored = Episode.restore(episode.snapshot(), settled)
     assert restored.observe([result(call) for call in calls]) == "found"
+
+
+NOW = [0.0]
+
+
+def shared_clock() -> float:
+    return NOW[0]
+
+
+def test_a_pickled_episode_goes_on_and_the_time_between_does_not_count() -> None:
+    settled = rules(seconds=10.0, turns=6)
+    settled.clock = shared_clock
+    episode = play(Episode(question(), settled), [SEARCH])
+    NOW[0] += 6.0
+    stored, taken = pickle.dumps(episode), episode.snapshot()
+    NOW[0] += 1000.0
+    restored = pickle.loads(stored)
+    assert restored.snapshot() == taken
+    assert restored.trajectory().seconds == 6.0
+    play(restored, [SEARCH, ANSWER])
+    assert (restored.ending, len(restored.trajectory().turns)) == ("answered", 3)
 
 
 def test_time_goes_on_from_where_it_was() -> None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import math
+import threading
 from typing import Any
 
 import pytest
@@ -13,7 +15,7 @@ from medenv.errors import UsageError
 from medenv.records import Entity, ToolCall, ToolResult
 from medenv.tools import Tool, ToolBox
 from medenv.tools.ask import Ask, Patient
-from medenv.tools.diagnose import Diagnose
+from medenv.tools.diagnose import MOST_FINDINGS, MOST_TOLD, Diagnose
 from medenv.tools.diagnosis import CEILING, Annotation, DiseaseModel, Weights
 
 DISEASES = [Entity(id=f"D:{i}", kind="disease", name=f"Disease {i}") for i in range(3)]
@@ -136,6 +138,73 @@ def test_diagnose_takes_names_and_tells_the_next_question() -> None:
     assert lines[0].startswith("[1] Disease 0 (D:0): ")
     assert len(lines) == 3
     assert lines[2].startswith("Most telling to ask next: ")
+
+
+def test_a_consultation_is_ranking_and_next_question_at_once() -> None:
+    one = model()
+    for present, absent in ((["F:2"], []), (["F:1"], ["F:4"]), (["F:2", "F:3", "F:4"], [])):
+        ranked, asked = one.consult(present, absent, 2)
+        assert ranked == one.rank(present, absent, 2)
+        assert asked == one.ask_next(present, absent)
+
+
+def test_ties_are_ranked_by_id_wherever_the_list_is_cut() -> None:
+    diseases = [Entity(id=f"D:{i:03}", kind="disease", name=f"D{i}") for i in range(100)]
+    annotations = [Annotation(one.id, "F:2", 0.5) for one in diseases[40:60]]
+    many = DiseaseModel(diseases, FINDINGS, annotations, PARENTS)
+    order = [*diseases[40:60], *diseases[:40], *diseases[60:]]
+    for k in (1, 7, 20, 21, 99, 100, 500):
+        assert [one.disease for one in many.rank(["F:2"], k=k)] == order[:k]
+
+
+def test_parents_in_a_circle_or_a_very_long_line_are_all_above() -> None:
+    findings = [Entity(id=f"F:{i:04}", kind="phenotype", name=f"F{i}") for i in range(3000)]
+    line = {f"F:{i:04}": [f"F:{i + 1:04}"] for i in range(2999)}
+    circle = {**line, "F:2999": ["F:2997"]}
+    annotations = [Annotation("D:0", "F:0000", 0.8)]
+    for parents in (line, circle):
+        one = DiseaseModel(DISEASES, findings, annotations, parents)
+        assert one.ancestors(0) == tuple(range(3000))
+        assert one.implies("F:0000", "F:2999")
+        assert one.fitting(["F:2999"]) == (DISEASES[0],)
+    assert one.ancestors(2998) == (2998, 2997, 2999)
+
+
+def test_diagnose_runs_off_the_event_loop() -> None:
+    here, seen = threading.get_ident(), []
+
+    class Watched(DiseaseModel):
+        def posterior(self, *given: Any) -> Any:
+            seen.append(threading.get_ident())
+            return super().posterior(*given)
+
+    watched = Watched(DISEASES, FINDINGS, [Annotation("D:0", "F:2", 0.8)], PARENTS)
+    call = ToolCall(id="0.0", name="diagnose", arguments={"present": ["Myopia"]})
+    result = asyncio.run(ToolBox([Diagnose(watched)]).arun(call))
+    assert result.status == "ok"
+    assert seen
+    assert here not in seen
+
+
+def test_a_call_gives_a_bounded_number_of_findings() -> None:
+    one = Diagnose(model())
+    names = ["Myopia", "Tall stature"] * (MOST_FINDINGS // 2)
+    assert run(one, present=names[1:], absent=["Myopia"]).status == "ok"
+    refused = run(one, present=names, absent=["Myopia"])
+    assert refused.status == "bad_call"
+    assert str(MOST_FINDINGS) in refused.text
+    assert str(MOST_FINDINGS + 1) in refused.text
+
+
+def test_similar_names_are_shown_for_the_first_unknown_ones_only() -> None:
+    wrong = [f"Ectopia lentos {i}" for i in range(MOST_TOLD + 4)]
+    told = run(Diagnose(model()), present=["Myopia", *wrong])
+    assert told.status == "ok"
+    assert told.text.count("did you mean 'Ectopia lentis'") == MOST_TOLD
+    assert told.text.endswith("4 more names are no findings either")
+    assert run(Diagnose(model()), present=wrong).status == "bad_call"
+    huge = run(Diagnose(model()), present=["\U0001f9ec" * 100_000] * MOST_FINDINGS)
+    assert len(huge.text) < 1_000
 
 
 def test_diagnose_says_what_it_does_not_know() -> None:

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import pickle
 import subprocess
 import sys
 import threading
+from copy import deepcopy
+from pathlib import Path
 from typing import Any, Literal
 
 import jsonschema
@@ -14,6 +17,8 @@ import pytest
 from medenv.errors import ToolUnavailableError, UsageError
 from medenv.records import ToolCall, ToolResult
 from medenv.tools import FunctionTool, Read, Search, Tool, ToolBox, ToolOutput, tool
+from medenv.tools.cassette import Cassette
+from medenv.tools.faults import Faulty
 
 from ..fakes import Clock, Flaky, Shelf
 
@@ -162,6 +167,35 @@ def test_arun_answers_as_run_does() -> None:
     for one in (call("dose", drug="aspirin"), call("dose"), call("nothing")):
         plain, awaited = BOX.run(one), asyncio.run(BOX.arun(one))
         assert (plain.status, plain.text) == (awaited.status, awaited.text)
+
+
+def plain(number: int) -> ToolOutput:
+    """Show a number."""
+    return ToolOutput(text=str(number))
+
+
+@pytest.mark.parametrize(
+    ("made", "arguments"),
+    [
+        (dose, {"drug": "aspirin", "weight_kg": 20}),
+        (remote, {"query": "fever"}),
+        (FunctionTool(plain, local=False), {"number": 4}),
+        (Search(Shelf(), k=1), {"query": "lens"}),
+        (Faulty(Search(Shelf()), 0.0), {"query": "lens"}),
+        (Cassette(dose, "kept"), {"drug": "aspirin"}),
+    ],
+    ids=["decorated", "async", "function", "class", "faulty", "cassette"],
+)
+def test_a_pickled_tool_is_the_same_tool(
+    made: Tool, arguments: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for other in (pickle.loads(pickle.dumps(made)), deepcopy(made)):
+        assert (other.spec, other.local, other.is_async) == (made.spec, made.local, made.is_async)
+        for given in (arguments, {**arguments, "wrong": 1}, {}):
+            one = call(made.name, **given)
+            expected, got = ToolBox([made]).run(one), ToolBox([other]).run(one)
+            assert (got.status, got.text) == (expected.status, expected.text)
 
 
 def test_a_blocking_tool_does_not_block_the_loop() -> None:
