@@ -16,7 +16,7 @@ from medenv.records import Entity, Record
 from medenv.text import fold
 
 _TOKEN = re.compile(r"[^\W\d_]+|\d+|[+%<>=&]|(?<=\w)-(?![\w-]|\s+(?:and\b|or\b|to\b|&))")
-_SYMBOL = re.compile(r"[^\W\d_]{5,}(?=-?\d)")
+_SYMBOL = re.compile(r"(?<![^\W\d_])[^\W\d_]{5,}+(?=-?\d)")  # whole runs alone: linear
 _ARTICLE = re.compile(r"\s*(?:the|an?)\s+(?=\S)")
 _POSSESSIVE = re.compile(r"'s\b|(?<=s)'(?!\w)")
 _ROMAN = re.compile(r"(x{0,3}(?:ix|iv|v?i{0,3}))([a-h]?)")
