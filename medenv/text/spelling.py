@@ -43,7 +43,8 @@ def singular(word: str) -> str:
     """Return the singular of a word that ends as an English plural does.
 
     Args:
-        word: A folded word; "ataxias" is "ataxia", while "diabetes" loses its s as well.
+        word: A folded word; "genes" is "gene" and "biopsies" is "biopsy"; endings that are seldom
+            a plural's, as in "virus" and "pancreas", stay.
     """
     if word.endswith("ies"):
         return word[:-3] + "y"
