@@ -3,14 +3,28 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import NDArray
 
 from medenv.records import Entity
+from medenv.text import fold
 
 _WHOLE, _BEGINNING = 60.0, 75.0
 """How alike names have to be, of 100, and how much so where it is only how they begin."""
 
 _WORTH = 0.95
-"""Of a beginning, against a whole."""
+"""Weight of a beginning, relative to a whole."""
+
+_LOOKED_AT = 100
+"""Characters of a name that is looked for."""
+
+_CANDIDATES = 300
+"""Names that are compared with one letter by letter."""
+
+_POSTINGS = 20_000
+"""Most places of common groups of letters that are looked through for candidates."""
 
 
 def alike(name: str, names: Sequence[str], count: int = 3) -> list[int]:
@@ -21,12 +35,12 @@ def alike(name: str, names: Sequence[str], count: int = 3) -> list[int]:
 
     Args:
         name: What somebody wrote; what is beyond 100 characters is not looked at.
-        names: What it may have meant, casefolded.
+        names: What it may have meant, folded.
         count: How many at most.
     """
     from rapidfuzz import fuzz, process
 
-    asked = name[:100].casefold()
+    asked = fold(name[:_LOOKED_AT])
     if not asked:
         return []
     beginnings = [one[: len(asked)] for one in names]
@@ -40,7 +54,7 @@ def alike(name: str, names: Sequence[str], count: int = 3) -> list[int]:
 
 
 class NameIndex:
-    """Entities by id, name and alias, ignoring case.
+    """Entities by id, name and alias, whatever case, accents and spacing they are written with.
 
     Args:
         entities: What can be named.
@@ -49,7 +63,7 @@ class NameIndex:
     def __init__(self, entities: Iterable[Entity]) -> None:
         self._by_name: dict[str, list[Entity]] = {}
         for entity in entities:
-            for name in {text.casefold() for text in (entity.id, entity.name, *entity.aliases)}:
+            for name in {_key(text) for text in (entity.id, entity.name, *entity.aliases)}:
                 self._by_name.setdefault(name, []).append(entity)
         self._names = list(self._by_name)
 
@@ -59,9 +73,9 @@ class NameIndex:
         Args:
             name: As the policy wrote it.
         """
-        wanted = " ".join(name.split()).casefold()
+        wanted = _key(name)
         found = self._by_name.get(wanted, ())
-        return tuple(sorted(found, key=lambda one: (one.name.casefold() != wanted, one.id)))
+        return tuple(sorted(found, key=lambda one: (_key(one.name) != wanted, one.id)))
 
     def near(self, name: str, count: int = 3) -> tuple[str, ...]:
         """Return the preferred names of the entities whose names are most like this one.
@@ -70,9 +84,13 @@ class NameIndex:
             name: As the policy wrote it; what is beyond 100 characters is not looked at.
             count: How many at most.
         """
-        places = alike(name, self._names, 4 * count)
-        names = [self._by_name[self._names[place]][0].name for place in places]
+        some = [self._names[place] for place in self._letters.candidates(name)]
+        names = [self._by_name[some[place]][0].name for place in alike(name, some, 4 * count)]
         return tuple(dict.fromkeys(names))[:count]
+
+    @cached_property
+    def _letters(self) -> _Letters:
+        return _Letters(self._names)
 
     def unknown(self, kind: str, name: str) -> str:
         """Return what to tell the policy of a name that nothing bears.
@@ -84,3 +102,62 @@ class NameIndex:
         near = self.near(name)
         hint = f"; did you mean {' or '.join(repr(one) for one in near)}?" if near else ""
         return f"no {kind} is named {name[:100]!r}{hint}"
+
+
+def _key(name: str) -> str:
+    return " ".join(fold(name).split())
+
+
+class _Letters:
+    """Finds names that share groups of three letters with one, among many.
+
+    Args:
+        names: The names, folded.
+    """
+
+    def __init__(self, names: Sequence[str]) -> None:
+        self._count = len(names)
+        groups = _groups("".join(f"\n{name}\n" for name in names))
+        owners = np.repeat(np.arange(len(names), dtype=np.int32), [len(one) + 2 for one in names])
+        order = np.argsort(groups, kind="stable")
+        self._owners = owners[1:-1][order]
+        self._begins = np.searchsorted(groups[order], np.arange((1 << 16) + 1))
+        self._lengths = np.bincount(self._owners, minlength=self._count)
+
+    def candidates(self, name: str) -> list[int]:
+        """Return where the names stand that are most worth comparing with one, ascending.
+
+        Rare groups of letters count for more, and are looked up first.
+
+        Args:
+            name: What somebody wrote; what is beyond 100 characters is not looked at.
+        """
+        if self._count <= _CANDIDATES:
+            return list(range(self._count))
+        groups = np.unique(_groups(f"\n{fold(name[:_LOOKED_AT])}\n")).astype(np.int64)
+        sizes = self._begins[groups + 1] - self._begins[groups]
+        order = np.argsort(sizes, kind="stable")
+        order = order[(sizes[order] > 0) & (np.cumsum(sizes[order]) <= _POSTINGS)]
+        shared = np.zeros(self._count)
+        for group, size in zip(groups[order].tolist(), sizes[order].tolist(), strict=True):
+            weight = np.log1p(self._count / size)
+            shared[self._owners[self._begins[group] : self._begins[group] + size]] += weight
+        found = np.flatnonzero(shared)
+        if len(found) <= _CANDIDATES:
+            return list(map(int, found))
+        # Half of them by the share of a name that is alike, half by how much of it is.
+        by_share = shared[found] / np.sqrt(self._lengths[found])
+        count = _CANDIDATES // 2
+        best = (np.argpartition(-one, count)[:count] for one in (by_share, shared[found]))
+        return sorted({int(place) for half in best for place in found[half]})
+
+
+def _groups(text: str) -> NDArray[np.uint16]:
+    """Return a number for each three characters in a row, uint16, shape [characters - 2]."""
+    codes = np.frombuffer(text.encode("utf-32-le"), np.uint32)
+    factors = (np.uint32(0x9E3779B1), np.uint32(0x85EBCA6B), np.uint32(0xC2B2AE35))
+    first, second, third = (
+        codes[at : len(codes) - 2 + at] * factor for at, factor in enumerate(factors)
+    )
+    groups: NDArray[np.uint16] = ((first + second + third) >> np.uint32(16)).astype(np.uint16)
+    return groups
