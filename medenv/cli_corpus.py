@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.markup import escape
 
 from medenv.errors import UsageError
-from medenv.records import Passage
+from medenv.records import Passage, Retriever
 
 corpus_app = typer.Typer(no_args_is_help=True, help="Index, search and serve passages.")
 
@@ -19,6 +19,7 @@ _Source = Annotated[
     Path, typer.Argument(help="A JSONL file of passages, or a folder of public corpora.")
 ]
 _Retriever = Annotated[str, typer.Option(help="Name of the retriever that opens it.")]
+_HOW = typer.Option(help="How text is indexed: plain, english, or an analysis' fields in JSON.")
 _Path = Annotated[str, typer.Argument(help="A saved index, a file of passages, or a URL.")]
 
 
@@ -35,7 +36,9 @@ def register(app: typer.Typer, serving: typer.Typer) -> None:
 
 @corpus_app.command("index")
 def index(
-    source: _Source, out: Annotated[Path, typer.Argument(help="Folder of the index to write.")]
+    source: _Source,
+    out: Annotated[Path, typer.Argument(help="Folder of the index to write.")],
+    analysis: Annotated[str, _HOW] = "plain",
 ) -> None:
     """Index passages for BM25; `retriever=bm25 corpus=OUT` opens the index."""
     from medenv.corpus.bm25 import open_bm25
@@ -43,7 +46,7 @@ def index(
 
     if out.exists():
         raise UsageError(f"{out} exists already: name another folder, or remove it")
-    made = open_bm25(source) if source.is_file() else open_corpora(source)
+    made = (open_bm25 if source.is_file() else open_corpora)(source, analysis=analysis)
     made.save(out)
     Console().print(f"wrote {out}: {len(made.passages):,} passages", soft_wrap=True)
 
@@ -53,11 +56,12 @@ def milvus(
     source: _Source,
     uri: Annotated[str, typer.Argument(help="A path, or the address of a Milvus server.")],
     collection: Annotated[str, typer.Option(help="Name of the collection to make.")] = "passages",
+    analysis: Annotated[str, _HOW] = "plain",
 ) -> None:
     """Put passages into Milvus; `retriever=milvus corpus=URI` asks it. Key: MILVUS_TOKEN."""
     from medenv.corpus.milvus import fill_milvus
 
-    count = fill_milvus(_passages(source), uri, collection=collection)
+    count = fill_milvus(_passages(source), uri, collection=collection, analysis=analysis)
     Console().print(f"{uri}, {collection}: {count:,} passages", soft_wrap=True)
 
 
@@ -67,12 +71,11 @@ def search(
     query: Annotated[str, typer.Argument(help="What to search for.")],
     retriever: _Retriever = "bm25",
     k: Annotated[int, typer.Option(help="How many passages.", min=1)] = 5,
+    analysis: Annotated[str | None, _HOW] = None,
 ) -> None:
-    """Show what a query finds."""
-    from medenv.plugins import RETRIEVERS
-
+    """Show what a query finds; a saved index is asked by the analysis that it was made by."""
     console = Console()
-    for passage, score in RETRIEVERS.load(retriever)(path).search([query], k)[0]:
+    for passage, score in _opened(path, retriever, analysis).search([query], k)[0]:
         console.print(f"[bold]{score:6.2f}[/]  {escape(passage.id)}  {escape(passage.title)}")
         console.print(f"        {escape(passage.text[:200])}")
 
@@ -83,15 +86,25 @@ def serve(
     host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(help="Port to listen on.")] = 8400,
     max_waiting: Annotated[int, typer.Option(help="Queries that may wait.")] = 4096,
+    analysis: Annotated[str | None, _HOW] = None,
 ) -> None:
     """Serve a corpus over HTTP, for many rollout workers at once."""
     import uvicorn
 
     from medenv.corpus.server import CorpusServer
-    from medenv.plugins import RETRIEVERS
 
-    served = CorpusServer(RETRIEVERS.load(retriever)(path), max_waiting=max_waiting)
+    served = CorpusServer(_opened(path, retriever, analysis), max_waiting=max_waiting)
     uvicorn.run(served, host=host, port=port, log_level="warning")
+
+
+def _opened(path: str, retriever: str, analysis: str | None) -> Retriever:
+    """Open a corpus, with an analysis where one is asked for."""
+    from medenv.plugins import retriever_factory
+
+    wanted = {retriever: {} if analysis is None else {"analysis": analysis}}
+    factory, options = retriever_factory(wanted)
+    opened: Retriever = factory(path, **options)
+    return opened
 
 
 def _passages(source: Path) -> Iterator[Passage]:

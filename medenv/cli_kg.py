@@ -11,6 +11,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from medenv.errors import UsageError
+from medenv.text import fold
 from medenv.tools.names import alike
 
 if TYPE_CHECKING:
@@ -119,7 +120,7 @@ def find(graph: Graph, name: str) -> int:
     if not nodes and ":" in name:
         return graph.number(name)
     if not nodes:
-        places = alike(name, [one.casefold() for one in graph.nodes.names])
+        places = alike(name, [fold(one) for one in graph.nodes.names])
         near = " or ".join(repr(graph.nodes.names[place]) for place in places)
         hint = f"; did you mean {near}?" if near else ""
         raise UsageError(f"{graph.info.label} has no entity {name!r}{hint}")

@@ -9,6 +9,7 @@ Other packages add to it through Python entry points of the groups in `REGISTRIE
 from __future__ import annotations
 
 import importlib
+import inspect
 from collections.abc import Callable, Mapping
 from importlib.metadata import EntryPoint, entry_points
 from types import MappingProxyType
@@ -19,6 +20,10 @@ from medenv.kg.sources import GROUP, SOURCES
 from medenv.tools import Tool
 
 Factory = Callable[..., Any]
+
+
+Named = str | Mapping[str, Mapping[str, Any] | None]
+"""A part by its name, or by its name and options, as ``{"bm25": {"analysis": "english"}}``."""
 
 
 class Registry:
@@ -80,6 +85,29 @@ def _callable(found: Any) -> Factory:
     return factory
 
 
+def retriever_factory(retriever: Named) -> tuple[Factory, dict[str, Any]]:
+    """Return what opens a corpus at a path, and the options that it is to be given.
+
+    Args:
+        retriever: A known name, or a mapping of it to options.
+
+    Raises:
+        UnknownNameError: Nobody offers it.
+        UsageError: No or several names, or an option that it does not take.
+    """
+    if isinstance(retriever, str):
+        return RETRIEVERS.load(retriever), {}
+    if len(retriever) != 1:
+        raise UsageError(f"expected one retriever with its options, got {dict(retriever)!r}")
+    ((name, given),) = retriever.items()
+    factory, options = RETRIEVERS.load(name), dict(given or {})
+    try:
+        inspect.signature(factory).bind("path", **options)
+    except TypeError as error:
+        raise UsageError(f"retriever {name!r} cannot take {options}: {error}") from error
+    return factory, options
+
+
 TOOLS = Registry(
     "tool",
     "medenv.tools",
@@ -123,7 +151,7 @@ RETRIEVERS = Registry(
         "remote": "medenv.corpus.remote:RemoteRetriever",
     },
 )
-"""Retrievers: callables that make a `Retriever` of a path."""
+"""Retrievers: callables that make a `Retriever` of a path, and may take options by keyword."""
 
 REWARDS = Registry("reward", "medenv.rewards")
 """Rewards of other packages: callables that make a `RewardFn`. Presets come before them."""

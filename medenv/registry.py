@@ -24,6 +24,7 @@ from medenv.plugins import (
     REWARDS,
     TOOLS,
     Registry,
+    retriever_factory,
 )
 from medenv.records import Question, Record, Retriever, RewardFn
 from medenv.resources import RESOURCES, Resources
@@ -58,7 +59,9 @@ class EnvSettings(Record, frozen=True, kw_only=True):
         split: Which of them are asked, ``"train"``, ``"test"`` or ``""`` for all.
         corpus: A saved index, a JSONL file of passages, a `Retriever`, or None for the documents of
             the graph.
-        retriever: Name of the retriever that opens a `corpus` given as a path.
+        retriever: Name of the retriever that opens a `corpus` given as a path, or a mapping of it
+            to options, as ``{"bm25": {"analysis": "english"}}``; an analysis holds for the
+            documents of the graph as well.
         graph: A saved graph, a `medenv.kg.Graph`, or None for the toy graph. Rewards know its
             names, hierarchy and contraindications, and so do tools.
         cases: Patients to diagnose instead of `questions`: a number of simulated ones, or a file or
@@ -79,7 +82,7 @@ class EnvSettings(Record, frozen=True, kw_only=True):
     questions: Any = None
     split: str = ""
     corpus: Any = None
-    retriever: str = "bm25"
+    retriever: Any = "bm25"
     graph: Any = None
     cases: Any = None
     withhold: float = 0.0
@@ -177,14 +180,15 @@ def make_parts(**settings: Any) -> Parts:
         if name not in EnvSettings.__struct_fields__:
             raise UnknownNameError("setting", name, EnvSettings.__struct_fields__)
     chosen = EnvSettings(**settings)
-    world = Resources(chosen.graph, chosen.corpus, RETRIEVERS.load(chosen.retriever), chosen.cases)
+    opened, options = retriever_factory(chosen.retriever)
+    world = Resources(chosen.graph, chosen.corpus, opened, chosen.cases, options)
     questions = _questions(chosen, world)
     if chosen.withhold:
         questions, hidden = withhold(questions, chosen.withhold)
         world.retriever = Withholding(world.retriever, hidden)
     wanted = _wanted(chosen, questions)
-    options = wanted if isinstance(wanted, Mapping) else None
-    tools = (tool for item in wanted for tool in _made(item, options, world))
+    tool_options = wanted if isinstance(wanted, Mapping) else None
+    tools = (tool for item in wanted for tool in _made(item, tool_options, world))
     toolbox = ToolBox(_wrapped(tool, chosen) for tool in tools)
     dialect = make_dialect(chosen.dialect)
     rules = EpisodeRules(
@@ -194,7 +198,7 @@ def make_parts(**settings: Any) -> Parts:
         chosen.prompt_style,
         chosen.env_id,
         {
-            "tools": options or {},
+            "tools": tool_options or {},
             "scoring": _described(chosen.scoring),
             "withhold": chosen.withhold,
             "faults": chosen.faults,

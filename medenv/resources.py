@@ -48,6 +48,7 @@ class Resources:
         corpus: A path, a `Retriever`, or None for the documents of the graph.
         open_corpus: Opens a corpus given as a path.
         cases: Number of simulated cases, a path of real ones, or None.
+        options: Options of `open_corpus`; an ``analysis`` holds for the graph's documents too.
     """
 
     def __init__(
@@ -56,8 +57,10 @@ class Resources:
         corpus: Any = None,
         open_corpus: Any = None,
         cases: Any = None,
+        options: Mapping[str, Any] | None = None,
     ) -> None:
         self._graph, self._corpus, self._open, self._cases = graph, corpus, open_corpus, cases
+        self._options = dict(options or {})
 
     @cached_property
     def graph(self) -> Graph:
@@ -76,8 +79,12 @@ class Resources:
             from medenv.corpus import BM25Retriever
             from medenv.kg import Documents
 
-            return BM25Retriever(Documents(self.graph).passages)
-        opened = self._open(self._corpus) if isinstance(self._corpus, str | Path) else self._corpus
+            analysis = self._options.get("analysis") or "plain"
+            return BM25Retriever(Documents(self.graph).passages, analysis=analysis)
+        if isinstance(self._corpus, str | Path):
+            opened = self._open(self._corpus, **self._options)
+        else:
+            opened = self._corpus
         return opened
 
     @cached_property

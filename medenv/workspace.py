@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import importlib.metadata
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import msgspec
@@ -29,6 +30,7 @@ from medenv.kg import (
 from medenv.kg.sources.hpo import hpo_files
 from medenv.kg.worlds import WorldSettings, graded_world, make_world
 from medenv.records import Passage, Record
+from medenv.text import Analysis, AnalysisLike, analysis_of
 
 FORMAT = 2
 """Raised when the files of a workspace change their form."""
@@ -44,6 +46,7 @@ class WorkspaceSettings(Record, frozen=True, kw_only=True):
         questions: Which questions, and how many.
         seed: Seed of the questions, and of the alteration.
         variant: The world, see `medenv.kg.worlds`: "true", or an altered one, which is fiction.
+        analysis: How the corpus is indexed: a name such as "english", or an analysis.
     """
 
     source: str = "hpo"
@@ -52,10 +55,12 @@ class WorkspaceSettings(Record, frozen=True, kw_only=True):
     questions: QuestionConfig = QuestionConfig()
     seed: int = 0
     variant: str = "true"
+    analysis: Analysis | str = "plain"
 
     def __post_init__(self) -> None:
         """Refuse a world that there is not; a bare ``true`` in YAML is the true one."""
         msgspec.structs.force_setattr(self, "variant", self.world.variant)
+        msgspec.structs.force_setattr(self, "analysis", analysis_of(self.analysis))
 
     @property
     def world(self) -> WorldSettings:
@@ -193,7 +198,8 @@ def _build(settings: WorkspaceSettings, folder: Path, step: Step) -> None:
     graph = _graph(settings, step)
     documents = Documents(graph)
     true = settings.variant == "true"
-    retriever = _indexed(documents, folder, step) if true else None
+    index = partial(_indexed, folder=folder, analysis=settings.analysis, step=step)
+    retriever = index(documents) if true else None
     step("making and certifying questions")
     made = synthesize(graph, documents, settings.questions, settings.seed, retriever)
     rejected = dict(made.rejected)
@@ -201,7 +207,7 @@ def _build(settings: WorkspaceSettings, folder: Path, step: Step) -> None:
     if not true:
         step(f"making the {settings.variant} world")
         world = make_world(graph, questions, settings.world)
-        world = graded_world(world, _indexed(world.documents, folder, step))
+        world = graded_world(world, index(world.documents))
         graph, documents, questions = world.graph, world.documents, world.questions
         rejected |= world.rejected
     graph.save(folder / "graph")
@@ -223,12 +229,14 @@ def _build(settings: WorkspaceSettings, folder: Path, step: Step) -> None:
     write_json(folder / "facts.json", facts)
 
 
-def _indexed(documents: Documents, folder: Path, step: Step) -> BM25Retriever:
+def _indexed(
+    documents: Documents, folder: Path, analysis: AnalysisLike, step: Step
+) -> BM25Retriever:
     """Render the documents and keep their index."""
     step("rendering documents")
     passages: tuple[Passage, ...] = documents.passages
     step(f"indexing {len(passages):,} passages")
-    retriever = BM25Retriever(passages)
+    retriever = BM25Retriever(passages, analysis=analysis)
     retriever.save(folder / "corpus")
     return retriever
 

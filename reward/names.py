@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import unicodedata
 from collections import defaultdict
 from collections.abc import Iterable
 from functools import lru_cache
@@ -13,10 +12,10 @@ import msgspec
 
 from medenv.io import read_json, write_bytes
 from medenv.records import Entity, Record
-from medenv.text import fold
+from medenv.text import GREEK, american, fold, singular
 
 _TOKEN = re.compile(r"[^\W\d_]+|\d+|[+%<>=&]|(?<=\w)-(?![\w-]|\s+(?:and\b|or\b|to\b|&))")
-_SYMBOL = re.compile(r"[^\W\d_]{5,}(?=-?\d)")
+_SYMBOL = re.compile(r"(?<![^\W\d_])[^\W\d_]{5,}+(?=-?\d)")  # whole runs alone: linear
 _ARTICLE = re.compile(r"\s*(?:the|an?)\s+(?=\S)")
 _POSSESSIVE = re.compile(r"'s\b|(?<=s)'(?!\w)")
 _ROMAN = re.compile(r"(x{0,3}(?:ix|iv|v?i{0,3}))([a-h]?)")
@@ -25,21 +24,7 @@ _NUMBERING = re.compile(
 )
 _COUNTED = frozenset(("type", "subtype", "stage", "grade", "class", "factor", "group"))
 _SHORT = {"&": "and", "grey": "gray"}
-_AMERICAN = {
-    "behaviour": "behavior",
-    "centre": "center",
-    "colour": "color",
-    "fibre": "fiber",
-    "odour": "odor",
-    "sulph": "sulf",
-    "tumour": "tumor",
-}
-_BRITISH = re.compile("|".join(_AMERICAN))
-_NOT_PLURAL = ("ss", "us", "is", "as", "os")
-_GREEK = {
-    chr(code): f" {unicodedata.name(chr(code)).rsplit(' ', 1)[-1].lower()} "
-    for code in (*range(0x3B1, 0x3C2), *range(0x3C3, 0x3CA))
-}
+_GREEK = {letter: f" {name} " for letter, name in GREEK.items()}
 _GREEK_LETTER = re.compile("-?([α-ω])")
 _ROMAN_VALUE = {
     roman: str(value)
@@ -95,7 +80,7 @@ def _fold_words(tokens: list[str], symbols: frozenset[str]) -> list[str]:
         elif len(token) < 5:
             out.append(token)
         else:
-            out.append(_fold_spelling(token) if token in symbols else _fold_word(token))
+            out.append(american(token) if token in symbols else _fold_word(token))
     return out
 
 
@@ -109,18 +94,7 @@ def _arabic(token: str) -> tuple[str, str]:
 
 def _fold_word(word: str) -> str:
     """Fold plural and British spelling of a word of five letters or more."""
-    if word.endswith("ies"):
-        word = word[:-3] + "y"
-    elif word.endswith("s") and not word.endswith(_NOT_PLURAL):
-        word = word[:-1]
-    return _fold_spelling(word)
-
-
-def _fold_spelling(word: str) -> str:
-    """Fold British spelling of a word."""
-    if len(word) >= 6:
-        word = word.replace("ae", "e").replace("oe", "e")
-    return _BRITISH.sub(lambda match: _AMERICAN[match[0]], word)
+    return american(singular(word))
 
 
 @lru_cache(maxsize=1 << 15)

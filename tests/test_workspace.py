@@ -22,6 +22,7 @@ from medenv.kg import (
 from medenv.kg.worlds import WorldSettings, make_world
 from medenv.policies import Oracle
 from medenv.registry import make_parts
+from medenv.text import Analysis
 from medenv.withheld import answer_kind, answer_name
 from medenv.workspace import Workspace, WorkspaceSettings, fingerprint, open_workspace
 
@@ -52,6 +53,19 @@ def test_a_second_opening_reuses_it_and_builds_nothing(tmp_path: Path) -> None:
     assert (first.reused, second.reused) == (False, True)
     assert steps == []
     assert first.folder == second.folder
+
+
+def test_the_corpus_is_of_the_analysis_that_is_asked_for(tmp_path: Path) -> None:
+    english = msgspec.convert(
+        {**msgspec.to_builtins(TOY), "analysis": {"stemming": "english"}}, WorkspaceSettings
+    )
+    assert fingerprint(english) != fingerprint(TOY)
+    for variant in ("true", "rewired"):
+        settings = msgspec.structs.replace(english, variant=variant)
+        made = open_workspace(settings, tmp_path, said().append)
+        assert BM25Retriever.load(made.corpus).analysis == Analysis(stemming="english")
+    with pytest.raises(UsageError, match="unknown analysis 'englsh'; did you mean 'english'"):
+        WorkspaceSettings(analysis="englsh")
 
 
 def test_another_setting_is_another_workspace(tmp_path: Path) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import array
 import logging
-import re
 import threading
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -16,34 +15,32 @@ from numpy.typing import NDArray
 from medenv.corpus.disk import PassageFile, Passages, note_lines, stored
 from medenv.corpus.store import PassageStore
 from medenv.errors import DataError, UsageError
-from medenv.io import read_text, whole_folder, write_text
+from medenv.io import read_bytes, read_text, whole_folder, write_bytes, write_text
 from medenv.records import Passage
+from medenv.text import Analysis, AnalysisLike, analyser, analysis_of, read_analysis, write_analysis
 
-_WORD = re.compile(r"\w+")
 _PASSAGES = "passages.jsonl"
 _DIGEST = "passages.sha256"
-
-
-def tokenise(text: str) -> list[str]:
-    """Return the words of a text, lower-cased; single characters and digits are words too."""
-    return _WORD.findall(text.lower())
+_ANALYSIS = "analysis.json"
 
 
 class BM25Retriever:
     """Ranks passages by BM25 in its Lucene form.
 
-    For a query of words q and a passage d of |d| words (title and text), with N passages, of which
-    n(w) contain w, and mean length L, the score is the sum over all words w of the query of
+    For a query of terms q and a passage d of |d| terms (title and text), with N passages, of which
+    n(w) contain w, and mean length L, the score is the sum over all terms w of the query of
 
         ln(1 + (N - n(w) + 0.5) / (n(w) + 0.5)) * f / (f + k1 * (1 - b + b * |d| / L))
 
-    where f is how often w occurs in d; a word that the query repeats counts each time. Words of the
+    where f is how often w occurs in d; a term that the query repeats counts each time. Terms of the
     title count `title_weight` times, in f and in |d|, as in the simple extension of BM25 to fields.
-    Passages that share no word with the query are not returned; ties go by passage id. Safe to call
+    Passages that share no term with the query are not returned; ties go by passage id. Safe to call
     from many threads.
 
     Args:
         passages: The corpus.
+        analysis: How passages and queries become terms, see `medenv.text.Analysis`:
+            ``"plain"`` for their words, ``"english"`` for prose.
         k1: How slowly repeated words saturate, at least 0.
         b: How much long passages are discounted, in [0, 1].
         title_weight: How often a title is counted, at least 1.
@@ -62,6 +59,7 @@ class BM25Retriever:
         self,
         passages: Iterable[Passage],
         *,
+        analysis: AnalysisLike = "plain",
         k1: float = 1.5,
         b: float = 0.75,
         title_weight: int = 1,
@@ -71,6 +69,8 @@ class BM25Retriever:
                 "BM25 needs k1 >= 0, 0 <= b <= 1 and title_weight >= 1, got "
                 f"k1={k1}, b={b}, title_weight={title_weight}"
             )
+        analysis = analysis_of(analysis)
+        analyse = analyser(analysis)
         store = stored(passages)
         bm25s = _bm25s()
 
@@ -80,7 +80,7 @@ class BM25Retriever:
                 "i",
                 [
                     vocabulary.setdefault(word, len(vocabulary))
-                    for word in tokenise(passage.title) * title_weight + tokenise(passage.text)
+                    for word in analyse(passage.title) * title_weight + analyse(passage.text)
                 ],
             )
             for passage in store
@@ -90,7 +90,7 @@ class BM25Retriever:
         index = bm25s.BM25(method="lucene", k1=k1, b=b, csc_backend="scipy")
         vocabulary.setdefault("", len(vocabulary))
         index.index((ids, vocabulary), show_progress=False)
-        self._attach(store, index)
+        self._attach(store, index, analysis)
 
     def search(self, queries: Sequence[str], k: int) -> list[list[tuple[Passage, float]]]:
         """Return for each query up to `k` passages with their scores, best first.
@@ -104,13 +104,13 @@ class BM25Retriever:
         """
         if k < 1:
             raise UsageError(f"k must be at least 1, got {k}")
-        scores, touched = self._scratch()
+        scratch = self._scratch()
         best, best_scores = np.empty(k, np.int32), np.empty(k, np.float32)
         results = []
         for query in queries:
-            known = [i for i in map(self._vocabulary.get, tokenise(query)) if i is not None]
-            words = np.array(known, np.int32)
-            found = self._top_k(*self._arrays, words, scores, touched, best, best_scores)
+            known = [i for i in map(self._vocabulary.get, self._analyse(query)) if i is not None]
+            terms = np.array(known, np.int32)
+            found = self._top_k(*self._arrays, terms, *scratch, best, best_scores)
             ranked = zip(best[:found].tolist(), best_scores[:found].tolist(), strict=True)
             results.append([(self.passages[number], score) for number, score in ranked])
         return results
@@ -133,16 +133,20 @@ class BM25Retriever:
             self._index.save(built, show_progress=False)
             self.passages.save(built / _PASSAGES)
             write_text(built / _DIGEST, note_lines(built / _PASSAGES) + "\n")
+            write_bytes(built / _ANALYSIS, write_analysis(self.analysis))
 
     @classmethod
-    def load(cls, folder: Path | str) -> BM25Retriever:
+    def load(cls, folder: Path | str, *, analysis: AnalysisLike | None = None) -> BM25Retriever:
         """Open a saved index: its arrays are memory-mapped, its passages read when asked for.
 
         Args:
             folder: What `save` wrote.
+            analysis: The analysis that it has to be of; queries are analysed as its passages were.
 
         Raises:
-            DataError: A file is missing or damaged, or the index is not of these passages.
+            DataError: A file is missing or damaged, or the index is of other passages or another
+                release.
+            UsageError: It is of another analysis.
         """
         bm25s = _bm25s()
 
@@ -156,13 +160,15 @@ class BM25Retriever:
             raise DataError(folder, f"{problem}: build it again")
         if read_text(Path(folder) / _DIGEST).strip() != store.digest:
             raise DataError(folder, f"the index is of another {_PASSAGES}: build it again")
+        note = read_bytes(Path(folder) / _ANALYSIS)
         retriever = cls.__new__(cls)
-        retriever._attach(store, index)
+        retriever._attach(store, index, read_analysis(note, folder, analysis))
         return retriever
 
-    def _attach(self, store: Passages, index: Any) -> None:
+    def _attach(self, store: Passages, index: Any, analysis: Analysis) -> None:
         from medenv.corpus.kernel import top_k  # compiled code, loaded with the first corpus
 
+        self.analysis, self._analyse = analysis, analyser(analysis)
         self.passages, self._index, self._top_k = store, index, top_k
         self._vocabulary: dict[str, int] = index.vocab_dict
         self._arrays = (
@@ -173,36 +179,44 @@ class BM25Retriever:
         )
         self._local = threading.local()
 
-    def _scratch(self) -> tuple[NDArray[np.float32], NDArray[np.int32]]:
+    def _scratch(self) -> tuple[NDArray[np.int32], NDArray[np.float32], NDArray[np.int32]]:
         """Return this thread's own working arrays."""
-        scratch: tuple[NDArray[np.float32], NDArray[np.int32]] | None
+        scratch: tuple[NDArray[np.int32], NDArray[np.float32], NDArray[np.int32]] | None
         scratch = getattr(self._local, "scratch", None)
         if scratch is None:
             size = len(self.passages)
-            scratch = self._local.scratch = np.zeros(size, np.float32), np.empty(size + 1, np.int32)
+            scratch = self._local.scratch = (
+                np.zeros(len(self._arrays[-1]), np.int32),
+                np.zeros(size, np.float32),
+                np.empty(size + 1, np.int32),
+            )
         return scratch
 
     def __getstate__(self) -> dict[str, Any]:
-        return {"passages": self.passages, "_index": self._index}
+        return {"passages": self.passages, "_index": self._index, "analysis": self.analysis}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        self._attach(state["passages"], state["_index"])
+        self._attach(state["passages"], state["_index"], state["analysis"])
 
 
-def open_bm25(path: Path | str) -> BM25Retriever:
+def open_bm25(path: Path | str, *, analysis: AnalysisLike | None = None) -> BM25Retriever:
     """Open a saved index, or index a file of passages.
 
     Args:
         path: A folder that `BM25Retriever.save` wrote, or a JSONL file of passages, whose texts
             stay on disk unless it is gzipped.
+        analysis: How a file is analysed, ``"plain"`` by default, or the analysis that a saved index
+            has to be of.
 
     Raises:
         DataError: Neither is there, or it is damaged.
+        UsageError: The index is of another analysis.
     """
     if Path(path).is_dir():
-        return BM25Retriever.load(path)
+        return BM25Retriever.load(path, analysis=analysis)
     gzipped = Path(path).suffix == ".gz"
-    return BM25Retriever(PassageStore.load(path) if gzipped else PassageFile(path))
+    passages = PassageStore.load(path) if gzipped else PassageFile(path)
+    return BM25Retriever(passages, analysis="plain" if analysis is None else analysis)
 
 
 def _bm25s() -> Any:

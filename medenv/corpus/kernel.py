@@ -25,8 +25,13 @@ _Index = tuple[_Floats, _Unsigned, _Longs]
 _Scratch = tuple[_Floats, _Ints, _Floats]
 """A score for each document, the documents seen, and room for the k highest scores."""
 
+_Query = tuple[_Ints, _Floats]
+"""Distinct tokens of a query, and how often each occurs there."""
+
 _Terms = tuple[_Ints, _Floats, _Floats]
-"""Distinct tokens of a query, how often each occurs there, and what it can give at most in all."""
+"""The same, and what each can give at most in all."""
+
+_ZERO = np.float32(0)
 
 _SLACK = np.float32(1e-4)
 """Share by which sums in another order may differ, and far more."""
@@ -38,26 +43,27 @@ _LOOK_COST = 3
 """Postings read for each document kept before those are looked through for who can still win."""
 
 
-def _distinct(query: _Ints) -> tuple[_Ints, _Floats]:
-    """Return the query's tokens without repetition, and how often each occurs."""
+def _distinct(query: _Ints, places: _Ints) -> _Query:
+    """Return the query's tokens in their order without repetition, and how often each occurs."""
     tokens, times = np.empty(len(query), np.int32), np.zeros(len(query), np.float32)
     known = 0
     for token in query:
-        i = 0
-        while i < known and tokens[i] != token:
-            i += 1
-        known = max(known, i + 1)
-        tokens[i] = token
-        times[i] += 1
-    return tokens[:known], times[:known]
+        if places[token] == 0:
+            tokens[known] = token
+            known += 1
+            places[token] = known
+        times[places[token] - 1] += 1
+    tokens = tokens[:known]
+    for token in tokens:
+        places[token] = 0
+    return tokens, times[:known]
 
 
-def _by_worth(query: _Ints, bounds: _Floats, index: _Index) -> _Terms:
+def _by_worth(query: _Query, bounds: _Floats, index: _Index) -> _Terms:
     """Return the query's terms, the one that can give the highest score for a posting first."""
     data, _, indptr = index
-    tokens, times = distinct(query)
+    tokens, times = query
     most, worth = np.empty(len(tokens), np.float32), np.empty(len(tokens), np.float32)
-    places = np.empty(len(tokens), np.int32)
     for i in range(len(tokens)):
         token = tokens[i]
         if bounds[token] < 0:
@@ -67,11 +73,7 @@ def _by_worth(query: _Ints, bounds: _Floats, index: _Index) -> _Terms:
             bounds[token] = highest
         most[i] = times[i] * bounds[token]
         worth[i] = most[i] / max(indptr[token + 1] - indptr[token], 1)
-        j = i
-        while j > 0 and worth[places[j - 1]] < worth[i]:
-            places[j] = places[j - 1]
-            j -= 1
-        places[j] = i
+    places = np.argsort(-worth, kind="mergesort")
     return tokens[places], times[places], most[places]
 
 
@@ -182,7 +184,34 @@ def _accumulate(terms: _Terms, index: _Index, scratch: _Scratch) -> tuple[int, i
     return seen, keep(scores, touched, kept, floor)
 
 
-accumulate = numba.njit(_accumulate)
+def _rescore(query: _Query, index: _Index, scores: _Floats, kept: _Ints) -> None:
+    """Write the scores of some documents, added up in the order of the query.
+
+    Args:
+        query: Tokens and how often each counts.
+        index: Scores and documents by token.
+        scores: Zero for all other documents.
+        kept: The documents.
+    """
+    data, indices, indptr = index
+    tokens, times = query
+    scores[kept] = -1  # none of its terms met yet; the scores of all others are zero
+    for place in range(len(tokens)):
+        token, weight = tokens[place], times[place]
+        begin, end = indptr[token], indptr[token + 1]
+        if end - begin < len(kept) * _LOOKUP_COST:
+            for pair in range(begin, end):
+                document = indices[pair]
+                if scores[document] != 0.0:
+                    scores[document] = max(scores[document], _ZERO) + weight * data[pair]
+        else:
+            for document in kept:
+                score = lookup(document, token, index)
+                if score != 0.0:
+                    scores[document] = max(scores[document], _ZERO) + weight * score
+
+
+accumulate, rescore = numba.njit(_accumulate), numba.njit(_rescore)
 
 
 def _top_k(  # noqa: PLR0913 - flat arrays are what numba compiles to a loop
@@ -191,6 +220,7 @@ def _top_k(  # noqa: PLR0913 - flat arrays are what numba compiles to a loop
     indptr: _Longs,
     bounds: _Floats,
     query: _Ints,
+    places: _Ints,
     scores: _Floats,
     touched: _Ints,
     best: _Ints,
@@ -204,6 +234,7 @@ def _top_k(  # noqa: PLR0913 - flat arrays are what numba compiles to a loop
         indptr: Where each token's pairs begin, one more than there are tokens.
         bounds: Highest score of each token; negative where it is not known yet, and then filled.
         query: Token ids; a token that occurs twice counts twice.
+        places: Scratch of one zero for each token; zero again afterwards.
         scores: Scratch of one zero for each document; zero again afterwards.
         touched: Scratch of one more.
         best: Filled with document numbers; its length is k.
@@ -212,16 +243,17 @@ def _top_k(  # noqa: PLR0913 - flat arrays are what numba compiles to a loop
     Returns:
         How many documents were found, at most k.
     """
-    index, scratch = (data, indices, indptr), (scores, touched, best_scores)
-    seen, kept = accumulate(by_worth(query, bounds, index), index, scratch)
+    asked, index = distinct(query, places), (data, indices, indptr)
+    terms = by_worth(asked, bounds, index)
+    seen, kept = accumulate(terms, index, (scores, touched, best_scores))
+    for i in range(kept, seen):
+        scores[touched[i]] = 0.0
+    rescore(asked, index, scores, touched[:kept])
     found = 0
     for i in range(kept):
-        score = np.float32(0)
-        for token in query:  # the order of the sum is the query's
-            score += lookup(touched[i], token, index)
-        found = insert(touched[i], score, found, best, best_scores)
-    for i in range(seen):
-        scores[touched[i]] = 0.0
+        document = touched[i]
+        found = insert(document, scores[document], found, best, best_scores)
+        scores[document] = 0.0
     return found
 
 
@@ -238,6 +270,7 @@ _signature = numba.int64(
     _read_longs,
     _floats,
     _read_ints,
+    _ints,
     _floats,
     _ints,
     _ints,

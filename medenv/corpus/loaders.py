@@ -19,6 +19,7 @@ from medenv.corpus.bm25 import BM25Retriever
 from medenv.errors import DataError, UnknownNameError
 from medenv.io import read_records
 from medenv.records import Passage
+from medenv.text import AnalysisLike
 
 PASSAGE_CHARS = 1_200
 """Longest text of a passage, characters, unless a single word is longer."""
@@ -153,16 +154,17 @@ def load_corpora(folder: Path | str) -> Iterator[Passage]:
         yield from load_corpus(name, folder)
 
 
-def open_corpora(folder: Path | str) -> BM25Retriever:
+def open_corpora(folder: Path | str, *, analysis: AnalysisLike = "plain") -> BM25Retriever:
     """Return one index of all public corpora in a folder.
 
     Args:
         folder: Where their files lie.
+        analysis: How they are indexed, see `medenv.text.Analysis`.
 
     Raises:
         DataError: There is none, or one is malformed.
     """
-    return BM25Retriever(load_corpora(folder))
+    return BM25Retriever(load_corpora(folder), analysis=analysis)
 
 
 def cut(document: str, title: str, text: str, source: str) -> Iterator[Passage]:

@@ -15,15 +15,24 @@ from typing import Any, TypeVar
 
 import msgspec
 
-from medenv.corpus.bm25 import tokenise
 from medenv.errors import CorpusUnavailableError, DataError, UsageError
 from medenv.records import Passage
+from medenv.text import (
+    Analyse,
+    Analysis,
+    AnalysisLike,
+    analyser,
+    analysis_of,
+    read_analysis,
+    write_analysis,
+)
 
 COLLECTION = "passages"
 MAX_K = 16_384
 """Most passages that Milvus finds for one query."""
 
 _TEXT = 65_535
+_ANALYSIS = "medenv.analysis"  # property of a collection
 _BATCH = 500
 _T = TypeVar("_T")
 _decode = msgspec.json.Decoder(Passage).decode
@@ -32,27 +41,35 @@ _decode = msgspec.json.Decoder(Passage).decode
 class MilvusRetriever:
     """Ranks the passages of a Milvus collection by BM25, best first, equal scores by passage id.
 
-    Words are those of `medenv.corpus.tokenise`; Milvus weighs them. Safe to call from many
-    threads; another process connects anew.
+    Passages and queries become terms here, as for `BM25Retriever`, by the analysis that the
+    collection was made by; Milvus weighs them. Safe to call from many threads; another process
+    connects anew.
 
     Args:
         uri: Where `fill_milvus` put the passages: a path, or the address of a server, e.g.
             ``"http://milvus:19530"``.
         collection: Name of the collection.
+        analysis: The analysis that the collection has to be of, or None for any.
         token: What the server asks for, ``"user:password"`` or a key; by default the environment
             variable ``MILVUS_TOKEN``.
         timeout: Longest wait for an answer, seconds.
 
     Raises:
-        UsageError: No `pymilvus`, or no such collection.
-        DataError: Nothing is at the path.
+        UsageError: No `pymilvus`, no such collection, or one of another analysis.
+        DataError: Nothing is at the path, or the collection was made by another release.
         CorpusUnavailableError: The server did not answer.
     """
 
     local = False
 
     def __init__(
-        self, uri: str, *, collection: str = COLLECTION, token: str = "", timeout: float = 10.0
+        self,
+        uri: str,
+        *,
+        collection: str = COLLECTION,
+        analysis: AnalysisLike | None = None,
+        token: str = "",
+        timeout: float = 10.0,
     ) -> None:
         self.uri, self.collection, self._timeout = str(uri), collection, timeout
         self._token = token or os.environ.get("MILVUS_TOKEN", "")
@@ -61,6 +78,9 @@ class MilvusRetriever:
             raise DataError(self.uri, "no Milvus folder is there: make it with fill_milvus")
         if not self._ask(lambda client: client.has_collection(collection)):
             raise UsageError(f"{uri} has no collection {collection!r}: make it with fill_milvus")
+        described = self._ask(lambda client: client.describe_collection(collection))
+        note = described["properties"].get(_ANALYSIS, "")
+        self.analysis = read_analysis(note, f"{self.uri}, {collection}", analysis)
         self._ask(lambda client: client.load_collection(collection))
 
     def search(self, queries: Sequence[str], k: int) -> list[list[tuple[Passage, float]]]:
@@ -76,7 +96,8 @@ class MilvusRetriever:
         """
         if not 1 <= k <= MAX_K:
             raise UsageError(f"k must be from 1 to {MAX_K}, got {k}")
-        words = [" ".join(tokenise(query)) for query in queries]
+        analyse = analyser(self.analysis)
+        words = [_words(analyse(query)) for query in queries]
         asked = [text for text in words if text]
         answers = self._ask(lambda client: self._search(client, asked, k)) if asked else []
         found = iter(answers)
@@ -132,11 +153,12 @@ class MilvusRetriever:
         return {**self.__dict__, "_client": None}
 
 
-def fill_milvus(
+def fill_milvus(  # noqa: PLR0913 - what, where to, and what decides on the ranking
     passages: Iterable[Passage],
     uri: str,
     *,
     collection: str = COLLECTION,
+    analysis: AnalysisLike = "plain",
     token: str = "",
     k1: float = 1.5,
     b: float = 0.75,
@@ -147,6 +169,7 @@ def fill_milvus(
         passages: Passages of different ids, none longer than 64 kB.
         uri: A path, or the address of a server.
         collection: Name of the collection.
+        analysis: How passages and queries become terms, see `medenv.text.Analysis`.
         token: What the server asks for; by default the environment variable ``MILVUS_TOKEN``.
         k1: How slowly repeated words saturate.
         b: How much long passages are discounted.
@@ -158,14 +181,15 @@ def fill_milvus(
         UsageError: No `pymilvus`, a collection of that name, or a passage that is too long.
         CorpusUnavailableError: The server did not answer.
     """
+    analysis = analysis_of(analysis)
     client = _connect(uri, token or os.environ.get("MILVUS_TOKEN", ""), 60.0)
     with contextlib.ExitStack() as undone:
         undone.callback(client.close)
         if _answered(uri, lambda: client.has_collection(collection)):
             raise UsageError(f"{uri} has a collection {collection!r} already: name another one")
         undone.callback(client.drop_collection, collection)
-        _answered(uri, lambda: _create(client, collection, k1, b))
-        count, rows = 0, map(_row, passages)
+        _answered(uri, lambda: _create(client, collection, analysis, k1, b))
+        count, rows = 0, map(functools.partial(_row, analyser(analysis)), passages)
         while batch := list(itertools.islice(rows, _BATCH)):
             _answered(uri, functools.partial(client.insert, collection, batch))
             count += len(batch)
@@ -174,7 +198,7 @@ def fill_milvus(
         return count
 
 
-def _create(client: Any, collection: str, k1: float, b: float) -> None:
+def _create(client: Any, collection: str, analysis: Analysis, k1: float, b: float) -> None:
     from pymilvus import DataType, Function, FunctionType
 
     schema = client.create_schema(auto_id=False, enable_dynamic_field=False)
@@ -203,15 +227,25 @@ def _create(client: Any, collection: str, k1: float, b: float) -> None:
         params={"bm25_k1": k1, "bm25_b": b},
     )
     client.create_collection(
-        collection, schema=schema, index_params=index, consistency_level="Strong"
+        collection,
+        schema=schema,
+        index_params=index,
+        consistency_level="Strong",
+        properties={_ANALYSIS: write_analysis(analysis).decode()},
     )
 
 
-def _row(passage: Passage) -> dict[str, str]:
+def _words(terms: Iterable[str]) -> str:
+    """Return terms as the words of a text; an underscore would part them on a server."""
+    return " ".join(terms).replace("_", "ꞏ")
+
+
+def _row(analyse: Analyse, passage: Passage) -> dict[str, str]:
     encoded = msgspec.json.encode(passage)
-    if len(encoded) > _TEXT:
-        raise UsageError(f"passage {passage.id!r} has {len(encoded)} bytes, Milvus takes {_TEXT}")
-    words = " ".join(tokenise(f"{passage.title} {passage.text}"))
+    words = _words(analyse(passage.title) + analyse(passage.text))
+    size = max(len(encoded), len(words.encode()))
+    if size > _TEXT:
+        raise UsageError(f"passage {passage.id!r} has {size} bytes, Milvus takes {_TEXT}")
     return {"key": _key(passage.id), "passage": encoded.decode(), "words": words}
 
 

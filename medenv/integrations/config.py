@@ -56,7 +56,8 @@ class QuestionsSection:
 class WorldSection:
     """Which graph, corpus and questions; see `medenv.workspace.WorkspaceSettings`.
 
-    `variant` alters the world: "renamed", "rewired", "unanswerable", or "true" for none.
+    `variant` alters the world: "renamed", "rewired", "unanswerable", or "true" for none. `analysis`
+    says how the corpus is indexed: "plain", "english", or the fields of `medenv.text.Analysis`.
     """
 
     source: str = "hpo"
@@ -65,6 +66,7 @@ class WorldSection:
     questions: QuestionsSection = field(default_factory=QuestionsSection)
     seed: int = 0
     variant: str = "true"
+    analysis: Any = "plain"
 
 
 @dataclass
@@ -85,7 +87,7 @@ class EnvSection:
     env_id: str = "medenv/Research-v0"
     dialect: str = "hermes"
     prompt_style: str = "full"
-    retriever: str = "bm25"
+    retriever: Any = "bm25"
     tools: dict[str, Any] = field(default_factory=dict)
     budget: BudgetSection = field(default_factory=BudgetSection)
     turn_tokens: int = 512

@@ -1,5 +1,37 @@
 """Unicode folding and text analysis shared by search, names, answers and documents."""
 
-from medenv.text.folding import fold
+from medenv.text.analysis import (
+    ANALYSES,
+    ENGLISH,
+    PLAIN,
+    Analyse,
+    Analysis,
+    AnalysisLike,
+    analyser,
+    analysis_of,
+    read_analysis,
+    write_analysis,
+)
+from medenv.text.boundaries import occurs, words
+from medenv.text.folding import fold, fold_name
+from medenv.text.spelling import GREEK, american, singular
 
-__all__ = ["fold"]
+__all__ = [
+    "ANALYSES",
+    "ENGLISH",
+    "GREEK",
+    "PLAIN",
+    "Analyse",
+    "Analysis",
+    "AnalysisLike",
+    "american",
+    "analyser",
+    "analysis_of",
+    "fold",
+    "fold_name",
+    "occurs",
+    "read_analysis",
+    "singular",
+    "words",
+    "write_analysis",
+]

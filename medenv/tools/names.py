@@ -3,22 +3,28 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
-from rapidfuzz import fuzz, process
 
 from medenv.records import Entity
 from medenv.text import fold
-
-LOOKED_AT = 100
-"""Characters of a name that are compared with known names."""
 
 _WHOLE, _BEGINNING = 60.0, 75.0
 """How alike names have to be, of 100, and how much so where it is only how they begin."""
 
 _WORTH = 0.95
-"""Of a beginning, against a whole."""
+"""Weight of a beginning, relative to a whole."""
+
+_LOOKED_AT = 100
+"""Characters of a name that is looked for."""
+
+_CANDIDATES = 300
+"""Names that are compared with one letter by letter."""
+
+_POSTINGS = 20_000
+"""Most places of common groups of letters that are looked through for candidates."""
 
 
 def alike(name: str, names: Sequence[str], count: int = 3) -> list[int]:
@@ -29,10 +35,12 @@ def alike(name: str, names: Sequence[str], count: int = 3) -> list[int]:
 
     Args:
         name: What somebody wrote; what is beyond 100 characters is not looked at.
-        names: What it may have meant, casefolded.
+        names: What it may have meant, folded.
         count: How many at most.
     """
-    asked = name[:LOOKED_AT].casefold()
+    from rapidfuzz import fuzz, process
+
+    asked = fold(name[:_LOOKED_AT])
     if not asked:
         return []
     beginnings = [one[: len(asked)] for one in names]
@@ -46,7 +54,7 @@ def alike(name: str, names: Sequence[str], count: int = 3) -> list[int]:
 
 
 class NameIndex:
-    """Entities by id, name and alias; case, accents and typographic variants make no difference.
+    """Entities by id, name and alias, whatever case, accents and spacing they are written with.
 
     Args:
         entities: What can be named.
@@ -55,10 +63,9 @@ class NameIndex:
     def __init__(self, entities: Iterable[Entity]) -> None:
         self._by_name: dict[str, list[Entity]] = {}
         for entity in entities:
-            for name in {fold(text) for text in (entity.id, entity.name, *entity.aliases)}:
+            for name in {_key(text) for text in (entity.id, entity.name, *entity.aliases)}:
                 self._by_name.setdefault(name, []).append(entity)
         self._names = list(self._by_name)
-        self._trigrams = Trigrams(self._names)
 
     def find(self, name: str) -> tuple[Entity, ...]:
         """Return the entities that bear a name: those whose own name it is before the others.
@@ -66,9 +73,9 @@ class NameIndex:
         Args:
             name: As the policy wrote it.
         """
-        wanted = " ".join(fold(name).split())
+        wanted = _key(name)
         found = self._by_name.get(wanted, ())
-        return tuple(sorted(found, key=lambda one: (fold(one.name) != wanted, one.id)))
+        return tuple(sorted(found, key=lambda one: (_key(one.name) != wanted, one.id)))
 
     def near(self, name: str, count: int = 3) -> tuple[str, ...]:
         """Return the preferred names of the entities whose names are most like this one.
@@ -77,10 +84,13 @@ class NameIndex:
             name: As the policy wrote it; what is beyond 100 characters is not looked at.
             count: How many at most.
         """
-        asked = fold(name[:LOOKED_AT])
-        sharing = [self._names[place] for place in self._trigrams.sharing(asked)]
-        names = [self._by_name[sharing[i]][0].name for i in alike(asked, sharing, 4 * count)]
+        some = [self._names[place] for place in self._letters.candidates(name)]
+        names = [self._by_name[some[place]][0].name for place in alike(name, some, 4 * count)]
         return tuple(dict.fromkeys(names))[:count]
+
+    @cached_property
+    def _letters(self) -> _Letters:
+        return _Letters(self._names)
 
     def unknown(self, kind: str, name: str) -> str:
         """Return what to tell the policy of a name that nothing bears.
@@ -91,58 +101,63 @@ class NameIndex:
         """
         near = self.near(name)
         hint = f"; did you mean {' or '.join(repr(one) for one in near)}?" if near else ""
-        return f"no {kind} is named {name[:LOOKED_AT]!r}{hint}"
+        return f"no {kind} is named {name[:100]!r}{hint}"
 
 
-class Trigrams:
-    """Finds the texts that share most trigrams with a text, so that only these are compared.
+def _key(name: str) -> str:
+    return " ".join(fold(name).split())
+
+
+class _Letters:
+    """Finds names that share groups of three letters with one, among many.
 
     Args:
-        texts: The texts.
+        names: The names, folded.
     """
 
-    _PAD = "\x02\x02"  # so that a text of one character has trigrams, and beginnings count more
+    def __init__(self, names: Sequence[str]) -> None:
+        self._count = len(names)
+        groups = _groups("".join(f"\n{name}\n" for name in names))
+        owners = np.repeat(np.arange(len(names), dtype=np.int32), [len(one) + 2 for one in names])
+        order = np.argsort(groups, kind="stable")
+        self._owners = owners[1:-1][order]
+        self._begins = np.searchsorted(groups[order], np.arange((1 << 16) + 1))
+        self._lengths = np.bincount(self._owners, minlength=self._count)
 
-    def __init__(self, texts: Sequence[str]) -> None:
-        lengths = np.array([*map(len, texts)], np.int64) + len(self._PAD)
-        total = int(lengths.sum())
-        self._bits = min(total.bit_length() + 1, 16)
-        grams = self._of(self._PAD + self._PAD.join(texts))[:total]
-        owners = np.repeat(np.arange(len(texts), dtype=np.int32), lengths)
-        self._owners = owners[np.argsort(grams, kind="stable")]
-        counts = np.bincount(grams, minlength=1 << self._bits)
-        self._starts = np.concatenate(([0], np.cumsum(counts)))
-        self._lengths = lengths
+    def candidates(self, name: str) -> list[int]:
+        """Return where the names stand that are most worth comparing with one, ascending.
 
-    def sharing(self, text: str, count: int = 200) -> list[int]:
-        """Return where the texts stand that share most with a text, ascending.
+        Rare groups of letters count for more, and are looked up first.
 
         Args:
-            text: What to compare with.
-            count: How many of those that share most in all, and as many again of those that share
-                most for their length.
+            name: What somebody wrote; what is beyond 100 characters is not looked at.
         """
-        starts = self._starts
-        lists = [
-            self._owners[starts[gram] : starts[gram + 1]]
-            for gram in np.unique(self._of(self._PAD + text)).tolist()
-        ]
-        if not lists:
-            return []
-        shared = np.bincount(np.concatenate(lists), minlength=self._lengths.size)
+        if self._count <= _CANDIDATES:
+            return list(range(self._count))
+        groups = np.unique(_groups(f"\n{fold(name[:_LOOKED_AT])}\n")).astype(np.int64)
+        sizes = self._begins[groups + 1] - self._begins[groups]
+        order = np.argsort(sizes, kind="stable")
+        order = order[(sizes[order] > 0) & (np.cumsum(sizes[order]) <= _POSTINGS)]
+        shared = np.zeros(self._count)
+        for group, size in zip(groups[order].tolist(), sizes[order].tolist(), strict=True):
+            weight = np.log1p(self._count / size)
+            shared[self._owners[self._begins[group] : self._begins[group] + size]] += weight
         found = np.flatnonzero(shared)
-        if found.size > count:
-            shared, lengths = shared[found], self._lengths[found]
-            in_all = np.argpartition(shared - 1e-3 * lengths, -count)[-count:]
-            share = shared / (lengths + len(text))
-            found = found[np.union1d(in_all, np.argpartition(share, -count)[-count:])]
-        places: list[int] = found.tolist()
-        return places
+        if len(found) <= _CANDIDATES:
+            return list(map(int, found))
+        # Half of them by the share of a name that is alike, half by how much of it is.
+        by_share = shared[found] / np.sqrt(self._lengths[found])
+        count = _CANDIDATES // 2
+        best = (np.argpartition(-one, count)[:count] for one in (by_share, shared[found]))
+        return sorted({int(place) for half in best for place in found[half]})
 
-    def _of(self, text: str) -> NDArray[np.uint16]:
-        """Return a text's trigrams, each as a number of a few bits that few others have."""
-        codes = np.frombuffer(text.encode("utf-32-le", "surrogatepass"), np.uint32)
-        codes = codes.astype(np.uint64)
-        mixed = (codes[:-2] * np.uint64(31) + codes[1:-1]) * np.uint64(1009) + codes[2:]
-        mixed *= np.uint64(0x9E3779B97F4A7C15)
-        return (mixed >> np.uint64(64 - self._bits)).astype(np.uint16)
+
+def _groups(text: str) -> NDArray[np.uint16]:
+    """Return a number for each three characters in a row, uint16, shape [characters - 2]."""
+    codes = np.frombuffer(text.encode("utf-32-le"), np.uint32)
+    factors = (np.uint32(0x9E3779B1), np.uint32(0x85EBCA6B), np.uint32(0xC2B2AE35))
+    first, second, third = (
+        codes[at : len(codes) - 2 + at] * factor for at, factor in enumerate(factors)
+    )
+    groups: NDArray[np.uint16] = ((first + second + third) >> np.uint32(16)).astype(np.uint16)
+    return groups

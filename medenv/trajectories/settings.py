@@ -28,7 +28,7 @@ class EnvOptions(Record, frozen=True, kw_only=True):
         env_id: Versioned id.
         dialect: How policies write.
         prompt_style: How much the system message explains.
-        retriever: Name of the retriever.
+        retriever: Name of the retriever, or a mapping of it to options.
         tools: Tool name to its options.
         budget: What one episode may use up.
         turn_tokens: Most tokens of one turn, for trainers.
@@ -37,7 +37,7 @@ class EnvOptions(Record, frozen=True, kw_only=True):
     env_id: str = "medenv/Research-v0"
     dialect: str = "hermes"
     prompt_style: PromptStyle = "full"
-    retriever: str = "bm25"
+    retriever: str | dict[str, dict[str, Any] | None] = "bm25"
     tools: dict[str, dict[str, Any] | None] = msgspec.field(
         default_factory=lambda: {"search": {"k": 5}, "read": {}}
     )

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
+import msgspec
 import pytest
 from hydra import compose, initialize_config_dir
 from hydra.errors import ConfigCompositionException, HydraException
@@ -14,6 +15,8 @@ from medenv.episode import Budget
 from medenv.errors import UsageError
 from medenv.integrations import config as schema
 from medenv.kg import QuestionConfig
+from medenv.plugins import retriever_factory
+from medenv.text import ENGLISH, PLAIN, Analysis, analysis_of
 from medenv.workspace import WorkspaceSettings
 
 CONF = Path(__file__).parents[2] / "conf"
@@ -83,6 +86,28 @@ def test_a_misspelt_key_of_verl_is_answered_with_the_nearest() -> None:
         match=r"no config key 'algorithm\.adv_estimater'; did you mean 'algorithm\.adv_estimator'",
     ):
         schema.check_config(config)
+
+
+@pytest.mark.parametrize(
+    ("written", "analysis"),
+    [
+        ("english", ENGLISH),
+        ("{stemming: german}", Analysis(stemming="german")),
+        ("plain", PLAIN),
+    ],
+)
+def test_the_analysis_of_a_corpus_is_named_or_described(written: str, analysis: Analysis) -> None:
+    overrides = [
+        f"medenv.world.analysis={written}",
+        f"medenv.env.retriever={{bm25: {{analysis: {written}}}}}",
+    ]
+    config = compose("train", overrides=["experiment=cpu", *overrides])
+    schema.check_config(config)
+    section = OmegaConf.to_container(config.medenv, resolve=True)
+    assert isinstance(section, dict)
+    assert msgspec.convert(section["world"], WorkspaceSettings).analysis == analysis
+    _, options = retriever_factory(section["env"]["retriever"])
+    assert analysis_of(options["analysis"]) == analysis
 
 
 @pytest.mark.parametrize(

@@ -7,9 +7,10 @@ import pytest
 from typer.testing import CliRunner
 
 from medenv.cli import app
-from medenv.errors import DataError, UsageError
+from medenv.errors import DataError, UnknownNameError, UsageError
 from medenv.io import write_records
 from medenv.kg import Documents, toy_graph
+from medenv.records import Passage
 from medenv.registry import make_parts
 
 PASSAGES = Documents(toy_graph()).passages
@@ -49,10 +50,28 @@ def test_public_corpora_in_a_folder_become_one_index(tmp_path: Path) -> None:
     assert "PMID:1#0" in run("search", str(tmp_path / "index"), "ectopia lentis", "--k", "1")
 
 
+def test_text_is_analysed_as_it_is_asked_for(tmp_path: Path) -> None:
+    source, out = tmp_path / "p.jsonl", str(tmp_path / "index")
+    write_records(source, [Passage(id="a", title="TNFα", text="Tumours"), *PASSAGES])
+    run("index", str(source), out, "--analysis", "english")
+    for query in ("tumor", "TNF-alpha"):
+        assert run("search", out, query, "--k", "1").split()[1] == "a"
+        assert not run("search", str(source), query, "--k", "1").startswith("a")
+        found = run("search", str(source), query, "--k", "1", "--analysis", '{"variants": true}')
+        assert found.split()[1] == "a"
+    with pytest.raises(UsageError, match="made by analysis english"):
+        run("search", out, "tumor", "--analysis", "plain")
+    with pytest.raises(UnknownNameError, match="unknown analysis 'englsh'"):
+        run("index", str(source), str(tmp_path / "other"), "--analysis", "englsh")
+    with pytest.raises(UsageError, match="retriever 'remote' cannot take"):
+        run("search", "http://127.0.0.1:9", "x", "--retriever", "remote", "--analysis", "english")
+
+
 def test_milvus_is_filled_and_searched(file: Path, tmp_path: Path) -> None:
     pytest.importorskip("milvus_lite", reason="no embedded Milvus for this platform")
     uri = str(tmp_path / "corpus.db")
-    assert f"{len(PASSAGES):,} passages" in run("milvus", str(file), uri)
+    filled = run("milvus", str(file), uri, "--analysis", "english")
+    assert f"{len(PASSAGES):,} passages" in filled
     shown = run("search", uri, PASSAGES[3].title, "--retriever", "milvus", "--k", "1")
     assert PASSAGES[3].title in shown
 

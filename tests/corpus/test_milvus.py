@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import pickle
+import unicodedata
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -25,7 +26,18 @@ from medenv.corpus.milvus import MilvusRetriever, fill_milvus
 ODD = Passage(
     id="odd' or \"id\" != '#0", title="β-blocker", text="type 1 and type 2 \u2028 <|im_end|>"
 )
-CORPUS = [*PASSAGES, ODD, *(Passage(id=f"T:{c}", title="Twin", text="fever") for c in "cab")]
+PROSE = [
+    Passage(id="P:1", title="TNFα", text="Tumours of the liver respond to TNF-alpha. a_b"),
+    Passage(
+        id="P:2", title="Ménière disease", text="What is tinnitus? IL-2 and losses of hearing."
+    ),
+]
+CORPUS = [
+    *PASSAGES,
+    ODD,
+    *PROSE,
+    *(Passage(id=f"T:{c}", title="Twin", text="fever") for c in "cab"),
+]
 
 
 @pytest.fixture(scope="module")
@@ -41,6 +53,26 @@ def test_ranking_is_that_of_the_corpus_in_memory(corpus: MilvusRetriever, query:
     ((*found,), (*expected,)) = corpus.search([query], 9) + BM25Retriever(CORPUS).search([query], 9)
     assert [passage for passage, _ in found] == [passage for passage, _ in expected]
     assert all(score > 0 for _, score in found)
+
+
+def test_an_analysis_ranks_as_the_one_in_memory(tmp_path: Path) -> None:
+    path = str(tmp_path / "corpus.db")
+    fill_milvus(CORPUS, path, analysis="english")
+    memory = BM25Retriever(CORPUS, analysis="english")
+    queries = ["What is a liver tumor?", "TNF alpha", "Meniere", "IL2", "hearing loss", "a_b"]
+    with MilvusRetriever(path) as corpus:
+        assert corpus.analysis == memory.analysis == pickle.loads(pickle.dumps(corpus)).analysis
+        for found, expected in zip(
+            corpus.search(queries, 9), memory.search(queries, 9), strict=True
+        ):
+            assert [passage for passage, _ in found] == [passage for passage, _ in expected]
+    with pytest.raises(UsageError, match="asked for is analysis plain"):
+        MilvusRetriever(path, analysis="plain")
+
+
+@pytest.mark.parametrize("query", ["Meniere", "Ménière", unicodedata.normalize("NFD", "MÉNIÈRE")])
+def test_every_spelling_finds_the_disease(corpus: MilvusRetriever, query: str) -> None:
+    assert [passage.id for passage, _ in corpus.search([query], 1)[0]] == ["P:2"]
 
 
 def test_many_queries_are_answered_in_order(corpus: MilvusRetriever) -> None:

@@ -14,6 +14,7 @@ from medenv.episode import Budget
 from medenv.errors import DataError, UnknownNameError, UsageError
 from medenv.io import write_records
 from medenv.registry import DIALECTS, REGISTRIES, TOOLS, make_dialect, make_env, make_parts
+from medenv.text import ENGLISH, PLAIN
 from medenv.tools import ToolOutput, tool
 
 from ..fakes import ANSWER, PASSAGES, SEARCH, Shelf, exact, question
@@ -133,6 +134,12 @@ def test_a_wrong_name_is_answered_with_the_known_ones(group: str) -> None:
         ({"budget": 3}, "budget: "),
         ({"split": "dev"}, "no question is of split 'dev' among 3"),
         ({"corpus": "/none", "retriever": "bm26"}, "unknown retriever 'bm26'; did you mean 'bm25'"),
+        ({"retriever": {"bm25": {"stems": "x"}}}, "retriever 'bm25' cannot take .*'stems'"),
+        ({"retriever": {}}, "expected one retriever"),
+        (
+            {"corpus": None, "retriever": {"bm25": {"analysis": "englsh"}}},
+            "unknown analysis 'englsh'; did you mean 'english'",
+        ),
     ],
     ids=str,
 )
@@ -156,6 +163,21 @@ def test_questions_and_corpus_can_be_files(tmp_path: Path) -> None:
         env = make_env(questions=str(tmp_path / "q.jsonl"), corpus=corpus)
         env.reset(seed=0)
         assert "(P:1#0) Ectopia lentis" in env.step(SEARCH)[0]
+
+
+def test_the_analysis_of_a_corpus_is_an_option_of_its_retriever(tmp_path: Path) -> None:
+    PassageStore(PASSAGES).save(tmp_path / "p.jsonl")
+    for corpus in (None, str(tmp_path / "p.jsonl")):
+        for options, analysis in ((None, PLAIN), ({"analysis": "english"}, ENGLISH)):
+            parts = make_parts(corpus=corpus, retriever={"bm25": options})
+            assert isinstance(parts.retriever, BM25Retriever)
+            assert parts.retriever.analysis == analysis
+    BM25Retriever(PASSAGES, analysis="english").save(tmp_path / "index")
+    opened = make_parts(corpus=tmp_path / "index").retriever
+    assert isinstance(opened, BM25Retriever)
+    assert opened.analysis == ENGLISH
+    with pytest.raises(UsageError, match="asked for is analysis plain"):
+        make_parts(corpus=tmp_path / "index", retriever={"bm25": {"analysis": "plain"}})
 
 
 def test_parts_can_be_given_themselves() -> None:

@@ -1,6 +1,7 @@
 """Canonical forms of names, and the index of who bears them."""
 
 import pickle
+import time
 import unicodedata
 
 import pytest
@@ -139,3 +140,10 @@ def test_a_damaged_index_is_named(tmp_path):
     path.write_text('{"kinds": 3}')
     with pytest.raises(DataError, match=r"expected an index of names: Expected `object`"):
         EntityNames.load(path)
+
+
+@pytest.mark.parametrize("unit", ["a", "abcdef-", "abcdef "])
+def test_the_time_for_a_name_grows_with_its_length(unit: str) -> None:
+    began = time.perf_counter()
+    normalise(unit * (200_000 // len(unit)))
+    assert time.perf_counter() - began < 5  # in quadratic time it would be minutes

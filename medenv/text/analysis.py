@@ -1,0 +1,237 @@
+"""How text becomes the terms of an index: one setting, for the passages and for the queries."""
+
+from __future__ import annotations
+
+import re
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from functools import lru_cache
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any, Literal
+
+import msgspec
+import Stemmer  # type: ignore[import-not-found]  # ships no types
+
+from medenv.errors import DataError, UnknownNameError, UsageError
+from medenv.text.boundaries import words
+from medenv.text.folding import fold
+from medenv.text.spelling import GREEK, american, singular
+
+REVISION = 1
+"""Raised when the same settings give other terms than before: older indexes are then refused."""
+
+STOP_WORDS = frozenset(
+    re.findall(
+        r"\w+",
+        "an and are as at be been but by can could did do does for from had has have how if in into"
+        " is it its may of on or such than that the their then there these they this those to was"
+        " were what when where which who whom whose why will with would",
+    )
+)
+"""English words of grammar and of questions. No single letters: vitamin A is not vitamin D."""
+
+_KEPT_WORDS = 1 << 16
+_KEPT_CHARS = 64
+_WORD = re.compile(r"\w+")
+_WORD_OR_SYMBOL = re.compile(r"\w+(?:-(?=\d))?")  # the hyphen of "il-2" shows that il is no word
+_PIECE = re.compile(r"[^\W\d_α-ω]+|\d+|[α-ω]+")
+_GREEK_LETTERS = 2  # "γδ" is two letters, "νοσοσ" is a word
+_SHORTEST_PLURAL = 5
+
+Analyse = Callable[[str], list[str]]
+"""Makes the terms of a text, in their order, with repetitions."""
+
+
+class Analysis(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """How text becomes terms. In every analysis Unicode is folded, see `medenv.text.fold`.
+
+    Args:
+        stemming: Snowball algorithm that cuts endings off, e.g. ``"english"``; ``""`` for none.
+        stop_words: Whether words of grammar are left out: ``"english"``, or ``""`` for no.
+        variants: Whether the spellings of biomedical text are one: TNFα, TNF-alpha and TNF alpha;
+            IL2, IL-2 and IL 2; tumour and tumor; plurals, where nothing is stemmed. Words are split
+            between letters and digits, and letters before digits keep their ending: LATS1 is not
+            LAT1.
+
+    Raises:
+        UnknownNameError: There is no such algorithm or list.
+    """
+
+    stemming: str = ""
+    stop_words: str = ""
+    variants: bool = False
+
+    def __post_init__(self) -> None:
+        """Validate the settings."""
+        if self.stemming and self.stemming not in Stemmer.algorithms():
+            raise UnknownNameError("stemming algorithm", self.stemming, Stemmer.algorithms())
+        if self.stop_words not in ("", "english"):
+            raise UnknownNameError("list of stop words", self.stop_words, ("english",))
+
+
+PLAIN = Analysis()
+"""Words as they are, folded."""
+
+ENGLISH = Analysis(stemming="english", stop_words="english", variants=True)
+"""For English prose about medicine, asked in sentences."""
+
+ANALYSES: Mapping[str, Analysis] = MappingProxyType({"plain": PLAIN, "english": ENGLISH})
+"""Analyses by name."""
+
+
+AnalysisLike = Analysis | Mapping[str, Any] | str
+"""An analysis, its fields, its name in `ANALYSES`, or its fields as JSON."""
+
+
+def analysis_of(given: AnalysisLike) -> Analysis:
+    """Return the analysis that settings describe.
+
+    Args:
+        given: The analysis, its fields or its name.
+
+    Raises:
+        UnknownNameError: No analysis has that name.
+        UsageError: The fields describe none.
+    """
+    if isinstance(given, Analysis):
+        return given
+    if isinstance(given, str) and not given.lstrip().startswith("{"):
+        if given not in ANALYSES:
+            raise UnknownNameError("analysis", given, ANALYSES)
+        return ANALYSES[given]
+    try:
+        if isinstance(given, str):
+            return msgspec.json.decode(given, type=Analysis)
+        return msgspec.convert(dict(given), Analysis)
+    except (msgspec.DecodeError, TypeError, ValueError) as error:
+        example = "english or {stemming: english}"
+        raise UsageError(f"expected an analysis, as {example}, got {given!r}: {error}") from error
+
+
+@lru_cache(maxsize=16)
+def analyser(analysis: Analysis) -> Analyse:
+    """Return the function that makes the terms of a text; it may be called from many threads.
+
+    Args:
+        analysis: The settings.
+    """
+    if analysis == PLAIN:
+        return words
+    stop = STOP_WORDS if analysis.stop_words else frozenset[str]()
+    pattern = _WORD_OR_SYMBOL if analysis.variants else _WORD
+    cut: Callable[[str], str] = _singular if analysis.variants else _unchanged
+    if analysis.stemming:
+        cut = _stemmer(analysis.stemming)
+
+    def terms_of(word: str) -> tuple[str, ...]:
+        if word in stop:
+            return ()
+        return tuple(_pieces(word, cut)) if analysis.variants else (cut(word),)
+
+    known = lru_cache(_KEPT_WORDS)(terms_of)
+
+    def analyse(text: str) -> list[str]:
+        return [
+            term
+            for word in pattern.findall(fold(text))
+            for term in (known if len(word) <= _KEPT_CHARS else terms_of)(word)
+        ]
+
+    return analyse
+
+
+def _pieces(word: str, cut: Callable[[str], str]) -> Iterator[str]:
+    """Yield a word's runs of letters, digits and Greek letters, words with their endings cut."""
+    for found in _PIECE.finditer(word):
+        piece, following = found[0], word[found.end() : found.end() + 1]
+        if piece[0] in GREEK:
+            yield from map(GREEK.__getitem__, piece) if len(piece) <= _GREEK_LETTERS else (piece,)
+        elif following == "-" or following.isdecimal():
+            yield american(piece)
+        else:
+            yield piece if piece.isdecimal() else cut(american(piece))
+
+
+def _unchanged(word: str) -> str:
+    return word
+
+
+def _singular(word: str) -> str:
+    if len(word) < _SHORTEST_PLURAL:
+        return word
+    return word[:-1] if word.endswith(("ias", "mas")) else singular(word)  # anemias, carcinomas
+
+
+def _stemmer(algorithm: str) -> Callable[[str], str]:
+    """Return the stemmer of an algorithm; the library's own is not to be shared by threads."""
+    stemmer, lock = Stemmer.Stemmer(algorithm, 0), threading.Lock()
+
+    def stem(word: str) -> str:
+        with lock:
+            stemmed: str = stemmer.stemWord(word)
+            return stemmed
+
+    return stem
+
+
+class _Stamp(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What is stored with an index: its analysis, and what else decides on its terms."""
+
+    kind: Literal["medenv analysis"] = "medenv analysis"
+    analysis: Analysis
+    revision: int = REVISION
+    snowball: str = ""
+
+
+def write_analysis(analysis: Analysis) -> bytes:
+    """Return the note, in JSON, that an index of an analysis is stored with.
+
+    Args:
+        analysis: What its terms were made by.
+    """
+    return msgspec.json.encode(_stamp(analysis))
+
+
+def read_analysis(
+    stored: bytes | str, index: Path | str, wanted: AnalysisLike | None = None
+) -> Analysis:
+    """Return the analysis that an index is to be asked with: the one that it was made by.
+
+    Args:
+        stored: What `write_analysis` returned when the index was made.
+        index: The index, by its path or address, for messages.
+        wanted: The analysis that is asked for, or None for any.
+
+    Raises:
+        DataError: Nothing legible is stored, or by another release.
+        UsageError: The index was made by another analysis than is asked for.
+    """
+    again = "make the index again"
+    try:
+        stamp = msgspec.json.decode(stored, type=_Stamp)
+    except msgspec.DecodeError as error:
+        raise DataError(index, f"says of no analysis that it was made by: {again}") from error
+    expected = _stamp(stamp.analysis)
+    if stamp != expected:
+        raise DataError(
+            index,
+            f"its terms are of revision {stamp.revision} {stamp.snowball}, this release makes "
+            f"revision {expected.revision} {expected.snowball}: {again}",
+        )
+    if wanted is not None and analysis_of(wanted) != stamp.analysis:
+        raise UsageError(
+            f"{index} was made by {_described(stamp.analysis)}, asked for is "
+            f"{_described(analysis_of(wanted))}: {again}, or ask for no analysis"
+        )
+    return stamp.analysis
+
+
+def _stamp(analysis: Analysis) -> _Stamp:
+    release = f"Snowball {Stemmer.version()}" if analysis.stemming else ""
+    return _Stamp(analysis=analysis, snowball=release)
+
+
+def _described(analysis: Analysis) -> str:
+    names = [name for name, one in ANALYSES.items() if one == analysis]
+    return f"analysis {names[0] if names else msgspec.json.encode(analysis).decode()}"

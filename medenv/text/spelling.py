@@ -1,0 +1,51 @@
+"""Spellings of one English or Greek word: British and American, plural and singular, by letter."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Mapping
+from types import MappingProxyType
+
+_AMERICAN = {
+    "behaviour": "behavior",
+    "centre": "center",
+    "colour": "color",
+    "fibre": "fiber",
+    "odour": "odor",
+    "sulph": "sulf",
+    "tumour": "tumor",
+}
+_BRITISH = re.compile("|".join(_AMERICAN))
+_NOT_PLURAL = ("ss", "us", "is", "as", "os")
+
+GREEK: Mapping[str, str] = MappingProxyType(
+    {
+        chr(code): unicodedata.name(chr(code)).rsplit(" ", 1)[-1].lower()
+        for code in (*range(0x3B1, 0x3C2), *range(0x3C3, 0x3CA))
+    }
+)
+"""Greek letter to its name: ``"α"`` to ``"alpha"``; a final sigma folds to ``"σ"`` before."""
+
+
+def american(word: str) -> str:
+    """Return the American spelling of a word: "haematoma" is "hematoma", "tumour" is "tumor".
+
+    Args:
+        word: A folded word; ae and oe stay in words of fewer than six letters.
+    """
+    if len(word) >= 6:
+        word = word.replace("ae", "e").replace("oe", "e")
+    return _BRITISH.sub(lambda match: _AMERICAN[match[0]], word)
+
+
+def singular(word: str) -> str:
+    """Return the singular of a word that ends as an English plural does.
+
+    Args:
+        word: A folded word; "genes" is "gene" and "biopsies" is "biopsy"; endings that are seldom
+            a plural's, as in "virus" and "pancreas", stay.
+    """
+    if word.endswith("ies"):
+        return word[:-3] + "y"
+    return word[:-1] if word.endswith("s") and not word.endswith(_NOT_PLURAL) else word
