@@ -158,6 +158,11 @@ class BM25Retriever:
         if index.scores["num_docs"] != len(store):
             problem = f"index of {index.scores['num_docs']} passages, file of {len(store)}"
             raise DataError(folder, f"{problem}: build it again")
+        for name in (_DIGEST, _ANALYSIS):
+            if not (Path(folder) / name).exists():
+                raise DataError(
+                    folder, f"an index without {name}, of an older release: build it again"
+                )
         if read_text(Path(folder) / _DIGEST).strip() != store.digest:
             raise DataError(folder, f"the index is of another {_PASSAGES}: build it again")
         note = read_bytes(Path(folder) / _ANALYSIS)
