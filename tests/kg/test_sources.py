@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from medenv.corpus.loaders import load_corpus
 from medenv.errors import DataError, UnknownNameError, UsageError
 from medenv.kg import Documents, Graph, GraphBuilder, GraphInfo, toy_graph
 from medenv.kg.certificate import prove
@@ -184,6 +185,52 @@ def test_orphapackets_keep_prose_genes_findings_and_prevalence(tmp_path: Path) -
         assert part in shown
 
 
+NULLS: list[dict[str, Any]] = [
+    {"Synonyms": None, "ExternalReferences": None, "TextSection": None, "Genes": None},
+    {"Synonyms": [{"Synonym": None}], "TextSection": {"Contents": None}, "version": None},
+    {"ExternalReferences": [{"ExternalReference": {"Source": None, "Reference": "9"}}]},
+    {"Genes": [{"Gene": {"Symbol": "ABC", "Name": None, "ExternalReferences": None}}]},
+    {"AverageAgeOfOnsets": {"AverageAgeOfOnset": [{"value": None}]}, "Parents": None},
+    {
+        "Prevalences": [
+            {
+                "Prevalence": {
+                    "PrevalenceClass": ">1 / 1000",
+                    "PrevalenceType": "Point prevalence",
+                    "PrevalenceGeographic": None,
+                    "Source": None,
+                }
+            }
+        ]
+    },
+]
+
+
+@pytest.mark.parametrize("nulls", NULLS)
+def test_a_field_of_an_orphapacket_may_be_null(tmp_path: Path, nulls: dict[str, Any]) -> None:
+    packet = {"ORPHAcode": 7, "Label": "Short chain deficiency", **nulls}
+    graph = open_source("orphapackets", packets(tmp_path / "o.jsonl.gz", packet))
+    graph.save(tmp_path / "saved")
+    saved = Graph.load(tmp_path / "saved")
+    assert saved.nodes == graph.nodes
+    assert "None" not in str(graph.nodes)
+    assert all(Documents(saved).passages)
+    assert list(load_corpus("orphanet", tmp_path / "o.jsonl.gz")) == []
+
+
+def test_packets_are_also_read_as_they_are_published_in_a_folder(tmp_path: Path) -> None:
+    for packet in (PACKET, {"ORPHAcode": "6", "Label": "Group of deficiencies"}):
+        path = tmp_path / "json" / f"ORPHApacket_{packet['ORPHAcode']}.json"
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(json.dumps({"Orphapacket": packet}, indent=2))
+    graph = open_source("orphapackets", tmp_path / "json")
+    assert graph.has_edge(graph.number("ORPHA:5"), "is_a", graph.number("ORPHA:6"))
+    path.write_text("{")
+    with pytest.raises(DataError, match="expected an orphapacket") as caught:
+        open_source("orphapackets", tmp_path / "json")
+    assert caught.value.path == path
+
+
 def test_mechanisms_are_a_graph(tmp_path: Path) -> None:
     mechanism = {
         "nodes": [
@@ -205,7 +252,25 @@ def test_mechanisms_are_a_graph(tmp_path: Path) -> None:
     ("source", "line", "problem"),
     [
         ("orphapackets", {"Label": "x"}, "missing 'ORPHAcode'"),
-        ("orphapackets", [1], "expected an object"),
+        ("orphapackets", [1], "expected an orphapacket: Expected `object`"),
+        ("orphapackets", {"ORPHAcode": "7", "Label": None}, "missing 'Label'"),
+        ("orphapackets", {"ORPHAcode": "5", "Label": "Again"}, "told twice"),
+        (
+            "orphapackets",
+            {"ORPHAcode": "7", "Label": "x", "Phenotypes": [{"Phenotype": {"HPOTerm": "y"}}]},
+            "missing 'HPOId'",
+        ),
+        (
+            "orphapackets",
+            {
+                "ORPHAcode": "7",
+                "Label": "x",
+                "Phenotypes": [
+                    {"Phenotype": {"HPOId": "HP:1", "HPOTerm": "y", "HPOFrequency": "often"}}
+                ],
+            },
+            "expected a frequency, got 'often'",
+        ),
         ("drugmechdb", {"nodes": []}, "is no mechanism"),
         (
             "drugmechdb",
@@ -284,12 +349,16 @@ def test_without_cross_references_graphs_stay_beside_each_other() -> None:
         ),
     ],
 )
-def test_real_files_are_read(source: str, name: str, options: dict[str, Any], nodes: int) -> None:
+def test_real_files_are_read(
+    tmp_path: Path, source: str, name: str, options: dict[str, Any], nodes: int
+) -> None:
     if not (DATA / name).exists():
         pytest.skip(f"MEDENV_DATA names no folder with {name}")
     graph = open_source(source, DATA / name, options)
     assert len(graph) >= nodes
     assert graph.edge_count > 1_000
+    graph.save(tmp_path / "saved")
+    assert Graph.load(tmp_path / "saved").nodes == graph.nodes
 
 
 def test_the_registry_of_names_knows_every_source_and_loads_it() -> None:
