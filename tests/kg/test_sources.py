@@ -334,7 +334,7 @@ def test_mechanisms_are_a_graph(tmp_path: Path) -> None:
             },
             "expected a frequency, got 'often'",
         ),
-        ("drugmechdb", {"nodes": []}, "is no mechanism"),
+        ("drugmechdb", {"nodes": []}, "expected a mechanism"),
         (
             "drugmechdb",
             {"nodes": [], "links": [{"key": "k", "source": "a", "target": "b"}]},
