@@ -5,6 +5,9 @@ from __future__ import annotations
 import re
 from functools import lru_cache
 
+EXCLUDED = "HP:0040285"
+"""The HPO's frequency term for what was looked for and never seen."""
+
 FREQUENCIES = {
     "HP:0040280": ("obligate", 1.0, 1.0),
     "HP:0040281": ("very frequent", 0.8, 0.99),
@@ -14,8 +17,51 @@ FREQUENCIES = {
 }
 """The HPO's frequency terms in words, with the ends of their ranges as shares of patients."""
 
-_FRACTION = re.compile(r"(\d+)/(\d+)")
-_PERCENT = re.compile(r"(\d+(?:\.\d+)?)(?:-(\d+(?:\.\d+)?))?%")
+_WORDS = {
+    **{words: term for term, (words, _, _) in FREQUENCIES.items()},
+    "excluded": EXCLUDED,
+    # The words of files before 2018, by the percentages that the HPO gave for them.
+    "hallmark": "HP:0040281",
+    "rare": "HP:0040283",
+    **dict.fromkeys(("common", "typical", "variable"), "HP:0040282"),
+}
+_CLASS = re.compile(r"(?i)([a-z][a-z ]*[a-z])(?: *\([<>\d.%\s–-]+\))?")
+"""A class in words, as Orphanet writes it also with its range: ``"Very rare (<4-1%)"``."""
+_FRACTION = re.compile(r"(?i)(\d+) *(?:/|(?:out +)?of) *(\d+)")
+_NUMBER = r"(\d+(?:\.\d+)?|\.\d+)"
+_PERCENT = re.compile(rf"(?:{_NUMBER} *%? *[-–] *)?{_NUMBER} *%")
+_BEYOND = re.compile(rf"([<>≤≥]) *=? *{_NUMBER} *%")
+
+
+@lru_cache(maxsize=10_000)
+def canonical(frequency: str) -> str | None:
+    """Return a frequency in the form in which graphs keep it, or None where it is none.
+
+    Args:
+        frequency: As sources write it: a frequency term or its name, ``"3/4"``, ``"3 of 4"``,
+            ``"75 %"``, ``"30-40%"``, ``"<5%"``; empty where it is not known.
+
+    Returns:
+        A term's id, ``"3/4"``, ``"75%"``, ``"30-40%"`` or ``""``.
+    """
+    text = frequency.strip()
+    if not text or text in FREQUENCIES or text == EXCLUDED:
+        return text
+    if found := _FRACTION.fullmatch(text):
+        seen, of = int(found[1]), int(found[2])
+        return f"{seen}/{of}" if seen <= of and of else None
+    if found := _PERCENT.fullmatch(text):
+        low, high = sorted((found[1] or found[2], found[2]), key=float)
+        if float(high) > 100:
+            return None
+        return f"{low}%" if low == high else f"{low}-{high}%"
+    if found := _BEYOND.fullmatch(text):
+        if float(found[2]) > 100:
+            return None
+        return f"0-{found[2]}%" if found[1] in "<≤" else f"{found[2]}-100%"
+    if found := _CLASS.fullmatch(text):
+        return _WORDS.get(" ".join(found[1].lower().split()))
+    return None
 
 
 @lru_cache(maxsize=10_000)
@@ -23,18 +69,21 @@ def bounds(frequency: str) -> tuple[float, float] | None:
     """Return the ends of a frequency's range as shares of patients, or None where it has none.
 
     Args:
-        frequency: A term such as ``"HP:0040282"``, ``"3/4"``, ``"75%"`` or ``"30-40%"``; several
-            values at once (``"3/4|1/9"``) have no range.
+        frequency: In any form that `canonical` knows; several values at once (``"3/4|1/9"``) have
+            no range.
     """
-    if frequency in FREQUENCIES:
-        return FREQUENCIES[frequency][1:]
-    if found := _FRACTION.fullmatch(frequency):
-        share = int(found[1]) / int(found[2]) if int(found[2]) else -1.0
-        return (share, share) if 0 <= share <= 1 else None
-    if found := _PERCENT.fullmatch(frequency):
-        low, high = float(found[1]) / 100, float(found[2] or found[1]) / 100
-        return (low, high) if low <= high <= 1 else None
-    return None
+    value = canonical(frequency)
+    if not value:
+        return None
+    if value == EXCLUDED:
+        return (0.0, 0.0)
+    if value in FREQUENCIES:
+        return FREQUENCIES[value][1:]
+    seen, slash, of = value.partition("/")
+    if slash:
+        return (int(seen) / int(of),) * 2
+    low, _, high = value.removesuffix("%").partition("-")
+    return (float(low) / 100, float(high or low) / 100)
 
 
 @lru_cache(maxsize=10_000)

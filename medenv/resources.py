@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from functools import cached_property
+from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -209,22 +209,26 @@ def _prevalences(graph: Graph) -> dict[str, float]:
     return {graph.nodes.ids[node]: min(float(shares[node]), COMMONEST) for node in known}
 
 
+@lru_cache(maxsize=10_000)
 def share_of(frequency: str) -> float:
     """Return the share of patients that an HPO frequency stands for.
 
     Args:
-        frequency: A frequency term's id, ``"3/10"``, ``"45%"`` or ``""``; of several parted by
+        frequency: In any form that `medenv.kg.frequencies.canonical` knows; of several parted by
             ``|`` the first.
 
     Returns:
-        A share in [0, 1]; for n of m patients (n + 1/2) / (m + 1), so that few prove little.
+        A share in [0, 1]; for n of m patients (n + 1/2) / (m + 1), so that few prove little, and
+        the middle of a range.
     """
-    value = frequency.split("|")[0].strip()
+    from medenv.kg.frequencies import bounds, canonical
+
+    value = canonical(frequency.split("|")[0])
+    if not value:
+        return UNKNOWN_SHARE
     if value in SHARES:
         return SHARES[value]
-    seen, slash, of = value.rstrip("%").partition("/")
-    try:
-        share = (float(seen) + 0.5) / (float(of) + 1) if slash else float(seen) / 100
-    except ValueError:
-        return UNKNOWN_SHARE
-    return min(max(share, 0.0), 1.0)
+    seen, slash, of = value.partition("/")
+    if slash:
+        return (int(seen) + 0.5) / (int(of) + 1)
+    return sum(bounds(value) or ()) / 2

@@ -11,7 +11,7 @@ from pathlib import Path
 import msgspec
 
 from medenv.errors import DataError
-from medenv.io import numbered_lines
+from medenv.io import numbered_records
 from medenv.kg.build import GraphBuilder
 from medenv.kg.graph import Graph, GraphInfo
 from medenv.kg.schema import Relation
@@ -35,6 +35,7 @@ class _Link(msgspec.Struct):
 class _Path(msgspec.Struct):
     nodes: list[_Node]
     links: list[_Link]
+    reference: list[str] | None = None  # as the project's own files name it
     references: list[str] | None = None
 
 
@@ -49,7 +50,7 @@ def load_drugmechdb(path: Path | str, *, version: str = "") -> Graph:
         DataError: The file is missing, or a line is no mechanism; names file and line.
     """
     path = Path(path)
-    paths = [(number, _decoded(path, number, line)) for number, line in numbered_lines(path)]
+    paths = list(numbered_records(path, _Path, "a mechanism"))
     if not paths:
         raise DataError(path, "expected mechanisms, the file is empty")
     names: dict[str, dict[str, None]] = {}
@@ -63,7 +64,7 @@ def load_drugmechdb(path: Path | str, *, version: str = "") -> Graph:
         name, *aliases = told
         builder.node(entity, kind=kinds[entity], name=name, aliases=aliases)
     for number, mechanism in paths:
-        reference = mechanism.references[0] if mechanism.references else ""
+        reference = next(iter(mechanism.references or mechanism.reference or ()), "")
         for link in mechanism.links:
             name = relation_name(link.key)
             builder.relation(
@@ -74,10 +75,3 @@ def load_drugmechdb(path: Path | str, *, version: str = "") -> Graph:
                     raise DataError(path, f"the link {link.key!r} has no node {end!r}", number)
             builder.edge(link.source, name, link.target, (reference,))
     return builder.build()
-
-
-def _decoded(path: Path, number: int, line: str) -> _Path:
-    try:
-        return msgspec.json.decode(line, type=_Path)
-    except msgspec.MsgspecError as error:
-        raise DataError(path, f"is no mechanism, or was cut short ({error})", number) from error

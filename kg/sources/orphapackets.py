@@ -1,20 +1,21 @@
 """Orphanet's orphapackets: rare diseases with definitions, genes, findings and prevalence.
 
-Reads one JSON object a line (the content of a packet). Format:
+Reads one JSON object a line (a packet or its content), or a folder of packets as published. What a
+packet states besides code and label may be missing or null. Format:
 https://github.com/Orphanet/orphapacket
 """
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import msgspec
-
-from medenv.errors import DataError
-from medenv.io import numbered_lines
+from medenv.errors import DataError, UsageError
+from medenv.io import numbered_records, read_json
 from medenv.kg.build import GraphBuilder
+from medenv.kg.frequencies import EXCLUDED, canonical
 from medenv.kg.graph import Graph, GraphInfo
 from medenv.kg.schema import (
     HAS_GENE,
@@ -31,23 +32,15 @@ ACKNOWLEDGEMENT = (
     "Orphadata: Free access data from Orphanet. © INSERM 1999. https://www.orphadata.com"
 )
 
-_FREQUENCY = {
-    "Obligate (100%)": "HP:0040280",
-    "Very frequent (99-80%)": "HP:0040281",
-    "Frequent (79-30%)": "HP:0040282",
-    "Occasional (29-5%)": "HP:0040283",
-    "Very rare (<4-1%)": "HP:0040284",
-}
-_EXCLUDED = "Excluded (0%)"
-_NO_DATA = ("no data", "Unknown", "Not yet documented")
+_NO_DATA = ("", "no data", "Unknown", "Not yet documented")
 _PREVALENCE = ("type", "area", "reference")
 
 
 def load_orphapackets(path: Path | str) -> Graph:
-    """Return the graph of a file of orphapackets.
+    """Return the graph of orphapackets.
 
     Args:
-        path: The file, plain or ``.gz``.
+        path: A file of one packet a line, plain or ``.gz``, or a folder of a file each, ``*.json``.
 
     Raises:
         DataError: The file is missing, or a line is no orphapacket; names file and line.
@@ -55,12 +48,14 @@ def load_orphapackets(path: Path | str) -> Graph:
     path = Path(path)
     packets = list(_packets(path))
     if not packets:
-        raise DataError(path, "expected orphapackets, the file is empty")
+        raise DataError(path, "expected orphapackets, found none")
+    notes: Counter[str] = Counter()
     info = GraphInfo(
         source="Orphanet",
-        version=str(packets[0][1].get("version", "")),
+        version=_optional(packets[0][2], "version"),
         licence=LICENCE,
         acknowledgement=ACKNOWLEDGEMENT,
+        notes=notes,
     )
     builder = GraphBuilder(info)
     for relation in (HAS_PHENOTYPE, HAS_INHERITANCE, HAS_ONSET):
@@ -68,28 +63,26 @@ def load_orphapackets(path: Path | str) -> Graph:
     builder.relation(HAS_PREVALENCE, _PREVALENCE)
     for relation in (HAS_GENE, IS_A):
         builder.relation(relation)
-    for number, packet in packets:
-        try:
-            _add_disease(builder, packet)
-        except (KeyError, TypeError, AttributeError) as error:
-            raise DataError(path, f"is no orphapacket (missing {error})", number) from error
-    for number, packet in packets:
-        try:
-            _add_edges(builder, packet)
-        except (KeyError, TypeError, AttributeError) as error:
-            raise DataError(path, f"is no orphapacket (missing {error})", number) from error
+    for add in (_add_disease, _add_edges):
+        for file, line, packet in packets:
+            try:
+                add(builder, packet)
+            except (KeyError, TypeError, AttributeError) as error:
+                raise DataError(file, f"is no orphapacket (missing {error})", line) from error
+            except UsageError as error:
+                raise DataError(file, str(error), line) from error
     return builder.build()
 
 
-def _packets(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
-    for number, line in numbered_lines(path):
-        try:
-            packet = msgspec.json.decode(line)
-        except msgspec.DecodeError as error:
-            raise DataError(path, f"is not JSON, or was cut short ({error})", number) from error
-        if not isinstance(packet, dict):
-            raise DataError(path, f"expected an object, got {line[:40]!r}", number)
-        yield number, packet.get("Orphapacket", packet)
+def _packets(path: Path) -> Iterator[tuple[Path, int | None, dict[str, Any]]]:
+    """Yield file, line and packet."""
+    if path.is_dir():
+        for file in sorted(path.glob("*.json")):
+            packet = read_json(file, dict[str, Any], "an orphapacket")
+            yield file, None, packet.get("Orphapacket", packet)
+        return
+    for number, packet in numbered_records(path, dict[str, Any], "an orphapacket"):
+        yield path, number, packet.get("Orphapacket", packet)
 
 
 def _many(packet: dict[str, Any], names: str, name: str) -> list[Any]:
@@ -99,19 +92,47 @@ def _many(packet: dict[str, Any], names: str, name: str) -> list[Any]:
     for entry in outer if isinstance(outer, list) else [outer]:
         inner = entry.get(name, entry) if isinstance(entry, dict) else entry
         found += inner if isinstance(inner, list) else [inner]
+    return [entry for entry in found if entry is not None]
+
+
+def _needed(entry: dict[str, Any], name: str) -> str:
+    """Return a field that every entry has.
+
+    Raises:
+        KeyError: It is missing, empty or null.
+    """
+    value = entry.get(name)
+    if value is None or value == "":
+        raise KeyError(name)
+    return str(value)
+
+
+def _optional(entry: dict[str, Any], name: str) -> str:
+    """Return a field that may be missing or null, as ``""`` then."""
+    value = entry.get(name)
+    return "" if value is None else str(value)
+
+
+def _references(entry: dict[str, Any], exact: bool = False) -> list[str]:
+    """Return an entry's ids elsewhere, those of exact mappings where asked for."""
+    found = []
+    for reference in _many(entry, "ExternalReferences", "ExternalReference"):
+        source, number = _optional(reference, "Source"), _optional(reference, "Reference")
+        relation = _optional(reference, "DisorderMappingRelation")
+        if source and number and (not exact or relation.startswith("E ")):
+            found.append(f"{source}:{number}")
     return found
 
 
 def _add_disease(builder: GraphBuilder, packet: dict[str, Any]) -> None:
-    references = _many(packet, "ExternalReferences", "ExternalReference")
-    exact = [r for r in references if r["DisorderMappingRelation"].startswith("E ")]
+    texts = [_optional(text, "Contents") for text in _many(packet, "TextSection", "TextSection")]
     builder.node(
-        f"ORPHA:{packet['ORPHAcode']}",
+        f"ORPHA:{_needed(packet, 'ORPHAcode')}",
         kind="disease",
-        name=packet["Label"],
-        aliases=[s for s in _many(packet, "Synonyms", "Synonym") if isinstance(s, str)],
-        xrefs=[f"{r['Source']}:{r['Reference']}" for r in exact],
-        text=(packet.get("TextSection") or {}).get("Contents", ""),
+        name=_needed(packet, "Label"),
+        aliases=[s for s in _many(packet, "Synonyms", "Synonym") if isinstance(s, str) and s],
+        xrefs=_references(packet, exact=True),
+        text=" ".join(text for text in texts if text),
     )
 
 
@@ -122,46 +143,46 @@ def _once(builder: GraphBuilder, entity_id: str, kind: str, name: str, **more: A
 
 
 def _add_edges(builder: GraphBuilder, packet: dict[str, Any]) -> None:
-    disease = f"ORPHA:{packet['ORPHAcode']}"
+    disease, notes = f"ORPHA:{packet['ORPHAcode']}", builder.info.notes
     blank = ("",) * (len(QUALIFIERS) - 1)
     for entry in _many(packet, "Phenotypes", "Phenotype"):
-        frequency = entry["HPOFrequency"]
-        if frequency != _EXCLUDED:
-            term = _once(builder, entry["HPOId"], "phenotype", entry["HPOTerm"])
-            values = (_FREQUENCY.get(frequency, ""), *blank)
-            builder.edge(disease, HAS_PHENOTYPE.name, term, values)
+        frequency = canonical(_optional(entry, "HPOFrequency"))
+        if frequency is None:
+            raise UsageError(f"expected a frequency, got {entry['HPOFrequency']!r}")
+        if frequency != EXCLUDED:
+            term = _once(builder, _needed(entry, "HPOId"), "phenotype", _needed(entry, "HPOTerm"))
+            builder.edge(disease, HAS_PHENOTYPE.name, term, (frequency, *blank))
     for entry in _many(packet, "Genes", "Gene"):
+        symbol, name = _needed(entry, "Symbol"), _optional(entry, "Name")
         gene = _once(
             builder,
-            f"SYMBOL:{entry['Symbol']}",
+            f"SYMBOL:{symbol}",
             "gene",
-            entry["Symbol"],
-            aliases=[entry["Name"]],
-            xrefs=[f"{r['Source']}:{r['Reference']}" for r in _references(entry)],
+            symbol,
+            aliases=[name] if name else [],
+            xrefs=_references(entry),
         )
         builder.edge(disease, HAS_GENE.name, gene)
     for entry in _many(packet, "Parents", "Parent"):
-        if (parent := f"ORPHA:{entry['ORPHAcode']}") in builder:
+        if (parent := f"ORPHA:{_needed(entry, 'ORPHAcode')}") in builder:
             builder.edge(disease, IS_A.name, parent)
+        else:
+            notes["parents outside the file"] = notes.get("parents outside the file", 0) + 1
     for relation, names, suffix in (
         (HAS_INHERITANCE, "TypeOfInheritances", "inheritance"),
         (HAS_ONSET, "AverageAgeOfOnsets", "onset"),
     ):
         for entry in _many(packet, names, names.removesuffix("s")):
-            if (value := entry["value"]) not in _NO_DATA:
+            if (value := _optional(entry, "value")) not in _NO_DATA:
                 term = _once(builder, f"ORPHA-{suffix}:{value}", suffix, f"{value} {suffix}")
                 builder.edge(disease, relation.name, term, ("", *blank))
     _add_prevalences(builder, disease, packet)
 
 
-def _references(entry: dict[str, Any]) -> list[dict[str, str]]:
-    return [r for r in _many(entry, "ExternalReferences", "ExternalReference") if "Source" in r]
-
-
 def _add_prevalences(builder: GraphBuilder, disease: str, packet: dict[str, Any]) -> None:
     for entry in _many(packet, "Prevalences", "Prevalence"):
-        share = entry["PrevalenceClass"]
-        if share not in _NO_DATA and entry["PrevalenceType"] == "Point prevalence":
+        share, kind = _optional(entry, "PrevalenceClass"), _optional(entry, "PrevalenceType")
+        if share not in _NO_DATA and kind == "Point prevalence":
             term = _once(builder, f"ORPHA-prevalence:{share}", "prevalence", share)
-            values = (entry["PrevalenceType"], entry["PrevalenceGeographic"], entry["Source"])
+            values = (kind, _optional(entry, "PrevalenceGeographic"), _optional(entry, "Source"))
             builder.edge(disease, HAS_PREVALENCE.name, term, values)

@@ -6,8 +6,8 @@ read as they are: ``{"head": "source", "relation": "metaedge", "tail": "target"}
 
 from __future__ import annotations
 
-import csv
 import re
+import unicodedata
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -15,7 +15,7 @@ from typing import Any
 import msgspec
 
 from medenv.errors import DataError, UsageError
-from medenv.io import locate, numbered_lines
+from medenv.io import locate, read_rows
 from medenv.kg.build import GraphBuilder
 from medenv.kg.graph import Graph, GraphInfo
 from medenv.kg.schema import Relation
@@ -36,7 +36,8 @@ class TsvConfig(Record, frozen=True, kw_only=True):
         columns: What is read to the name of its column: ``id``, ``name``, ``kind``, ``aliases``,
             ``xrefs``, ``text`` of nodes; ``head``, ``relation``, ``tail`` of edges, and, where
             there is no file of nodes, ``head_name``, ``head_kind``, ``tail_name``, ``tail_kind``.
-        separator: Between columns; tables separated by commas may have quoted fields.
+        separator: Between columns, one character or several; fields in quotes may hold it. Empty
+            means a comma in files whose name ends in ``.csv``, else a tab.
         many: Between several aliases or cross-references in one column.
         qualifiers: Columns of the edges that are kept with them.
         factual: Relations that a path may walk; empty means all.
@@ -48,13 +49,18 @@ class TsvConfig(Record, frozen=True, kw_only=True):
     nodes: str = "nodes.tsv"
     edges: str = "edges.tsv"
     columns: dict[str, str] = msgspec.field(default_factory=dict)
-    separator: str = "\t"
+    separator: str = ""
     many: str = "|"
     qualifiers: tuple[str, ...] = ()
     factual: tuple[str, ...] = ()
     source: str = "table"
     version: str = ""
     licence: str = ""
+
+    def __post_init__(self) -> None:
+        """Validate the settings."""
+        if not self.many:
+            raise UsageError("expected something between several values in one column, got ''")
 
 
 def load_tsv(path: Path | str, **options: Any) -> Graph:
@@ -81,41 +87,28 @@ def load_tsv(path: Path | str, **options: Any) -> Graph:
     return builder.build()
 
 
-def _rows(path: Path, separator: str) -> Iterator[tuple[int, list[str]]]:
-    for number, line in numbered_lines(path):
-        if separator == "\t":
-            yield number, line.split("\t")
-        else:
-            yield number, next(csv.reader([line], delimiter=separator), [])
-
-
 def _table(
     path: Path, config: TsvConfig, needed: Mapping[str, str], more: tuple[str, ...]
 ) -> Iterator[tuple[int, dict[str, str]]]:
     """Yield each row as what its columns are read as; a column beyond the needed may be missing."""
     wanted = {**needed, **{name: name for name in more}}
     wanted = {name: config.columns.get(name, column) for name, column in wanted.items()}
-    places: dict[str, int] = {}
-    width = 0
-    for number, cells in _rows(path, config.separator):
-        if not width:
-            width = len(cells)
-            header = {cell.lstrip("#: "): place for place, cell in enumerate(cells)}
-            missing = [wanted[name] for name in needed if wanted[name] not in header]
-            if missing:
-                raise DataError(path, f"expected the columns {missing}, got {list(header)}", number)
-            places = {name: header[c] for name, c in wanted.items() if c in header}
-        elif len(cells) != width:
-            problem = f"expected {width} columns, got {len(cells)}; was the file cut short?"
-            raise DataError(path, problem, number)
-        else:
-            row = {name: cells[place].strip() for name, place in places.items()}
-            empty = [name for name in needed if not row[name]]
-            if empty:
-                raise DataError(path, f"the column {wanted[empty[0]]!r} is empty", number)
-            yield number, row
-    if not width:
+    is_csv = path.name.removesuffix(".gz").lower().endswith(".csv")
+    rows = read_rows(path, config.separator or ("," if is_csv else "\t"))
+    number, cells = next(rows, (0, []))
+    if not cells:
         raise DataError(path, "expected a header, the file is empty")
+    header = {cell.lstrip("#: "): place for place, cell in enumerate(cells)}
+    missing = [wanted[name] for name in needed if wanted[name] not in header]
+    if missing:
+        raise DataError(path, f"expected the columns {missing}, got {list(header)}", number)
+    places = {name: header[column] for name, column in wanted.items() if column in header}
+    for number, cells in rows:
+        row = {name: cells[place].strip() for name, place in places.items()}
+        empty = [name for name in needed if not row[name]]
+        if empty:
+            raise DataError(path, f"the column {wanted[empty[0]]!r} is empty", number)
+        yield number, row
 
 
 def _add_nodes(builder: GraphBuilder, path: Path, config: TsvConfig) -> None:
@@ -153,13 +146,53 @@ def _add_edges(builder: GraphBuilder, path: Path, config: TsvConfig) -> None:
         builder.edge(row["head"], name, row["tail"], values)
 
 
+_SIGNS = {
+    "+": "plus",
+    "−": "minus",
+    "±": "plus minus",
+    "=": "equals",
+    "≠": "differs",
+    ">": "to",
+    "→": "to",
+    "<": "from",
+    "←": "from",
+    "↔": "both",
+    "↑": "up",
+    "↓": "down",
+    "≥": "at least",
+    "≤": "at most",
+    "~": "about",
+    "¬": "not",
+    "%": "percent",
+    "&": "and",
+    "*": "star",
+    "#": "number",
+    "@": "at",
+}
+"""Signs to words: relations that differ in nothing else are different ones."""
+_MINUS = re.compile(r"(?<![^\s(\[])-(?=[\w)\]]|$)|(?<=\w)-(?![^\s)\]])")
+"""A hyphen that is a sign: at the beginning or the end of a word, or alone between brackets."""
+
+
 def relation_name(text: str) -> str:
     """Return a relation's name in lower case with underscores, fit for a file's name.
+
+    Signs become words; marks between words do not count.
 
     Args:
         text: The source's own name, e.g. ``"positively correlated with"``.
     """
-    return re.sub(r"\W+", "_", text.strip()).strip("_").lower() or "relation"
+    text = _MINUS.sub("−", unicodedata.normalize("NFKC", text).strip())
+    words = "".join(f" {_word_of(one)} " if _is_sign(one) else one for one in text)
+    return re.sub(r"\W+", "_", words).strip("_").lower() or "relation"
+
+
+def _is_sign(character: str) -> bool:
+    return character in _SIGNS or unicodedata.category(character).startswith("S")
+
+
+def _word_of(sign: str) -> str:
+    return _SIGNS[sign] if sign in _SIGNS else unicodedata.name(sign, "sign")
 
 
 def kind_of(text: str) -> str:

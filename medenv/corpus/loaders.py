@@ -11,7 +11,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any
 
 import msgspec
 
@@ -31,26 +30,30 @@ class _QA(msgspec.Struct):
 
 
 class _MedQuad(msgspec.Struct):
-    id: str
+    id: str | int
     source: str
     focus: str
     qa: list[_QA]
 
 
 class _Synonym(msgspec.Struct):
-    Synonym: str = ""
+    Synonym: str | None = None
+
+
+class _Text(msgspec.Struct):
+    Contents: str | None = None
 
 
 class _Orpha(msgspec.Struct):
-    ORPHAcode: str
+    ORPHAcode: str | int
     Label: str
-    creationDate: str = ""
+    creationDate: str | None = None
     Synonyms: list[_Synonym] | None = None
-    TextSection: dict[str, Any] | None = None
+    TextSection: _Text | list[_Text] | None = None
 
 
 class _BioAsq(msgspec.Struct):
-    pmid: str
+    pmid: str | int
     passages: list[str]
 
 
@@ -60,7 +63,7 @@ class _Section(msgspec.Struct):
 
 
 class _PubMed(msgspec.Struct):
-    pmid: str
+    pmid: str | int
     year: str | int | None = None
     title: str = ""
     text: str = ""
@@ -68,22 +71,23 @@ class _PubMed(msgspec.Struct):
 
 
 def _medquad(path: Path) -> Iterator[Passage]:
-    for one in read_records(path, _MedQuad):
+    for one in read_records(path, _MedQuad, "a MedQuAD document"):
         text = " ".join(f"{pair.question} {pair.answer}" for pair in one.qa if pair.answer)
         yield from cut(f"MEDQUAD:{one.id}", one.focus, text, f"MedQuAD {one.source}")
 
 
 def _orphanet(path: Path) -> Iterator[Passage]:
-    for one in read_records(path, _Orpha):
-        prose = (one.TextSection or {}).get("Contents", "")
+    for one in read_records(path, _Orpha, "an orphapacket"):
+        sections = one.TextSection if isinstance(one.TextSection, list) else [one.TextSection]
+        prose = " ".join(part.Contents for part in sections if part and part.Contents)
         names = "; ".join(synonym.Synonym for synonym in one.Synonyms or () if synonym.Synonym)
         text = f"{prose} Also known as: {names}." if names else prose
-        source = f"Orphanet {one.creationDate[:10]}".strip()
+        source = f"Orphanet {(one.creationDate or '')[:10]}".strip()
         yield from cut(f"ORPHA:{one.ORPHAcode}", one.Label, text, source)
 
 
 def _bioasq(path: Path) -> Iterator[Passage]:
-    for one in read_records(path, _BioAsq):
+    for one in read_records(path, _BioAsq, "a BioASQ document"):
         for number, text in enumerate(one.passages):
             title = f"PubMed {one.pmid}"
             yield Passage(
@@ -95,7 +99,7 @@ def _bioasq(path: Path) -> Iterator[Passage]:
 
 
 def _pubmed(path: Path) -> Iterator[Passage]:
-    for one in read_records(path, _PubMed):
+    for one in read_records(path, _PubMed, "a PubMed abstract"):
         parts = [f"{part.label}: {part.text}" if part.label else part.text for part in one.sections]
         text = " ".join([one.text, *parts]).strip()
         title = one.title or f"PubMed {one.pmid}"

@@ -7,9 +7,10 @@ and, where there is one, the line.
 from __future__ import annotations
 
 import gzip
+import io
 import zlib
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, BinaryIO, TypeVar, cast
@@ -139,14 +140,18 @@ def numbered_lines(path: Path | str) -> Iterator[tuple[int, str]]:
     Raises:
         DataError: The file cannot be read, or a line is not UTF-8.
     """
-    for number, line in raw_lines(path):
-        try:
-            yield number, line.decode()
-        except UnicodeDecodeError:
+    try:
+        with _opened(path) as file:
+            text = io.TextIOWrapper(file, "utf-8-sig")  # any line end is read as a line feed
+            for number, line in enumerate(text, 1):
+                yield number, line.removesuffix("\n")
+    except UnicodeDecodeError:
+        for number, raw in raw_lines(path):
             try:
-                decode_text(line)
+                decode_text(raw)
             except Malformed as error:
                 raise DataError(path, f"is {error}", number) from None
+        raise
 
 
 def read_json(path: Path | str, type_: type[T], what: str = "") -> T:
@@ -213,7 +218,10 @@ def _described(type_: Any) -> str:
 
 
 def read_rows(
-    path: Path | str, separator: str, lines: Iterable[tuple[int, str]] | None = None
+    path: Path | str,
+    separator: str,
+    lines: Iterable[tuple[int, str]] | None = None,
+    comment: str | None = None,
 ) -> Iterator[tuple[int, list[str]]]:
     """Yield the rows of a table, all as wide as the first, each with the line that it begins at.
 
@@ -225,30 +233,40 @@ def read_rows(
         path: The file.
         separator: Between the fields of a row, one character or several.
         lines: The numbered lines of the table, where they are not all of the file.
+        comment: What a line begins with that is no row.
 
     Raises:
         DataError: The file cannot be read, a row is wider or narrower than the first, or a quote is
             not closed.
     """
-    rest = _Lines(numbered_lines(path) if lines is None else lines)
+    source = iter(numbered_lines(path) if lines is None else lines)
+    returned, taken = deque[tuple[int, str]](), list[tuple[int, str]]()
+
+    def take() -> tuple[int, str] | None:
+        """Return the next line of a row that goes on, or None at the end."""
+        item = returned.popleft() if returned else next(source, None)
+        if item is not None:
+            taken.append(item)
+        return item
+
     width = 0
-    for number, line in rest:
-        if not line:
+    while (item := returned.popleft() if returned else next(source, None)) is not None:
+        number, line = item
+        if not line or (comment is not None and line.startswith(comment)):
             continue
         cells = line.split(separator)
         if '"' in line:
+            taken.clear()
             try:
-                quoted = _quoted_row(path, number, line, separator, rest)
+                quoted = _quoted_row(path, number, line, separator, take)
             except DataError:
                 if separator != "\t":
                     raise
-                rest.give_back()
+                quoted = []
+            if separator != "\t" or (quoted and len(quoted) == (width or len(quoted))):
+                cells = quoted
             else:
-                if separator != "\t" or len(quoted) == width or not width:
-                    cells = quoted
-                    rest.taken.clear()
-                else:
-                    rest.give_back()
+                returned.extendleft(reversed(taken))  # they belong to other rows
         width = width or len(cells)
         if len(cells) != width:
             problem = f"expected {width} columns, got {len(cells)}; was the file cut short?"
@@ -256,35 +274,12 @@ def read_rows(
         yield number, cells
 
 
-class _Lines:
-    """Numbered lines, of which those taken since the row began can be given back."""
-
-    def __init__(self, lines: Iterable[tuple[int, str]]) -> None:
-        self._lines, self._returned = iter(lines), deque[tuple[int, str]]()
-        self.taken: list[tuple[int, str]] = []
-
-    def __iter__(self) -> Iterator[tuple[int, str]]:
-        while (line := self._next()) is not None:
-            yield line
-
-    def _next(self) -> tuple[int, str] | None:
-        return self._returned.popleft() if self._returned else next(self._lines, None)
-
-    def take(self) -> tuple[int, str] | None:
-        """Return the next line of a row that goes on, or None at the end."""
-        line = self._next()
-        if line is not None:
-            self.taken.append(line)
-        return line
-
-    def give_back(self) -> None:
-        """Give back the lines taken: they belong to other rows."""
-        self._returned.extendleft(reversed(self.taken))
-        self.taken.clear()
-
-
 def _quoted_row(
-    path: Path | str, number: int, line: str, separator: str, rest: _Lines
+    path: Path | str,
+    number: int,
+    line: str,
+    separator: str,
+    take: Callable[[], tuple[int, str] | None],
 ) -> list[str]:
     """Return the fields of a row with quotes; where one is not closed yet, the row goes on."""
     cells: list[str] = []
@@ -305,8 +300,7 @@ def _quoted_row(
                 at = end + 2
                 continue
             parts += [line[at:], "\n"]
-            following = rest.take()
-            if following is None:
+            if (following := take()) is None:
                 raise DataError(path, "the quote of a field in this row is never closed", begun)
             (number, line), at = following, 0
         cells.append("".join((*parts, line[at:end])))

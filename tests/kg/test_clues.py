@@ -7,7 +7,6 @@ from medenv.kg import Graph, GraphBuilder, GraphInfo
 from medenv.kg.clues import Choice, describe, offers, single_out
 from medenv.kg.conditions import Clue, fitting, narrow
 from medenv.kg.drafts import tells
-from medenv.kg.frequencies import bounds, spellings
 from medenv.kg.kernel import shared
 from medenv.kg.phrases import plural, predicate, predicates
 from medenv.kg.schema import HAS_PHENOTYPE, QUALIFIERS
@@ -133,37 +132,3 @@ def test_no_clue_gives_its_own_entity_away() -> None:
     for seed in range(10):
         clues = single_out(graph, found, 0, choice, np.random.default_rng(seed))
         assert clues == [Clue("has_phenotype", graph.number("P:1"))]
-
-
-@pytest.mark.parametrize(
-    ("frequency", "range_"),
-    [
-        ("HP:0040282", (0.3, 0.79)),
-        ("3/4", (0.75, 0.75)),
-        ("30-40%", (0.3, 0.4)),
-        ("12.5%", (0.125, 0.125)),
-        ("5/4", None),
-        ("1/0", None),
-        ("3/4|1/2", None),
-        ("", None),
-    ],
-)
-def test_a_frequency_has_a_range(frequency: str, range_: tuple[float, float] | None) -> None:
-    assert bounds(frequency) == range_
-
-
-@pytest.mark.parametrize(
-    ("frequency", "others"),
-    [
-        ("1/8", ("13%", "12.5%", "1 of 8", "1 out of 8")),
-        ("13/13", ("100%", "13 of 13", "13 out of 13")),
-        ("12.5%", ("13%",)),
-        ("30-40%", ("30%-40%",)),
-        ("HP:0040283", ("5%-29%", "5-29%")),
-        ("HP:0040280", ("100%",)),
-        ("3/4|1/2", ()),
-        ("Infantile onset", ()),
-    ],
-)
-def test_a_frequency_may_be_written_in_other_ways(frequency: str, others: tuple[str, ...]) -> None:
-    assert spellings(frequency) == others

@@ -8,12 +8,14 @@ from typing import Any
 
 import pytest
 
+from medenv.corpus.loaders import load_corpus
 from medenv.errors import DataError, UnknownNameError, UsageError
 from medenv.kg import Documents, Graph, GraphBuilder, GraphInfo, toy_graph
 from medenv.kg.certificate import prove
 from medenv.kg.merging import merge
 from medenv.kg.schema import HAS_GENE, HAS_PHENOTYPE
 from medenv.kg.sources import SOURCES, open_source, source_names
+from medenv.kg.sources.tsv import relation_name
 from medenv.plugins import KG_SOURCES
 
 from .conftest import OBO
@@ -93,6 +95,66 @@ def test_a_malformed_row_is_named_with_its_line(
     assert (caught.value.path.name, caught.value.line) == (file, 4)
 
 
+def test_tables_are_read_as_spreadsheets_and_programs_write_them(tmp_path: Path) -> None:
+    long = "word " * 40_000
+    nodes = f'id,name,kind,text\r\nc1,"Rol, ""mild""",Drug,"one\r\ntwo"\r\nd1,Fever,Sign,{long}\r\n'
+    (tmp_path / "n.csv").write_bytes(b"\xef\xbb\xbf" + nodes.encode())
+    (tmp_path / "e.csv").write_text("head,relation,tail\nc1,treats,d1\n\n")
+    graph = open_source("tsv", tmp_path, {"nodes": "n.csv", "edges": "e.csv"})
+    assert graph.nodes.names == ('Rol, "mild"', "Fever")
+    assert graph.nodes.texts == ("one\ntwo", long.strip())
+    assert graph.has_edge(0, "treats", 1)
+
+
+@pytest.mark.parametrize("separator", ["||", " ; ", "\t|\t"])
+def test_a_separator_of_several_characters_is_read(tmp_path: Path, separator: str) -> None:
+    for name, rows in (("nodes.tsv", NODES), ("edges.tsv", EDGES)):
+        text = "\n".join(row.replace("|", separator) for row in rows)
+        (tmp_path / name).write_text(text.replace("Aspi;Rol", "Aspi/Rol"))
+    options = OPTIONS | {"separator": separator, "many": "/"}
+    graph = open_source("tsv", tmp_path, options)
+    assert graph.entity(graph.number("c1")).aliases == ("Aspi", "Rol")
+    assert graph.qualifiers(graph.number("c1"), "ctd_treats", graph.number("d1")) == {"pmid": "7"}
+
+
+@pytest.mark.parametrize(
+    ("text", "name"),
+    [
+        ("CtD - treats", "ctd_treats"),
+        ("down-regulates", "down_regulates"),
+        ("Part-of", "part_of"),
+        ("effect/phenotype", "effect_phenotype"),
+        ("regulates+", "regulates_plus"),
+        ("regulates-", "regulates_minus"),
+        ("regulates (-)", "regulates_minus"),
+        ("regulates −", "regulates_minus"),
+        ("-regulates", "minus_regulates"),
+        ("a>b", "a_to_b"),
+        ("a→b", "a_to_b"),
+        ("a<b", "a_from_b"),
+        ("↑ risk", "up_risk"),
+        ("↓ risk", "down_risk"),
+        ("≥", "at_least"),
+        ("∆", "increment"),
+        ("?", "relation"),
+    ],
+)
+def test_signs_of_a_relation_are_words_and_marks_do_not_count(text: str, name: str) -> None:
+    assert relation_name(text) == name
+
+
+def test_relations_that_differ_in_a_sign_alone_stay_apart(tmp_path: Path) -> None:
+    rows = ["head|relation|tail", "c1|regulates+|d1", "d1|regulates-|c1"]
+    folder = table(table(tmp_path / "t", "nodes.tsv", *NODES), "edges.tsv", *rows)
+    graph = open_source("tsv", folder, {"many": ";"})
+    one, other = graph.number("c1"), graph.number("d1")
+    assert graph.has_edge(one, "regulates_plus", other)
+    assert not graph.has_edge(other, "regulates_plus", one)
+    assert graph.has_edge(other, "regulates_minus", one)
+    graph.save(tmp_path / "saved")
+    assert Graph.load(tmp_path / "saved").relations == graph.relations
+
+
 def test_a_missing_column_option_or_file_is_named(tmp_path: Path) -> None:
     folder = table(table(tmp_path / "t", "nodes.tsv", *NODES), "edges.tsv", *EDGES)
     with pytest.raises(DataError, match=r"expected the columns \['head', 'relation', 'tail'\]"):
@@ -101,6 +163,8 @@ def test_a_missing_column_option_or_file_is_named(tmp_path: Path) -> None:
         open_source("tsv", folder, {"colums": {}})
     with pytest.raises(DataError, match="no such file"):
         open_source("tsv", folder, OPTIONS | {"edges": "none.tsv"})
+    with pytest.raises(UsageError, match="between several values"):
+        open_source("tsv", folder, OPTIONS | {"many": ""})
 
 
 def test_an_ontology_is_a_graph_of_terms(tmp_path: Path) -> None:
@@ -184,6 +248,52 @@ def test_orphapackets_keep_prose_genes_findings_and_prevalence(tmp_path: Path) -
         assert part in shown
 
 
+NULLS: list[dict[str, Any]] = [
+    {"Synonyms": None, "ExternalReferences": None, "TextSection": None, "Genes": None},
+    {"Synonyms": [{"Synonym": None}], "TextSection": {"Contents": None}, "version": None},
+    {"ExternalReferences": [{"ExternalReference": {"Source": None, "Reference": "9"}}]},
+    {"Genes": [{"Gene": {"Symbol": "ABC", "Name": None, "ExternalReferences": None}}]},
+    {"AverageAgeOfOnsets": {"AverageAgeOfOnset": [{"value": None}]}, "Parents": None},
+    {
+        "Prevalences": [
+            {
+                "Prevalence": {
+                    "PrevalenceClass": ">1 / 1000",
+                    "PrevalenceType": "Point prevalence",
+                    "PrevalenceGeographic": None,
+                    "Source": None,
+                }
+            }
+        ]
+    },
+]
+
+
+@pytest.mark.parametrize("nulls", NULLS)
+def test_a_field_of_an_orphapacket_may_be_null(tmp_path: Path, nulls: dict[str, Any]) -> None:
+    packet = {"ORPHAcode": 7, "Label": "Short chain deficiency", **nulls}
+    graph = open_source("orphapackets", packets(tmp_path / "o.jsonl.gz", packet))
+    graph.save(tmp_path / "saved")
+    saved = Graph.load(tmp_path / "saved")
+    assert saved.nodes == graph.nodes
+    assert "None" not in str(graph.nodes)
+    assert all(Documents(saved).passages)
+    assert list(load_corpus("orphanet", tmp_path / "o.jsonl.gz")) == []
+
+
+def test_packets_are_also_read_as_they_are_published_in_a_folder(tmp_path: Path) -> None:
+    for packet in (PACKET, {"ORPHAcode": "6", "Label": "Group of deficiencies"}):
+        path = tmp_path / "json" / f"ORPHApacket_{packet['ORPHAcode']}.json"
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(json.dumps({"Orphapacket": packet}, indent=2))
+    graph = open_source("orphapackets", tmp_path / "json")
+    assert graph.has_edge(graph.number("ORPHA:5"), "is_a", graph.number("ORPHA:6"))
+    path.write_text("{")
+    with pytest.raises(DataError, match="expected an orphapacket") as caught:
+        open_source("orphapackets", tmp_path / "json")
+    assert caught.value.path == path
+
+
 def test_mechanisms_are_a_graph(tmp_path: Path) -> None:
     mechanism = {
         "nodes": [
@@ -205,8 +315,26 @@ def test_mechanisms_are_a_graph(tmp_path: Path) -> None:
     ("source", "line", "problem"),
     [
         ("orphapackets", {"Label": "x"}, "missing 'ORPHAcode'"),
-        ("orphapackets", [1], "expected an object"),
-        ("drugmechdb", {"nodes": []}, "is no mechanism"),
+        ("orphapackets", [1], "expected an orphapacket: Expected `object`"),
+        ("orphapackets", {"ORPHAcode": "7", "Label": None}, "missing 'Label'"),
+        ("orphapackets", {"ORPHAcode": "5", "Label": "Again"}, "told twice"),
+        (
+            "orphapackets",
+            {"ORPHAcode": "7", "Label": "x", "Phenotypes": [{"Phenotype": {"HPOTerm": "y"}}]},
+            "missing 'HPOId'",
+        ),
+        (
+            "orphapackets",
+            {
+                "ORPHAcode": "7",
+                "Label": "x",
+                "Phenotypes": [
+                    {"Phenotype": {"HPOId": "HP:1", "HPOTerm": "y", "HPOFrequency": "often"}}
+                ],
+            },
+            "expected a frequency, got 'often'",
+        ),
+        ("drugmechdb", {"nodes": []}, "expected a mechanism"),
         (
             "drugmechdb",
             {"nodes": [], "links": [{"key": "k", "source": "a", "target": "b"}]},
@@ -284,12 +412,16 @@ def test_without_cross_references_graphs_stay_beside_each_other() -> None:
         ),
     ],
 )
-def test_real_files_are_read(source: str, name: str, options: dict[str, Any], nodes: int) -> None:
+def test_real_files_are_read(
+    tmp_path: Path, source: str, name: str, options: dict[str, Any], nodes: int
+) -> None:
     if not (DATA / name).exists():
         pytest.skip(f"MEDENV_DATA names no folder with {name}")
     graph = open_source(source, DATA / name, options)
     assert len(graph) >= nodes
     assert graph.edge_count > 1_000
+    graph.save(tmp_path / "saved")
+    assert Graph.load(tmp_path / "saved").nodes == graph.nodes
 
 
 def test_the_registry_of_names_knows_every_source_and_loads_it() -> None:
