@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Self
 
 from medenv.endpoint import Endpoint
-from medenv.errors import ModelUnavailableError, UsageError
+from medenv.errors import ModelUnavailableError, TokensExhaustedError, UsageError
 from medenv.io import Journal
 from medenv.records import Message, Record
 
@@ -146,10 +146,13 @@ class Asking:
     async def _readings(
         self, key: str, messages: Sequence[Message], readable: Readable
     ) -> list[str]:
-        """Ask until a reply can be read."""
+        """Ask until a reply can be read; one for which the model has no room is an empty reply."""
         replies: list[str] = []
         while len(replies) < self.patience.readings:
-            replies.append(await self.endpoint.acomplete(messages))
+            try:
+                replies.append(await self.endpoint.acomplete(messages))
+            except TokensExhaustedError:  # of this request alone, and of it for ever
+                replies.append("")
             if readable(key, replies[-1]):
                 break
         return replies

@@ -8,6 +8,9 @@ from typing import Any
 from medenv.dialects.base import typed
 from medenv.records import Parsed, ToolCall, ToolResult
 
+MAX_CALLS = 64
+"""Calls of one turn that are made, whatever the budget."""
+
 
 def allowed_calls(
     parsed: Parsed, turn: int, left: int, schemas: Mapping[str, Mapping[str, Any]]
@@ -35,10 +38,12 @@ def allowed_calls(
             for number, (name, arguments) in enumerate(written)
         ]
     )
-    if len(calls) <= left:
+    made = min(left, MAX_CALLS)
+    if len(calls) <= made:
         return calls, parsed.problems
-    refused = f"the last {len(calls) - left} of your calls were not made: the budget is used up"
-    return calls[:left], (*parsed.problems, refused)
+    why = "the budget is used up" if made == left else f"a turn makes at most {MAX_CALLS}"
+    refused = f"the last {len(calls) - made} of your calls were not made: {why}"
+    return calls[:made], (*parsed.problems, refused)
 
 
 def answered(calls: Sequence[ToolCall], results: Sequence[ToolResult]) -> bool:

@@ -2,7 +2,10 @@
 
 Failures that may pass (no connection, 408, 409, 425, 429, 5xx, a reply that is no completion) are
 tried again with growing waits; what remains is raised as `ModelUnavailableError`, an infrastructure
-failure. The API key is read from the environment at each request, and is never stored nor shown.
+failure. A conversation too long for the model's context, and a reply cut before its text began, are
+`TokensExhaustedError`: trying again does not help, and an episode ends by it as by any budget.
+Redirects are not followed. The API key is read from the environment at each request, and is never
+stored nor shown.
 """
 
 from __future__ import annotations
@@ -18,15 +21,27 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from medenv.errors import ModelUnavailableError, UsageError
+from medenv.errors import ModelUnavailableError, TokensExhaustedError, UsageError
 from medenv.io import Malformed, decode_json
+from medenv.network import route_to
 from medenv.records import Message, Record
+from medenv.text.thoughts import separate
 
 if TYPE_CHECKING:
     import httpx
 
 _AGAIN = frozenset((408, 409, 425, 429))
 _SHOWN = 200
+_OVERFLOW_CODES = frozenset(("context_length_exceeded", "exceed_context_size_error"))
+_OVERFLOW_STATUSES = frozenset((400, 413, 422))
+_OVERFLOW = re.compile(
+    r"maximum model length|context (?:length|size|window)"
+    r"|longer than the (?:model|maximum)|maximum allowed length|prompt is too long"
+    r"|max_new_tokens` must be|input token count",
+    re.IGNORECASE,
+)
+"""What servers say that give no code: vLLM, SGLang, text-generation-inference and others."""
+
 _FENCE = re.compile(r"\s*```(?:json)?\s*\n(.*)\n\s*```\s*", re.DOTALL)
 
 
@@ -136,6 +151,7 @@ class Endpoint:
 
         Raises:
             ModelUnavailableError: It did not answer, however often it was asked.
+            TokensExhaustedError: It has no room left to write in.
         """
         return self.ask(messages, **params).text
 
@@ -152,6 +168,7 @@ class Endpoint:
 
         Raises:
             ModelUnavailableError: It did not answer, however often it was asked.
+            TokensExhaustedError: It has no room left to write in.
         """
         waits = self._waits()
         while True:
@@ -197,8 +214,11 @@ class Endpoint:
             key = os.environ.get(self.settings.key_variable, "")
             told = response.text[:_SHOWN]
             told = told.replace(key, "***") if key else told
+            told = f"answered {response.status_code}: {told}"
+            if _overflows(response.status_code, response.content):
+                raise TokensExhaustedError(f"{self._where}: {told}")
             raise _FailedError(
-                f"answered {response.status_code}: {told}",
+                told,
                 response.status_code in _AGAIN or response.status_code >= 500,
                 _seconds(response.headers.get("retry-after", "")),
             )
@@ -207,6 +227,8 @@ class Endpoint:
             self.usage.replies += 1
             self.usage.prompt_tokens += reply.prompt_tokens
             self.usage.completion_tokens += reply.completion_tokens
+        if reply.finish == "length" and not reply.text.strip():
+            raise TokensExhaustedError(f"{self._where}: the reply was cut before its text began")
         return reply
 
     def _waits(self) -> Iterator[float]:
@@ -219,8 +241,7 @@ class Endpoint:
         told = str(error) or type(error).__name__
         wait, passing = next(waits, None), getattr(error, "again", True)
         if wait is None or not passing:
-            where = f"the model {self.settings.model} at {self.settings.url}"
-            raise ModelUnavailableError(f"{where}: {told}", passing) from error
+            raise ModelUnavailableError(f"{self._where}{self._route}: {told}", passing) from error
         with self._lock:
             self.usage.retries += 1
         return min(max(wait, getattr(error, "after", 0.0)), self.settings.longest_wait)
@@ -230,7 +251,9 @@ class Endpoint:
 
         with self._lock:
             if self._sync is None:
-                self._sync = httpx.Client(timeout=self.settings.timeout)
+                self._sync = httpx.Client(
+                    timeout=self.settings.timeout, transport=self._route.transport()
+                )
             return self._sync
 
     def _client_async(self) -> httpx.AsyncClient:
@@ -238,7 +261,10 @@ class Endpoint:
 
         loop = asyncio.get_running_loop()
         if self._loop is None or self._loop[0] is not loop:
-            self._loop = loop, httpx.AsyncClient(timeout=self.settings.timeout)
+            client = httpx.AsyncClient(
+                timeout=self.settings.timeout, transport=self._route.async_transport()
+            )
+            self._loop = loop, client
         return self._loop[1]
 
     @staticmethod
@@ -250,6 +276,11 @@ class Endpoint:
     def _open(self) -> None:
         self._lock, self._jitter = threading.Lock(), random.Random()
         self._sync = self._loop = None
+        self._route = route_to(self.settings.url)
+
+    @property
+    def _where(self) -> str:
+        return f"the model {self.settings.model} at {self.settings.url}"
 
     def __enter__(self) -> Endpoint:
         return self
@@ -280,8 +311,12 @@ class _FailedError(Exception):
         self.again, self.after = again, after
 
 
+class _ContentPart(msgspec.Struct):
+    text: str = ""
+
+
 class _Message(msgspec.Struct):
-    content: str
+    content: str | list[_ContentPart] | None = None
 
 
 class _Choice(msgspec.Struct):
@@ -300,7 +335,7 @@ class _Completion(msgspec.Struct):
 
 
 def _read_completion(body: bytes) -> Reply:
-    """Return the first choice of a chat completion."""
+    """Return the first choice of a chat completion; one that ended without a text is empty."""
     try:
         completion = decode_json(body, _Completion)
     except Malformed as error:
@@ -308,12 +343,30 @@ def _read_completion(body: bytes) -> Reply:
     if not completion.choices:
         raise _FailedError("gave no choice")
     choice, tokens = completion.choices[0], completion.usage or _Tokens()
+    content = choice.message.content
+    if content is None and not choice.finish_reason:
+        raise _FailedError("gave no completion (neither a text nor a reason why there is none)")
     return Reply(
-        text=choice.message.content,
+        text="".join(part.text for part in content) if isinstance(content, list) else content or "",
         finish=choice.finish_reason or "",
         prompt_tokens=tokens.prompt_tokens or 0,
         completion_tokens=tokens.completion_tokens or 0,
     )
+
+
+def _overflows(status: int, body: bytes) -> bool:
+    """Return whether an endpoint refused a conversation because it is too long for the model."""
+    try:
+        said: Any = msgspec.json.decode(body)
+    except (msgspec.DecodeError, RecursionError):
+        said = body.decode("utf-8", "replace")
+    if isinstance(said, dict):  # OpenAI and vLLM put it below "error", SGLang does not
+        said = said.get("error", said)
+    if isinstance(said, dict):
+        if said.get("code") in _OVERFLOW_CODES or said.get("type") in _OVERFLOW_CODES:
+            return True
+        said = said.get("message", "")
+    return status in _OVERFLOW_STATUSES and bool(_OVERFLOW.search(str(said)[:10_000]))
 
 
 def json_in(text: str) -> str:
@@ -324,7 +377,7 @@ def json_in(text: str) -> str:
     Args:
         text: What the model wrote; thoughts end in ``</think>``.
     """
-    said = text.rpartition("</think>")[2]
+    _, said = separate(text)
     fenced = _FENCE.fullmatch(said)
     return fenced[1] if fenced else said.strip()
 

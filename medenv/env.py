@@ -247,10 +247,10 @@ class MedResearchEnv(gymnasium.Env[str, str]):
         try:
             for call in calls:
                 results.append(run(call))
-        except InfraError:
+            return episode.observe(results)
+        except BaseException:  # an interrupt too: the episode stays where it was
             episode.retract()
             raise
-        return episode.observe(results)
 
     def _finish(self, episode: Episode, info: dict[str, Any]) -> float:
         """Score the ended episode and add to the information what belongs to its end."""

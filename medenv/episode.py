@@ -179,13 +179,15 @@ class Episode:
             if result.status == "unavailable":
                 self.fail(f"tool {result.tool!r}: {result.text}")
                 return ""
-        self._calls += len(calls)
+        made = self._calls + len(calls)
         if self._late() and not self._grant("seconds"):
+            self._calls = made
             self._close(tuple(results), "")
             self._end("seconds")
             return ""
-        notice = self.rules.notice(len(self._turns) + 1, self._calls, self._last_word)
+        notice = self.rules.notice(len(self._turns) + 1, made, self._last_word)
         observation = self.rules.dialect.observation(results, problems, notice)
+        self._calls = made  # nothing is changed before here, should the dialect raise
         self._messages.append({"role": "tool", "content": observation})
         self._close(tuple(results), observation)
         return observation

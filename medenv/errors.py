@@ -5,12 +5,12 @@
     │   ├── UnknownNameError    a name nobody registered; carries the nearest known one
     │   ├── DataError           a file missing, cut short or malformed; carries file and line
     │   └── InUseError          a folder or file that another process works in
-    ├── ContextFullError        no room for another turn; ends the episode for lack of tokens
     └── InfraError              the outside world failed; never scored, always masked and counted
         ├── ToolUnavailableError
         ├── CorpusUnavailableError
         ├── JudgeUnavailableError
         ├── ModelUnavailableError
+        │   └── TokensExhaustedError    no room left to write in: the end of an episode's tokens
         └── PolicyUnavailableError
 
 An agent's mistake is no exception at all: it is an observation.
@@ -92,12 +92,14 @@ class InUseError(UsageError):
         return type(self), (self.path, self.holder)
 
 
-class ContextFullError(MedEnvError):
-    """The conversation leaves no room in the policy's context for another turn."""
-
-
 class InfraError(MedEnvError):
-    """Something outside the episode failed; the episode has no score, which is not a score of 0."""
+    """Something outside the episode failed; the episode has no score, which is not a score of 0.
+
+    Attributes:
+        passing: Whether the failure may pass, so that another try makes sense.
+    """
+
+    passing: bool = True
 
 
 class ToolUnavailableError(InfraError):
@@ -129,5 +131,33 @@ class ModelUnavailableError(InfraError):
         return type(self), (str(self), self.passing)
 
 
+class TokensExhaustedError(ModelUnavailableError):
+    """The conversation does not fit into the model's context, or a reply was cut before its text.
+
+    An episode ends by it as by any budget, and is scored. For a caller without an episode, such as
+    a judge, the model is unavailable, and trying again does not help.
+
+    Args:
+        problem: What the model's server said.
+        passing: Always False.
+    """
+
+    def __init__(self, problem: str, passing: bool = False) -> None:
+        super().__init__(problem, passing)
+
+
 class PolicyUnavailableError(InfraError):
     """The model behind a policy did not answer."""
+
+
+def describe(error: BaseException, most: int = 300) -> str:
+    """Return an exception on one line: its type and its message.
+
+    Args:
+        error: The exception; of a group the first one that is no group.
+        most: Longest message, characters; the rest is cut.
+    """
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    message = " ".join(str(error)[: 10 * most].split())[:most]
+    return f"{type(error).__name__}: {message}" if message else type(error).__name__

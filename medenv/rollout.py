@@ -3,22 +3,25 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import importlib
+import logging
 import time
 from collections.abc import Awaitable, Callable, Coroutine, Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, NamedTuple, Protocol, TypeVar
 
+import msgspec
+
 from medenv.deadlines import Deadline, Deadlines
 from medenv.episode import Episode, EpisodeRules
 from medenv.errors import (
-    ContextFullError,
     InfraError,
     PolicyUnavailableError,
+    TokensExhaustedError,
     ToolUnavailableError,
     UsageError,
+    describe,
 )
 from medenv.records import (
     Message,
@@ -30,8 +33,11 @@ from medenv.records import (
     Scored,
     ToolCall,
     ToolResult,
+    Trajectory,
 )
 from medenv.tools import ToolBox
+
+_log = logging.getLogger(__name__)
 
 CONCURRENCY = 64
 """Episodes that run at the same time where nobody says otherwise."""
@@ -54,8 +60,8 @@ class AsyncPolicy(Protocol):
         """Return the policy's text for the conversation so far.
 
         Raises:
-            ContextFullError: The conversation leaves no room for a text; the episode ends for lack
-                of tokens.
+            TokensExhaustedError: The conversation leaves no room for a text; the episode ends for
+                lack of tokens.
         """
         ...
 
@@ -116,9 +122,11 @@ class _Limits:
 class Rollouts:
     """Runs episodes of one setting.
 
-    A failure outside the episode is tried again with growing waits; when patience is at its end,
-    the episode ends as ``"unavailable"`` and has no score. One that fails only in scoring keeps its
-    ending and has no score either.
+    A failure outside the episode is tried again with growing waits, where it may pass; when
+    patience is at its end, the episode ends as ``"unavailable"`` and has no score. One that fails
+    only in scoring, be it by a bug of the reward, keeps its ending and has no score either. In both
+    cases `Trajectory.failure` says why. A policy whose model has no room left to write in ends its
+    episode for tokens, and that is scored.
 
     Args:
         rules: Starts the episodes.
@@ -144,6 +152,9 @@ class Rollouts:
 
         Returns:
             Trajectory and score.
+
+        Raises:
+            Exception: What the policy raised that is no `InfraError`.
         """
         episode = Episode(question, self.rules, seed)
         run = self.toolbox.run
@@ -154,7 +165,7 @@ class Rollouts:
                 if not episode.ended:
                     episode.observe([self._retry(partial(run, call)) for call in calls])
         except InfraError as error:
-            episode.fail(str(error))
+            end(episode, error)
         return self._scored(episode)
 
     def run_all(self, episodes: Episodes, concurrency: int = CONCURRENCY) -> list[Scored]:
@@ -187,27 +198,38 @@ class Rollouts:
 
         Returns:
             Trajectory and score.
+
+        Raises:
+            Exception: What the policy raised that is no `InfraError`.
         """
         return await self.play(policy, Episode(question, self.rules, seed))
 
-    async def play(self, policy: Policy | AsyncPolicy, episode: Episode) -> Scored:
+    async def play(
+        self, policy: Policy | AsyncPolicy, episode: Episode, *, contained: bool = False
+    ) -> Scored:
         """Play an episode that the caller has started to its end, as `arun` does.
 
         Args:
             policy: Writes the texts.
             episode: An episode under these rules.
+            contained: Whether the episode ends as ``"unavailable"`` where the policy raises.
 
         Returns:
             Trajectory and score.
+
+        Raises:
+            Exception: What the policy raised that is no `InfraError`, unless it is contained.
         """
         limits = _Limits(self.patience)
         try:
-            return await self._play(policy, episode, limits)
+            return await self._play(policy, episode, limits, contained=contained)
         finally:
             limits.close()
 
     async def arun_all(self, episodes: Episodes, concurrency: int = CONCURRENCY) -> list[Scored]:
         """Play many episodes, a bounded number at the same time.
+
+        No episode ends the others: one whose policy raises ends as ``"unavailable"``.
 
         Args:
             episodes: Policies and questions; the i-th episode has seed i.
@@ -227,7 +249,8 @@ class Rollouts:
 
         async def play_on() -> None:
             for i, (policy, question) in numbered:  # each takes the next that nobody has taken
-                played[i] = await self._play(policy, Episode(question, self.rules, i), limits)
+                episode = Episode(question, self.rules, i)
+                played[i] = await self._play(policy, episode, limits, contained=True)
 
         try:
             await _together([play_on() for _ in waiting[:concurrency]])
@@ -236,8 +259,14 @@ class Rollouts:
         return [played[i] for i in range(len(waiting))]
 
     async def _play(
-        self, policy: Policy | AsyncPolicy, episode: Episode, limits: _Limits
+        self,
+        policy: Policy | AsyncPolicy,
+        episode: Episode,
+        limits: _Limits,
+        *,
+        contained: bool,
     ) -> Scored:
+        """Play one episode; with `contained`, whatever the policy raises ends this one alone."""
         limit, text_limit = limits.calls.deadline(), limits.texts.deadline()
 
         async def in_a_task(call: ToolCall) -> ToolResult:
@@ -261,10 +290,12 @@ class Rollouts:
                         else await _together([in_a_task(call) for call in calls])
                     )
                     episode.observe(results)
-        except ContextFullError:
-            episode.exhaust("tokens")
         except InfraError as error:
-            episode.fail(str(error))
+            end(episode, error)
+        except Exception as error:
+            if not contained:
+                raise
+            end(episode, error)
         return self._scored(episode)
 
     def _make(self, call: ToolCall, limit: Deadline) -> Coroutine[Any, Any, ToolResult]:
@@ -295,7 +326,7 @@ class Rollouts:
                 failed: InfraError = late(f"nothing came for {limit.seconds:g} s")
             except InfraError as error:
                 failed = error
-            if tried >= patience.attempts:
+            if tried >= patience.attempts or not failed.passing:
                 raise failed
             await asyncio.sleep(patience.backoff * 2.0 ** (tried - 1))
 
@@ -303,17 +334,54 @@ class Rollouts:
         for tried in range(1, self.patience.attempts):
             try:
                 return attempt()
-            except InfraError:
+            except InfraError as error:
+                if not error.passing:
+                    raise
                 self.sleep(self.patience.backoff * 2.0 ** (tried - 1))
         return attempt()
 
     def _scored(self, episode: Episode) -> Scored:
         trajectory = episode.trajectory()
+        if trajectory.ending == "unavailable":
+            return Scored(trajectory=trajectory, score=Score(total=None, parts={}))
+        return score_episode(lambda given: self._retry(partial(self.reward, given)), trajectory)
+
+
+def end(episode: Episode, error: Exception) -> None:
+    """End a running episode because of an exception that its policy or its calls raised.
+
+    Args:
+        episode: The episode.
+        error: The exception; by a `TokensExhaustedError` the episode ends for tokens, by any other
+            one as ``"unavailable"``.
+    """
+    if isinstance(error, TokensExhaustedError):
+        episode.exhaust("tokens")
+        return
+    if not isinstance(error, InfraError):
+        _log.warning("an episode of %r raised", episode.question.id, exc_info=error)
+    episode.fail(str(error) if isinstance(error, InfraError) else describe(error))
+
+
+def score_episode(
+    reward: RewardFn, trajectory: Trajectory, *, sample: int = 0, step: int = 0
+) -> Scored:
+    """Score an episode; where the reward raises there is no score, and the failure is noted.
+
+    Args:
+        reward: Scores the trajectory.
+        trajectory: A finished episode.
+        sample: Number of the sample.
+        step: Training step of the policy.
+    """
+    try:
+        score = reward(trajectory)
+    except Exception as error:
+        if not isinstance(error, InfraError):
+            _log.warning("the reward of %r raised", trajectory.question.id, exc_info=error)
         score = Score(total=None, parts={})
-        if trajectory.ending != "unavailable":
-            with contextlib.suppress(InfraError):
-                score = self._retry(partial(self.reward, trajectory))
-        return Scored(trajectory=trajectory, score=score)
+        trajectory = msgspec.structs.replace(trajectory, failure=describe(error))
+    return Scored(trajectory=trajectory, score=score, sample=sample, step=step)
 
 
 def _in_a_loop() -> bool:

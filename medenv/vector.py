@@ -6,6 +6,7 @@ overlap in `medenv.rollout` instead.
 
 from __future__ import annotations
 
+import logging
 import math
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -16,7 +17,9 @@ from gymnasium.vector.utils import batch_space
 from numpy.typing import NDArray
 
 from medenv.env import MedResearchEnv
-from medenv.errors import InfraError, UsageError
+from medenv.errors import InfraError, UsageError, describe
+
+_log = logging.getLogger(__name__)
 
 Observations = tuple[str, ...]
 Flags = NDArray[np.bool_]
@@ -26,8 +29,9 @@ StepResult = tuple[Observations, NDArray[np.float64], Flags, Flags, dict[str, An
 class MedResearchVectorEnv(VectorEnv[Observations, Sequence[str], NDArray[Any]]):
     """Environments of one setting, stepped one after the other.
 
-    An infrastructure failure in one of them does not stop the others: its episode is truncated with
-    the reward NaN, which is no reward, and ``failure`` in its information says what failed.
+    An exception in one of them, such as an infrastructure failure, does not stop the others: its
+    episode is truncated with the reward NaN, which is no reward, and ``failure`` in its information
+    says what failed.
 
     Args:
         make: Makes one environment; they may share tools and questions.
@@ -103,10 +107,14 @@ class MedResearchVectorEnv(VectorEnv[Observations, Sequence[str], NDArray[Any]])
             Observations, rewards, terminations, truncations, and the information of each.
 
         Raises:
-            UsageError: Actions of another number, or an ended episode that autoreset leaves alone.
+            UsageError: Actions of another number, one that is no string, or an ended episode that
+                autoreset leaves alone.
         """
         if len(actions) != self.num_envs:
             raise UsageError(f"expected {self.num_envs} actions, got {len(actions)}")
+        if not all(isinstance(action, str) for action in actions):
+            kinds = sorted({type(action).__name__ for action in actions})
+            raise UsageError(f"an action is a string, got {', '.join(kinds)}")
         if self.autoreset_mode is AutoresetMode.DISABLED and self._ended.any():
             ended = np.flatnonzero(self._ended).tolist()
             raise UsageError(f"episodes {ended} have ended: reset them by a reset_mask")
@@ -180,11 +188,14 @@ class MedResearchVectorEnv(VectorEnv[Observations, Sequence[str], NDArray[Any]])
 
 
 def _step(env: MedResearchEnv, action: str) -> tuple[str, float, bool, bool, dict[str, Any]]:
-    """Take one step; a failure outside truncates without a reward."""
+    """Take one step; an exception truncates without a reward."""
     try:
         observation, reward, terminated, truncated, info = env.step(action)
     except InfraError as error:
         return "", math.nan, False, True, {"failure": str(error)}
+    except Exception as error:
+        _log.warning("a step raised", exc_info=error)
+        return "", math.nan, False, True, {"failure": describe(error)}
     return observation, float(reward), terminated, truncated, info
 
 

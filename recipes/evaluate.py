@@ -46,7 +46,8 @@ def show_evaluation(settings: EvaluationSettings, done: Evaluation) -> None:
             found = summary.measures["accuracy"]
             console.print(
                 f"{name}: accuracy {show(found.mean, 'share')}, 95 % {span(found, 'share')}, over "
-                f"{summary.questions:,} held-out questions ({summary.episodes:,} episodes)"
+                f"{summary.questions:,} held-out questions ({summary.episodes:,} episodes"
+                + (f", {summary.missing:,} more missing, not right)" if summary.missing else ")")
             )
     if done.rows:
         console.print(rich_table(done.rows, f"{settings.against} and {settings.folder}"))

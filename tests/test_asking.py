@@ -197,3 +197,19 @@ def test_two_never_ask_with_one_journal(tmp_path: Path):
     with ChatServer(shout) as server, asking(server, tmp_path / "j") as again:
         assert again.ask(requests(2)) == first.replies
         assert server.asked == []
+
+
+TOO_LONG = (400, b'{"error": {"message": "too long", "code": "context_length_exceeded"}}')
+
+
+def test_a_request_that_is_too_long_is_an_empty_reply_and_stops_no_other(tmp_path):
+    def answer(body):
+        return TOO_LONG if asked_by(body) == "word 3" else shout(body)
+
+    with ChatServer(answer) as server:
+        replies = asking(server, tmp_path / "j", readings=2).ask(requests(6), lambda _, text: text)
+        assert replies["k3"] == ("", "")
+        assert [replies[f"k{i}"] for i in (2, 4)] == [("WORD 2",), ("WORD 4",)]
+        asked = len(server.asked)
+        assert asking(server, tmp_path / "j").ask(requests(6)) == replies
+        assert len(server.asked) == asked  # nothing is asked again

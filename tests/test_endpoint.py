@@ -1,6 +1,7 @@
 """The chat client against a real server on this machine: replies, failures, retries, the key."""
 
 import asyncio
+import json
 import logging
 import pickle
 import threading
@@ -8,7 +9,7 @@ import threading
 import pytest
 
 from medenv.endpoint import Endpoint, EndpointSettings, Usage, json_in
-from medenv.errors import InfraError, ModelUnavailableError, UsageError
+from medenv.errors import InfraError, ModelUnavailableError, TokensExhaustedError, UsageError
 
 from .chat_server import ChatServer, asked_by, completion, in_turn
 
@@ -214,3 +215,121 @@ def test_json_may_come_in_a_fence_or_after_thoughts(said):
 @pytest.mark.parametrize("said", ['Here it is: {"a": 1}', "", 'x ```json\n{"a": 1}\n``` y'])
 def test_json_is_never_looked_for_in_prose(said):
     assert json_in(said) == said
+
+
+def refusal(message, **fields):
+    """Return the body of an error as OpenAI and vLLM write it."""
+    return json.dumps({"error": {"message": message, "type": "BadRequestError", **fields}}).encode()
+
+
+TOO_LONG = {
+    "OpenAI": (400, refusal("too many", code="context_length_exceeded")),
+    "OpenAI, words": (400, refusal("Your input exceeds the context window of this model.")),
+    "vLLM": (
+        400,
+        refusal(
+            "This model's maximum context length is 900 tokens. However, you requested 961 tokens "
+            "(761 in the messages, 200 in the completion).",
+            code=400,
+        ),
+    ),
+    "vLLM, flat": (
+        400,
+        b'{"object": "error", "message": "This model\'s maximum context length is 900 tokens. '
+        b'However, your request has 961 input tokens.", "type": "BadRequestError", "code": 400}',
+    ),
+    "vLLM, prompt": (
+        400,
+        refusal("The decoder prompt (length 961) is longer than the maximum model length of 900."),
+    ),
+    "vLLM, max_tokens": (
+        400,
+        refusal(
+            "'max_tokens' or 'max_completion_tokens' is too large: 200. This model's maximum "
+            "context length is 900 tokens and your request has 761 input tokens."
+        ),
+    ),
+    "SGLang": (
+        400,
+        b'{"object": "error", "message": "The input (961 tokens) is longer than the model\'s '
+        b'context length (900 tokens).", "type": "BadRequestError", "code": 400}',
+    ),
+    "SGLang, total": (
+        400,
+        b'{"object": "error", "message": "Requested token count exceeds the model\'s maximum '
+        b'context length of 900 tokens.", "type": "BadRequest", "code": 400}',
+    ),
+    "SGLang, length": (
+        400,
+        b'{"error": {"message": "Input length (961 tokens) exceeds the maximum allowed length '
+        b'(899 tokens)."}}',
+    ),
+    "llama.cpp": (500, refusal("try another", type="exceed_context_size_error", n_ctx=900)),
+    "text-generation-inference": (
+        422,
+        b'{"error": "Input validation error: `inputs` tokens + `max_new_tokens` must be <= 900.'
+        b' Given: 761 `inputs` tokens and 200 `max_new_tokens`", "error_type": "validation"}',
+    ),
+    "no JSON": (413, b"prompt is too long: 961 tokens > 900 maximum"),
+}
+CUT = {
+    "no text": completion(None, "length"),
+    "empty": completion("", "length"),
+    "space": completion(" \n", "length"),
+    "thoughts": json.dumps(
+        {
+            "choices": [
+                {
+                    "message": {"content": None, "reasoning_content": "on and on"},
+                    "finish_reason": "length",
+                }
+            ]
+        }
+    ).encode(),
+}
+
+
+@BOTH
+@pytest.mark.parametrize(
+    "reply", [*TOO_LONG.values(), *((200, body) for body in CUT.values())], ids=[*TOO_LONG, *CUT]
+)
+def test_a_conversation_without_room_for_a_reply_is_told_apart_and_not_tried_again(how, reply):
+    with ChatServer(in_turn(reply)) as server:
+        endpoint, waits = client(server, attempts=3)
+        with pytest.raises(TokensExhaustedError) as raised:
+            complete(endpoint, how)
+    assert (len(server.asked), waits, raised.value.passing) == (1, [], False)
+    copy = pickle.loads(pickle.dumps(raised.value))
+    assert (type(copy), str(copy), copy.passing) == (TokensExhaustedError, str(raised.value), False)
+
+
+@pytest.mark.parametrize(
+    "reply",
+    [
+        (400, refusal("temperature must be at least 0")),
+        (400, refusal("the text is too long", code=400)),
+        (429, refusal("maximum context length of all requests in flight")),
+        (401, refusal("no key")),
+        (400, b"\xff[[["),
+        (400, b'{"error": null}'),
+    ],
+)
+def test_other_refusals_are_infrastructure_failures(reply):
+    with ChatServer(in_turn(reply)) as server, pytest.raises(ModelUnavailableError) as raised:
+        client(server, attempts=1)[0].complete(HELLO)
+    assert not isinstance(raised.value, TokensExhaustedError)
+
+
+def test_a_reply_that_ended_without_a_text_is_empty_and_half_a_text_is_a_text():
+    said = [
+        (completion(None, "stop"), ""),
+        (completion(None, "tool_calls"), ""),
+        (completion("half of i", "length"), "half of i"),
+        (
+            completion([{"type": "text", "text": "in "}, {"type": "text", "text": "parts"}]),
+            "in parts",
+        ),
+    ]
+    for body, text in said:
+        with ChatServer(in_turn((200, body))) as server:
+            assert client(server)[0].complete(HELLO) == text

@@ -15,7 +15,8 @@ from typing import Any, TypeVar
 
 import msgspec
 
-from medenv.errors import CorpusUnavailableError, DataError, UsageError
+from medenv.errors import CorpusUnavailableError, DataError, UsageError, describe
+from medenv.network import route_to
 from medenv.records import Passage
 from medenv.text import (
     Analyse,
@@ -34,6 +35,7 @@ MAX_K = 16_384
 _TEXT = 65_535
 _ANALYSIS = "medenv.analysis"  # property of a collection
 _BATCH = 500
+_FILL_TIMEOUT = 60.0  # of each step of filling a collection, seconds
 _T = TypeVar("_T")
 _decode = msgspec.json.Decoder(Passage).decode
 
@@ -76,12 +78,14 @@ class MilvusRetriever:
         self._client: tuple[int, Any] | None = None
         if "://" not in self.uri and not Path(self.uri).exists():
             raise DataError(self.uri, "no Milvus folder is there: make it with fill_milvus")
-        if not self._ask(lambda client: client.has_collection(collection)):
+        if not self._ask(lambda client: client.has_collection(collection, timeout=timeout)):
             raise UsageError(f"{uri} has no collection {collection!r}: make it with fill_milvus")
-        described = self._ask(lambda client: client.describe_collection(collection))
+        described = self._ask(
+            lambda client: client.describe_collection(collection, timeout=timeout)
+        )
         note = described["properties"].get(_ANALYSIS, "")
         self.analysis = read_analysis(note, f"{self.uri}, {collection}", analysis)
-        self._ask(lambda client: client.load_collection(collection))
+        self._ask(lambda client: client.load_collection(collection, timeout=timeout))
 
     def search(self, queries: Sequence[str], k: int) -> list[list[tuple[Passage, float]]]:
         """Return for each query up to `k` passages with their scores, best first.
@@ -100,6 +104,10 @@ class MilvusRetriever:
         words = [_words(analyse(query)) for query in queries]
         asked = [text for text in words if text]
         answers = self._ask(lambda client: self._search(client, asked, k)) if asked else []
+        if len(answers) != len(asked):
+            raise CorpusUnavailableError(
+                f"Milvus at {self.uri} answered {len(answers)} of {len(asked)} queries"
+            )
         found = iter(answers)
         return [_hits(next(found)) if text else [] for text in words]
 
@@ -182,16 +190,17 @@ def fill_milvus(  # noqa: PLR0913 - what, where to, and what decides on the rank
         CorpusUnavailableError: The server did not answer.
     """
     analysis = analysis_of(analysis)
-    client = _connect(uri, token or os.environ.get("MILVUS_TOKEN", ""), 60.0)
+    client = _connect(uri, token or os.environ.get("MILVUS_TOKEN", ""), _FILL_TIMEOUT)
     with contextlib.ExitStack() as undone:
         undone.callback(client.close)
-        if _answered(uri, lambda: client.has_collection(collection)):
+        if _answered(uri, lambda: client.has_collection(collection, timeout=_FILL_TIMEOUT)):
             raise UsageError(f"{uri} has a collection {collection!r} already: name another one")
         undone.callback(client.drop_collection, collection)
         _answered(uri, lambda: _create(client, collection, analysis, k1, b))
         count, rows = 0, map(functools.partial(_row, analyser(analysis)), passages)
         while batch := list(itertools.islice(rows, _BATCH)):
-            _answered(uri, functools.partial(client.insert, collection, batch))
+            insert = functools.partial(client.insert, collection, batch, timeout=_FILL_TIMEOUT)
+            _answered(uri, insert)
             count += len(batch)
         undone.pop_all()
         client.close()
@@ -232,6 +241,7 @@ def _create(client: Any, collection: str, analysis: Analysis, k1: float, b: floa
         index_params=index,
         consistency_level="Strong",
         properties={_ANALYSIS: write_analysis(analysis).decode()},
+        timeout=_FILL_TIMEOUT,
     )
 
 
@@ -266,14 +276,19 @@ def _connect(uri: str, token: str, timeout: float) -> Any:
     from pymilvus import MilvusClient
 
     logging.getLogger("pymilvus").setLevel(logging.CRITICAL)  # what it logs, it also raises
-    return _answered(uri, lambda: MilvusClient(str(uri), token=token, timeout=timeout))
+    # gRPC reads the environment's proxies too; a server nearby is reached without them.
+    options = {} if route_to(uri).proxy else {"grpc_options": {"grpc.enable_http_proxy": 0}}
+    return _answered(uri, lambda: MilvusClient(str(uri), token=token, timeout=timeout, **options))
 
 
 def _answered(uri: str, ask: Callable[[], _T]) -> _T:
+    import grpc
     from pymilvus.exceptions import MilvusException
 
     try:
         return ask()
-    except (MilvusException, OSError) as error:
-        problem = " ".join(str(error).split())[:300]
-        raise CorpusUnavailableError(f"Milvus at {uri}: {problem}") from error
+    except (MilvusException, OSError, grpc.RpcError, grpc.FutureTimeoutError) as error:
+        # pymilvus passes a deadline of gRPC on as it is; its own timeouts are MilvusExceptions.
+        raise CorpusUnavailableError(
+            f"Milvus at {uri}{route_to(uri)}: {describe(error)}"
+        ) from error

@@ -12,11 +12,12 @@ import httpx
 import msgspec
 
 from medenv.corpus.wire import SearchRequest, SearchResponse
-from medenv.errors import CorpusUnavailableError, UsageError
+from medenv.errors import CorpusUnavailableError, UsageError, describe
 from medenv.io import Malformed, decode_json
+from medenv.network import route_to
 from medenv.records import Passage
 
-_RETRIED = frozenset((429, 500, 502, 503, 504))
+_RETRIED = frozenset((429, 502, 503, 504))  # 500 is a retriever's bug, which stays
 _LONGEST_WAIT = 5.0
 
 
@@ -95,13 +96,15 @@ class RemoteRetriever:
                 response = self._client.request(method, path, content=body)
                 if response.status_code not in _RETRIED:
                     break
-                problem = f"status {response.status_code}"
-            except httpx.TransportError as error:
-                problem = f"{type(error).__name__}: {error}"
+                problem = f"status {response.status_code}: {response.text[:200]}"
+            except httpx.RequestError as error:
+                problem = describe(error)
             if time.monotonic() + wait > end:
-                raise CorpusUnavailableError(f"corpus server {self.url}: {problem}")
+                raise CorpusUnavailableError(f"corpus server {self.url}{self._route}: {problem}")
             self._sleep(wait * self._jitter.uniform(0.5, 1.5))  # so that clients come back apart
             wait = min(2 * wait, _LONGEST_WAIT)
+        if response.status_code >= 500:
+            raise CorpusUnavailableError(f"corpus server {self.url}: {response.text[:200]}")
         if response.status_code not in (200, 404):
             raise UsageError(f"corpus server {self.url} refused: {response.text[:200]}")
         return response
@@ -116,8 +119,11 @@ class RemoteRetriever:
 
     def _open(self) -> None:
         limits = httpx.Limits(max_connections=256, max_keepalive_connections=256)
+        self._route = route_to(self.url)
         self._client = httpx.Client(
-            base_url=self.url, timeout=self._timeout, limits=limits, transport=self._transport
+            base_url=self.url,
+            timeout=self._timeout,
+            transport=self._transport or self._route.transport(limits=limits),
         )
 
     def __getstate__(self) -> dict[str, Any]:

@@ -5,21 +5,26 @@
     GET  /health                                 -> {"status": "ok", "waiting": 0, "served": 12}
 
 Requests that arrive while a search runs are searched together in the next one. When more queries
-wait than the server is meant to hold, it answers 503, and clients try again later.
+wait than the server is meant to hold, it answers 503, and clients try again later. A retriever that
+raises is answered with 500 (503 where its own backend is away); of requests that were searched
+together each is then searched alone, so that only those that fail are answered so.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, MutableMapping
+import logging
+from collections.abc import Awaitable, Callable, MutableMapping, Sequence
 from typing import Any
-from urllib.parse import unquote
+from urllib.parse import quote, unquote
 
 import msgspec
 
 from medenv.corpus.wire import SearchRequest, SearchResponse
-from medenv.errors import InfraError, UsageError
-from medenv.records import Retriever
+from medenv.errors import InfraError, UsageError, describe
+from medenv.records import Passage, Retriever
+
+_log = logging.getLogger(__name__)
 
 Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
@@ -33,7 +38,10 @@ MAX_K = 1_000
 
 _decode = msgspec.json.Decoder(SearchRequest).decode
 _encode = msgspec.json.Encoder().encode
-_Waiting = tuple[SearchRequest, "asyncio.Future[SearchResponse]"]
+_Waiting = tuple[SearchRequest, "asyncio.Future[Answer]"]
+
+Answer = tuple[int, bytes]
+"""Status and body."""
 
 
 class CorpusServer:
@@ -62,7 +70,10 @@ class CorpusServer:
         if scope["type"] == "lifespan":
             await _lifespan(receive, send)
         elif scope["type"] == "http":
-            status, body = await self._answer(scope, receive)
+            try:
+                status, body = await self._answer(scope, receive)
+            except Exception as error:  # whatever it is, the request gets an answer
+                status, body = _problem(error)
             length = str(len(body)).encode()
             headers = [(b"content-type", b"application/json"), (b"content-length", length)]
             if status == 503:
@@ -70,7 +81,7 @@ class CorpusServer:
             await send({"type": "http.response.start", "status": status, "headers": headers})
             await send({"type": "http.response.body", "body": body})
 
-    async def _answer(self, scope: Scope, receive: Receive) -> tuple[int, bytes]:
+    async def _answer(self, scope: Scope, receive: Receive) -> Answer:
         asked = (scope["method"], scope["path"])
         if asked == ("POST", "/search"):
             return await self._search(await _body(receive))
@@ -78,55 +89,68 @@ class CorpusServer:
             state = {"status": "ok", "waiting": self._queries, "served": self._served}
             return 200, _encode(state)
         if scope["method"] == "GET" and scope["path"].startswith("/passages/"):
-            name = unquote(scope["raw_path"].decode("ascii", "replace")).partition("/passages/")[2]
-            passage = await asyncio.to_thread(self._retriever.get, name)
+            raw = scope.get("raw_path") or quote(scope["path"]).encode()
+            name = unquote(raw.decode("ascii", "replace")).partition("/passages/")[2]
+            return await asyncio.to_thread(self._passage, name)
+        return 404, _told("POST /search, GET /passages/<id> and GET /health are all there is")
+
+    def _passage(self, name: str) -> Answer:
+        try:
+            passage = self._retriever.get(name)
             return (
                 (404, _told(f"no passage {name!r}")) if passage is None else (200, _encode(passage))
             )
-        return 404, _told("POST /search, GET /passages/<id> and GET /health are all there is")
+        except BaseException as error:
+            return _problem(error)
 
-    async def _search(self, body: bytes | None) -> tuple[int, bytes]:
+    async def _search(self, body: bytes | None) -> Answer:
         if body is None:
             return 413, _told(f"a request has at most {MAX_BODY} bytes")
         try:
             request = _decode(body)
         except msgspec.DecodeError as error:
             return 422, _told(str(error))
-        if not request.queries or not 1 <= request.k <= MAX_K:
-            return 422, _told(f"expected queries and k from 1 to {MAX_K}")
-        if self._queries + len(request.queries) > self._max_waiting:
+        count = len(request.queries)
+        if not 1 <= count <= self._max_waiting or not 1 <= request.k <= MAX_K:
+            return 422, _told(f"expected 1 to {self._max_waiting} queries and k from 1 to {MAX_K}")
+        if self._queries + count > self._max_waiting:
             return 503, _told("too many queries are waiting; try again later")
-        future: asyncio.Future[SearchResponse] = asyncio.get_running_loop().create_future()
+        future: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
         self._waiting.append((request, future))
-        self._queries += len(request.queries)
+        self._queries += count
         if self._worker is None or self._worker.done():
             self._worker = asyncio.ensure_future(self._work())
-        try:
-            return 200, _encode(await future)
-        except InfraError as error:
-            return 503, _told(str(error))
+        return await future
 
     async def _work(self) -> None:
         """Search what waits, as much at once as a batch holds, until nothing waits."""
         while self._waiting:
             batch = self._next_batch()
-            queries = [query for request, _ in batch for query in request.queries]
+            requests = [request for request, _ in batch]
+            count = sum(len(request.queries) for request in requests)
             try:
-                k = batch[0][0].k
-                found = await asyncio.to_thread(self._retriever.search, queries, k)
-            except InfraError as error:
-                for _, future in batch:
-                    future.set_exception(error)
-                continue
+                answers = await asyncio.to_thread(self._found, requests)
             finally:
-                self._queries -= len(queries)
-            self._served += len(queries)
-            position = 0
-            for request, future in batch:
-                end = position + len(request.queries)
-                if not future.done():
-                    future.set_result(SearchResponse(hits=found[position:end]))
-                position = end
+                self._queries -= count
+            self._served += count
+            for (_, future), answer in zip(batch, answers, strict=True):
+                if not future.done():  # whoever asked may be gone
+                    future.set_result(answer)
+
+    def _found(self, requests: Sequence[SearchRequest]) -> list[Answer]:
+        """Return the answers to requests that want equally many passages; raises nothing."""
+        queries = [query for request in requests for query in request.queries]
+        try:
+            hits = self._retriever.search(queries, requests[0].k)
+            if len(hits) != len(queries):
+                raise ValueError(f"the retriever answered {len(hits)} of {len(queries)} queries")
+            return _split(requests, hits)
+        except InfraError as error:
+            return [_problem(error)] * len(requests)
+        except BaseException as error:  # this is no main thread: nothing of the server's own comes
+            if len(requests) == 1:
+                return [_problem(error)]
+        return [answer for request in requests for answer in self._found([request])]
 
     def _next_batch(self) -> list[_Waiting]:
         """Take the requests that wait longest and want as many passages as the first."""
@@ -142,6 +166,26 @@ class CorpusServer:
                 left.append(waiting)
         self._waiting = left
         return batch
+
+
+def _split(
+    requests: Sequence[SearchRequest], hits: Sequence[list[tuple[Passage, float]]]
+) -> list[Answer]:
+    """Return to each request the hits of its queries."""
+    answers, position = [], 0
+    for request in requests:
+        end = position + len(request.queries)
+        answers.append((200, _encode(SearchResponse(hits=list(hits[position:end])))))
+        position = end
+    return answers
+
+
+def _problem(error: BaseException) -> Answer:
+    """Return the answer to a request that a retriever failed on."""
+    if isinstance(error, InfraError):
+        return 503, _told(str(error))
+    _log.error("a request failed", exc_info=error)
+    return 500, _told(describe(error))
 
 
 async def _body(receive: Receive) -> bytes | None:

@@ -118,12 +118,14 @@ def instructions(
     )
 
 
-def takes_text(schema: Mapping[str, Any]) -> bool:
+def takes_text(schema: Mapping[str, Any] | bool) -> bool:
     """Return whether a parameter of this JSON schema can be a text.
 
     Args:
-        schema: Schema of one parameter.
+        schema: Schema of one parameter; JSON Schema has True and False among them.
     """
+    if isinstance(schema, bool):
+        return schema
     if "anyOf" in schema:
         return any(takes_text(option) for option in schema["anyOf"])
     if "enum" in schema:

@@ -67,7 +67,7 @@ class Hermes:
         A text that is nothing but one closed call or answer, as most are, is read in one go; all
         else, and all that is wrong, in the general way, which would read these the same.
         """
-        if "<|" in text:
+        if "<|" in text or "</think>" in text:
             return _READER.read(text, _decode)
         if text.startswith("<tool_call>") and text.find("</tool_call>") == len(text) - 12:
             try:

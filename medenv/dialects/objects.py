@@ -88,8 +88,8 @@ def write_object(value: Mapping[str, Any]) -> str:
 def malformed(error: Exception) -> Malformed:
     """Return the fault that a decoding error comes to, in words that follow ``"tool call 2"``."""
     if isinstance(error, msgspec.ValidationError):
-        return Malformed(f": {error}")
-    return Malformed(f" is not valid JSON ({error})")
+        return Malformed(f": {str(error)[:300]}")
+    return Malformed(f" is not valid JSON ({str(error)[:300]})")
 
 
 def cut_objects(text: str) -> Iterator[tuple[str, bool]]:

@@ -3,9 +3,11 @@ r"""Native tool calls: the policy's text is the JSON of an assistant message of 
     {"role": "assistant", "content": null, "tool_calls": [{"id": "a", "type": "function",
      "function": {"name": "search", "arguments": "{\"query\": \"ectopia lentis\"}"}}]}
 
-A message without tool calls answers with its content; with them, content is thought. So any model
-behind a chat API plays through its own tool calling: `chat_messages` gives what to send,
-`chat_tools` the tools, and the JSON of the message that comes back is the policy's text.
+A message without tool calls answers with its content; with them, content is thought. What ends in
+``</think>`` within the content, and `reasoning_content`, is thought too, and never sent back. So
+any model behind a chat API plays through its own tool calling: `chat_messages` gives what to send,
+`chat_tools` the tools, and the JSON of the message that comes back is the policy's text, as servers
+write it: content may be a list of parts, arguments may be an object, empty or null.
 """
 
 from __future__ import annotations
@@ -20,6 +22,7 @@ from medenv.dialects.objects import UNREADABLE, Malformed, json_object, malforme
 from medenv.dialects.plain_json import write_results
 from medenv.dialects.tags import Draft, conclude
 from medenv.records import Message, Parsed, ToolResult, ToolSpec
+from medenv.text.thoughts import separate
 
 _FORM = "call a tool, or write the answer as the content of a message without tool calls"
 _SYSTEM = """\
@@ -31,17 +34,30 @@ _NO_TOOLS = "You answer medical questions. Write only the name that was asked fo
 
 class _Function(msgspec.Struct):
     name: str
-    arguments: str
+    arguments: str | dict[str, Any] | None = None
 
 
 class _ToolCall(msgspec.Struct):
     function: _Function
 
 
+class _ContentPart(msgspec.Struct):
+    text: str = ""
+
+
 class _AssistantMessage(msgspec.Struct):
-    content: str | None = None
-    reasoning_content: str | None = None
+    content: str | list[_ContentPart] | None = None
+    reasoning_content: str | None = None  # as vLLM and SGLang name it; newer vLLM: `reasoning`
+    reasoning: str | None = None
     tool_calls: list[_ToolCall] | None = None
+
+    def parts(self) -> tuple[str, str]:
+        """Return what was thought and what was said."""
+        content = self.content or ""
+        if isinstance(content, list):
+            content = "".join(part.text for part in content)
+        thought, said = separate(content)
+        return (self.reasoning_content or self.reasoning or "") + thought, said.strip()
 
 
 class _Results(msgspec.Struct):
@@ -73,20 +89,22 @@ class OpenAITools:
         try:
             message = _decode(text)
         except UNREADABLE as error:
-            draft.problems.append(f"the message{malformed(error)}: {_FORM}")
+            draft.add_problem(f"the message{malformed(error)}: {_FORM}")
             return conclude(draft, _FORM)
         draft.called = bool(message.tool_calls)
         for number, call in enumerate(message.tool_calls or (), 1):
+            given = call.function.arguments or {}
             try:
-                draft.calls.append((call.function.name, json_object(call.function.arguments)))
+                arguments = given if isinstance(given, dict) else json_object(given)
+                draft.calls.append((call.function.name, arguments))
             except Malformed as error:
-                draft.problems.append(f"tool call {number}: what it calls with{error}")
-        content = (message.content or "").strip()
-        draft.thoughts.append(message.reasoning_content or "")
+                draft.add_problem(f"tool call {number}: what it calls with{error}")
+        thought, said = message.parts()
+        draft.thoughts.append(thought)
         if draft.called:
-            draft.thoughts.append(content)
-        elif content:
-            draft.answers.append(content)
+            draft.thoughts.append(said)
+        elif said:
+            draft.answers.append(said)
         return conclude(draft, _FORM, "the name alone")
 
     def observation(
@@ -142,7 +160,7 @@ def _exchange(number: int, text: str, following: Message | None) -> list[dict[st
     shown = _Results() if following is None else _decode_results(following["content"])
     made = parsed.calls[: len(shown.results)]
     ids = [f"call_{number}_{place}" for place in range(len(made))]
-    assistant: dict[str, Any] = {"role": "assistant", "content": parsed.answer or parsed.thought}
+    assistant: dict[str, Any] = {"role": "assistant", "content": _said(text)}
     if made:
         assistant["tool_calls"] = [
             _tool_call(call_id, name, msgspec.json.encode(arguments).decode())
@@ -157,6 +175,14 @@ def _exchange(number: int, text: str, following: Message | None) -> list[dict[st
     if told:
         out.append({"role": "user", "content": "\n".join(told)})
     return out
+
+
+def _said(text: str) -> str:
+    """Return what an assistant message said aloud; ``""`` where it cannot be read."""
+    try:
+        return _decode(text).parts()[1]
+    except UNREADABLE:
+        return ""
 
 
 def _tool_call(call_id: str, name: str, arguments: str) -> dict[str, Any]:

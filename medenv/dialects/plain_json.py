@@ -3,7 +3,7 @@
     {"thought": "I look up the sign.", "calls": [{"name": "search", "arguments": {"query": "..."}}]}
 
 or ``{"answer": "FBN1"}``. A fence of backticks or words around the object do no harm: what is read
-goes from the first brace to the last.
+goes from the first brace to the last. What ends in ``</think>`` is thought.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from medenv.dialects.base import PromptStyle, instructions, neutralise
 from medenv.dialects.objects import UNREADABLE, NamedArguments, malformed, write_object
 from medenv.dialects.tags import Draft, conclude
 from medenv.records import Parsed, ToolResult, ToolSpec
+from medenv.text.thoughts import separate
 
 _CALLS = '{"calls": [{"name": ..., "arguments": {...}}]}'
 _ANSWER = '{"answer": "..."}'
@@ -47,14 +48,15 @@ class PlainJson:
 
     def parse(self, text: str) -> Parsed:
         """Read calls, answer and thought out of a policy's text."""
+        thought, text = separate(text)
         start, end = text.find("{"), text.rfind("}") + 1
         if start < 0:
-            return conclude(Draft(thoughts=[text]), _FORM)
-        draft = Draft(thoughts=[text[:start].strip().removesuffix("json").rstrip("`\n ")])
+            return conclude(Draft(thoughts=[thought, text]), _FORM)
+        draft = Draft(thoughts=[thought, text[:start].strip().removesuffix("json").rstrip("`\n ")])
         try:
             turn = _decode(text[start : max(start, end)])
         except UNREADABLE as error:
-            draft.problems.append(f"your turn{malformed(error)}: {_FORM}")
+            draft.add_problem(f"your turn{malformed(error)}: {_FORM}")
             return conclude(draft, _FORM)
         draft.thoughts.append(turn.thought)
         draft.calls = [(call.name, call.arguments) for call in turn.calls]

@@ -93,7 +93,7 @@ def _decode(_: str, body: str) -> Call:
             break
         argument = rest[start + 11 : named].strip()
         if argument in arguments:
-            raise Malformed(f" gives the parameter {argument!r} twice")
+            raise Malformed(f" gives the parameter {argument[:80]!r} twice")
         arguments[argument] = rest[named + 1 : end].removeprefix("\n").removesuffix("\n")
         position = end + 12
     if rest[position:].strip():

@@ -10,6 +10,7 @@ and in the end
 
 Rules of reading, so that only what the policy plainly meant counts:
 
+- What stands between ``<think>`` and ``</think>``, or before a ``</think>``, is thought.
 - A label counts at the beginning of a line alone; what belongs to it goes on to the next label.
 - A control token ends the text, and so does ``Observation:``, which is for tools to write: what
   follows rests on an invented result and is not read.
@@ -26,6 +27,7 @@ from medenv.dialects.base import PromptStyle, instructions, neutralise, show_res
 from medenv.dialects.objects import Malformed, json_object, write_object
 from medenv.dialects.tags import Draft, conclude
 from medenv.records import Parsed, ToolResult, ToolSpec
+from medenv.text.thoughts import separate
 
 _LABELS = "Thought|Action Input|Action|Observation|Final Answer"
 _LABEL = re.compile(rf"^[ \t]*({_LABELS}):", re.MULTILINE)
@@ -60,13 +62,14 @@ class ReAct:
         """Read calls, answer and thought out of a policy's text."""
         if "<|" in text and (control := _CONTROL.search(text)) is not None:
             text = text[: control.start()]
+        thought, text = separate(text)
         bare, *pieces = _LABEL.split(text)
-        draft = Draft(thoughts=[bare])
+        draft = Draft(thoughts=[thought, bare])
         actions: list[tuple[str, str | None]] = []
         for label, body in zip(pieces[::2], pieces[1::2], strict=True):
             if label == "Observation":
                 if not draft.answers:
-                    draft.problems.append(_FORGED)
+                    draft.add_problem(_FORGED)
                 break
             if label == "Action":
                 actions.append((body.strip(), None))
@@ -77,7 +80,7 @@ class ReAct:
             elif actions and actions[-1][1] is None:
                 actions[-1] = actions[-1][0], body
             else:
-                draft.problems.append(f"Action Input: without an Action: before it: {_FORM}")
+                draft.add_problem(f"Action Input: without an Action: before it: {_FORM}")
         draft.called = bool(actions)
         _decode(actions, draft)
         return conclude(draft, _FORM, _ANSWER)
@@ -110,4 +113,4 @@ def _decode(actions: Sequence[tuple[str, str | None]], draft: Draft) -> None:
                 raise Malformed(" has no Action Input:")
             draft.calls.append((name, json_object(body)))
         except Malformed as error:
-            draft.problems.append(f"tool call {number}{error}: {_FORM}")
+            draft.add_problem(f"tool call {number}{error}: {_FORM}")

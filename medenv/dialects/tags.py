@@ -4,7 +4,7 @@ Rules of reading, so that only what the policy plainly meant counts:
 
 - A control token of the model family (``<|im_end|>`` and its like) ends the text.
 - Text inside ``<think>`` is thought: no call or answer in it counts. A ``</think>`` that nothing
-  opened (some chat templates open it in the prompt) makes thought of everything before it.
+  opened makes thought of everything before it; see `medenv.text.thoughts`.
 - The tag around results is for tools to write. One that the policy writes ends its text there: what
   follows rests on an invented result and is not read.
 - A call may lack its closing tag at the end of the text when it is whole otherwise (samplers that
@@ -23,6 +23,12 @@ from dataclasses import dataclass, field
 from medenv.dialects.base import neutralise
 from medenv.dialects.objects import Call, Malformed, cut_objects
 from medenv.records import Parsed
+from medenv.text.thoughts import speech_start
+
+MAX_PROBLEMS = 8
+"""Problems of one turn that are told; of further ones only their number is."""
+
+_PROBLEM_CHARS = 1_000
 
 ANSWER = "<answer>...</answer>"
 """How an answer is written, for messages."""
@@ -44,6 +50,7 @@ class Draft:
         answers: Answers in order, without spaces around.
         problems: What was wrong.
         called: Whether there was any call, malformed ones included.
+        more: How many problems were left out of `problems`.
     """
 
     thoughts: list[str] = field(default_factory=list)
@@ -51,6 +58,18 @@ class Draft:
     answers: list[str] = field(default_factory=list)
     problems: list[str] = field(default_factory=list)
     called: bool = False
+    more: int = 0
+
+    def add_problem(self, problem: str) -> None:
+        """Note what was wrong, within bounds however long the text is.
+
+        Args:
+            problem: What was wrong.
+        """
+        if len(self.problems) < MAX_PROBLEMS:
+            self.problems.append(problem[:_PROBLEM_CHARS])
+        else:
+            self.more += 1
 
 
 def think(thought: str) -> str:
@@ -96,6 +115,9 @@ class TagReader:
             text = text[: control.start()]
         draft = Draft()
         bodies: list[tuple[str, str]] = []
+        if "</think>" in text and (start := speech_start(text)):
+            draft.thoughts.append(text[:start].removesuffix("</think>"))
+            text = text[start:]
         for tag, body in self._segments(text):
             if tag in self._calls:
                 bodies.append((tag[1:-1], body))
@@ -109,7 +131,7 @@ class TagReader:
             elif tag in (_BARE, _THINK):
                 draft.thoughts.append(body)
             elif not draft.answers or tag != self._result:
-                draft.problems.append(body)
+                draft.add_problem(body)
         self._decode(bodies, decode, draft)
         return conclude(draft, self.form)
 
@@ -122,7 +144,7 @@ class TagReader:
             try:
                 draft.calls.append(decode(tag, body))
             except Malformed as error:
-                draft.problems.append(f"tool call {number}{error}: {self.form}")
+                draft.add_problem(f"tool call {number}{error}: {self.form}")
 
     def _segments(self, text: str) -> Iterator[tuple[str, str]]:
         """Cut the text at its own tags, left to right, into (opening tag, what it encloses).
@@ -180,6 +202,8 @@ def conclude(draft: Draft, form: str, answer_form: str = ANSWER) -> Parsed:
     """
     answers, problems = draft.answers, list(draft.problems)
     answer = None
+    if draft.more:
+        problems.append(f"and {draft.more} more problems")
     if answers and draft.called:
         problems.append(
             "answer and tool call in one turn: the answer was not taken; give it in its own turn"

@@ -7,6 +7,10 @@ The folder of an evaluation holds
     greedy.jsonl       the greedy ones
     summary.json       their figures with intervals
     report.html        beside another evaluation: before against after
+
+An episode that cannot be played or scored, because a tool, the judge or the policy's server failed,
+is missing: its answer counts as not right, the figures say how many there are, and the same command
+plays them again. When the failures do not end, the evaluation stops instead.
 """
 
 from __future__ import annotations
@@ -33,7 +37,7 @@ from medenv.io import digest, write_json
 from medenv.records import Question, Record, Scored
 from medenv.registry import Parts
 from medenv.report.headline import Row, headline, pair
-from medenv.report.summary import Summary, read_scored, summarise, write_scored
+from medenv.report.summary import Summary, read_scored, summarise, with_missing, write_scored
 from medenv.report.training import TrainingReport, write_training_report
 from medenv.rollout import AsyncPolicy, Patience
 from medenv.trajectories.gate import ClosedError, Gate
@@ -46,6 +50,11 @@ from medenv.trajectories.settings import read_settings
 ENGINES = ("transformers", "vllm")
 GREEDY = -1
 """Number of the greedy episode of a question; sampled ones are counted from 0."""
+
+_GOES_ON = "what has been played is kept, the same command goes on"
+
+FAILURES = 8
+"""Episodes that may fail one after the other before what they need is held to be gone."""
 
 
 class EvaluationSettings(Record, frozen=True, kw_only=True):
@@ -210,7 +219,8 @@ def evaluate(
     Raises:
         UsageError: A setting cannot be.
         DataError: A folder is missing, damaged or belongs to another evaluation.
-        PolicyUnavailableError: The policy did not answer; the same call goes on later.
+        PolicyUnavailableError: No episode could be played, or `FAILURES` of them one after the
+            other could not; the same call goes on later.
     """
     folder = Path(settings.folder)
     stage = open_stage(read_settings(settings.trajectories), say, "test")
@@ -218,9 +228,13 @@ def evaluate(
     with Journal(folder / "episodes.jsonl", _run(settings, stage), Evaluated) as journal:
         asyncio.run(_play(settings, stage.parts, questions, journal, say, report))
     done = sorted(journal.known, key=lambda one: one.key)
-    done = [one for one in done if one.i < len(questions) and one.sample < settings.samples]
-    sampled = [one.scored for one in done if one.sample != GREEDY]
-    greedy = [one.scored for one in done if one.sample == GREEDY]
+    done = [one for one in done if one.sample < settings.samples]
+    sampled = with_missing(
+        [one.scored for one in done if one.sample != GREEDY], questions, settings.samples
+    )
+    greedy = with_missing(
+        [one.scored for one in done if one.sample == GREEDY], questions, int(settings.greedy)
+    )
     write_scored(folder / "sampled.jsonl", sampled)
     write_scored(folder / "greedy.jsonl", greedy)
     figures = {
@@ -251,16 +265,21 @@ async def _play(
     authors = _authors(settings, endpoint, list(parts.rules.dialect.stop))
     driver = parts.rollouts(Patience(attempts=1, timeout=86_400.0))
     gate, total = Gate(settings.concurrency), len(left) + len(known)
+    failures = played = 0  # the first: one after the other
+    why = ""
 
     async def one(i: int, sample: int) -> None:
+        nonlocal failures, played, why
         async with gate:
             policy = authors.begin(i * 1000 + sample + 1, greedy=sample == GREEDY)
             scored = timeless(await driver.arun(policy, questions[i], max(sample, 0)))
             if scored.score.total is None:
-                raise PolicyUnavailableError(
-                    f"question {questions[i].id!r}: {scored.trajectory.failure or 'no score'}; "
-                    "what has been played is kept, the same command goes on"
-                )
+                failures += 1
+                why = f"question {questions[i].id!r}: {scored.trajectory.failure or 'no score'}"
+                if failures >= FAILURES:
+                    raise PolicyUnavailableError(f"{why}; {_GOES_ON}")
+                return
+            failures, played = 0, played + 1
             kept = Evaluated(
                 i=i, sample=sample, scored=msgspec.structs.replace(scored, sample=max(sample, 0))
             )
@@ -272,6 +291,10 @@ async def _play(
     gc.freeze()  # as in training: what is loaded stays
     try:
         await gate.all_of([one(i, sample) for i, sample in left])
+        if not played:
+            raise PolicyUnavailableError(f"{why}; {_GOES_ON}")
+        if len(known) < total:
+            say(f"{total - len(known):,} of {total:,} episodes are missing ({why}); {_GOES_ON}")
     except ClosedError:
         raise gate.why() from None
     finally:

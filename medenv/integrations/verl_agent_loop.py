@@ -8,7 +8,6 @@ out of its group instead of being scored, and `verl_sampler` counts it.
 
 from __future__ import annotations
 
-import logging
 import time
 from collections.abc import Sequence
 from typing import Any
@@ -18,15 +17,13 @@ import msgspec
 from verl.experimental.agent_loop.agent_loop import AgentLoopBase, AgentLoopOutput, register
 
 from medenv.episode import Episode
-from medenv.errors import ContextFullError, PolicyUnavailableError, UsageError
+from medenv.errors import PolicyUnavailableError, TokensExhaustedError, UsageError
 from medenv.integrations.config import plain
 from medenv.integrations.verl_rows import AGENT_NAME
 from medenv.integrations.verl_unscored import Unscored, report
 from medenv.integrations.world import World, load_world
 from medenv.records import Message, Question, Score, Scored
 from medenv.rollout import Written
-
-_LOG = logging.getLogger(__name__)
 
 _ADDED_UP = ("spec_num_draft_tokens", "spec_num_accepted_tokens", "spec_num_verify_steps")
 """Figures of a generation that add up over the turns of an episode."""
@@ -64,13 +61,7 @@ class MedEnvAgentLoop(AgentLoopBase):  # type: ignore[misc]  # verl is untyped t
             sampling_params = {**sampling_params, "temperature": 0.0, "top_p": 1.0, "top_k": -1}
         episode = self.world.episode(question, seed=sample)
         policy = _ServerPolicy(self, episode, sampling_params)
-        try:
-            played = await self.world.driver(step).play(policy, episode)
-        except Exception as error:  # one broken episode must not end the others
-            _LOG.exception("an episode of question %s failed", question.id)
-            if not episode.ended:
-                episode.fail(f"{type(error).__name__}: {error}")
-            played = Scored(trajectory=episode.trajectory(), score=Score(total=None, parts={}))
+        played = await self.world.driver(step).play(policy, episode, contained=True)
         scored = msgspec.structs.replace(played, sample=sample, step=step)
         if scored.score.total is None:
             await report(row["uid"], Unscored(info["sampling"], scored))
@@ -131,7 +122,7 @@ class _ServerPolicy:
             messages: The conversation so far.
 
         Raises:
-            ContextFullError: What is new in the conversation leaves no room for a text.
+            TokensExhaustedError: What is new in the conversation leaves no room for a text.
             PolicyUnavailableError: The server failed.
             UsageError: The prompt is longer than verl's limit.
         """
@@ -143,7 +134,7 @@ class _ServerPolicy:
                 "actor_rollout_ref.rollout.max_model_len higher"
             )
         if room < 1:
-            raise ContextFullError("the response has reached its length")
+            raise TokensExhaustedError("the response has reached its length")
         out = await self._generate(min(room, self._turn_tokens()))
         ids = list(out.token_ids)
         if self.logprobs is not None:
@@ -197,7 +188,7 @@ class _ServerPolicy:
             merged, _, _ = await self._loop.ct_merge_context_msg(before, messages, stream, [])
             appended += merged.token_ids[len(stream) :]
             if len(appended) >= self._room():
-                raise ContextFullError("the last observation leaves no room for an answer")
+                raise TokensExhaustedError("the last observation leaves no room for an answer")
             self.response += appended
             self.mask += [0] * len(appended)
             if self.logprobs is not None:

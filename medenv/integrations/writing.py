@@ -14,7 +14,7 @@ import torch
 from transformers import AutoModelForCausalLM
 from transformers.utils.logging import disable_progress_bar
 
-from medenv.errors import DataError, UsageError
+from medenv.errors import DataError, TokensExhaustedError, UsageError
 from medenv.integrations.chat_tokens import ChatTokens, open_tokenizer
 from medenv.records import Message, Record
 
@@ -269,10 +269,13 @@ class TokenPolicy:
         self.tokens = 0
 
     async def act(self, messages: Sequence[Message]) -> str:
-        """Return the next turn; an empty one where the context is full.
+        """Return the next turn.
 
         Args:
             messages: The conversation so far.
+
+        Raises:
+            TokensExhaustedError: The context is full.
         """
         chat = self._desk.engine.chat
         if not self._ids:
@@ -284,7 +287,7 @@ class TokenPolicy:
         limit = self._sampling.context or self._desk.engine.context
         most = min(self._sampling.turn_tokens, limit - len(self._ids))
         if most < 1:
-            return ""
+            raise TokensExhaustedError(f"the context of {limit} tokens is full")
         written = await self._desk.write(Wanted(list(self._ids), most, self._sampling))
         self.tokens += len(written)
         ended = written[-1:] == [chat.turn_end]

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from medenv.records import Record
 from medenv.report.dots import Dots, dots
-from medenv.report.measures import MEASURES, Measure
+from medenv.report.measures import MEASURES, MISSING, Measure
 from medenv.report.words import show, show_difference, span
 from medenv.reward.arms import Contrast
 from medenv.statistics import Interval
@@ -54,7 +54,7 @@ def in_words(effect: Effect) -> str:
         effect: The effect.
     """
     said = []
-    for one in MEASURES:
+    for one in (*MEASURES, MISSING):
         found = effect.moved.get(one.name)
         if found is not None and found.excludes_zero:
             change = (
@@ -71,7 +71,7 @@ def effect_charts(found: Sequence[Effect]) -> list[Dots]:
         found: The effects.
     """
     charts = []
-    for one in MEASURES:
+    for one in (*MEASURES, MISSING):
         rows = {effect.label: effect.moved.get(one.name) for effect in found}
         chart = dots(one.label, rows, unit=one.unit, signed=True)
         if chart is not None:
@@ -94,12 +94,12 @@ def sweep_markdown(
     lines = ["# Rewards, trained with", "", verdict, "", "## After training", ""]
     lines += [f"95 % intervals from drawing questions; Δ is the difference from {first}.", ""]
     lines += _row("measure", *sweep.arms, head=True)
-    for one in MEASURES:
+    for one in sweep.measures:
         lines += _row(one.label, *(_arm_cell(sweep, arm, one) for arm in sweep.arms))
     if found:
         lines += ["", "## What moves what", "", *(f"- {in_words(one)}" for one in found), ""]
         lines += _row("measure", *(effect.label for effect in found), head=True)
-        for one in MEASURES:
+        for one in sweep.measures:
             lines += _row(one.label, *(_effect_cell(effect, one) for effect in found))
     lines += ["", "## Setup", "", *(f"- {name}: {text}" for name, text in facts.items())]
     return "\n".join(lines) + "\n"
@@ -135,7 +135,7 @@ def _change(found: Interval, one: Measure) -> str:
 
 def _effect(sweep: Sweep, contrast: Contrast) -> Effect:
     moved, seeds = {}, {}
-    for one in MEASURES:
+    for one in sweep.measures:
         after = sweep.compared(contrast.after, one, contrast.before)
         if after.difference is not None:
             before = sweep.by_seed(contrast.before, one)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from medenv.records import Certificate, Question, Record, Scored
-from medenv.report.measures import accuracy, is_infrastructure_failure
+from medenv.report.measures import accuracy, is_missing
 
 _QUOTAS = {"gained": 4, "lost": 2, "right both times": 2, "wrong both times": 2}
 RULE = (
@@ -78,7 +78,7 @@ def passages_of(certificate: Certificate) -> list[str]:
 def _first(scored: Sequence[Scored]) -> dict[str, Scored]:
     found: dict[str, Scored] = {}
     for one in scored:
-        if not is_infrastructure_failure(one):
+        if not is_missing(one):
             found.setdefault(one.trajectory.question.id, one)
     return found
 

@@ -10,7 +10,7 @@ from rich.text import Text
 
 from medenv.errors import UsageError
 from medenv.records import Record, Scored
-from medenv.report.measures import MEASURES, Measure, accuracy
+from medenv.report.measures import MEASURES, MISSING, Measure, is_missing
 from medenv.report.summary import (
     counted,
     hops_of,
@@ -24,6 +24,7 @@ from medenv.report.words import NBSP, Unit, show, show_difference, span
 from medenv.statistics import Interval, paired_difference
 
 _ACCURACY, _HOPS, _EPISODES = "Accuracy", "Accuracy by hops, sampled", "Episodes, sampled"
+_MISSING = "Episodes that never came"
 
 
 class Row(Record, frozen=True, kw_only=True):
@@ -59,13 +60,13 @@ class Row(Record, frozen=True, kw_only=True):
 
 
 class Pair(Record, frozen=True, kw_only=True):
-    """Episodes before and after over the same questions, infrastructure failures left out.
+    """Episodes before and after over the same questions, missing ones among them.
 
     Args:
         before: Episodes before.
         after: Episodes after.
         questions: Number of questions on both sides.
-        dropped: Number of questions left out, because they count on one side only.
+        dropped: Number of questions left out, because they were asked on one side only.
     """
 
     before: tuple[Scored, ...]
@@ -73,9 +74,14 @@ class Pair(Record, frozen=True, kw_only=True):
     questions: int
     dropped: int
 
+    @property
+    def missing(self) -> tuple[int, int]:
+        """How many episodes are missing before and after; their answers count as not right."""
+        return sum(map(is_missing, self.before)), sum(map(is_missing, self.after))
+
 
 def pair(before: Sequence[Scored], after: Sequence[Scored]) -> Pair:
-    """Keep the episodes of questions that count on both sides.
+    """Keep the episodes of questions that were asked on both sides.
 
     Args:
         before: Episodes before training.
@@ -84,7 +90,9 @@ def pair(before: Sequence[Scored], after: Sequence[Scored]) -> Pair:
     Raises:
         UsageError: A side has no scored episode, or the sides share no question.
     """
-    sides = counted(before), counted(after)
+    sides = before, after
+    for side in sides:
+        counted(side)
     ids = [{one.trajectory.question.id for one in side} for side in sides]
     common = ids[0] & ids[1]
     if not common:
@@ -104,7 +112,8 @@ def pair(before: Sequence[Scored], after: Sequence[Scored]) -> Pair:
 def headline(sampled: Pair, greedy: Pair | None, *, seed: int = 0) -> list[Row]:
     """Return the headline table: all measures sampled, greedy accuracy, accuracy per hops.
 
-    A measure that neither side has, such as tokens that nobody counted, has no row.
+    A measure that neither side has, such as tokens that nobody counted, has no row. Missing
+    episodes have one where there are any.
 
     Args:
         sampled: Episodes with sampling.
@@ -117,6 +126,11 @@ def headline(sampled: Pair, greedy: Pair | None, *, seed: int = 0) -> list[Row]:
         rows.append(_row(_ACCURACY, first._replace(label="Greedy answers"), greedy, seed))
     rows += _hop_rows(sampled, seed)
     rows += [_row(_EPISODES, measure, sampled, seed) for measure in rest]
+    for label, side in (("sampled", sampled), ("greedy", greedy)):
+        if side is not None and any(side.missing):
+            named = MISSING._replace(label=f"{MISSING.label}, {label}")
+            note = "{} before, {} after".format(*side.missing)
+            rows.append(_row(_MISSING, named, side, seed, note))
     return [row for row in rows if row.before or row.after]
 
 
@@ -134,7 +148,7 @@ def component_rows(sampled: Pair, *, seed: int = 0) -> list[Row]:
 
 
 def verdict(sampled: Pair, row: Row) -> str:
-    """Say in one or two sentences what happened to the sampled accuracy.
+    """Say in one or two sentences what happened to the sampled accuracy, and how much is missing.
 
     Args:
         sampled: The episodes behind the row.
@@ -147,13 +161,17 @@ def verdict(sampled: Pair, row: Row) -> str:
         raise UsageError("expected the row of the sampled accuracy, got one without values")
     ends = f"from {show(row.before.mean, 'share')} to {show(row.after.mean, 'share')}"
     change = show_difference(row.difference.mean, "share")
+    left = ""
+    if any(sampled.missing):
+        before, after = sampled.missing
+        left = f" {before} episodes are missing before and {after} after: they count as not right."
     if math.isnan(row.difference.low):
-        return f"Accuracy {where} went {ends}; one question is too few for an interval."
+        return f"Accuracy {where} went {ends}; one question is too few for an interval.{left}"
     interval = f"95{NBSP}% interval {span(row.difference, 'share', signed=True)}"
     if row.judgement == "unclear":
-        return f"No clear change: accuracy {where} went {ends} ({change}, {interval})."
+        return f"No clear change: accuracy {where} went {ends} ({change}, {interval}).{left}"
     verb = "rose" if row.judgement == "better" else "fell"
-    return f"Accuracy {where} {verb} {ends} ({change}, {interval})."
+    return f"Accuracy {where} {verb} {ends} ({change}, {interval}).{left}"
 
 
 def rich_table(rows: Sequence[Row], title: str) -> Table:
@@ -183,16 +201,16 @@ def rich_table(rows: Sequence[Row], title: str) -> Table:
 
 
 def _row(section: str, measure: Measure, sides: Pair, seed: int, note: str = "") -> Row:
-    before = values_by_question(sides.before, measure.value)
-    after = values_by_question(sides.after, measure.value)
+    before = values_by_question(sides.before, measure.of)
+    after = values_by_question(sides.after, measure.of)
     both = any(before.values()) and any(after.values())
     return Row(
         section=section,
         label=measure.label,
         unit=measure.unit,
         better=measure.better,
-        before=mean_of(measure.value, sides.before, seed),
-        after=mean_of(measure.value, sides.after, seed),
+        before=mean_of(measure.of, sides.before, seed),
+        after=mean_of(measure.of, sides.after, seed),
         difference=paired_difference(before, after, seed=seed) if both else None,
         note=note,
     )
@@ -209,6 +227,6 @@ def _hop_rows(sampled: Pair, seed: int) -> list[Row]:
             f"a blind guess: {show(chance, 'share')}"
         )
         label = f"{hops} hop{'s' if hops != 1 else ''}"
-        measure = Measure("accuracy", label, "share", 1, accuracy)
+        measure = MEASURES[0]._replace(label=label)
         rows.append(_row(_HOPS, measure, part, seed, note))
     return rows

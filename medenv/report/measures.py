@@ -21,6 +21,7 @@ class Measure(NamedTuple):
         unit: How the number is shown.
         better: 1 where more is better, -1 where less is better, 0 where neither is.
         value: The number of one episode, or None where the episode does not count here.
+        missing: What a missing episode counts as, see `is_missing`; None where it does not count.
     """
 
     name: str
@@ -28,6 +29,15 @@ class Measure(NamedTuple):
     unit: Unit
     better: Literal[-1, 0, 1]
     value: Callable[[Scored], float | None]
+    missing: float | None = None
+
+    def of(self, scored: Scored) -> float | None:
+        """Return the number of one episode, which may be missing.
+
+        Args:
+            scored: The episode.
+        """
+        return self.missing if is_missing(scored) else self.value(scored)
 
 
 class Waste(NamedTuple):
@@ -46,8 +56,12 @@ class Waste(NamedTuple):
     beyond: int
 
 
-def is_infrastructure_failure(scored: Scored) -> bool:
-    """Return whether the outside world failed, so that the episode says nothing of the policy."""
+def is_missing(scored: Scored) -> bool:
+    """Return whether there is no score: the infrastructure failed, or the episode never came.
+
+    In an evaluation a missing answer counts as not right, since a policy can make an episode
+    missing, and wrong ones may go missing more often than right ones.
+    """
     return scored.score.total is None or scored.trajectory.ending == "unavailable"
 
 
@@ -133,7 +147,7 @@ def _tokens(scored: Scored) -> float | None:
 
 
 MEASURES: tuple[Measure, ...] = (
-    Measure("accuracy", "Accuracy", "share", 1, accuracy),
+    Measure("accuracy", "Accuracy", "share", 1, accuracy, missing=0.0),
     Measure("well_formed", "Well-formed episodes (format)", "share", 1, _well_formed),
     Measure("answered", "Episodes that ended in an answer", "share", 1, _answered),
     Measure("tool_calls", "Tool calls per episode", "count", 0, _tool_calls),
@@ -147,3 +161,13 @@ MEASURES: tuple[Measure, ...] = (
     Measure("tokens", "Policy tokens per episode", "count", 0, _tokens),
 )
 """All measures, in the order of the headline table."""
+
+MISSING = Measure(
+    "missing",
+    "Missing episodes (their answers count as not right)",
+    "share",
+    -1,
+    lambda _: 0.0,
+    missing=1.0,
+)
+"""What tables show besides `MEASURES` where an episode is missing."""

@@ -12,8 +12,8 @@ import numpy as np
 
 from medenv.errors import UsageError
 from medenv.io import read_records, write_records
-from medenv.records import Record, Scored
-from medenv.report.measures import MEASURES, accuracy, is_infrastructure_failure, waste
+from medenv.records import Question, Record, Score, Scored, Trajectory
+from medenv.report.measures import MEASURES, Measure, is_missing, waste
 from medenv.statistics import Interval, cluster_bootstrap
 
 Value = Callable[[Scored], float | None]
@@ -21,12 +21,15 @@ K = TypeVar("K", int, str)
 
 
 class Summary(Record, frozen=True, kw_only=True):
-    """The figures of one rollout; infrastructure failures are counted and left out of all others.
+    """The figures of one rollout.
+
+    Missing episodes, see `medenv.report.measures.is_missing`, count as not right in every accuracy
+    and are left out of all other figures.
 
     Args:
-        episodes: Episodes that count.
-        questions: Questions that they came from.
-        infrastructure_failures: Episodes that the outside world spoilt.
+        episodes: Episodes with a score.
+        questions: Questions that were asked.
+        missing: Episodes without one.
         measures: Name of a measure in `MEASURES` to its mean per episode; one that no episode
             counts for is absent.
         parts: Name of a reward component to its mean raw value.
@@ -39,7 +42,7 @@ class Summary(Record, frozen=True, kw_only=True):
 
     episodes: int
     questions: int
-    infrastructure_failures: int
+    missing: int
     measures: dict[str, Interval]
     parts: dict[str, Interval]
     wasted: dict[str, float]
@@ -57,15 +60,16 @@ def summarise(scored: Sequence[Scored], *, seed: int = 0) -> Summary:
         seed: Seed of the bootstrap intervals.
 
     Raises:
-        UsageError: No episode, or none but infrastructure failures.
+        UsageError: No episode, or none with a score.
     """
     valid = counted(scored)
     faults = [waste(one) for one in valid]
+    right = MEASURES[0]
     return Summary(
         episodes=len(valid),
-        questions=len({one.trajectory.question.id for one in valid}),
-        infrastructure_failures=len(scored) - len(valid),
-        measures=_means({m.name: m.value for m in MEASURES}, valid, seed),
+        questions=len({one.trajectory.question.id for one in scored}),
+        missing=len(scored) - len(valid),
+        measures=_means({m.name: m.of for m in MEASURES}, scored, seed),
         parts=_means({name: part_value(name) for name in part_names(valid)}, valid, seed),
         wasted={
             name: float(np.mean([getattr(fault, name) for fault in faults]))
@@ -73,17 +77,20 @@ def summarise(scored: Sequence[Scored], *, seed: int = 0) -> Summary:
         },
         endings=dict(sorted(Counter(str(one.trajectory.ending) for one in valid).items())),
         by_hops={
-            hops: _required(accuracy, group, seed) for hops, group in strata(valid, hops_of).items()
+            hops: _required(right, group, seed) for hops, group in strata(scored, hops_of).items()
         },
         by_kind={
-            kind: _required(accuracy, group, seed) for kind, group in strata(valid, kind_of).items()
+            kind: _required(right, group, seed) for kind, group in strata(scored, kind_of).items()
         },
-        chance=math.fsum(one.trajectory.question.certificate.chance for one in valid) / len(valid),
+        chance=math.fsum(one.trajectory.question.certificate.chance for one in scored)
+        / len(scored),
     )
 
 
 def batch_metrics(scored: Sequence[Scored]) -> dict[str, float]:
     """Return the plain means of a training batch, by the names under which trainers log them.
+
+    Episodes without a score are left out: nothing is learned from them.
 
     Args:
         scored: The episodes of one batch.
@@ -93,7 +100,7 @@ def batch_metrics(scored: Sequence[Scored]) -> dict[str, float]:
         for each of `MEASURES` that an episode counts for.
 
     Raises:
-        UsageError: No episode, or none but infrastructure failures.
+        UsageError: No episode, or none with a score.
     """
     valid = counted(scored)
     logged: dict[str, list[float]] = {"reward/total": [one.score.total or 0.0 for one in valid]}
@@ -109,12 +116,12 @@ def batch_metrics(scored: Sequence[Scored]) -> dict[str, float]:
 
 
 def counted(scored: Sequence[Scored]) -> list[Scored]:
-    """Return the episodes that count: all but infrastructure failures.
+    """Return the episodes that have a score.
 
     Raises:
-        UsageError: None is left.
+        UsageError: None has.
     """
-    valid = [one for one in scored if not is_infrastructure_failure(one)]
+    valid = [one for one in scored if not is_missing(one)]
     if not valid:
         raise UsageError(
             f"expected at least one scored episode, got {len(scored)} episodes of which all are "
@@ -123,6 +130,42 @@ def counted(scored: Sequence[Scored]) -> list[Scored]:
             else "expected at least one scored episode, got none"
         )
     return valid
+
+
+def with_missing(
+    scored: Sequence[Scored], questions: Iterable[Question], samples: int
+) -> list[Scored]:
+    """Return the episodes of an evaluation with a place for each that never came.
+
+    Args:
+        scored: Those that came.
+        questions: All that was asked.
+        samples: Episodes of each question.
+
+    Returns:
+        By question in the order asked; the missing ones are unavailable and have no score.
+    """
+    came: dict[str, list[Scored]] = {}
+    for one in scored:
+        came.setdefault(one.trajectory.question.id, []).append(one)
+    whole: list[Scored] = []
+    for question in questions:
+        found = came.get(question.id, [])
+        lacking = sorted(set(range(samples)) - {one.sample for one in found})
+        whole += found
+        whole += [_missing(question, sample) for sample in lacking[: max(0, samples - len(found))]]
+    return whole
+
+
+def _missing(question: Question, sample: int) -> Scored:
+    trajectory = Trajectory(
+        question=question,
+        turns=(),
+        ending="unavailable",
+        answer=None,
+        failure="the episode never came",
+    )
+    return Scored(trajectory=trajectory, score=Score(total=None, parts={}), sample=sample)
 
 
 def hops_of(one: Scored) -> int:
@@ -205,6 +248,6 @@ def _means(values: Mapping[str, Value], scored: Sequence[Scored], seed: int) -> 
     return {name: interval for name, interval in found.items() if interval is not None}
 
 
-def _required(value: Callable[[Scored], float], scored: Sequence[Scored], seed: int) -> Interval:
+def _required(measure: Measure, scored: Sequence[Scored], seed: int) -> Interval:
     ids = [one.trajectory.question.id for one in scored]
-    return cluster_bootstrap([value(one) for one in scored], ids, seed=seed)
+    return cluster_bootstrap([measure.of(one) or 0.0 for one in scored], ids, seed=seed)

@@ -17,7 +17,7 @@ from medenv.report.charts import Chart, Point, Series, Tone, smooth
 from medenv.report.dots import Dots, dots
 from medenv.report.effects import Effect, effect_charts, in_words
 from medenv.report.html import write_page
-from medenv.report.measures import MEASURES, Measure
+from medenv.report.measures import MEASURES, MISSING, Measure, is_missing
 from medenv.report.summary import counted, values_by_question
 from medenv.report.words import show, show_difference, span
 from medenv.statistics import Interval, cluster_bootstrap, paired_difference
@@ -84,6 +84,12 @@ class Sweep:
         self.arms = tuple(dict.fromkeys(run.arm for run in runs))
         self._check()
 
+    @property
+    def measures(self) -> tuple[Measure, ...]:
+        """What is compared: `MEASURES`, and how much is missing where anything is."""
+        missing = any(is_missing(one) for run in self.runs for one in run.evaluated)
+        return (*MEASURES, MISSING) if missing else MEASURES
+
     def of(self, arm: str) -> list[TrainedRun]:
         """Return the runs of an arm, by seed."""
         return sorted((run for run in self.runs if run.arm == arm), key=lambda run: run.seed)
@@ -96,7 +102,7 @@ class Sweep:
             measure: What is measured of an episode.
             other: What it is compared with; without it the first arm.
         """
-        before, after = (self._values(name, measure.value) for name in (other or self.arms[0], arm))
+        before, after = (self._values(name, measure.of) for name in (other or self.arms[0], arm))
         flat = [(value, name) for name, values in sorted(after.items()) for value in values]
         both = bool(flat) and any(before.values())
         return Compared(
@@ -107,17 +113,14 @@ class Sweep:
 
     def by_seed(self, arm: str, measure: Measure) -> dict[int, float]:
         """Return an arm's mean for each seed, without seeds of which no episode counts."""
-        each = {
-            run.seed: values_by_question(counted(run.evaluated), measure.value)
-            for run in self.of(arm)
-        }
+        each = {run.seed: values_by_question(run.evaluated, measure.of) for run in self.of(arm)}
         return {seed: _mean(values) for seed, values in each.items() if any(values.values())}
 
     def _values(self, arm: str, value: Callable[[Scored], float | None]) -> dict[str, list[float]]:
-        """Return each question's values over all seeds; a question that failed has none."""
+        """Return each question's values over all seeds."""
         found: dict[str, list[float]] = {name: [] for name in sorted(self._questions)}
         for run in self.of(arm):
-            for name, values in values_by_question(counted(run.evaluated), value).items():
+            for name, values in values_by_question(run.evaluated, value).items():
                 found[name] += values
         return found
 
@@ -135,6 +138,7 @@ class Sweep:
             seen.add((run.arm, run.seed))
             if not run.metrics or not all("step" in row for row in run.metrics):
                 raise UsageError(f"{name} has no metrics, or an entry without a step")
+            counted(run.evaluated)  # which refuses a run of which every episode is missing
             questions = {one.trajectory.question.id for one in run.evaluated}
             if not questions or questions != self._questions:
                 raise UsageError(
@@ -182,7 +186,8 @@ def write_sweep(
         facts: Configuration, machine, versions: name to text.
         title: Title of the page.
     """
-    rows = {arm: {one.name: sweep.compared(arm, one) for one in MEASURES} for arm in sweep.arms}
+    measures = sweep.measures
+    rows = {arm: {one.name: sweep.compared(arm, one) for one in measures} for arm in sweep.arms}
     context = {
         "title": title,
         "verdict": verdict(sweep),
@@ -190,7 +195,7 @@ def write_sweep(
         "moved": effect_charts(found),
         "said": [in_words(one) for one in found],
         "sweep": sweep,
-        "measures": MEASURES,
+        "measures": measures,
         "rows": rows,
         "accuracy": _chart(sweep),
         "curves": curves(sweep),

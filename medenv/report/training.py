@@ -21,7 +21,7 @@ from medenv.report.headline import (
     verdict,
 )
 from medenv.report.html import write_page
-from medenv.report.measures import is_infrastructure_failure
+from medenv.report.measures import is_missing
 from medenv.report.summary import Summary, summarise
 
 
@@ -118,12 +118,12 @@ def _pairs(report: TrainingReport) -> tuple[Pair, Pair | None]:
 
 
 def _sides(report: TrainingReport, sampled: Pair) -> list[tuple[str, Summary, int]]:
-    """Return (name, summary, infrastructure failures among all its episodes) of both sides."""
+    """Return (name, summary, missing episodes, greedy ones included) of both sides."""
     sides = (
         ("before", sampled.before, [*report.before_sampled, *report.before_greedy]),
         ("after", sampled.after, [*report.after_sampled, *report.after_greedy]),
     )
     return [
-        (name, summarise(kept, seed=report.seed), sum(map(is_infrastructure_failure, every)))
+        (name, summarise(kept, seed=report.seed), sum(map(is_missing, every)))
         for name, kept, every in sides
     ]

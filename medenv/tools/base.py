@@ -22,21 +22,27 @@ from __future__ import annotations
 
 import difflib
 import inspect
+import logging
 import re
 import time
 from collections.abc import Awaitable, Callable, Coroutine, Iterable
 from importlib import import_module
 from operator import attrgetter
-from typing import Annotated, Any, TypeVar, get_type_hints
+from typing import Annotated, Any, TypeVar, get_args, get_type_hints
 
 import msgspec
 from msgspec import convert
 from msgspec.structs import astuple
 
-from medenv.errors import ToolUnavailableError, UsageError
+from medenv.errors import InfraError, ToolUnavailableError, UsageError, describe
 from medenv.records import Record, Status, ToolCall, ToolResult, ToolSpec
 from medenv.tools.waiting import in_thread, wait_for
 
+MAX_CHARS = 200_000
+"""Longest text of one result, characters; the rest is cut."""
+
+_log = logging.getLogger(__name__)
+_STATUSES = frozenset(get_args(Status))
 _ARGUMENT = re.compile(r"^\s+(\w+)(?: \([^)]*\))?: (.+)$")
 
 
@@ -58,17 +64,23 @@ class Tool:
     """A tool; a subclass defines ``call``, plain or ``async``, with typed, documented parameters.
 
     A mistake of the policy is an output of status ``"bad_call"``; a backend that does not answer
-    raises an `InfraError` (or gives status ``"unavailable"``, of which the box makes one).
+    raises an `InfraError`, a `ConnectionError` or a `TimeoutError` (or gives status
+    ``"unavailable"``). What the policy itself chose to reach, such as a web page, is no backend:
+    its failure is an output too. Any other exception counts as a mistake of the policy, which wrote
+    the arguments; the box logs it.
 
     Attributes:
         name: The name under which it is called.
         local: Whether a call takes less than a millisecond and waits for nothing, so that async
             drivers make it inline; the others they make in a thread.
+        clean: Whether what it shows is sure to be Unicode that can be stored, so that the box need
+            not look.
         spec: What the policy is told.
     """
 
     name: str = ""
     local: bool = True
+    clean: bool = False
     call: Callable[..., ToolOutput | Awaitable[ToolOutput]]
 
     def __init__(self) -> None:
@@ -150,6 +162,10 @@ _Bound = tuple[ToolCall, Tool, tuple[Any, ...], float]
 class ToolBox:
     """The tools of an environment.
 
+    No call that a policy can write raises: an exception of a tool that is no failure of its backend
+    becomes a result of status ``"bad_call"``. The first one of each type and tool is logged with
+    its traceback, so that a bug does not go unnoticed.
+
     Args:
         tools: Tools of different names.
         clock: Time in seconds, for the results' durations.
@@ -170,6 +186,7 @@ class ToolBox:
             raise UsageError(f"two tools of one name: {[tool.name for tool in listed]}")
         self.specs = tuple(tool.spec for tool in listed)
         self._clock = clock
+        self._logged: set[tuple[str, type[Exception]]] = set()
 
     def run(self, call: ToolCall) -> ToolResult:
         """Make a call, and wait for it where the tool is asynchronous.
@@ -178,7 +195,8 @@ class ToolBox:
             call: As the policy wrote it.
 
         Returns:
-            The result; of status ``"bad_call"`` where tool or arguments are wrong.
+            The result; of status ``"bad_call"`` where tool or arguments are wrong, or the tool
+            failed on them.
 
         Raises:
             InfraError: The tool's backend did not answer.
@@ -225,16 +243,21 @@ class ToolBox:
             arguments = tool.bind(call.arguments)
         except msgspec.ValidationError as error:
             takes = ", ".join(tool.spec.parameters["properties"]) or "no arguments"
-            text = f"{tool.name}: {error} (it takes: {takes})"
+            text = f"{tool.name}: {str(error)[:300]} (it takes: {takes})"
             return self._result(call, ToolOutput(text=text, status="bad_call"), begun)
+        except Exception as error:
+            return self._failed(call, error, begun)
         return made((call, tool, arguments, begun))
 
     def _now(self, bound: _Bound) -> ToolResult:
         call, tool, arguments, begun = bound
-        output: Any = tool.call(*arguments)
-        if tool.is_async:
-            output = wait_for(output)
-        return self._result(call, output, begun)
+        try:
+            output: Any = tool.call(*arguments)
+            if tool.is_async:
+                output = wait_for(output)
+            return self._result(call, output, begun, clean=tool.clean)
+        except Exception as error:
+            return self._failed(call, error, begun)
 
     def _later(self, bound: _Bound) -> ToolResult | Coroutine[Any, Any, ToolResult]:
         _, tool, _, _ = bound
@@ -242,8 +265,23 @@ class ToolBox:
 
     async def _wait(self, bound: _Bound) -> ToolResult:
         call, tool, arguments, begun = bound
-        made: Any = tool.call(*arguments) if tool.is_async else in_thread(tool.call, *arguments)
-        return self._result(call, await made, begun)
+        try:
+            made: Any = tool.call(*arguments) if tool.is_async else in_thread(tool.call, *arguments)
+            return self._result(call, await made, begun)
+        except Exception as error:
+            return self._failed(call, error, begun)
+
+    def _failed(self, call: ToolCall, error: Exception, begun: float) -> ToolResult:
+        """Return what the policy is shown of an exception; raise a failure of the backend."""
+        if isinstance(error, InfraError):
+            raise error
+        if isinstance(error, ConnectionError | TimeoutError):
+            raise ToolUnavailableError(f"tool {call.name!r}: {describe(error)}") from error
+        if (call.name, type(error)) not in self._logged:
+            self._logged.add((call.name, type(error)))
+            _log.warning("tool %r raised on a call of the policy", call.name, exc_info=error)
+        text = f"{call.name}: the call failed ({describe(error)})"
+        return self._result(call, ToolOutput(text=text, status="bad_call"), begun)
 
     def _unknown(self, name: str) -> ToolOutput:
         close = difflib.get_close_matches(name[:80], self.tools, n=1, cutoff=0.4)
@@ -252,15 +290,27 @@ class ToolBox:
         text = f"there is no tool {name[:80]!r}{hint} (tools: {names})"
         return ToolOutput(text=text, status="bad_call")
 
-    def _result(self, call: ToolCall, output: ToolOutput, begun: float) -> ToolResult:
-        if output.status == "unavailable":
-            raise ToolUnavailableError(f"tool {call.name!r}: {output.text}")
+    def _result(
+        self, call: ToolCall, output: ToolOutput, begun: float, *, clean: bool = False
+    ) -> ToolResult:
+        status, text = output.status, output.text
+        if status != "ok":
+            if status == "unavailable":
+                raise ToolUnavailableError(f"tool {call.name!r}: {text}")
+            if status not in _STATUSES:
+                raise TypeError(f"expected a status of {sorted(_STATUSES)}, got {status!r:.80}")
+        if not isinstance(text, str):
+            raise TypeError(f"expected a text, got {type(text).__name__}")
+        if len(text) > MAX_CHARS:
+            text = f"{text[:MAX_CHARS]}\n… (cut after {MAX_CHARS} of {len(text)} characters)"
+        if not clean and not text.isascii():  # a lone surrogate could neither be stored nor shown
+            text = text.encode("utf-8", "replace").decode()
         return ToolResult(
             call_id=call.id,
             tool=call.name,
-            status=output.status,
-            text=output.text,
-            passages=output.passages,
+            status=status,
+            text=text,
+            passages=tuple(output.passages),
             seconds=self._clock() - begun,
         )
 

@@ -7,7 +7,7 @@ from typing import Any, Literal, get_args
 
 import msgspec
 
-from medenv.errors import DataError, UnknownNameError, UsageError
+from medenv.errors import DataError, ToolUnavailableError, UnknownNameError, UsageError
 from medenv.io import Malformed, decode_json, write_bytes
 from medenv.records import Record
 from medenv.tools.base import Tool, ToolOutput
@@ -30,6 +30,18 @@ class Recording(Record, frozen=True, kw_only=True):
     arguments: list[Any]
     as_of: str
     output: ToolOutput
+
+
+class NotRecordedError(ToolUnavailableError, UsageError):
+    """A strict cassette has no answer to a call: a reason to record it, and never to score it."""
+
+    passing = False
+
+
+class DamagedRecordingError(ToolUnavailableError, DataError):
+    """A recording that cannot be read, which is no mistake of the policy."""
+
+    passing = False
 
 
 class Cassette(Wrapper):
@@ -62,8 +74,8 @@ class Cassette(Wrapper):
         """Return the answer that is kept, if the mode lets it stand.
 
         Raises:
-            UsageError: There is none, and the mode is strict.
-            DataError: The file is damaged.
+            NotRecordedError: There is none, and the mode is strict.
+            DamagedRecordingError: The file is damaged.
         """
         if self._mode == "record":
             return None
@@ -73,14 +85,14 @@ class Cassette(Wrapper):
         except FileNotFoundError:
             if self._mode == "replay":
                 return None
-            raise UsageError(
+            raise NotRecordedError(
                 f"the cassette {self._folder} has no answer of {self.name!r} to {list(arguments)}"
                 f"{f' as of {self._as_of}' if self._as_of else ''}: record it first"
             ) from None
         try:
             return decode_json(raw, Recording).output
         except Malformed as error:
-            raise DataError(path, f"expected a recorded answer: {error}") from error
+            raise DamagedRecordingError(path, f"expected a recorded answer: {error}") from error
 
     def after(self, arguments: tuple[Any, ...], output: ToolOutput) -> ToolOutput:
         """Keep the answer."""

@@ -19,6 +19,23 @@ FAULTS: tuple[Fault, ...] = get_args(Fault)
 _KEPT = 8
 
 
+class InjectedError(ToolUnavailableError):
+    """A failure of the infrastructure, made on purpose.
+
+    Args:
+        tool: Name of the tool.
+        kind: What went wrong.
+    """
+
+    def __init__(self, tool: str, kind: Fault) -> None:
+        super().__init__(f"{kind} of tool {tool!r}, injected on purpose")
+        self.tool, self.kind = tool, kind
+
+    def __reduce__(self) -> tuple[type[InjectedError], tuple[str, Fault]]:
+        """Pickle by the constructor's own arguments, so the error crosses process borders."""
+        return type(self), (self.tool, self.kind)
+
+
 class Faulty(Wrapper):
     """A tool of which a part of the calls goes wrong, decided by seed and arguments alone.
 
@@ -51,7 +68,8 @@ class Faulty(Wrapper):
             if kind not in FAULTS:
                 raise UnknownNameError("kind of fault", kind, FAULTS)
         super().__init__(inner)
-        self._rate, self._kinds, self._seed = rate, tuple(kinds), seed
+        self._rate, self._seed = rate, seed
+        self._kinds = tuple(fault for kind in kinds for fault in FAULTS if fault == kind)
         self._asked: Counter[str] = Counter()
         self._earlier: deque[tuple[tuple[Any, ...], ToolOutput]] = deque(maxlen=_KEPT)
 
@@ -59,14 +77,14 @@ class Faulty(Wrapper):
         """Fail, where the draw says so."""
         key = content_key(self.name, arguments)
         self._asked[key] += 1
-        kind = self._drawn(key)
-        if kind in ("error", "timeout"):
-            raise ToolUnavailableError(f"{kind} of tool {self.name!r}, injected on purpose")
+        kind = self.drawn(key)
+        if kind == "error" or kind == "timeout":
+            raise InjectedError(self.name, kind)
         return None
 
     def after(self, arguments: tuple[Any, ...], output: ToolOutput) -> ToolOutput:
         """Spoil the output, where the draw says so."""
-        kind = self._drawn(content_key(self.name, arguments))
+        kind = self.drawn(content_key(self.name, arguments))
         others = [one for asked, one in self._earlier if asked != arguments]
         self._earlier.append((arguments, output))
         if kind == "truncated":
@@ -77,9 +95,13 @@ class Faulty(Wrapper):
             return others[0] if others else ToolOutput(text="Nothing was found.", status="empty")
         return output
 
-    def _drawn(self, key: str) -> str:
-        """Return the fault of the latest call of this key, or ``""``."""
+    def drawn(self, key: str) -> Fault | None:
+        """Return the fault of the latest call of a key, or None.
+
+        Args:
+            key: The call's `content_key`.
+        """
         rng = np.random.default_rng([self._seed, int(key[:15], 16), self._asked[key]])
         if rng.random() >= self._rate:
-            return ""
+            return None
         return self._kinds[int(rng.integers(len(self._kinds)))]

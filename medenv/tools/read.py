@@ -10,6 +10,9 @@ from medenv.errors import UsageError
 from medenv.records import Passage, Retriever
 from medenv.tools.base import Tool, ToolOutput
 
+MAX_FIND = 500
+"""Longest text that is looked for, characters."""
+
 
 class Read(Tool):
     """Reads on in a document from a passage that a search has shown.
@@ -47,6 +50,9 @@ class Read(Tool):
             return ToolOutput(text=text, status="bad_call")
         if start < 0:
             return ToolOutput(text=f"start must be 0 or more, got {start}", status="bad_call")
+        if len(find) > MAX_FIND:
+            text = f"find takes at most {MAX_FIND} characters, got {len(find)}"
+            return ToolOutput(text=text, status="bad_call")
         if find.strip():
             at = self._find(first, start, find)
             if at is None:
@@ -74,6 +80,8 @@ class Read(Tool):
     def _find(self, first: Passage, start: int, words: str) -> int | None:
         """Return the character at which words begin, whatever their case and spacing, or None."""
         text = "\n".join(passage.text for passage in self._document(first))
+        if start > len(text):
+            return None
         pattern = r"\s+".join(map(re.escape, words.split()))
         found = re.compile(pattern, re.IGNORECASE).search(text, start)
         return None if found is None else found.start()

@@ -28,6 +28,7 @@ class Search(Tool):
     """
 
     name = "search"
+    clean = True
 
     def __init__(
         self, retriever: Retriever, *, k: int = 3, snippet_chars: int = 400, show_ids: bool = True
@@ -80,6 +81,7 @@ class Search(Tool):
         if len(kept) >= _KEPT_LINES:
             kept.clear()
         line = write_line(passage, self._snippet_chars, show_id=self._show_ids)
+        line = line.encode("utf-8", "replace").decode()  # as `clean` says
         known = kept[passage.id] = passage, f"[{rank + 1}]{line}"
         return known
 

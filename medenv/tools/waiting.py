@@ -53,8 +53,16 @@ async def in_thread(function: Callable[..., _T], *arguments: Any) -> _T:
     """
     loop = asyncio.get_running_loop()
     return await loop.run_in_executor(
-        _threads(os.getpid()), functools.partial(function, *arguments)
+        _threads(os.getpid()), functools.partial(_run, function, arguments)
     )
+
+
+def _run(function: Callable[..., _T], arguments: tuple[Any, ...]) -> _T:
+    """Run a function; a future refuses `StopIteration`, and who awaits it would wait for ever."""
+    try:
+        return function(*arguments)
+    except StopIteration as error:
+        raise RuntimeError("StopIteration was raised in a thread") from error
 
 
 @functools.cache

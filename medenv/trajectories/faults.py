@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from medenv.errors import ToolUnavailableError
 from medenv.tools import Tool, ToolBox, ToolOutput
-from medenv.tools.faults import FAULTS, Faulty
+from medenv.tools.faults import FAULTS, Faulty, InjectedError
 
 FAILED = "The tool gave no answer"
 """How the message begins that stands for a failed call."""
@@ -40,10 +39,9 @@ class Told(Faulty):
         """Answer with an error message, where the draw says so."""
         try:
             return super().before(arguments)
-        except ToolUnavailableError as error:
-            kind = str(error).partition(" ")[0]
-            self.events.append(f"{self.name}: {kind}")
-            why = "it took too long" if kind == "timeout" else "an error inside it"
+        except InjectedError as error:
+            self.events.append(f"{self.name}: {error.kind}")
+            why = "it took too long" if error.kind == "timeout" else "an error inside it"
             return ToolOutput(text=f"{FAILED} ({why}). Try again.", status="empty")
 
     def after(self, arguments: tuple[Any, ...], output: ToolOutput) -> ToolOutput:

@@ -13,6 +13,7 @@ import msgspec
 
 from medenv.dialects.base import Dialect, neutralise
 from medenv.endpoint import Endpoint
+from medenv.errors import TokensExhaustedError
 from medenv.records import Message, Trajectory, Turn
 from medenv.trajectories.leaks import Names, leaks
 
@@ -63,7 +64,10 @@ async def rewritten(
 async def _thought(endpoint: Endpoint, request: list[Message] | None) -> str:
     if request is None:
         return ""
-    text = await endpoint.acomplete(request)
+    try:
+        text = await endpoint.acomplete(request)
+    except TokensExhaustedError:  # this thought stays as it is
+        return ""
     return " ".join(_THOUGHT.sub(r"\1", text).split())
 
 

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import pickle
+import threading
 import unicodedata
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -14,12 +17,15 @@ from medenv.corpus import BM25Retriever
 from medenv.errors import CorpusUnavailableError, DataError, UsageError
 from medenv.records import Passage, ToolCall, ToolResult
 from medenv.registry import RETRIEVERS
+from medenv.text import PLAIN, write_analysis
 from medenv.tools import Read, Search, ToolBox
 
 from ..fakes import PASSAGES
 
 pytest.importorskip("pymilvus", reason="the extra `milvus` is not installed")
 pytest.importorskip("milvus_lite", reason="no embedded Milvus for this platform")
+
+import grpc
 
 from medenv.corpus.milvus import MilvusRetriever, fill_milvus
 
@@ -119,3 +125,78 @@ def test_what_cannot_be_used_is_told(corpus: MilvusRetriever, tmp_path: Path) ->
 def test_a_server_that_is_away_is_a_failure_outside() -> None:
     with pytest.raises(CorpusUnavailableError, match=r"Milvus at http://127.*connect"):
         MilvusRetriever("http://127.0.0.1:9", timeout=0.5)
+
+
+class Server:
+    """A Milvus server over gRPC whose answers are empty, and late for some methods."""
+
+    def __init__(self) -> None:
+        self.late: set[str] = set()
+        self._over = threading.Event()
+        server, handler = grpc.server(ThreadPoolExecutor(4)), self
+
+        class Handler(grpc.GenericRpcHandler):  # type: ignore[misc]  # grpc is untyped to us
+            def service(self, call: Any) -> Any:
+                return grpc.unary_unary_rpc_method_handler(
+                    lambda *_: handler.answer(call.method.rsplit("/", 1)[1])
+                )
+
+        server.add_generic_rpc_handlers([Handler()])
+        self.uri = f"http://127.0.0.1:{server.add_insecure_port('127.0.0.1:0')}"
+        self.server = server
+        server.start()
+
+    def answer(self, method: str) -> bytes:
+        from pymilvus.grpc_gen import common_pb2, milvus_pb2, schema_pb2
+
+        if method in self.late:
+            self._over.wait(10)
+        key = schema_pb2.FieldSchema(name="key", is_primary_key=True, data_type=21)
+        answers = {
+            "GetLoadingProgress": milvus_pb2.GetLoadingProgressResponse(progress=100),
+            "DescribeCollection": milvus_pb2.DescribeCollectionResponse(
+                schema=schema_pb2.CollectionSchema(name="passages", fields=[key]),
+                properties=[
+                    common_pb2.KeyValuePair(
+                        key="medenv.analysis", value=write_analysis(PLAIN).decode()
+                    )
+                ],
+            ),
+        }
+        found = answers.get(method)
+        return found.SerializeToString() if found is not None else b""
+
+    def __enter__(self) -> Server:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._over.set()
+        self.server.stop(None)
+
+
+@pytest.mark.parametrize("method", ["Search", "Query", "DescribeCollection", "Connect"])
+def test_a_server_that_does_not_answer_in_time_is_a_failure_outside(method: str) -> None:
+    with Server() as server:
+        if method in ("DescribeCollection", "Connect"):
+            server.late.add(method)
+            with pytest.raises(CorpusUnavailableError, match=server.uri):
+                MilvusRetriever(server.uri, timeout=0.3)
+            return
+        with MilvusRetriever(server.uri, timeout=0.3) as corpus:
+            server.late.add(method)
+            with pytest.raises(CorpusUnavailableError, match=server.uri):
+                corpus.search(["fever"], 1) if method == "Search" else corpus.get("D:1#0")
+
+
+def test_a_server_on_this_machine_is_reached_past_the_proxy(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    for name in ("http_proxy", "grpc_proxy", "https_proxy"):
+        monkeypatch.setenv(name, "http://127.0.0.1:9")
+    monkeypatch.delenv("no_proxy", raising=False)
+    with (
+        Server() as server,
+        MilvusRetriever(server.uri, timeout=5.0) as corpus,
+        pytest.raises(CorpusUnavailableError, match="answered 0 of 1 queries"),
+    ):
+        corpus.search(["fever"], 1)

@@ -8,11 +8,12 @@ import pickle
 import socket
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any
+from typing import Any, ClassVar
 
 import httpx
+import msgspec
 import pytest
 import uvicorn
 
@@ -185,3 +186,117 @@ def test_an_answer_that_is_none_is_a_failure_outside(client: Any, body: bytes) -
 def test_impossible_limits_are_refused() -> None:
     with pytest.raises(UsageError, match="must be at least 1, got 0, 256"):
         CorpusServer(BM25, max_waiting=0)
+
+
+class Fragile(Shelf):
+    """A corpus that fails on some queries, each in a way of its own."""
+
+    ways: ClassVar[dict[str, Callable[[], BaseException]]] = {
+        "bug": lambda: ValueError("a bug"),
+        "stop": lambda: StopIteration(),
+        "exit": lambda: SystemExit(3),
+        "away": lambda: CorpusUnavailableError("the disk is gone"),
+    }
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.go, self.batches = threading.Event(), list[int]()
+
+    def search(self, queries: Sequence[str], k: int) -> list[list[tuple[Passage, float]]]:
+        self.batches.append(len(queries))
+        if "first" in queries:
+            self.go.wait(5)
+        for query in queries:
+            if query in self.ways:
+                raise self.ways[query]()
+        found = super().search(queries, k)
+        return found[:-1] if "short" in queries else found
+
+    def get(self, passage_id: str) -> Passage | None:
+        if passage_id in self.ways:
+            raise self.ways[passage_id]()
+        return super().get(passage_id)
+
+
+def asked(url: str, query: str) -> int:
+    """The status of a search."""
+    body = {"queries": [query], "k": 1}
+    return httpx.post(f"{url}/search", json=body, timeout=10.0).status_code
+
+
+@pytest.mark.parametrize(
+    ("query", "status"), [("bug", 500), ("stop", 500), ("exit", 500), ("short", 500), ("away", 503)]
+)
+def test_whatever_a_retriever_raises_every_request_is_answered(query: str, status: int) -> None:
+    fragile = Fragile()
+    with serving(fragile, free_port()) as url, ThreadPoolExecutor(8) as pool:
+        first = pool.submit(asked, url, "first")
+        while not fragile.batches:
+            time.sleep(0.005)
+        others = [pool.submit(asked, url, one) for one in ("good", query, "good")]
+        while httpx.get(f"{url}/health").json()["waiting"] < 4:
+            time.sleep(0.005)
+        fragile.go.set()
+        assert first.result() == 200
+        # A bug is of one query; a backend that is away is away for all that were searched with it.
+        expected = [200, status, 200] if status == 500 else [503] * 3
+        assert [one.result() for one in others] == expected
+        assert fragile.batches[1] == 3  # they were searched together
+        assert asked(url, "good") == 200
+        state = httpx.get(f"{url}/health").json()
+        assert (state["waiting"], state["served"]) == (0, 5)
+
+
+@pytest.mark.parametrize("way", Fragile.ways)
+def test_reading_is_answered_too(way: str) -> None:
+    with serving(Fragile(), free_port()) as url:
+        status = httpx.get(f"{url}/passages/{way}").status_code
+        assert status == (503 if way == "away" else 500)
+        assert httpx.get(f"{url}/passages/D:1%230").status_code == 200
+
+
+def test_a_client_that_went_away_leaves_nobody_else_without_an_answer() -> None:
+    async def ask(app: CorpusServer, query: str) -> int:
+        sent: list[Any] = []
+
+        async def receive() -> dict[str, Any]:
+            body = msgspec.json.encode({"queries": [query], "k": 1})
+            return {"type": "http.request", "body": body, "more_body": False}
+
+        async def send(message: Any) -> None:
+            sent.append(message)
+
+        await app({"type": "http", "method": "POST", "path": "/search"}, receive, send)
+        return int(sent[0]["status"])
+
+    async def played() -> list[int]:
+        fragile = Fragile()
+        app = CorpusServer(fragile)
+        first = asyncio.create_task(ask(app, "first"))
+        while not fragile.batches:
+            await asyncio.sleep(0.005)
+        gone = asyncio.create_task(ask(app, "away"))
+        good = asyncio.create_task(ask(app, "good"))
+        await asyncio.sleep(0.01)
+        gone.cancel()
+        fragile.go.set()
+        return [await asyncio.wait_for(one, 5) for one in (first, good)]
+
+    assert asyncio.run(played()) == [200, 503]
+
+
+def test_a_bug_of_a_served_retriever_is_a_failure_outside_at_once(client: Any) -> None:
+    waits: list[float] = []
+    with serving(Fragile(), free_port()) as url:
+        remote = client(url, patience=30.0, sleep=waits.append)
+        with pytest.raises(CorpusUnavailableError, match="ValueError: a bug"):
+            remote.search(["bug"], 1)
+    assert waits == []
+
+
+def test_more_queries_than_can_ever_wait_are_refused_and_not_put_off(client: Any) -> None:
+    with (
+        serving(Shelf(), free_port(), max_waiting=8) as url,
+        pytest.raises(UsageError, match="expected 1 to 8 queries"),
+    ):
+        client(url, patience=30.0).search(["a"] * 9, 1)

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
+import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from medenv.calls import MAX_CALLS
 from medenv.dialects import Dialect, QwenXml, SearchR1
+from medenv.dialects.tags import MAX_PROBLEMS
 from medenv.episode import Budget, Episode, EpisodeRules
 from medenv.errors import UnknownNameError
 from medenv.records import ToolResult, ToolSpec
@@ -262,7 +265,7 @@ def test_what_is_plainly_meant_is_read(name: str, text: str, calls: int, answer:
         ("json", "{", "your turn is not valid JSON"),
         ("json", '{"answer": ""}', "the answer is empty"),
         ("openai", "FBN1", "the message is not valid JSON"),
-        ("openai", '{"content": 7}', "the message: Expected `str | null`, got `int`"),
+        ("openai", '{"content": 7}', "the message: Expected `str | array | null`, got `int`"),
         (
             "openai",
             '{"tool_calls": [{"function": {"name": "a", "arguments": "{"}}]}',
@@ -288,3 +291,109 @@ def test_an_answer_beside_a_call_is_not_taken(name: str, call: str | None, answe
     parsed = EVERY[name].parse((call or "") + answer)
     assert (len(parsed.calls), parsed.answer) == (1, None)
     assert "give it in its own turn" in parsed.problems[0]
+
+
+def with_thought(dialect: Dialect, thought: str, text: str) -> str:
+    """A text as a model writes it after its thought; in the chat API the content of its message."""
+    if dialect.name != "openai":
+        return thought + text
+    message = msgspec.json.decode(text)
+    return msgspec.json.encode(
+        {**message, "content": thought + (message["content"] or "")}
+    ).decode()
+
+
+QUOTED = [
+    "I will write <answer> and then the gene.",
+    "The form is <tool_call>{...}</tool_call>, or <answer>CBS</answer>.",
+    "<tool_response> will come. Observation: none yet",
+    "Final Answer: CBS\nAction: search\nAction Input: {",
+    'First I thought of {"answer": "CBS"} or {"name": "search", "parameters": {}}.',
+    "<search>CBS</search> <information> {",
+    "<function=search><parameter=query>",
+    "",
+]
+
+
+@every
+@pytest.mark.parametrize("opened", ["<think>", ""], ids=["opened", "opened by the template"])
+@pytest.mark.parametrize("quoted", QUOTED)
+def test_what_ends_in_a_thought_is_thought_whatever_it_quotes(
+    dialect: Dialect, quoted: str, opened: str
+) -> None:
+    thought = f"{opened}{quoted}</think>\n\n"
+    parsed = dialect.parse(with_thought(dialect, thought, dialect.write_answer("FBN1")))
+    assert (parsed.answer, parsed.calls, parsed.problems) == ("FBN1", (), ())
+    assert quoted in parsed.thought
+    called = dialect.parse(
+        with_thought(dialect, thought, dialect.write_call("search", {"query": "x"}))
+    )
+    assert (called.answer, called.calls, called.problems) == (
+        None,
+        (("search", {"query": "x"}),),
+        (),
+    )
+
+
+@every
+def test_an_answer_within_a_thought_is_none(dialect: Dialect) -> None:
+    answer, thought = dialect.write_answer("FBN1"), "so it is FBN1</think>"
+    for text in (with_thought(dialect, f"<think>{thought}", "") if dialect.name != "openai" else "",
+                 f"<think>{answer}</think>", f"{answer}</think>", f"<think>{answer}"):  # fmt: skip
+        if dialect.name == "openai":
+            text = msgspec.json.encode({"role": "assistant", "content": text}).decode()
+        parsed = dialect.parse(text)
+        assert (parsed.answer, parsed.calls) == (None, ())
+        assert parsed.problems
+
+
+@every
+@pytest.mark.parametrize(
+    "unit",
+    [
+        *("<tool_call></tool_call>", "\nAction: a", "\nAction Input: {", "<search></search>"),
+        *("<tool_call>{}</tool_call>", '{"name": 3}', "<tool_call><function=a></tool_call>"),
+        '{"function": {"name": "a", "arguments": "{"}}, ',
+    ],
+)
+def test_what_is_told_of_a_turn_is_bounded(dialect: Dialect, unit: str) -> None:
+    text = unit * (400_000 // len(unit))
+    if dialect.name == "openai":
+        text = f'{{"tool_calls": [{text.rstrip(", ")}]}}'
+    parsed = dialect.parse(text)
+    assert len(parsed.problems) <= MAX_PROBLEMS + 2
+    assert sum(map(len, parsed.problems)) < 20_000
+    (last,) = [one for one in parsed.problems if "more problems" in one] or [""]
+    assert not last or int(last.split()[1]) > 1000
+
+
+@every
+def test_one_long_problem_is_told_within_bounds(dialect: Dialect) -> None:
+    name = "x" * 500_000
+    for text in (
+        f'{{"{name}": 1}}',
+        f'<tool_call>{{"name": "a", "arguments": {{}}, "{name}": }}</tool_call>',
+        f"<tool_call><function=a>{f'<parameter={name}>1</parameter>' * 2}</function></tool_call>",
+        f"Action: {name}\nAction Input: 3",
+    ):
+        assert sum(map(len, dialect.parse(text).problems)) < 5_000
+
+
+@every
+def test_a_turn_of_very_many_calls_makes_some_and_tells_of_the_rest(dialect: Dialect) -> None:
+    box = ToolBox([Search(Shelf())])
+    rules = EpisodeRules(dialect, box.specs)
+    call = dialect.write_call("search", {"query": "x"})
+    text = f"{call}\n" * 1000
+    if dialect.name in ("json", "openai"):
+        key = "calls" if dialect.name == "json" else "tool_calls"
+        message = msgspec.json.decode(call)
+        text = msgspec.json.encode({**message, key: message[key] * 1000}).decode()
+    episode = Episode(question(), rules)
+    calls = episode.advance(text)
+    observation = episode.observe([box.run(one) for one in calls])
+    if dialect.name == "search_r1":  # which stops at its first call
+        assert len(calls) <= MAX_CALLS
+        return
+    assert len(calls) == MAX_CALLS
+    assert f"the last {1000 - MAX_CALLS} of your calls were not made" in observation

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import msgspec
+import pytest
 
 from medenv.dialects import OpenAITools, chat_messages, chat_tools
 from medenv.episode import Budget, Episode, EpisodeRules
@@ -69,3 +72,52 @@ def test_the_tools_go_beside_the_messages() -> None:
     assert offered["type"] == "function"
     assert offered["function"]["name"] == "search"
     assert offered["function"]["parameters"]["required"] == ["query"]
+
+
+def turn(**fields: Any) -> str:
+    return msgspec.json.encode({"role": "assistant", **fields}).decode()
+
+
+def called(arguments: Any) -> list[dict[str, Any]]:
+    return [{"id": "x", "type": "function", "function": {"name": "search", "arguments": arguments}}]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "read"),
+    [
+        *(('{"query": "a"}', {"query": "a"}), ({"query": "a"}, {"query": "a"})),
+        *(("", {}), (None, {}), ("{}", {}), ({}, {})),
+    ],
+    ids=["text", "decoded", "empty", "null", "empty object", "empty decoded"],
+)
+def test_arguments_are_read_as_servers_write_them(arguments: Any, read: dict[str, Any]) -> None:
+    parsed = DIALECT.parse(turn(content=None, tool_calls=called(arguments)))
+    assert (parsed.calls, parsed.problems) == ((("search", read),), ())
+
+
+PARTS = [{"type": "text", "text": "FB"}, {"type": "text", "text": "N1"}, {"type": "refusal"}]
+
+
+def test_content_may_come_in_parts() -> None:
+    assert DIALECT.parse(turn(content=PARTS)).answer == "FBN1"
+
+
+@pytest.mark.parametrize("field", ["reasoning_content", "reasoning"])
+def test_reasoning_is_thought_and_is_never_sent_back(field: str) -> None:
+    fields = {field: "private chain", "tool_calls": called('{"query": "a"}')}
+    for content in ("I look.", "<think>half of it</think>I look.", "half of it</think>I look."):
+        asked = turn(content=content, **fields)
+        assert DIALECT.parse(asked).thought.startswith("private chain")
+        sent = chat_messages(played(asked).messages)
+        assert sent[2]["content"] == "I look."
+        assert "private" not in msgspec.json.encode(sent).decode()
+    sent = chat_messages(played(turn(content="FBN1", **{field: "private chain"})).messages)
+    assert sent[2] == {"role": "assistant", "content": "FBN1"}
+
+
+def test_what_is_all_thought_answers_nothing_and_is_sent_back_empty() -> None:
+    for content in ("<think>It may be FBN1", "It is FBN1</think>", "<think>FBN1</think> "):
+        episode = played(turn(content=content))
+        assert episode.answer is None
+        assert "no tool call and no answer" in episode.messages[-1]["content"]
+        assert chat_messages(episode.messages)[2]["content"] == ""

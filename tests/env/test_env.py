@@ -8,8 +8,10 @@ from typing import Any
 
 import pytest
 
+from medenv.dialects import Hermes
 from medenv.env import MedResearchEnv
 from medenv.environments import ENVIRONMENT_CLASSES
+from medenv.episode import Budget, EpisodeRules
 from medenv.errors import (
     InfraError,
     JudgeUnavailableError,
@@ -18,7 +20,7 @@ from medenv.errors import (
     UsageError,
 )
 from medenv.records import Score, Trajectory
-from medenv.tools import Read, Search, Tool, ToolBox
+from medenv.tools import Read, Search, Tool, ToolBox, ToolOutput
 
 from ..fakes import ANSWER, HERMES, SEARCH, Flaky, Shelf, exact, question, rules
 
@@ -272,3 +274,81 @@ def test_rendering_without_a_mode_warns_and_without_an_episode_is_refused() -> N
 def test_an_environment_without_questions_is_refused() -> None:
     with pytest.raises(UsageError, match="at least one question, got none"):
         make(count=0)
+
+
+class Interrupted(Tool):
+    """A search that is interrupted the first time."""
+
+    name = "search"
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.asked = 0
+
+    def call(self, query: str) -> ToolOutput:
+        """Search."""
+        self.asked += 1
+        if self.asked == 1:
+            raise KeyboardInterrupt
+        return ToolOutput(text="found")
+
+
+class Stumbling(Hermes):
+    """A dialect that fails to show the first results."""
+
+    shown = 0
+
+    def observation(self, *given: Any) -> str:
+        self.shown += 1
+        if self.shown == 1:
+            raise LookupError("no template")
+        return super().observation(*given)
+
+
+@pytest.mark.parametrize("where", ["tool", "dialect"])
+def test_whatever_stops_a_step_leaves_the_episode_where_it_was(where: str) -> None:
+    box = ToolBox([Interrupted() if where == "tool" else Search(Shelf())])
+    dialect = HERMES if where == "tool" else Stumbling()
+    rules = EpisodeRules(dialect, box.specs, Budget(calls=2))
+    env = MedResearchEnv([question()], box, exact, rules)
+    env.reset(seed=0)
+    before = env.messages
+    with pytest.raises((KeyboardInterrupt, LookupError)):
+        env.step(SEARCH)
+    assert env.messages == before
+    for _ in range(2):  # the call that was stopped is not counted
+        truncated = env.step(SEARCH)[3]
+        assert not truncated
+    assert env.step(ANSWER)[1] == 1.0
+
+
+def test_a_tool_with_a_bug_is_an_observation() -> None:
+    class Bugged(Tool):
+        name = "search"
+
+        def call(self, query: str) -> ToolOutput:
+            """Search."""
+            raise IndexError("list index out of range")
+
+    env = make(Bugged())
+    env.reset(seed=0)
+    observation, reward, terminated, truncated, _ = env.step(SEARCH)
+    assert "IndexError: list index out of range" in observation
+    assert (reward, terminated, truncated) == (0.0, False, False)
+    assert env.step(ANSWER)[1] == 1.0
+
+
+def test_a_reward_with_a_bug_can_be_asked_again_or_left_behind() -> None:
+    def bugged(trajectory: Trajectory) -> Score:
+        raise ZeroDivisionError
+
+    env = make()
+    env.reward = bugged
+    env.reset(seed=0)
+    for _ in range(2):
+        with pytest.raises(ZeroDivisionError):
+            env.step(ANSWER)
+    env.reward = exact
+    assert env.step(ANSWER)[1] == 1.0
+    env.reset(seed=1)
+    assert not env.episode.ended

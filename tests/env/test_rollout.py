@@ -12,10 +12,11 @@ import pytest
 
 from medenv.episode import Episode
 from medenv.errors import (
-    ContextFullError,
     InfraError,
     JudgeUnavailableError,
+    ModelUnavailableError,
     PolicyUnavailableError,
+    TokensExhaustedError,
     UsageError,
 )
 from medenv.policies import Texts
@@ -155,7 +156,7 @@ class Counted:
     async def act(self, messages: Sequence[Message]) -> Written:
         self.left -= 1
         if self.left < 0:
-            raise ContextFullError("no room")
+            raise TokensExhaustedError("no room")
         return Written(SEARCH, 7)
 
 
@@ -294,13 +295,92 @@ def test_whoever_runs_a_loop_already_is_told_to_await() -> None:
         asyncio.run(within())
 
 
-def test_a_bug_in_one_episode_stops_the_others() -> None:
-    slow = Counting(0.02)
-    bad = policy(HERMES.write_call("search", {"query": "bad"}))
-    episodes = [(bad, question()), *[(policy(SEARCH), question(i)) for i in range(3)]]
-    with pytest.raises(UsageError, match="a bug in the tool"):
-        asyncio.run(rollouts(slow.tool).arun_all(episodes))
-    assert slow.now == 0
+class Bugged:
+    """A policy with a bug, plain or asynchronous."""
+
+    def act(self, messages: Sequence[Message]) -> str:
+        raise KeyError("no such setting")
+
+
+class SlowlyBugged:
+    async def act(self, messages: Sequence[Message]) -> str:
+        await asyncio.sleep(0.001)
+        raise KeyError("no such setting")
+
+
+@pytest.mark.parametrize("bad", [Bugged(), SlowlyBugged()], ids=["plain", "asynchronous"])
+def test_a_policy_that_raises_ends_its_own_episode_alone(bad: Any) -> None:
+    episodes = [(bad, question()), *[(policy(), question(i)) for i in range(1, 4)]]
+    first, *others = rollouts(Search(Shelf())).run_all(episodes)
+    assert (first.trajectory.ending, first.score.total) == ("unavailable", None)
+    assert first.trajectory.failure == "KeyError: 'no such setting'"
+    assert [one.score.total for one in others] == [1.0] * 3
+    with pytest.raises(KeyError):  # alone, a bug is the caller's to see
+        asyncio.run(rollouts(Search(Shelf())).arun(bad, question()))
+
+
+def test_a_tool_that_raises_is_an_observation_and_the_episode_goes_on() -> None:
+    slow = Counting(0.002)
+    bad = policy(HERMES.write_call("search", {"query": "bad"}), ANSWER)
+    driver = rollouts(slow.tool)
+    first, *others = driver.run_all([(bad, question()), *[(policy(), question(1))] * 3])
+    (result,) = first.trajectory.turns[0].results
+    assert (result.status, first.score.total) == ("bad_call", 1.0)
+    assert "UsageError: a bug in the tool" in first.trajectory.turns[0].observation
+    assert [one.score.total for one in others] == [1.0] * 3
+
+
+def test_a_reward_that_raises_leaves_the_trajectory_without_a_score_and_says_why() -> None:
+    asked: list[int] = []
+
+    def bugged(trajectory: Trajectory) -> Score:
+        asked.append(1)
+        raise ZeroDivisionError("no passages")
+
+    driver = rollouts(Search(Shelf()), attempts=3)
+    driver = Rollouts(driver.rules, driver.toolbox, bugged, driver.patience)
+    for scored in both(driver):
+        assert (scored.trajectory.ending, scored.score.total) == ("answered", None)
+        assert scored.trajectory.failure == "ZeroDivisionError: no passages"
+    assert len(asked) == 2  # once for each driver: a bug does not pass
+
+
+class Full:
+    """A policy whose model has no room left after some turns."""
+
+    def __init__(self, turns: int) -> None:
+        self.turns, self.asked = turns, 0
+
+    async def act(self, messages: Sequence[Message]) -> str:
+        self.asked += 1
+        if self.asked > self.turns:
+            raise TokensExhaustedError("the context is full")
+        return SEARCH
+
+
+@pytest.mark.parametrize("turns", [0, 2])
+def test_a_model_without_room_ends_the_episode_for_tokens_at_once(turns: int) -> None:
+    full = Full(turns)
+    (scored,) = rollouts(Search(Shelf()), attempts=3).run_all([(full, question())])
+    assert (scored.trajectory.ending, scored.score.total) == ("tokens", 0.0)
+    assert [bool(turn.observation) for turn in scored.trajectory.turns] == [True, False][-turns:][
+        :turns
+    ]
+    assert full.asked == turns + 1
+
+
+def test_a_failure_that_cannot_pass_is_not_tried_again() -> None:
+    asked: list[int] = []
+
+    class Locked:
+        def act(self, messages: Sequence[Message]) -> str:
+            asked.append(1)
+            raise ModelUnavailableError("401: no key", passing=False)
+
+    driver = rollouts(Search(Shelf()), attempts=5)
+    scored = [driver.run(Locked(), question()), asyncio.run(driver.arun(Locked(), question()))]
+    assert [one.trajectory.ending for one in scored] == ["unavailable"] * 2
+    assert len(asked) == 2
 
 
 @pytest.mark.parametrize("written", [None, b"text"], ids=repr)

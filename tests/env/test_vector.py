@@ -12,10 +12,11 @@ from gymnasium.vector import AutoresetMode, SyncVectorEnv
 
 from medenv.env import MedResearchEnv
 from medenv.errors import UsageError
+from medenv.records import Score, Trajectory
 from medenv.tools import Search, Tool, ToolBox
 from medenv.vector import MedResearchVectorEnv
 
-from ..fakes import ANSWER, SEARCH, Flaky, Shelf, exact, question, rules
+from ..fakes import ANSWER, HERMES, SEARCH, Flaky, Shelf, exact, question, rules
 
 
 def single(tool: Tool | None = None) -> MedResearchEnv:
@@ -77,6 +78,33 @@ def test_a_failure_outside_truncates_one_environment_without_a_reward() -> None:
     assert infos["_question_id"].tolist() == [False, True, False]
     assert observations[1].endswith(question().text)
     assert not truncated.any()
+
+
+def test_any_exception_truncates_one_environment_alone() -> None:
+    def bugged(trajectory: Trajectory) -> Score:
+        if trajectory.answer == "CBS":
+            raise ZeroDivisionError("no passages")
+        return exact(trajectory)
+
+    def made() -> MedResearchEnv:
+        env = single()
+        env.reward = bugged
+        return env
+
+    for mode in (AutoresetMode.NEXT_STEP, AutoresetMode.SAME_STEP):
+        envs = MedResearchVectorEnv(made, 3, mode)
+        envs.reset(seed=0)
+        bad = HERMES.write_answer("CBS")
+        _, rewards, terminated, truncated, infos = envs.step([ANSWER, bad, SEARCH])
+        assert rewards[[0, 2]].tolist() == [1.0, 0.0]
+        assert math.isnan(rewards[1])
+        assert (terminated.tolist(), truncated.tolist()) == (
+            [True, False, False],
+            [False, True, False],
+        )
+        told = infos["final_info"] if mode is AutoresetMode.SAME_STEP else infos
+        assert told["failure"][1] == "ZeroDivisionError: no passages"
+        assert envs.step([SEARCH] * 3)[1].tolist() == [0.0] * 3
 
 
 def test_make_vec_gives_ours_with_shared_parts() -> None:

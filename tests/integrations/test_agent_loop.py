@@ -21,7 +21,8 @@ from medenv.errors import UsageError
 from medenv.integrations.config import register_schema
 from medenv.kg import QuestionConfig, read_questions
 from medenv.records import Question, Scored
-from medenv.tools import Tool, ToolBox, ToolOutput, tool
+from medenv.reward import Reward
+from medenv.tools import Search, Tool, ToolBox, ToolOutput, tool
 from medenv.workspace import WorkspaceSettings, open_workspace
 
 from ..fakes import Flaky
@@ -420,3 +421,27 @@ def test_an_episode_whose_observation_does_not_fit_ends_for_lack_of_tokens(
     assert scored.trajectory.ending == "tokens"
     assert len(output.response_ids) <= 40
     assert output.reward_score == 0.0
+
+
+def test_a_tool_with_a_bug_is_shown_to_the_policy_and_the_episode_is_scored(
+    play: Play, question: Question, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def bugged(*_: Any) -> Any:
+        raise IndexError("list index out of range")
+
+    monkeypatch.setattr(Search, "call", bugged)
+    gold = question.answers[0].name
+    (output,), _ = play(CALL("search", {"query": "x"}) + "<|im_end|>", ANSWER(gold) + "<|im_end|>")
+    scored = msgspec.json.decode(output.extra_fields["scored"], type=Scored)
+    assert "IndexError" in scored.trajectory.turns[0].observation
+    assert scored.score.parts["accuracy"].raw == 1.0
+
+
+def test_a_reward_with_a_bug_yields_no_sample_and_ends_nothing(
+    play: Play, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def bugged(*_: Any) -> Any:
+        raise ZeroDivisionError
+
+    monkeypatch.setattr(Reward, "__call__", bugged)
+    assert play(ANSWER("X") + "<|im_end|>")[0] == []

@@ -11,16 +11,24 @@ from typing import Any
 
 import msgspec
 import pytest
+from rich.console import Console
 from transformers import AutoTokenizer
 
 from medenv.dialects import Hermes
 from medenv.endpoint import EndpointSettings
-from medenv.errors import DataError, PolicyUnavailableError, UnknownNameError, UsageError
+from medenv.errors import (
+    DataError,
+    PolicyUnavailableError,
+    TokensExhaustedError,
+    UnknownNameError,
+    UsageError,
+)
 from medenv.integrations.chat_tokens import ChatTokens
 from medenv.integrations.evaluation import EvaluationSettings, evaluate
 from medenv.integrations.writing import Desk, Sampling, TokenPolicy, TransformersEngine, Wanted, cut
 from medenv.kg import QuestionConfig
 from medenv.records import Message
+from medenv.report.headline import rich_table
 from medenv.report.summary import read_scored
 from medenv.trajectories.filters import Limits
 from medenv.trajectories.making import Plan
@@ -157,6 +165,64 @@ def test_a_served_policy_that_is_away_is_told_and_asked_again_later(
             evaluate(settings(made, tmp_path, policy="", endpoint=endpoint))
 
 
+class Answers:
+    """A served policy that knows every answer, and how it fails on the last held-out question."""
+
+    def __init__(self, made: str, failure: tuple[int, bytes]) -> None:
+        stage = open_stage(read_settings(made), lambda _: None, "test")
+        self.questions = stage.parts.questions
+        self.gold = {one.text: one.answers[0].name for one in self.questions}
+        self.failure: tuple[int, bytes] | None = failure
+
+    def __call__(self, body: dict[str, Any]) -> Any:
+        asked = body["messages"][0]["content"]
+        if self.failure and asked == self.questions[-1].text:
+            return self.failure
+        return HERMES.write_answer(self.gold[asked])
+
+
+def test_a_context_that_overflows_is_a_scored_episode_and_the_evaluation_ends(
+    made: str, tmp_path: Path
+) -> None:
+    answers = Answers(made, (400, b'{"error": {"code": "context_length_exceeded"}}'))
+    with ChatServer(answers) as server:
+        endpoint = EndpointSettings(url=server.url, model="m")
+        done = evaluate(settings(made, tmp_path, policy="", endpoint=endpoint))
+        asked = len(server.asked)
+        evaluate(settings(made, tmp_path, policy="", endpoint=endpoint))
+        assert len(server.asked) == asked  # nothing is played again
+    assert done.greedy is not None
+    assert done.greedy.endings == {"answered": len(answers.questions) - 1, "tokens": 1}
+    assert done.greedy.missing == 0
+
+
+def test_missing_episodes_are_counted_as_not_right_told_and_played_again(
+    made: str, first: EvaluationSettings, tmp_path: Path
+) -> None:
+    answers, said = Answers(made, (401, b"not for this one")), list[str]()
+    count = len(answers.questions)
+    with ChatServer(answers) as server:
+        endpoint = EndpointSettings(url=server.url, model="m")
+        wanted = settings(made, tmp_path, policy="", endpoint=endpoint, against=first.folder)
+        done = evaluate(wanted, said.append)
+        for summary, samples in ((done.sampled, 2), (done.greedy, 1)):
+            assert summary is not None
+            assert (summary.episodes, summary.missing) == ((count - 1) * samples, samples)
+            assert summary.measures["accuracy"].mean == pytest.approx((count - 1) / count)
+        assert f"3 of {3 * count} episodes are missing" in said[-1]
+        shown = Console(width=200)
+        with shown.capture() as capture:
+            shown.print(rich_table(done.rows, "both"))
+        assert "0 before, 2 after" in capture.get()
+        assert "Missing are 0 sampled episodes before and 2 after" in " ".join(
+            (tmp_path / "report.html").read_text().split()
+        )
+        answers.failure = None
+        again = evaluate(wanted)
+    assert again.sampled is not None
+    assert (again.sampled.missing, again.sampled.measures["accuracy"].mean) == (0, 1.0)
+
+
 @pytest.mark.parametrize(
     ("changes", "error", "told"),
     [
@@ -216,10 +282,11 @@ def test_a_policy_sees_the_tokens_it_wrote_and_what_came_between() -> None:
     assert policy.tokens == len(scribe.chat.written("first turn")) + len(written)
 
 
-def test_a_full_context_leaves_an_empty_turn_and_asks_for_nothing() -> None:
+def test_a_full_context_is_the_end_of_the_tokens_and_nothing_is_asked_for() -> None:
     scribe = Scribe("x", context=5)
     policy = TokenPolicy(Desk(scribe), Sampling())
-    assert asyncio.run(policy.act([{"role": "user", "content": "a long question " * 9}])) == ""
+    with pytest.raises(TokensExhaustedError):
+        asyncio.run(policy.act([{"role": "user", "content": "a long question " * 9}]))
     assert scribe.batches == []
 
 

@@ -10,8 +10,8 @@ import pytest
 
 from medenv.errors import DataError, UsageError
 from medenv.records import Scored
-from medenv.report.measures import waste
-from medenv.report.summary import read_scored, summarise, write_scored
+from medenv.report.measures import is_missing, waste
+from medenv.report.summary import read_scored, summarise, with_missing, write_scored
 
 from .builder import Call, question, rollout, scored, turn
 
@@ -55,7 +55,7 @@ def test_every_figure_is_the_one_counted_by_hand() -> None:
     means = {name: interval.mean for name, interval in got.measures.items()}
     assert means == pytest.approx(
         {
-            "accuracy": 2 / 4,
+            "accuracy": 2 / 5,  # the one that never came is not right
             "well_formed": 3 / 4,
             "answered": 3 / 4,
             "tool_calls": (2 + 7) / 4,
@@ -67,9 +67,9 @@ def test_every_figure_is_the_one_counted_by_hand() -> None:
             "tokens": (3 + 2 + 4 + 3 + 2 + 1 + 1 + 1 + 3) / 4,
         }
     )
-    assert (got.episodes, got.questions, got.infrastructure_failures) == (4, 2, 1)
+    assert (got.episodes, got.questions, got.missing) == (4, 2, 1)
     assert got.endings == {"answered": 3, "turns": 1}
-    assert {hops: one.mean for hops, one in got.by_hops.items()} == {1: 1.0, 2: 1 / 3}
+    assert {hops: one.mean for hops, one in got.by_hops.items()} == {1: 1 / 2, 2: 1 / 3}
     assert got.by_kind["phenotype>disease>gene"].mean == 1 / 3
     assert got.chance == pytest.approx(0.004)
     assert got.parts["evidence"].mean == pytest.approx(0.25)
@@ -124,6 +124,20 @@ def test_tokens_that_nobody_counted_are_absent_and_not_zero() -> None:
         "tokens"
         not in summarise([msgspec.structs.replace(episode, trajectory=trajectory)]).measures
     )
+
+
+def test_what_never_came_has_a_place_and_what_came_keeps_its_own() -> None:
+    asked = [question(0), question(1, hops=1), question(2)]
+    whole = with_missing([WASTEFUL, GUESSED], asked, 2)
+    found = [(one.trajectory.question.id, one.sample, is_missing(one)) for one in whole]
+    assert found == [
+        *(("test:0", 1, False), ("test:0", 0, True)),
+        *(("test:1", 0, False), ("test:1", 1, True)),
+        *(("test:2", 0, True), ("test:2", 1, True)),
+    ]
+    assert with_missing([GOOD, SILENT], asked[:1], 2) == [GOOD, SILENT]  # both of sample 0
+    assert summarise(whole).missing == 4
+    assert msgspec.json.decode(msgspec.json.encode(whole), type=list[Scored]) == whole
 
 
 def test_no_episodes_are_refused() -> None:

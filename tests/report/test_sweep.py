@@ -2,11 +2,13 @@
 
 import io
 
+import msgspec
 import numpy as np
 import pytest
 from rich.console import Console
 
 from medenv.errors import UsageError
+from medenv.records import Score
 from medenv.report.effects import effects, in_words, sweep_markdown
 from medenv.report.measures import MEASURES, accuracy
 from medenv.report.sweep import Sweep, TrainedRun, curves, sweep_table, verdict, write_sweep
@@ -58,6 +60,29 @@ def test_an_effect_is_the_difference_between_the_arms_of_its_contrast_seed_by_se
     ours = [accuracy(one) for run in RUNS if run.arm == "composite" for one in run.evaluated]
     theirs = [accuracy(one) for run in RUNS if run.arm == "answer_only" for one in run.evaluated]
     assert shaping.moved["accuracy"].mean == pytest.approx(np.mean(ours) - np.mean(theirs))
+
+
+def test_missing_episodes_count_as_not_right_and_are_compared_too():
+    lost = [
+        msgspec.structs.replace(one, score=Score(total=None, parts={})) if at % 3 == 0 else one
+        for at, one in enumerate(RUNS[2].evaluated)
+    ]
+    sweep = Sweep([RUNS[0], msgspec.structs.replace(RUNS[2], evaluated=lost)])
+    right = sum(accuracy(one) for one in lost if one.score.parts)
+    assert sweep.compared("composite", ACCURACY).mean.mean == pytest.approx(right / len(lost))
+    assert [one.name for one in sweep.measures if one not in MEASURES] == ["missing"]
+    assert sweep.compared("composite", sweep.measures[-1]).mean.mean == pytest.approx(1 / 3)
+    assert "Missing episodes" in sweep_markdown(sweep, [], {}, verdict(sweep))
+    assert SWEEP.measures == MEASURES
+    gone = msgspec.structs.replace(
+        RUNS[0],
+        evaluated=[
+            msgspec.structs.replace(one, score=Score(total=None, parts={}))
+            for one in RUNS[0].evaluated
+        ],
+    )
+    with pytest.raises(UsageError, match="all are infrastructure failures"):
+        Sweep([gone])
 
 
 def test_an_effect_has_only_the_seeds_that_both_arms_have():

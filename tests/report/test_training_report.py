@@ -220,18 +220,39 @@ def test_without_metrics_and_greedy_episodes_the_page_has_no_charts_of_them(tmp_
     assert "Greedy answers" not in got.text
 
 
-def test_infrastructure_failures_are_counted_and_their_questions_left_out(tmp_path: Path) -> None:
-    down = [
+def without_scores(scored: list[Scored], asked: str) -> list[Scored]:
+    """The episodes, those of a question missing."""
+    return [
         msgspec.structs.replace(one, score=msgspec.structs.replace(one.score, total=None))
-        if one.trajectory.question.id == "test:3"
+        if one.trajectory.question.id == asked
         else one
-        for one in report().after_sampled
+        for one in scored
     ]
-    write_training_report(tmp_path / "r.html", report(after_sampled=down))
+
+
+def test_missing_episodes_are_counted_told_and_not_right(tmp_path: Path) -> None:
+    down = without_scores(report().after_sampled, "test:3")
+    broken = report(after_sampled=down)
+    write_training_report(tmp_path / "r.html", broken)
     words = Page((tmp_path / "r.html").read_text(encoding="utf-8")).text
-    assert "23 questions; 69 sampled episodes before and 69 after training" in words
-    assert "1 question left out" in words
-    assert "Episodes that infrastructure spoilt, left out everywhere 0 3" in words
+    assert "24 questions; 72 sampled episodes before and 72 after training" in words
+    assert "Missing are 0 sampled episodes before and 3 after training" in words
+    assert "Missing episodes, whose answers count as not right 0 3" in words
+    sides = pair(broken.before_sampled, down)
+    rows = {row.label: row for row in headline(sides, None)}
+    right = sum(one.score.parts["accuracy"].raw for one in down if one.score.total is not None)
+    assert rows["Sampled answers"].after is not None
+    assert rows["Sampled answers"].after.mean == pytest.approx(right / 72)
+    (row,) = [row for label, row in rows.items() if label.startswith("Missing episodes")]
+    assert row.after is not None
+    assert (row.after.mean, row.note) == (pytest.approx(3 / 72), "0 before, 3 after")
+    assert "0 episodes are missing before and 3 after" in verdict(sides, rows["Sampled answers"])
+
+
+def test_where_nothing_is_missing_nothing_is_said_of_it(page: str) -> None:
+    assert "Missing are" not in Page(page).text
+    labels = [row.label for row in headline(pair(*[rollout(5, 2, skill=1, search=1)] * 2), None)]
+    assert not [label for label in labels if label.startswith("Missing")]
 
 
 def test_the_table_for_terminals_holds_the_same_figures(page: str) -> None:

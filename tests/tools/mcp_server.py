@@ -1,4 +1,4 @@
-"""A small real MCP server for tests: `python mcp_server.py stdio`, or `http PORT`."""
+"""A small real MCP server for tests: `python mcp_server.py stdio`, `http PORT` or `sse PORT`."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Annotated
 
 from mcp.server.mcpserver import MCPServer
-from mcp.types import EmbeddedResource, TextContent, TextResourceContents
+from mcp.types import CallToolResult, EmbeddedResource, TextContent, TextResourceContents
 from pydantic import Field
 
 server = MCPServer("doses", log_level="ERROR")
@@ -65,7 +65,23 @@ def die(once: str = "") -> str:
     return "never said"
 
 
+@server.tool()
+def catalogue(count: int) -> list[str]:
+    """List drugs: each as a text of its own, and all as structured content."""
+    return [f"drug {number}" for number in range(count)]
+
+
+@server.tool()
+def summary(count: int) -> CallToolResult:
+    """List drugs: their number in words, their names as structured content alone."""
+    said = TextContent(type="text", text=f"found {count} drugs")
+    names = [f"drug {number}" for number in range(count)]
+    return CallToolResult(content=[said], structured_content={"names": names})
+
+
 if __name__ == "__main__":
     if sys.argv[1] == "http":
         server.run("streamable-http", port=int(sys.argv[2]))
+    if sys.argv[1] == "sse":
+        server.run("sse", port=int(sys.argv[2]))
     server.run("stdio")

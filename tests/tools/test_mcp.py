@@ -21,6 +21,7 @@ from medenv.registry import DIALECTS, make_dialect, make_env, make_parts
 from medenv.rollout import Patience
 from medenv.tools import ToolBox
 from medenv.tools.mcp import McpServer, McpTool, ServerSettings, mcp_tools
+from medenv.tools.mcp.tool import read_result
 
 from ..fakes import ANSWER, HERMES, Shelf, exact, question
 
@@ -36,15 +37,16 @@ def free_port() -> int:
 
 
 @contextlib.contextmanager
-def remote(port: int) -> Iterator[dict[str, Any]]:
+def remote(port: int, kind: str = "http") -> Iterator[dict[str, Any]]:
     """Runs the server over HTTP in a process of its own."""
-    with subprocess.Popen([sys.executable, SCRIPT, "http", str(port)]) as process:
+    with subprocess.Popen([sys.executable, SCRIPT, kind, str(port)]) as process:
         try:
             for _ in range(600):
                 with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port)):
                     break
                 time.sleep(0.05)
-            yield {"url": f"http://127.0.0.1:{port}/mcp", "timeout": 20.0}
+            path = "sse" if kind == "sse" else "mcp"
+            yield {"url": f"http://127.0.0.1:{port}/{path}", "timeout": 20.0}
         finally:
             process.kill()
 
@@ -68,7 +70,7 @@ def run(box: ToolBox, name: str, **arguments: Any) -> ToolResult:
 
 
 def test_a_servers_tools_are_tools(box: ToolBox) -> None:
-    assert list(box.tools) == ["die", "dose", "lecture", "silence", "slow"]
+    assert list(box.tools) == ["catalogue", "die", "dose", "lecture", "silence", "slow", "summary"]
     found = run(box, "dose", drug="aspirin")
     assert found.status == "ok"
     assert found.text.startswith("5 mg of aspirin")
@@ -102,6 +104,63 @@ def test_nothing_is_told_as_nothing_and_much_is_cut(box: ToolBox) -> None:
     lecture = run(box, "lecture", words=10_000)
     assert lecture.text.endswith("… (cut after 20000 of 50000 characters)")
     assert len(lecture.text) < 20_100
+
+
+def test_structured_content_is_shown_and_nothing_twice(box: ToolBox) -> None:
+    shown = run(box, "summary", count=2)
+    assert shown.text == 'found 2 drugs\n{"names":["drug 0","drug 1"]}'
+    assert run(box, "catalogue", count=2).text == "drug 0\ndrug 1"
+    assert run(box, "slow", seconds=0.0).text.count("slept") == 1
+
+
+def said(*texts: str, structured: Any) -> str:
+    content = [types.TextContent(type="text", text=text) for text in texts]
+    return read_result(
+        types.CallToolResult(content=content, structured_content=structured), 999
+    ).text
+
+
+@pytest.mark.parametrize(
+    ("texts", "structured", "shown"),
+    [
+        ((), {"a": 1}, '{"a":1}'),
+        (('{"a": 1}',), {"a": 1}, '{"a": 1}'),
+        (("12",), {"result": "12"}, "12"),
+        (("12",), {"result": 12}, "12"),
+        (("1", "2"), {"result": [1, 2]}, "1\n2"),
+        (("found 2",), {"result": [1, 2]}, 'found 2\n{"result":[1,2]}'),
+        (("a note", '{"a": 1}'), {"a": 1}, 'a note\n{"a": 1}'),
+        (("a",), None, "a"),
+        (("",), {}, "\n{}"),
+    ],
+)
+def test_what_texts_do_not_say_is_shown_as_json(
+    texts: tuple[str, ...], structured: Any, shown: str
+) -> None:
+    assert said(*texts, structured=structured) == shown
+
+
+KINDS = {
+    "http": "http",
+    "streamable-http": "http",
+    "streamable_http": "http",
+    "streamableHttp": "http",
+    "sse": "sse",
+}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_remote_server_is_spoken_to_as_its_type_says(kind: str) -> None:
+    with remote(free_port(), KINDS[kind]) as settings:
+        tools = mcp_tools({"doses": {"type": kind, **settings}})
+        assert run(ToolBox(tools), "dose", drug="aspirin").passages == ("label://aspirin",)
+        tools[0].server.close()
+
+
+def test_a_local_server_may_say_its_type() -> None:
+    tools = mcp_tools({"doses": {"type": "stdio", **LOCAL}})
+    assert run(ToolBox(tools), "catalogue", count=1).text == "drug 0"
+    tools[0].server.close()
 
 
 def test_what_a_server_says_of_its_tools_reaches_no_prompt_as_markup(box: ToolBox) -> None:
@@ -222,11 +281,15 @@ def test_tools_are_chosen_and_renamed_by_settings_and_count_as_calls() -> None:
     [
         ({}, UsageError, "either a command .* or a url"),
         ({"command": "a", "url": "b"}, UsageError, "either a command .* or a url"),
+        ({"type": "http", "command": "a"}, UsageError, "of the type 'http' needs a url"),
+        ({"type": "sse", "command": "a"}, UsageError, "of the type 'sse' needs a url"),
+        ({"type": "stdio", "url": "http://a"}, UsageError, "of the type 'stdio' needs a command"),
+        ({"type": "websocket", "url": "http://a"}, UsageError, "'websocket'"),
         ({"comand": "a"}, UsageError, "unknown field `comand`"),
         ({"url": "http://a", "timeout": 0}, UsageError, "timeout > 0"),
         ({"command": "no-such-program"}, UsageError, "there is no program 'no-such-program'"),
         ({**LOCAL, "tools": ["does"]}, UnknownNameError, "did you mean 'dose'"),
-        ({**LOCAL, "prefix": "a b"}, UsageError, "the tool name 'a bdie' is not 1 to 64"),
+        ({**LOCAL, "prefix": "a b"}, UsageError, "the tool name 'a bcatalogue' is not 1"),
         ({**LOCAL, "env": {"KEY": "${NO_SUCH_KEY}"}}, UsageError, "NO_SUCH_KEY is not set"),
         ({**LOCAL, "args": ["-c", "no python"]}, ToolUnavailableError, "said: SyntaxError"),
         ({"url": "http://127.0.0.1:9/mcp"}, ToolUnavailableError, "MCP server 'doses': Conn"),

@@ -3,22 +3,32 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import pickle
 import subprocess
 import sys
 import threading
 from copy import deepcopy
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
+import gymnasium
+import httpx
 import jsonschema
+import msgspec
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
+from medenv.env import MedResearchEnv
 from medenv.errors import ToolUnavailableError, UsageError
 from medenv.records import ToolCall, ToolResult
+from medenv.registry import DIALECTS, make_dialect
 from medenv.tools import FunctionTool, Read, Search, Tool, ToolBox, ToolOutput, tool
+from medenv.tools.base import MAX_CHARS
 from medenv.tools.cassette import Cassette
 from medenv.tools.faults import Faulty
+from medenv.tools.web import Fetcher, Visit
 
 from ..fakes import Clock, Flaky, Shelf
 
@@ -192,8 +202,8 @@ def test_a_pickled_tool_is_the_same_tool(
     monkeypatch.chdir(tmp_path)
     for other in (pickle.loads(pickle.dumps(made)), deepcopy(made)):
         assert (other.spec, other.local, other.is_async) == (made.spec, made.local, made.is_async)
-        for given in (arguments, {**arguments, "wrong": 1}, {}):
-            one = call(made.name, **given)
+        for asked in (arguments, {**arguments, "wrong": 1}, {}):
+            one = call(made.name, **asked)
             expected, got = ToolBox([made]).run(one), ToolBox([other]).run(one)
             assert (got.status, got.text) == (expected.status, expected.text)
 
@@ -265,3 +275,187 @@ def test_a_class_without_a_name_is_refused() -> None:
 
     with pytest.raises(UsageError, match="needs a name"):
         Nameless()
+
+
+def raising(error: BaseException, *, local: bool = True) -> FunctionTool:
+    def fragile(query: str) -> ToolOutput:
+        """Search, and fail."""
+        raise error
+
+    return FunctionTool(fragile, local=local)
+
+
+def awaited(error: BaseException) -> FunctionTool:
+    @tool
+    async def fragile(query: str) -> ToolOutput:
+        """Search, and fail."""
+        await asyncio.sleep(0)
+        raise error
+
+    return fragile
+
+
+BUGS = [
+    *(KeyError("x"), OverflowError("too large"), UsageError("k is wrong"), RecursionError()),
+    *(UnicodeEncodeError("utf-8", "\ud800", 0, 1, "surrogate"), MemoryError(), StopIteration()),
+    *(ExceptionGroup("two", [ValueError("a"), ValueError("b")]), FileNotFoundError("x")),
+]
+
+
+@pytest.mark.parametrize("error", BUGS, ids=lambda error: type(error).__name__)
+def test_an_exception_of_a_tool_is_an_observation_however_it_is_called(error: Exception) -> None:
+    for one in (raising(error), raising(error, local=False), awaited(error)):
+        box, made = ToolBox([one]), call("fragile", query="x")
+        for result in (box.run(made), asyncio.run(asyncio.wait_for(box.arun(made), 5))):
+            assert (result.status, result.call_id, result.passages) == ("bad_call", "0.0", ())
+            assert result.text.startswith("fragile: the call failed (")
+
+
+@pytest.mark.parametrize("error", [ConnectionRefusedError("gone"), TimeoutError("late")])
+def test_a_backend_that_does_not_answer_is_a_failure_outside(error: Exception) -> None:
+    for one in (raising(error), raising(error, local=False), awaited(error)):
+        box, made = ToolBox([one]), call("fragile", query="x")
+        with pytest.raises(ToolUnavailableError, match=type(error).__name__):
+            box.run(made)
+        with pytest.raises(ToolUnavailableError, match=type(error).__name__):
+            asyncio.run(box.arun(made))
+
+
+def test_an_interrupt_is_nobodys_observation() -> None:
+    for error in (KeyboardInterrupt(), SystemExit(1)):
+        with pytest.raises(type(error)):
+            ToolBox([raising(error)]).run(call("fragile", query="x"))
+
+
+def test_a_bug_is_logged_once_with_its_traceback(caplog: pytest.LogCaptureFixture) -> None:
+    box = ToolBox([raising(KeyError("x"))])
+    for _ in range(3):
+        box.run(call("fragile", query="x"))
+    (record,) = caplog.records
+    assert record.exc_info is not None
+    assert record.exc_info[0] is KeyError
+
+
+WRONG_OUTPUTS: list[Any] = [
+    *(None, "text", ToolOutput(text=None), ToolOutput(text=b"bytes")),  # type: ignore[arg-type]  # that is the point
+    *(ToolOutput(text="x", status="error"), ToolOutput(text="x", passages=7)),  # type: ignore[arg-type]  # likewise
+]
+
+
+@pytest.mark.parametrize("output", WRONG_OUTPUTS, ids=repr)
+def test_what_is_no_output_of_a_tool_is_an_observation(output: Any) -> None:
+    def odd(query: str) -> ToolOutput:
+        """Search, in its own way."""
+        made: ToolOutput = output
+        return made
+
+    result = ToolBox([FunctionTool(odd)]).run(call("odd", query="x"))
+    assert (result.status, type(result.text), result.passages) == ("bad_call", str, ())
+
+
+def test_what_a_tool_shows_is_bounded_and_can_be_stored() -> None:
+    def much(query: str) -> ToolOutput:
+        """Say much."""
+        return ToolOutput(text="µ\ud800" * MAX_CHARS, passages=["a", "b"])  # type: ignore[arg-type]  # a list, as tools may give
+
+    result = ToolBox([FunctionTool(much)]).run(call("much", query="x"))
+    assert len(result.text) < MAX_CHARS + 100
+    assert result.text.startswith("µ?")
+    assert result.text.endswith(f"… (cut after {MAX_CHARS} of {2 * MAX_CHARS} characters)")
+    assert result.passages == ("a", "b")
+    assert msgspec.json.decode(msgspec.json.encode(result), type=ToolResult) == result
+
+
+def test_arguments_that_cannot_be_checked_are_refused() -> None:
+    class Strict(Tool):
+        """A tool whose own check of arguments has a bug."""
+
+        name = "strict"
+
+        def call(self, query: str) -> ToolOutput:
+            """Search."""
+            return ToolOutput(text=query)
+
+        def bind(self, arguments: dict[str, Any]) -> tuple[Any, ...]:
+            raise LookupError("no such schema")
+
+    assert ToolBox([Strict()]).run(call("strict", query="x")).status == "bad_call"
+
+
+def test_what_is_wrong_with_arguments_is_told_within_bounds() -> None:
+    result = BOX.run(call("dose", **{"x" * 1_000_000: 1}))
+    assert result.status == "bad_call"
+    assert len(result.text) < 500
+
+
+ODD_TEXTS = [
+    "",
+    " ",
+    "\x00",
+    "\ud800",
+    "µβ\u2028",
+    "x" * 100_000,
+    "a b " * 1000,
+    "(((",
+    "%s{}",
+    "TOY:",
+]
+odd_texts = st.sampled_from([*ODD_TEXTS, "TOY:D1#0", "CASE:1", "http://[::1"]) | st.text()
+odd_numbers = st.integers() | st.integers(10**19, 10**30)
+odd_values = st.recursive(
+    st.none() | st.booleans() | odd_numbers | st.floats() | odd_texts,
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(), inner, max_size=3),
+    max_leaves=6,
+)  # fmt: skip
+
+
+def odd_arguments(schema: dict[str, Any]) -> st.SearchStrategy[Any]:
+    """Values of the right type, or of any."""
+    kinds = {one.get("type") for one in schema.get("anyOf", [schema])}
+    return (
+        (odd_texts if "string" in kinds else st.nothing())
+        | (st.lists(odd_texts, max_size=9) if "array" in kinds else st.nothing())
+        | (odd_numbers if "integer" in kinds else st.nothing())
+        | odd_values
+    )
+
+
+@functools.cache
+def every_tool() -> ToolBox:
+    """All tools that need no network, and those of the web over a web that is not there."""
+
+    def nothing(request: httpx.Request) -> httpx.Response:
+        raise httpx.ConnectError("refused")
+
+    fetcher = Fetcher(transport=httpx.MockTransport(nothing), resolve=lambda *_: ["93.184.216.34"])
+    made = [gymnasium.make(f"medenv:medenv/{name}-v0") for name in ("Research", "Diagnosis")]
+    boxes = [cast(MedResearchEnv, env.unwrapped).toolbox for env in made]
+    tools = {one.name: one for box in boxes for one in box.tools.values()}
+    return ToolBox([*tools.values(), Visit(fetcher)])
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.data())
+def test_no_call_that_a_policy_can_write_raises(data: st.DataObject) -> None:
+    box = every_tool()
+    spec = data.draw(st.sampled_from(box.specs))
+    properties = spec.parameters["properties"]
+    values = {name: odd_arguments(schema) for name, schema in properties.items()}
+    needed = {name: values.pop(name) for name in spec.parameters["required"]}
+    arguments = data.draw(st.fixed_dictionaries(needed, optional=values))
+    result = box.run(ToolCall(id="0.0", name=spec.name, arguments=arguments))
+    assert result.status in ("ok", "empty", "bad_call")
+    for dialect in map(make_dialect, DIALECTS.names()):
+        dialect.observation([result], [])
+
+
+def test_every_tool_meets_the_calls_that_were_found_to_break_it() -> None:
+    box = every_tool()
+    passage = next(iter(box.run(call("search", query="lake")).passages))
+    for start in (10**20, 2**63, -(10**20)):
+        for find in ("", "a"):
+            result = box.run(call("read", passage_id=passage, start=start, find=find))
+            assert result.status in ("empty", "bad_call")
+    assert box.run(call("read", passage_id=passage, find="a " * 400)).status == "bad_call"
+    for query in ("\ud800", "x" * 1_000_000):
+        assert box.run(call("search", query=query)).status in ("empty", "ok")

@@ -2,43 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import codecs
+import time
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import httpx
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from medenv.errors import ToolUnavailableError, UsageError
+from medenv.network import resolve_host
 from medenv.records import ToolCall, ToolResult
 from medenv.tools import Tool, ToolBox
-from medenv.tools.web import Fetcher, Refused, Visit, WebSearch
-from medenv.tools.web.addresses import is_public
-from medenv.tools.web.fetch import resolve_host
+from medenv.tools.web import Fetcher, Refused, SiteFailed, Visit, WebSearch
+from medenv.tools.web.charset import decode
 
 PUBLIC = "93.184.216.34"
-
-
-@pytest.mark.parametrize(
-    "address",
-    [
-        *("127.0.0.1", "127.9.9.9", "0.0.0.0", "10.0.0.1", "172.16.0.1", "192.168.1.1"),
-        *("169.254.169.254", "100.64.0.1", "192.0.0.1", "192.0.2.1", "198.18.0.1", "198.51.100.1"),
-        *("203.0.113.1", "224.0.0.1", "239.1.1.1", "240.0.0.1", "255.255.255.255"),
-        *("::", "::1", "fe80::1", "fe80::1%eth0", "fc00::1", "fd12::1", "ff02::1", "fec0::1"),
-        *("::ffff:127.0.0.1", "::ffff:10.0.0.1", "::ffff:169.254.169.254", "::127.0.0.1"),
-        *("64:ff9b::7f00:1", "64:ff9b::a9fe:a9fe", "64:ff9b:1::1", "2002:7f00:1::", "2001:db8::1"),
-        *("2002:a9fe:a9fe::1", "2001:0:53aa:64c::1", "100::1", "", "localhost", "1.2.3"),
-    ],
-)
-def test_an_address_that_is_not_public_is_refused(address: str) -> None:
-    assert not is_public(address)
-
-
-@pytest.mark.parametrize(
-    "address", [PUBLIC, "8.8.8.8", "2606:4700::1111", "::ffff:8.8.8.8", "64:ff9b::808:808"]
-)
-def test_a_public_address_is_not(address: str) -> None:
-    assert is_public(address)
 
 
 Answer = Callable[[httpx.Request], httpx.Response]
@@ -159,9 +140,10 @@ def test_redirects_come_to_an_end() -> None:
         (page(kind="application/pdf"), Refused, "of the type 'application/pdf'"),
         (page(kind=""), Refused, "of the type 'unknown'"),
         (page(status=404), Refused, "the site answered 404"),
-        (page(status=503), ToolUnavailableError, "answered 503"),
+        (page(status=503), SiteFailed, "answered 503"),
+        (page(status=429), SiteFailed, "answered 429"),
     ],
-    ids=["type", "no type", "missing", "down"],
+    ids=["type", "no type", "missing", "down", "busy"],
 )
 def test_what_is_no_page_is_told_apart_from_what_failed(
     answer: Answer, error: type[Exception], problem: str
@@ -180,14 +162,113 @@ def test_a_long_page_is_cut_and_an_unknown_host_is_refused() -> None:
         Fetcher(resolve=nothing, transport=httpx.MockTransport(page())).fetch("http://a.org")
 
 
-def test_a_network_that_fails_is_a_failure_outside() -> None:
+def failing(error: Exception) -> Answer:
     def answer(request: httpx.Request) -> httpx.Response:
-        raise httpx.ConnectError("refused")
+        raise error
 
-    with pytest.raises(ToolUnavailableError, match="ConnectError"):
+    return answer
+
+
+DEAD: dict[str, Answer] = {
+    "dead": failing(httpx.ConnectError("refused")),
+    "slow": failing(httpx.ReadTimeout("nothing came")),
+    "broken": failing(httpx.RemoteProtocolError("no HTTP")),
+    "busy": page(status=503),
+    "odd redirect": lambda _: httpx.Response(302, headers={"location": "http://[::1"}),
+    "not gzip": lambda _: httpx.Response(
+        200, headers={"content-type": "text/plain", "content-encoding": "gzip"}, content=b"plain"
+    ),
+}
+
+
+@pytest.mark.parametrize("answer", DEAD.values(), ids=DEAD)
+def test_a_site_that_fails_is_an_observation_since_the_policy_chose_it(answer: Answer) -> None:
+    with pytest.raises(SiteFailed):
         Web(answer).fetcher().fetch("http://site.org")
-    with pytest.raises(ToolUnavailableError, match="nothing came within 0 s"):
+    shown = run(Visit(Web(answer).fetcher()), url="http://site.org")
+    assert shown.status == "empty"
+    assert "'http://site.org' was not read: the site " in shown.text
+
+
+def test_a_page_has_as_long_as_it_has_even_if_it_trickles() -> None:
+    class Trickle(httpx.SyncByteStream):
+        def __iter__(self) -> Iterator[bytes]:
+            while True:
+                time.sleep(0.02)
+                yield b"x"
+
+    kind = {"content-type": "text/plain"}
+    web = Web(lambda _: httpx.Response(200, headers=kind, stream=Trickle()))
+    begun = time.monotonic()
+    with pytest.raises(SiteFailed, match="took longer than"):
+        web.fetcher(seconds=0.2).fetch("http://site.org")
+    assert time.monotonic() - begun < 2
+    with pytest.raises(SiteFailed, match="nothing came within 0 s"):
         Web(page()).fetcher(seconds=0.0).fetch("http://site.org")
+
+
+RUSSIAN = "Болезнь Марфана"
+
+
+def encoded(kind: str, body: bytes) -> str:
+    """What `Fetcher` reads of a body under a content type."""
+    answer = httpx.Response(200, headers={"content-type": kind}, content=body)
+    return Web(lambda _: answer).fetcher().fetch("http://site.org").text
+
+
+@pytest.mark.parametrize(
+    ("kind", "body"),
+    [
+        ("text/plain; charset=windows-1251", RUSSIAN.encode("cp1251")),
+        ('text/plain; charset="KOI8-R"', RUSSIAN.encode("koi8-r")),
+        ("text/plain", RUSSIAN.encode("utf-8-sig")),
+        ("text/plain", codecs.BOM_UTF16_LE + RUSSIAN.encode("utf-16-le")),
+        ("text/plain", codecs.BOM_UTF16_BE + RUSSIAN.encode("utf-16-be")),
+        ("text/plain", RUSSIAN.encode()),
+        ("application/json", RUSSIAN.encode()),
+    ],
+    ids=["header", "quoted", "UTF-8 mark", "little endian", "big endian", "none", "JSON"],
+)
+def test_text_is_decoded_by_header_then_mark_then_as_utf_8(kind: str, body: bytes) -> None:
+    assert encoded(kind, body) == RUSSIAN
+
+
+@pytest.mark.parametrize(
+    "declaration",
+    [
+        '<meta charset="windows-1251">',
+        "<META CHARSET=windows-1251>",
+        '<meta http-equiv="Content-Type" content="text/html; charset=windows-1251">',
+        "<?xml version='1.0' encoding='windows-1251'?>",
+    ],
+)
+def test_a_page_may_declare_its_charset_itself(declaration: str) -> None:
+    whole = f"{declaration}<p>{RUSSIAN}</p>"
+    assert encoded("text/html", whole.encode("cp1251")) == whole
+    if declaration.startswith("<meta"):
+        lying = declaration.replace("windows-1251", "utf-16")
+        assert encoded("text/html", f"{lying}{RUSSIAN}".encode()) == lying + RUSSIAN
+
+
+def test_latin_1_is_read_as_browsers_read_it() -> None:
+    assert encoded("text/plain; charset=iso-8859-1", "“5 µg”".encode("cp1252")) == "“5 µg”"
+
+
+ODD_CHARSETS = [
+    *("utf8mb4", "utf-8,gbk", "none", "", "hex", "rot13", "idna", "punycode", "undefined"),
+    *("unicode_escape", "x" * 5000, "../../etc", "ü", "zlib_codec", "binary"),
+]
+
+
+@pytest.mark.parametrize("charset", ODD_CHARSETS, ids=lambda name: name[:12] or "empty")
+def test_no_charset_raises_and_one_that_is_none_is_passed_over(charset: str) -> None:
+    assert decode(b"\xffFBN1 \\ud800", charset).endswith("FBN1 \\ud800")
+    assert decode(f"<meta charset='{charset}'>".encode() + b"FBN1").endswith("FBN1")
+
+
+@given(st.binary(max_size=200), st.sampled_from([None, *ODD_CHARSETS, "utf-16", "cp1252"]))
+def test_no_bytes_raise_whatever_they_say_they_are(body: bytes, charset: str | None) -> None:
+    assert isinstance(decode(body, charset), str)
 
 
 def run(one: Tool, **arguments: Any) -> ToolResult:
@@ -260,6 +341,14 @@ def test_an_api_that_fails_is_a_failure_outside_and_an_odd_answer_is_empty() -> 
         run(search(httpx.Response(200, text="<html>")), query="x")
     assert run(search(httpx.Response(200, json={"a": []})), query="x").status == "empty"
     assert run(search(httpx.Response(200, json={})), query=" ").status == "bad_call"
+
+
+@pytest.mark.parametrize("status", [400, 413, 414, 422])
+def test_a_query_that_the_api_refuses_is_the_policys_mistake(status: int) -> None:
+    transport = httpx.MockTransport(lambda _: httpx.Response(status, text="too long"))
+    assert run(WebSearch("http://api", "a", transport=transport), query="x" * 90_000).status == (
+        "bad_call"
+    )
 
 
 def test_a_missing_key_is_told() -> None:

@@ -272,3 +272,26 @@ def test_an_editor_that_is_away_stops_the_run_and_is_asked_the_rest_later(root: 
     with ChatServer(lambda body: f"So: {note_of(body)}") as server:
         card = make_trajectories(rewriting(root, "interrupted", server.url))
     assert card.rewritten == {"rewritten": 8}
+
+
+def test_a_context_that_overflows_ends_an_episode_and_not_the_set(stage: Stage, root: Path) -> None:
+    model = Model(stage)
+    full = {question.text for question in stage.parts.questions[::3]}
+    too_long = (400, b'{"error": {"message": "too long", "code": "context_length_exceeded"}}')
+
+    def answer(body: dict[str, Any]) -> Any:
+        asked = [one["content"] for one in body["messages"] if one["role"] != "system"]
+        return too_long if asked[0] in full and len(asked) > 1 else model(body)
+
+    with ChatServer(answer) as server:
+        wanted = served(root, server.url, folder=str(root / "full"))
+        card = make_trajectories(wanted)
+    lines = (Path(wanted.folder) / "rollouts.jsonl").read_bytes().splitlines()[1:]
+    played = [msgspec.json.decode(line, type=Rollout) for line in lines]
+    cut = [one for one in played if one.scored.trajectory.question.text in full]
+    assert cut
+    for one in cut:
+        assert one.scored.trajectory.ending == "tokens"
+        assert one.scored.score.total is not None
+        assert one.scored.trajectory.turns[-1].observation == ""
+    assert sum(card.parts.values()) + len(cut) == len(played)

@@ -8,9 +8,10 @@ import os
 import tempfile
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from types import MappingProxyType
-from typing import IO, TYPE_CHECKING, Any, TypeVar
+from typing import IO, TYPE_CHECKING, Any, Literal, TypeVar
 
-from medenv.errors import ToolUnavailableError, UsageError
+from medenv.errors import ToolUnavailableError, UsageError, describe
+from medenv.network import route_to
 from medenv.records import Record
 from medenv.tools.secrets import filled
 from medenv.tools.waiting import on_tool_loop, wait_for
@@ -21,16 +22,21 @@ if TYPE_CHECKING:
 
 _T = TypeVar("_T")
 
+Kind = Literal["", "stdio", "http", "streamable-http", "streamable_http", "streamableHttp", "sse"]
+"""How a server is spoken to, as MCP clients write it."""
+
 
 class ServerSettings(Record, frozen=True, kw_only=True):
     """How an MCP server is reached and what of it is used, in the words that MCP clients share.
 
     Args:
+        type: ``"stdio"`` for a local server; ``"http"`` (also ``"streamable-http"``) or, for old
+            servers, ``"sse"`` for a remote one; by default what `command` or `url` says.
         command: Program of a local server, which is started and spoken to over stdin and stdout.
         args: Its arguments.
         env: Further environment variables of it; ``${NAME}`` stands for one of ours.
         cwd: Folder that it runs in, or ``""`` for ours.
-        url: Address of a remote server, which is spoken to over streamable HTTP.
+        url: Address of a remote server.
         headers: Headers of every request; ``${NAME}`` stands for an environment variable.
         tools: Names of its tools that are offered, or None for all.
         prefix: Put before the names of its tools.
@@ -39,9 +45,11 @@ class ServerSettings(Record, frozen=True, kw_only=True):
         max_chars: Longest text of one result; what is more is cut.
 
     Raises:
-        UsageError: Not one of `command` and `url`, or a limit that is not above 0.
+        UsageError: Not one of `command` and `url`, a type for the other one, or a limit that is
+            not above 0.
     """
 
+    type: Kind = ""
     command: str = ""
     args: tuple[str, ...] = ()
     env: Mapping[str, str] = MappingProxyType({})
@@ -61,6 +69,9 @@ class ServerSettings(Record, frozen=True, kw_only=True):
                 "an MCP server needs either a command (local) or a url (remote), got "
                 f"command={self.command!r}, url={self.url!r}"
             )
+        if self.type and (self.type == "stdio") != bool(self.command):
+            needed = "a command" if self.type == "stdio" else "a url"
+            raise UsageError(f"an MCP server of the type {self.type!r} needs {needed}")
         if not (self.start_timeout > 0 and self.timeout > 0 and self.max_chars >= 1):
             raise UsageError(
                 "an MCP server needs start_timeout > 0, timeout > 0 and max_chars >= 1, got "
@@ -120,11 +131,11 @@ class McpServer:
                 raise ToolUnavailableError(self._told(error, session)) from error
 
     def _told(self, error: BaseException, session: _Session) -> str:
-        while isinstance(error, BaseExceptionGroup):
-            error = error.exceptions[0]
         said = session.last_words()
-        problem = f"{type(error).__name__}: {' '.join(str(error).split())[:300]}"
-        return f"MCP server {self.name!r}: {problem}" + (f" (it said: {said})" if said else "")
+        route = route_to(self.settings.url) if self.settings.url else ""
+        return f"MCP server {self.name!r}{route}: {describe(error)}" + (
+            f" (it said: {said})" if said else ""
+        )
 
     def _open(self) -> _Session:
         """Return the session of this process, a new one where there is none that can be used."""
@@ -226,11 +237,30 @@ async def _transport(settings: ServerSettings, errors: IO[str]) -> AsyncIterator
         yield stdio_client(parameters, errlog=errors)  # type: ignore[arg-type]
         return
     import httpx2
+    from mcp.client.sse import sse_client
     from mcp.client.streamable_http import streamable_http_client
 
     headers = {name: filled(value) for name, value in settings.headers.items()}
-    timeout = httpx2.Timeout(settings.timeout)
-    async with httpx2.AsyncClient(headers=headers, timeout=timeout) as client:
+
+    def connections(
+        headers: dict[str, str] | None = headers,
+        timeout: httpx2.Timeout | None = None,
+        auth: httpx2.Auth | None = None,
+    ) -> httpx2.AsyncClient:
+        transport = httpx2.AsyncHTTPTransport(proxy=route_to(settings.url).proxy)
+        return httpx2.AsyncClient(
+            headers=headers,
+            timeout=timeout or httpx2.Timeout(settings.timeout),
+            auth=auth,
+            transport=transport,
+        )
+
+    if settings.type == "sse":
+        yield sse_client(
+            settings.url, headers, timeout=settings.timeout, httpx_client_factory=connections
+        )
+        return
+    async with connections() as client:
         yield streamable_http_client(settings.url, http_client=client)
 
 

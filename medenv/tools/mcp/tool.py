@@ -146,9 +146,10 @@ def read_result(result: mcp.types.CallToolResult, max_chars: int) -> ToolOutput:
         max_chars: Longest text; what is more is cut.
     """
     shown: dict[str, None] = {}
-    text = "\n".join([_block(block, shown) for block in result.content])
-    if not result.content and result.structured_content is not None:
-        text = msgspec.json.encode(result.structured_content).decode()
+    texts = [_block(block, shown) for block in result.content]
+    if result.structured_content is not None and not _says(texts, result.structured_content):
+        texts.append(msgspec.json.encode(result.structured_content).decode())
+    text = "\n".join(texts)
     text = text.encode("utf-8", "replace").decode()
     if len(text) > max_chars:
         text = f"{text[:max_chars]}\n… (cut after {max_chars} of {len(text)} characters)"
@@ -157,6 +158,23 @@ def read_result(result: mcp.types.CallToolResult, max_chars: int) -> ToolOutput:
     if not text.strip():
         return ToolOutput(text="The tool gave nothing back.", status="empty")
     return ToolOutput(text=text, passages=tuple(shown))
+
+
+def _says(texts: list[str], structured: Any) -> bool:
+    """Return whether texts say the structured content already, as the protocol recommends.
+
+    Servers write it as JSON, whole or an item a text, and put what is no object below ``result``.
+    """
+    said: list[Any] = []
+    for text in texts:
+        try:
+            said.append(msgspec.json.decode(text))
+        except (msgspec.DecodeError, UnicodeEncodeError, RecursionError):
+            said.append(text)
+    values = [structured]
+    if isinstance(structured, dict) and structured.keys() == {"result"}:
+        values.append(structured["result"])
+    return any(value in (said, texts) or value in [*said, *texts] for value in values)
 
 
 def _block(block: mcp.types.ContentBlock, shown: dict[str, None]) -> str:

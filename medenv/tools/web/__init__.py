@@ -1,7 +1,7 @@
 """Tools for the live web: search through any API, and pages fetched without leaving the web."""
 
-from medenv.tools.web.fetch import Fetcher, Page, Refused
+from medenv.tools.web.fetch import Fetcher, Page, Refused, SiteFailed
 from medenv.tools.web.search import WebSearch
 from medenv.tools.web.visit import Visit
 
-__all__ = ["Fetcher", "Page", "Refused", "Visit", "WebSearch"]
+__all__ = ["Fetcher", "Page", "Refused", "SiteFailed", "Visit", "WebSearch"]

@@ -8,15 +8,15 @@ of the environment are not used. Size, time and type of what comes are limited.
 
 from __future__ import annotations
 
-import socket
 import time
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import httpx
 
-from medenv.errors import ToolUnavailableError
-from medenv.tools.web.addresses import is_public
+from medenv.errors import describe
+from medenv.network import is_public, resolve_host
+from medenv.tools.web.charset import decode
 
 Resolve = Callable[[str, int], Sequence[str]]
 """Host and port to addresses; raises OSError where there are none."""
@@ -32,6 +32,13 @@ class Refused(ValueError):
     """What must not or cannot be fetched, in words for the policy."""
 
 
+class SiteFailed(ValueError):
+    """A site that did not answer, is busy or broken, in words for the policy.
+
+    The policy chose the site, so this is an observation and no failure of the infrastructure.
+    """
+
+
 class Page(NamedTuple):
     """What was fetched.
 
@@ -44,12 +51,6 @@ class Page(NamedTuple):
     url: str
     kind: str
     text: str
-
-
-def resolve_host(host: str, port: int) -> list[str]:
-    """Return all addresses of a host, in the order of the system's preference."""
-    found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
-    return list(dict.fromkeys(str(entry[4][0]) for entry in found))
 
 
 class Fetcher:
@@ -89,7 +90,7 @@ class Fetcher:
 
         Raises:
             Refused: The address or what it leads to must not be fetched, or is no page.
-            ToolUnavailableError: The network or the site failed.
+            SiteFailed: The site or the way to it failed.
         """
         end = time.monotonic() + self._seconds
         try:
@@ -100,8 +101,8 @@ class Fetcher:
                 url = page
         except httpx.InvalidURL as error:
             raise Refused(f"no address: {error}") from error
-        except httpx.HTTPError as error:
-            raise ToolUnavailableError(f"{url[:200]}: {type(error).__name__}: {error}") from error
+        except (httpx.HTTPError, UnicodeError) as error:
+            raise SiteFailed(f"the site failed ({describe(error)})") from error
         raise Refused(f"more than {self._max_redirects} redirects")
 
     def close(self) -> None:
@@ -112,7 +113,7 @@ class Fetcher:
         """Fetch one address; return the page, or where it redirects to."""
         left = end - time.monotonic()
         if left <= 0:
-            raise ToolUnavailableError(f"nothing came within {self._seconds:g} s")
+            raise SiteFailed(f"nothing came within {self._seconds:g} s")
         address = self._checked(url)
         host = f"[{address}]" if ":" in address else address
         request = self._client.build_request(
@@ -151,19 +152,19 @@ class Fetcher:
     def _read(self, url: httpx.URL, response: httpx.Response, end: float) -> Page:
         """Read a response within all limits."""
         if response.status_code in (408, 429) or response.status_code >= 500:
-            raise ToolUnavailableError(f"{url.host} answered {response.status_code}")
+            raise SiteFailed(f"the site answered {response.status_code}")
         if response.status_code != 200:
             raise Refused(f"the site answered {response.status_code}")
         kind = response.headers.get("content-type", "").partition(";")[0].strip().lower()
         if kind not in TYPES:
             raise Refused(f"it is of the type {kind or 'unknown'!r}; only texts are read")
         parts, size = [], 0
-        for part in response.iter_bytes(65536):
+        for part in response.iter_bytes():  # as it comes, so that no trickle outlasts the time
             parts.append(part)
             size += len(part)
             if size > self._max_bytes:
                 break
             if time.monotonic() > end:
-                raise ToolUnavailableError(f"{url.host} took longer than {self._seconds:g} s")
+                raise SiteFailed(f"the site took longer than {self._seconds:g} s")
         body = b"".join(parts)[: self._max_bytes]
-        return Page(str(url), kind, body.decode(response.charset_encoding or "utf-8", "replace"))
+        return Page(str(url), kind, decode(body, response.charset_encoding))

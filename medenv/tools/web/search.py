@@ -7,13 +7,19 @@ from typing import Any, Literal
 
 import httpx
 
-from medenv.errors import ToolUnavailableError, UsageError
+from medenv.errors import ToolUnavailableError, UsageError, describe
+from medenv.network import route_to
 from medenv.tools.base import Tool, ToolOutput
 from medenv.tools.secrets import filled
+
+_REFUSED = frozenset((400, 413, 414, 422, 431))  # what is wrong with them is the query
 
 
 class WebSearch(Tool):
     """Searches the web through an API.
+
+    A query that the API refuses is a mistake of the policy; any other failure of the API is one of
+    the infrastructure.
 
     Args:
         url: Address of the API.
@@ -50,7 +56,10 @@ class WebSearch(Tool):
         super().__init__()
         chosen = options or {}
         headers = {name: filled(str(text)) for name, text in chosen.get("headers", {}).items()}
-        self._client = httpx.Client(headers=headers, timeout=30.0, transport=transport)
+        self._route = route_to(url)
+        self._client = httpx.Client(
+            headers=headers, timeout=30.0, transport=transport or self._route.transport()
+        )
         self._url, self._results, self._query = url, results.split("."), query
         self._fields, self._method, self._k = fields, method, k
         self._params = dict(chosen.get("params", {}))
@@ -63,7 +72,11 @@ class WebSearch(Tool):
         """
         if not query.strip():
             return ToolOutput(text="the query is empty: write words to look for", status="bad_call")
-        found = self._found(query)[: self._k]
+        response = self._asked(query)
+        if response.status_code in _REFUSED:
+            text = f"the search engine refused the query ({response.status_code})"
+            return ToolOutput(text=text, status="bad_call")
+        found = self._found(response)[: self._k]
         if not found:
             return ToolOutput(text="Nothing was found; try other words.", status="empty")
         title, url, snippet = self._fields
@@ -74,16 +87,20 @@ class WebSearch(Tool):
         shown = tuple(dict.fromkeys(_text(one, url) for one in found))
         return ToolOutput(text="\n".join(lines), passages=shown)
 
-    def _found(self, query: str) -> list[Any]:
+    def _asked(self, query: str) -> httpx.Response:
         asked = {**self._params, self._query: query}
         try:
             if self._method == "GET":
-                response = self._client.get(self._url, params=asked)
-            else:
-                response = self._client.post(self._url, json=asked)
+                return self._client.get(self._url, params=asked)
+            return self._client.post(self._url, json=asked)
+        except httpx.HTTPError as error:
+            raise ToolUnavailableError(f"search API{self._route}: {describe(error)}") from error
+
+    def _found(self, response: httpx.Response) -> list[Any]:
+        try:
             found: Any = response.raise_for_status().json()
         except (httpx.HTTPError, ValueError) as error:
-            raise ToolUnavailableError(f"search API: {type(error).__name__}: {error}") from error
+            raise ToolUnavailableError(f"search API{self._route}: {describe(error)}") from error
         for name in self._results:
             found = found.get(name) if isinstance(found, dict) else None
         return found if isinstance(found, list) else []

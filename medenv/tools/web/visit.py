@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
+from importlib.util import find_spec
+
 from medenv.errors import UsageError
 from medenv.tools.base import Tool, ToolOutput
-from medenv.tools.web.fetch import Fetcher, Page, Refused
+from medenv.tools.web.fetch import Fetcher, Page, Refused, SiteFailed
 
 
 class Visit(Tool):
     """Reads pages of the public web, as text.
+
+    A site that is dead, busy or broken gives an output of status ``"empty"``: the policy chose it.
 
     Args:
         fetcher: Fetches pages; the default has the limits of `Fetcher`.
         window_chars: Characters shown by one call.
 
     Raises:
-        UsageError: `window_chars` below 1.
+        UsageError: `window_chars` below 1, or the library that reads pages is not installed.
     """
 
     name = "visit"
@@ -24,6 +28,8 @@ class Visit(Tool):
     def __init__(self, fetcher: Fetcher | None = None, *, window_chars: int = 4000) -> None:
         if window_chars < 1:
             raise UsageError(f"window_chars must be at least 1, got {window_chars}")
+        if find_spec("trafilatura") is None:
+            raise UsageError("reading pages needs the extra `web`: pip install medenv[web]")
         super().__init__()
         self._fetcher, self._window = fetcher or Fetcher(), window_chars
 
@@ -38,6 +44,8 @@ class Visit(Tool):
             page = self._fetcher.fetch(url.strip())
         except Refused as error:
             return ToolOutput(text=f"{url[:200]!r} was not read: {error}", status="bad_call")
+        except SiteFailed as error:
+            return ToolOutput(text=f"{url[:200]!r} was not read: {error}", status="empty")
         text = extract(page)
         shown = text[max(0, start) :][: self._window]
         if not shown:
@@ -52,14 +60,9 @@ def extract(page: Page) -> str:
 
     Args:
         page: What was fetched.
-
-    Raises:
-        UsageError: The library for it is not installed.
     """
     if page.kind not in ("text/html", "application/xhtml+xml"):
         return page.text
-    try:
-        import trafilatura
-    except ImportError as error:
-        raise UsageError("reading pages needs the extra `web`: pip install medenv[web]") from error
+    import trafilatura  # here, since it takes a second
+
     return trafilatura.extract(page.text, include_comments=False, include_tables=True) or ""
