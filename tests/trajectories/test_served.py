@@ -294,4 +294,5 @@ def test_a_context_that_overflows_ends_an_episode_and_not_the_set(stage: Stage, 
         assert one.scored.trajectory.ending == "tokens"
         assert one.scored.score.total is not None
         assert one.scored.trajectory.turns[-1].observation == ""
-    assert sum(card.parts.values()) + len(cut) == len(played)
+    assert set(card.rejected) == {"no answer: tokens"}
+    assert sum(card.parts.values()) + card.rejected["no answer: tokens"] == card.judged
