@@ -214,12 +214,15 @@ class Parsed(Record, frozen=True, kw_only=True, gc=False):
         calls: Well-formed calls as (name, arguments) in the order written.
         answer: The final answer, or None.
         problems: What was wrong, in words the policy can act on; empty where nothing was.
+        notes: The part of the text outside calls and answer that is no private thought, where
+            citations and confidence are read; None in records that were made without it.
     """
 
     thought: str = ""
     calls: tuple[tuple[str, dict[str, Any]], ...] = ()
     answer: str | None = None
     problems: tuple[str, ...] = ()
+    notes: str | None = None
 
 
 class Turn(Record, frozen=True, kw_only=True, gc=False):

@@ -6,11 +6,13 @@
 
 and in the end
 
+    Note: [1]
     Final Answer: FBN1
 
 Rules of reading, so that only what the policy plainly meant counts:
 
 - A label counts at the beginning of a line alone; what belongs to it goes on to the next label.
+- What stands after ``Note:``, and before the first label, is no thought: citations count there.
 - A control token ends the text, and so does ``Observation:``, which is for tools to write: what
   follows rests on an invented result and is not read.
 - A call beside an answer is made, and the answer is not taken; several different answers are none.
@@ -27,7 +29,7 @@ from medenv.dialects.objects import Malformed, json_object, write_object
 from medenv.dialects.tags import Draft, conclude
 from medenv.records import Parsed, ToolResult, ToolSpec
 
-_LABELS = "Thought|Action Input|Action|Observation|Final Answer"
+_LABELS = "Thought|Note|Action Input|Action|Observation|Final Answer"
 _LABEL = re.compile(rf"^[ \t]*({_LABELS}):", re.MULTILINE)
 _SHOWN_LABEL = re.compile(rf"^([ \t]*)(?=(?:{_LABELS}):)", re.MULTILINE)
 _CONTROL = re.compile(r"<\|\w+\|>")
@@ -51,6 +53,7 @@ class ReAct:
     name = "react"
     all_texts = False
     stop = ("\nObservation:",)
+    note = 'on a line that begins with "Note:" before the final answer'
 
     def system_prompt(self, tools: Sequence[ToolSpec], style: PromptStyle) -> str:
         """Return the system message: the tools as JSON lines and the two forms of a turn."""
@@ -61,7 +64,7 @@ class ReAct:
         if "<|" in text and (control := _CONTROL.search(text)) is not None:
             text = text[: control.start()]
         bare, *pieces = _LABEL.split(text)
-        draft = Draft(thoughts=[bare])
+        draft = Draft(thoughts=[bare], notes=[bare])
         actions: list[tuple[str, str | None]] = []
         for label, body in zip(pieces[::2], pieces[1::2], strict=True):
             if label == "Observation":
@@ -72,8 +75,10 @@ class ReAct:
                 actions.append((body.strip(), None))
             elif label == "Final Answer":
                 draft.answers.append(body.strip())
-            elif label == "Thought":
+            elif label in ("Thought", "Note"):
                 draft.thoughts.append(body)
+                if label == "Note":
+                    draft.notes.append(body)
             elif actions and actions[-1][1] is None:
                 actions[-1] = actions[-1][0], body
             else:
@@ -93,9 +98,10 @@ class ReAct:
         """Write one call; any argument survives `parse`."""
         return f"{_think(thought)}Action: {name}\nAction Input: {write_object(arguments)}"
 
-    def write_answer(self, text: str, thought: str = "") -> str:
-        """Write the answer on one line."""
-        return f"{_think(thought)}Final Answer: {' '.join(neutralise(text).split())}"
+    def write_answer(self, text: str, thought: str = "", note: str = "") -> str:
+        """Write the answer on one line, and a note on the line before."""
+        before = f"Note: {note}\n" if note else ""
+        return f"{_think(thought)}{before}Final Answer: {' '.join(neutralise(text).split())}"
 
 
 def _think(thought: str) -> str:
