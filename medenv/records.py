@@ -196,6 +196,7 @@ class ToolResult(Record, frozen=True, kw_only=True, gc=False):
         text: What the policy will see.
         passages: Ids of the passages shown, in order.
         seconds: Wall-clock time of the call.
+        numbered: Whether the text numbers its passages, if any, ``[1]``, ``[2]``, ... in order.
     """
 
     call_id: str
@@ -204,6 +205,7 @@ class ToolResult(Record, frozen=True, kw_only=True, gc=False):
     text: str
     passages: tuple[str, ...] = ()
     seconds: float = 0.0
+    numbered: bool = True
 
 
 class Parsed(Record, frozen=True, kw_only=True, gc=False):

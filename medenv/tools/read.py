@@ -10,11 +10,15 @@ from medenv.errors import UsageError
 from medenv.records import Passage, Retriever
 from medenv.tools.base import Tool, ToolOutput
 
+SHOWN_CHARS = 100
+"""Characters of a passage that have to be in the window for it to count as shown."""
+
 
 class Read(Tool):
     """Reads on in a document from a passage that a search has shown.
 
-    Passages of one document have ids ``"<document>#0"``, ``"<document>#1"``, ...
+    Passages of one document have ids ``"<document>#0"``, ``"<document>#1"``, ... One counts as
+    shown where the window holds `SHOWN_CHARS` characters of it, or all that it has.
 
     Args:
         retriever: The corpus.
@@ -62,14 +66,15 @@ class Read(Tool):
             piece = passage.text[max(0, start - begin) : end - begin]
             if piece:
                 pieces.append(piece)
-                shown.append(passage.id)
+                if len(piece) >= min(SHOWN_CHARS, len(passage.text)):
+                    shown.append(passage.id)
             more = begin + len(passage.text) > end
             begin += len(passage.text) + 1
         if not pieces:
             return ToolOutput(text=f"the document ends before character {start}", status="empty")
         tail = f"\n… (it goes on: start={end})" if more else ""
         text = f"{first.title}: " + "\n".join(pieces) + tail
-        return ToolOutput(text=text, passages=tuple(shown))
+        return ToolOutput(text=text, passages=tuple(shown), numbered=False)
 
     def _find(self, first: Passage, start: int, words: str) -> int | None:
         """Return the character at which words begin, whatever their case and spacing, or None."""
