@@ -86,7 +86,8 @@ class Episode:
         self._messages: list[Message] = []
         if rules.system:
             self._messages.append({"role": "system", "content": rules.system})
-        self._messages.append({"role": "user", "content": neutralise(question.text)})
+        asked = neutralise(question.text) + rules.reminder
+        self._messages.append({"role": "user", "content": asked})
 
     @property
     def ended(self) -> bool:

@@ -62,6 +62,13 @@ class EpisodeRules:
         prompt_style: How much the system message explains.
         env_id: Versioned id of the environment.
         options: Further settings that can change a score, for the settings' hash.
+        asks: What the reward asks of the policy's writing, a sentence each, with ``{note}`` where
+            the dialect's place for citations and confidence is to be named.
+
+    Attributes:
+        system: The system message, or ``""`` where there is none.
+        reminder: What is appended to the question: the line of `asks` where there is no system
+            message to say it.
     """
 
     __slots__ = (
@@ -74,12 +81,13 @@ class EpisodeRules:
         "max_seconds",
         "max_tokens",
         "max_turns",
+        "reminder",
         "retyped",
         "system",
         "tools",
     )
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - each is a setting of its own
         self,
         dialect: Dialect,
         tools: Sequence[ToolSpec],
@@ -87,6 +95,7 @@ class EpisodeRules:
         prompt_style: PromptStyle = "full",
         env_id: str = "",
         options: Mapping[str, Any] | None = None,
+        asks: Sequence[str] = (),
     ) -> None:
         self.dialect = dialect
         self.tools = tuple(tools)
@@ -96,7 +105,13 @@ class EpisodeRules:
         self.retyped: Mapping[str, Mapping[str, Any]] = (
             {tool.name: tool.parameters for tool in self.tools} if dialect.all_texts else {}
         )
-        self.system = dialect.system_prompt(self.tools, prompt_style)
+        self.system, self.reminder = dialect.system_prompt(self.tools, prompt_style), ""
+        if asks:
+            asked = "\n\n" + " ".join(asks).replace("{note}", dialect.note)
+            if self.system:
+                self.system += asked
+            else:
+                self.reminder = asked
         self.max_turns, self.max_seconds = self.budget.turns, self.budget.seconds
         self.max_calls = _UNLIMITED if self.budget.calls is None else self.budget.calls
         self.max_tokens = _UNLIMITED if self.budget.tokens is None else self.budget.tokens
@@ -105,7 +120,7 @@ class EpisodeRules:
             "dialect": dialect.name,
             "env_id": env_id,
             "options": dict(options or {}),
-            "prompt": self.system,
+            "prompt": self.system + self.reminder,
             "tools": self.tools,
         }
         encoded = msgspec.json.encode(settings, order="deterministic")

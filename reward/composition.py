@@ -152,6 +152,10 @@ class Reward:
         knowledge: What components may know besides the trajectory.
         components: All components by name, where there are more than the built-in ones.
 
+    Attributes:
+        asks: What the prompt has to ask of the policy's writing, a sentence for each component
+            that needs it (`Component.asks`), in the order of their names.
+
     Raises:
         UnknownNameError: A weight or gate names nothing that exists.
         UsageError: A weight is negative or no number.
@@ -181,6 +185,7 @@ class Reward:
         self._measures = tuple(
             (one, one.name, one.measure, one.low, one.high) for one in self._components
         )
+        self.asks = tuple(one.asks for one in self._components if one.asks)
 
     def highest(self, without: Collection[str] = ()) -> float:
         """Return the greatest total that a trajectory can get.
