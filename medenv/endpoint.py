@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 _AGAIN = frozenset((408, 409, 425, 429))
 _SHOWN = 200
-_FENCE = re.compile(r"\s*```(?:json)?\s*\n(.*)\n\s*```\s*", re.DOTALL)
+_FENCE = re.compile(r"```(?:json)?(?![a-z])(.*)```", re.DOTALL | re.IGNORECASE)
 
 
 class EndpointSettings(Record, frozen=True, kw_only=True):
@@ -318,14 +318,26 @@ def _read_completion(body: bytes) -> Reply:
 def json_in(text: str) -> str:
     """Return the JSON that a model was asked for, without thoughts before it and a fence around.
 
-    Nothing is looked for in prose: what is neither is returned as it is, and will not decode.
+    Nothing is looked for in prose, nor inside the JSON itself: a text that is neither is returned
+    as it is, and will not decode.
 
     Args:
         text: What the model wrote; thoughts end in ``</think>``.
     """
-    said = text.rpartition("</think>")[2]
+    said = _unfenced(text)
+    if "</think>" in said:
+        try:
+            msgspec.json.decode(said)
+        except (msgspec.DecodeError, UnicodeEncodeError, RecursionError):
+            return _unfenced(said.rpartition("</think>")[2])
+    return said
+
+
+def _unfenced(text: str) -> str:
+    """Return a text without white space, a byte-order mark and a code fence around it."""
+    said = text.strip("\ufeff \t\r\n")
     fenced = _FENCE.fullmatch(said)
-    return fenced[1] if fenced else said.strip()
+    return fenced[1].strip() if fenced else said
 
 
 def _seconds(header: str) -> float:

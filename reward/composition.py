@@ -144,6 +144,9 @@ PRESETS: Mapping[str, Composition] = MappingProxyType(
 """The compositions that have a name."""
 
 
+_NOT_ASKED = Value(0.0, "not asked, since its gate is closed")
+
+
 class Reward:
     """A composition ready to score; pure, picklable, and a `medenv.records.RewardFn`.
 
@@ -182,8 +185,17 @@ class Reward:
         )
         measured = {*composition.weights, *(decides for _, decides, _ in self._gates)}
         self._components = tuple(components[name] for name in sorted(measured))
+        decide = {decides for _, decides, _ in self._gates}
+        self._outside = tuple(
+            (components[name], behind)
+            for name, _, behind in self._plan
+            if components[name].outside and name not in decide
+        )
+        late = {one.name for one, _ in self._outside}
         self._measures = tuple(
-            (one, one.name, one.measure, one.low, one.high) for one in self._components
+            (one, one.name, one.measure, one.low, one.high)
+            for one in self._components
+            if one.name not in late
         )
         self.asks = tuple(one.asks for one in self._components if one.asks)
 
@@ -226,6 +238,9 @@ class Reward:
         for name, decides, least in self._gates:
             gates[name] = values[decides].raw >= least
         vetoed = bool(self._vetoes) and not all([gates[name] for name in self._vetoes])
+        for one, behind in self._outside:
+            closed = vetoed or (behind is not None and not gates[behind])
+            values[one.name] = _NOT_ASKED if closed else measured(one, trajectory, knowledge)
         parts: dict[str, Part] = {}
         total = 0.0
         for name, weight, behind in self._plan:
