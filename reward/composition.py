@@ -79,22 +79,46 @@ class Composition(Record, frozen=True, kw_only=True):
         """
         return self.gates.get(name) or ("open" if name in OUTCOMES else "correct")
 
-    def margin(self, components: Mapping[str, Component] = COMPONENTS) -> float:
+    def margin(self, components: Mapping[str, Component] = COMPONENTS, near: float = 1.0) -> float:
         """Return by how much the worst right answer outranks the best wrong one, from the ranges.
 
-        Positive means that a wrong answer can never outrank a right one.
+        Positive means that a wrong answer can never outrank a right one. An answer is right where
+        `accuracy` is 1. What a component can be then, and what otherwise, its card says
+        (`Component.worst_right`, `Component.best_wrong`); a gate or veto may be closed to a right
+        answer where its component can be too low then, and open to a wrong one where it can be high
+        enough.
 
         Args:
             components: All components by name.
+            near: What a near miss pays (`Knowledge.near`); below 1 it is no right answer.
         """
+
+        def ranges(name: str) -> tuple[float, float, float]:
+            """Return the least value of a right answer, and the range of a wrong one's."""
+            one = components[name]
+            worst = one.low if one.worst_right is None else one.worst_right
+            best = one.high if one.best_wrong is None else one.best_wrong
+            if near < 1.0 and one.best_wrong is not None:
+                best = max(best, near)
+            return worst, one.low, best
+
+        def opens(gate: str) -> tuple[bool, bool, bool]:
+            """Return whether a right answer always opens a gate; a wrong one ever, and always."""
+            least, decides = GATES[gate].at_least, GATES[gate].component
+            if not decides:
+                return True, True, True
+            worst, low, best = ranges(decides)
+            return worst >= least, best >= least, low >= least
+
         right = wrong = 0.0
         for name, weight in self.weights.items():
-            low, high = components[name].low, components[name].high
-            if name == "accuracy":
-                low, high = 1.0, 0.0
-            behind = self.gate_of(name)
-            right += weight * (low if behind in ("correct", "open") else min(low, 0.0))
-            wrong += 0.0 if behind == "correct" else weight * max(high, 0.0)
+            worst, _, best = ranges(name)
+            for_right, for_wrong, always = opens(self.gate_of(name))
+            right += weight * (worst if for_right else min(worst, 0.0))
+            wrong += weight * ((best if always else max(best, 0.0)) if for_wrong else 0.0)
+        for for_right, for_wrong, always in map(opens, self.vetoes):
+            right = right if for_right else min(right, 0.0)
+            wrong = (wrong if always else max(wrong, 0.0)) if for_wrong else 0.0
         return right - wrong
 
 
