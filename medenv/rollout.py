@@ -24,6 +24,7 @@ from medenv.records import (
     Scored,
     ToolCall,
     ToolResult,
+    Written,
 )
 from medenv.tools import ToolBox
 
@@ -105,11 +106,10 @@ class Rollouts:
             Trajectory and score.
         """
         episode = Episode(question, self.rules, seed)
-        run = self.toolbox.run
+        run, ask = self.toolbox.run, _asker(policy, episode)
         try:
             while not episode.ended:
-                text = self._retry(lambda: policy.act(episode.messages))
-                calls = episode.advance(text)
+                calls = _advance(episode, self._retry(lambda: ask(episode.messages)))
                 if not episode.ended:
                     episode.observe([self._retry(partial(run, call)) for call in calls])
         except InfraError as error:
@@ -186,6 +186,7 @@ class Rollouts:
         self, policy: Policy | AsyncPolicy, question: Question, seed: int, limits: Deadlines
     ) -> Scored:
         episode, limit = Episode(question, self.rules, seed), limits.deadline()
+        ask = _asker(policy, episode)
 
         async def in_a_task(call: ToolCall) -> ToolResult:
             return await self._make(call, limits.deadline())
@@ -193,8 +194,8 @@ class Rollouts:
         try:
             while episode.ending is None:
                 told = episode.messages
-                text = await self._patiently(policy.act, told, PolicyUnavailableError, limit)
-                calls = episode.advance(text)
+                written = await self._patiently(ask, told, PolicyUnavailableError, limit)
+                calls = _advance(episode, written)
                 if episode.ending is None:
                     results = (
                         [await self._make(calls[0], limit)]
@@ -253,6 +254,22 @@ class Rollouts:
             with contextlib.suppress(InfraError):
                 score = self._retry(partial(self.reward, trajectory))
         return Scored(trajectory=trajectory, score=score)
+
+
+def _asker(policy: Any, episode: Episode) -> Callable[[Sequence[Message]], Any]:
+    """Return how to ask a policy: within the tokens that are left, where it counts its own."""
+    within = getattr(policy, "act_within", None)
+    if within is None:
+        act: Callable[[Sequence[Message]], Any] = policy.act
+        return act
+    return lambda told: within(told, episode.tokens_left)
+
+
+def _advance(episode: Episode, written: Any) -> tuple[ToolCall, ...]:
+    """Advance an episode by what its policy wrote, a text or a `Written`."""
+    if isinstance(written, Written):
+        return episode.advance(written.text, written.tokens)
+    return episode.advance(written)
 
 
 def _in_a_loop() -> bool:

@@ -14,10 +14,18 @@ from medenv.dialects.base import Dialect, PromptStyle
 from medenv.errors import UsageError
 from medenv.records import Record, ToolSpec
 
-_UNLIMITED = sys.maxsize
 _LAST_TURN = "This is your last turn: answer now."
 _LAST_WORD = "The {} are used up, this is your last turn: answer now."
 _NO_CALLS = "No tool calls are left: answer now."
+
+UNLIMITED = sys.maxsize
+"""The limit where there is none."""
+
+CHARS_PER_TOKEN = 4
+"""What a token is taken for where nobody counted: characters."""
+
+LAST_WORD_TOKENS = 256
+"""Tokens of the one text that a policy may write after its budget of tokens ran out."""
 
 
 class Budget(Record, frozen=True, kw_only=True):
@@ -26,7 +34,8 @@ class Budget(Record, frozen=True, kw_only=True):
     Args:
         turns: Texts that the policy may write, at least 1.
         calls: Tool calls that are made.
-        tokens: Tokens that the policy may write in all turns together.
+        tokens: Tokens that the policy may write in all turns together; `Episode.tokens_left` says
+            how many the next turn may have.
         seconds: Wall-clock time from start to the last result.
         last_word: Whether a policy whose tokens or seconds ran out is told so and may write one
             more text, its answer; its calls are not made any more. Turns and calls are always
@@ -113,8 +122,8 @@ class EpisodeRules:
             else:
                 self.reminder = asked
         self.max_turns, self.max_seconds = self.budget.turns, self.budget.seconds
-        self.max_calls = _UNLIMITED if self.budget.calls is None else self.budget.calls
-        self.max_tokens = _UNLIMITED if self.budget.tokens is None else self.budget.tokens
+        self.max_calls = UNLIMITED if self.budget.calls is None else self.budget.calls
+        self.max_tokens = UNLIMITED if self.budget.tokens is None else self.budget.tokens
         settings = {
             "budget": self.budget,
             "dialect": dialect.name,

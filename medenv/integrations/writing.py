@@ -17,7 +17,7 @@ from transformers.utils.logging import disable_progress_bar
 
 from medenv.errors import DataError, UsageError
 from medenv.integrations.chat_tokens import ChatTokens
-from medenv.records import Message, Record
+from medenv.records import Message, Record, Written
 
 
 class Sampling(Record, frozen=True, kw_only=True):
@@ -292,6 +292,15 @@ class TokenPolicy:
         Args:
             messages: The conversation so far.
         """
+        return (await self.act_within(messages, None)).text
+
+    async def act_within(self, messages: Sequence[Message], max_tokens: int | None) -> Written:
+        """Return the next turn with its tokens; an empty one where the context is full.
+
+        Args:
+            messages: The conversation so far.
+            max_tokens: Most tokens of the turn, or None for what the sampling allows.
+        """
         chat = self._desk.engine.chat
         if not self._ids:
             self._ids = chat.prompt(messages)
@@ -301,8 +310,10 @@ class TokenPolicy:
         self._seen = len(messages)
         limit = self._sampling.context or self._desk.engine.context
         most = min(self._sampling.turn_tokens, limit - len(self._ids))
+        if max_tokens is not None:
+            most = min(most, max_tokens)
         if most < 1:
-            return ""
+            return Written(text="")
         written = await self._desk.write(Wanted(list(self._ids), most, self._sampling))
         self.tokens += len(written)
         ended = written[-1:] == [chat.turn_end]
@@ -310,4 +321,4 @@ class TokenPolicy:
         text: str = chat.tokenizer.decode(
             written[:-1] if ended else written, skip_special_tokens=False
         )
-        return text
+        return Written(text=text, tokens=len(written))
