@@ -109,6 +109,7 @@ class Bank:
         self, knowledge: Knowledge, components: Mapping[str, Component] = COMPONENTS
     ) -> None:
         self.raws, self.components = Raws(knowledge, components), components
+        self.near = knowledge.near
         self.files: list[str] = []
         self.unscored = self.disagreeing = 0
         self._groups: dict[tuple[int, int, str], int] = {}
@@ -257,10 +258,11 @@ def ablate(
         _measure(columns, arm, bank.raws, group, (question_of[labels], question_of[bank.group]))
     intervals = columns.resample(seed, draws)
     raws = {name: intervals.mean("", name) for name in bank.raws.names}
+    margins = [arm.composition.margin(bank.components, bank.near) for arm in arms]
     return Ablation(
         arms=tuple(
-            _result(arm, arms[0].name, intervals, exploit, arm.composition.margin(bank.components))
-            for arm in arms
+            _result(arm, arms[0].name, intervals, exploit, margin)
+            for arm, margin in zip(arms, margins, strict=True)
         ),
         raws={name: interval for name, interval in raws.items() if interval is not None},
         episodes=len(bank.raws),

@@ -54,7 +54,8 @@ class Finding(Record, frozen=True, kw_only=True):
         scoring: Name of the reward.
         attack: Name of the attack, or `HONEST`.
         bound: Greatest share that it may earn; for `HONEST` the least share of the top.
-        worst: Greatest share that it earned; for `HONEST` the least share of the top.
+        worst: Greatest share that it earned, or its bound and what a component paid beyond its
+            limit (`Attack.limits`); for `HONEST` the least share of the top.
         question: Id of the question on which it did.
         answer: What was answered there, or None.
         episodes: Episodes played.
@@ -177,7 +178,7 @@ class Arena:
             The finding of honest research, then one per attack.
         """
         checked = Checked(scoring, reward)
-        earned = {name: _total(checked, played) for name, played in self.honest.items()}
+        earned = {name: _score(checked, played).total for name, played in self.honest.items()}
         found = [self._top(checked, earned)]
         for name, attack in self.attacks.items():
             found.append(self._held(checked, attack, self.attacked[name], earned))
@@ -212,11 +213,14 @@ class Arena:
     ) -> Finding:
         worst, at, unscored = -math.inf, None, 0
         for trajectory in played:
-            total, fair = _total(reward, trajectory), earned[trajectory.question.id]
-            if total is None:
+            score, fair = _score(reward, trajectory), earned[trajectory.question.id]
+            if score.total is None:
                 unscored += 1
                 continue
-            share = total / fair if fair is not None and fair > 0 else math.inf
+            undue = sum(_beyond(score, name, limit) for name, limit in attack.limits.items())
+            share = math.inf
+            if fair is not None and fair > 0:
+                share = max(score.total, undue and attack.bound * fair + undue) / fair
             if share > worst:
                 worst, at = share, trajectory
         return Finding(
@@ -301,12 +305,18 @@ def exploitability(findings: Iterable[Finding]) -> float:
     return max((one.worst for one in findings if one.bound == 0.0), default=0.0)
 
 
-def _total(reward: Checked, trajectory: Trajectory) -> float | None:
-    """Return what a trajectory earns, or None where something outside failed."""
+def _score(reward: Checked, trajectory: Trajectory) -> Score:
+    """Return the score of a trajectory, without total where something outside failed."""
     try:
-        return reward(trajectory).total
+        return reward(trajectory)
     except InfraError:
-        return None
+        return Score(total=None, parts={})
+
+
+def _beyond(score: Score, name: str, limit: float) -> float:
+    """Return what a component paid beyond a limit of its value."""
+    part = score.parts.get(name)
+    return 0.0 if part is None or part.gated else max(0.0, part.raw - limit) * part.weight
 
 
 def _withheld(env_id: str, asked: Sequence[Question]) -> dict[str, tuple[Entity, ...]]:

@@ -42,7 +42,7 @@ _OVERFLOW = re.compile(
 )
 """What servers say that give no code: vLLM, SGLang, text-generation-inference and others."""
 
-_FENCE = re.compile(r"\s*```(?:json)?\s*\n(.*)\n\s*```\s*", re.DOTALL)
+_FENCE = re.compile(r"```(?:json)?(?![a-z])(.*)```", re.DOTALL | re.IGNORECASE)
 
 
 class EndpointSettings(Record, frozen=True, kw_only=True):
@@ -372,14 +372,26 @@ def _overflows(status: int, body: bytes) -> bool:
 def json_in(text: str) -> str:
     """Return the JSON that a model was asked for, without thoughts before it and a fence around.
 
-    Nothing is looked for in prose: what is neither is returned as it is, and will not decode.
+    Nothing is looked for in prose, nor inside the JSON itself: a text that is neither is returned
+    as it is, and will not decode.
 
     Args:
         text: What the model wrote; thoughts end in ``</think>``.
     """
-    _, said = separate(text)
+    said = _unfenced(text)
+    if "</think>" in said:
+        try:
+            msgspec.json.decode(said)
+        except (msgspec.DecodeError, UnicodeEncodeError, RecursionError):
+            return _unfenced(separate(text)[1])
+    return said
+
+
+def _unfenced(text: str) -> str:
+    """Return a text without white space, a byte-order mark and a code fence around it."""
+    said = text.strip("\ufeff \t\r\n")
     fenced = _FENCE.fullmatch(said)
-    return fenced[1] if fenced else said.strip()
+    return fenced[1].strip() if fenced else said
 
 
 def _seconds(header: str) -> float:

@@ -136,7 +136,7 @@ class MedResearchEnv(gymnasium.Env[str, str]):
         return self.episode.snapshot()
 
     def restore(self, snapshot: Snapshot) -> None:
-        """Go on from a snapshot; an episode that had ended stays ended and needs a `reset`.
+        """Go on from a snapshot; an episode that had ended is not paid again and needs a `reset`.
 
         Args:
             snapshot: What `snapshot` of an environment of the same settings gave.
@@ -145,6 +145,8 @@ class MedResearchEnv(gymnasium.Env[str, str]):
             UsageError: It comes from other settings.
         """
         self._episode, self._score = Episode.restore(snapshot, self.rules), None
+        if snapshot.ending is not None:
+            self._score = Score(total=None, parts={})  # not paid again, nor for the first time here
 
     def reset(
         self, *, seed: int | None = None, options: dict[str, Any] | None = None

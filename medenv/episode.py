@@ -12,7 +12,8 @@
 Budgets are enforced where they bind. A turn that leaves no room for another one ends the episode
 before its calls are made: nobody could read their results. Calls beyond the call budget are
 refused with a note, so that the policy can still answer; one that goes on calling with none left
-ends the episode. An answer always counts, since it was sampled within the budget.
+ends the episode. An answer counts within the budget of tokens: `Episode.tokens_left` is what the
+next turn may have, for drivers to sample no more, and a longer text answers no more than it calls.
 """
 
 from __future__ import annotations
@@ -35,10 +36,12 @@ from medenv.records import (
     Trajectory,
     Turn,
 )
-from medenv.rules import Budget, EpisodeRules
+from medenv.rules import CHARS_PER_TOKEN, LAST_WORD_TOKENS, UNLIMITED, Budget, EpisodeRules
 from medenv.snapshot import LastWord, Pending, Snapshot
 
 __all__ = ["Budget", "Episode", "EpisodeRules"]
+
+_OVER = "your turn went beyond the token budget: the answer was not taken"
 
 
 class Episode:
@@ -63,6 +66,7 @@ class Episode:
         "_pending",
         "_seconds",
         "_started",
+        "_token_limit",
         "_tokens",
         "_turns",
         "answer",
@@ -82,11 +86,13 @@ class Episode:
         self._pending: Pending | None = None
         self._last_word: LastWord = None
         self.failure, self._calls, self._tokens, self._seconds = "", 0, 0, 0.0
+        self._token_limit = rules.max_tokens
         self._started = rules.clock()
         self._messages: list[Message] = []
         if rules.system:
             self._messages.append({"role": "system", "content": rules.system})
-        self._messages.append({"role": "user", "content": neutralise(question.text)})
+        asked = neutralise(question.text) + rules.reminder
+        self._messages.append({"role": "user", "content": asked})
 
     @property
     def ended(self) -> bool:
@@ -119,6 +125,16 @@ class Episode:
         """The whole conversation so far."""
         return list(self._messages)
 
+    @property
+    def tokens_left(self) -> int | None:
+        """Most tokens that the policy may write in its next turn, or None where there is no limit.
+
+        A driver samples no more. Of a last word after the budget ran out they are
+        `medenv.rules.LAST_WORD_TOKENS`.
+        """
+        limit = self._token_limit
+        return None if limit == UNLIMITED else max(0, limit - self._tokens)
+
     def prompt(self) -> list[Message]:
         """Return the messages that come before the policy's first text."""
         return self._messages[: 2 if self.rules.system else 1]
@@ -128,7 +144,7 @@ class Episode:
 
         Args:
             text: What the policy wrote, verbatim.
-            tokens: How many tokens it wrote, where known.
+            tokens: How many tokens it wrote; 0 where nobody counted them.
 
         Returns:
             The calls to make, results of which `observe` awaits; empty when the episode ended.
@@ -141,6 +157,11 @@ class Episode:
         if not text.isascii():  # a lone surrogate could neither be stored nor tokenised
             text = text.encode("utf-8", "replace").decode()
         parsed = self._parse(text)
+        if self._token_limit != UNLIMITED:
+            tokens = tokens or -(-len(text) // CHARS_PER_TOKEN)
+            if parsed.answer is not None and self._tokens + tokens > self._token_limit:
+                problems = (*parsed.problems, _OVER)
+                parsed = msgspec.structs.replace(parsed, answer=None, problems=problems)
         self._tokens += tokens
         self._messages.append({"role": "assistant", "content": text})
         if parsed.answer is not None:
@@ -234,6 +255,7 @@ class Episode:
         self._messages.pop()
         self._tokens, self._pending = self._tokens - self._pending[4], None
         self._last_word = None  # granted by this very text, if it was
+        self._token_limit = self.rules.max_tokens
 
     def trajectory(self) -> Trajectory:
         """Return the episode so far; turns whose results are awaited are not in it."""
@@ -291,6 +313,8 @@ class Episode:
         episode._started -= snapshot.seconds
         episode.ending, episode.answer = snapshot.ending, snapshot.answer
         episode.failure, episode._last_word = snapshot.failure, snapshot.last_word
+        if snapshot.last_word == "tokens":
+            episode._token_limit = snapshot.tokens + LAST_WORD_TOKENS
         return episode
 
     def __reduce__(self) -> Any:
@@ -316,6 +340,8 @@ class Episode:
         """Return whether the policy has a last word although this budget ran out; note it."""
         if self.rules.budget.last_word and self._last_word is None:
             self._last_word = budget
+            if budget == "tokens":
+                self._token_limit = self._tokens + LAST_WORD_TOKENS
         return self._last_word is not None
 
     def _late(self) -> bool:

@@ -1,4 +1,4 @@
-"""The records that every part of medenv speaks in, and the four protocols that join the parts.
+"""The records that every part of medenv speaks in, and the protocols that join the parts.
 
 Records are frozen `msgspec.Struct`s: cheap to make, checked when decoded, one JSON object each.
 A policy's text and a tool's text are different types (`PolicyText`, `ToolText`), so that no reward
@@ -7,7 +7,7 @@ can take one for the other without the type checker saying so.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Awaitable, Sequence
 from typing import Any, Literal, NewType, Protocol, TypedDict
 
 import msgspec
@@ -196,6 +196,7 @@ class ToolResult(Record, frozen=True, kw_only=True, gc=False):
         text: What the policy will see.
         passages: Ids of the passages shown, in order.
         seconds: Wall-clock time of the call.
+        numbered: Whether the text numbers its passages, if any, ``[1]``, ``[2]``, ... in order.
     """
 
     call_id: str
@@ -204,6 +205,7 @@ class ToolResult(Record, frozen=True, kw_only=True, gc=False):
     text: str
     passages: tuple[str, ...] = ()
     seconds: float = 0.0
+    numbered: bool = True
 
 
 class Parsed(Record, frozen=True, kw_only=True, gc=False):
@@ -214,12 +216,15 @@ class Parsed(Record, frozen=True, kw_only=True, gc=False):
         calls: Well-formed calls as (name, arguments) in the order written.
         answer: The final answer, or None.
         problems: What was wrong, in words the policy can act on; empty where nothing was.
+        notes: The part of the text outside calls and answer that is no private thought, where
+            citations and confidence are read; None in records that were made without it.
     """
 
     thought: str = ""
     calls: tuple[tuple[str, dict[str, Any]], ...] = ()
     answer: str | None = None
     problems: tuple[str, ...] = ()
+    notes: str | None = None
 
 
 class Turn(Record, frozen=True, kw_only=True, gc=False):
@@ -347,4 +352,26 @@ class Policy(Protocol):
 
     def act(self, messages: Sequence[Message]) -> str:
         """Return the policy's text for the conversation so far."""
+        ...
+
+
+class Written(Record, frozen=True, kw_only=True, gc=False):
+    """What a policy that counts its tokens wrote in a turn.
+
+    Args:
+        text: The text.
+        tokens: How many tokens it has; 0 where the policy was not told.
+    """
+
+    text: str
+    tokens: int = 0
+
+
+class CountingPolicy(Protocol):
+    """A policy that keeps to a budget of tokens; drivers ask it so where it can be asked so."""
+
+    def act_within(
+        self, messages: Sequence[Message], max_tokens: int | None
+    ) -> Written | Awaitable[Written]:
+        """Return the policy's text for the conversation so far, of at most `max_tokens` tokens."""
         ...

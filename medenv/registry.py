@@ -191,6 +191,7 @@ def make_parts(**settings: Any) -> Parts:
     tools = (tool for item in wanted for tool in _made(item, tool_options, world))
     toolbox = ToolBox(_wrapped(tool, chosen) for tool in tools)
     dialect = make_dialect(chosen.dialect)
+    reward = _reward(chosen, world)
     rules = EpisodeRules(
         dialect.fitted(toolbox.specs) if isinstance(dialect, Fitted) else dialect,
         toolbox.specs,
@@ -203,9 +204,10 @@ def make_parts(**settings: Any) -> Parts:
             "withhold": chosen.withhold,
             "faults": chosen.faults,
         },
+        getattr(reward, "asks", ()),
     )
     retriever = world.retriever if wanted else None
-    return Parts(questions, rules, toolbox, _reward(chosen, world), retriever)
+    return Parts(questions, rules, toolbox, reward, retriever)
 
 
 def make_dialect(dialect: str | Dialect) -> Dialect:

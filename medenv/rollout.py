@@ -9,7 +9,7 @@ import time
 from collections.abc import Awaitable, Callable, Coroutine, Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Any, NamedTuple, Protocol, TypeVar
+from typing import Any, Protocol, TypeVar
 
 import msgspec
 
@@ -34,6 +34,7 @@ from medenv.records import (
     ToolCall,
     ToolResult,
     Trajectory,
+    Written,
 )
 from medenv.tools import ToolBox
 
@@ -46,17 +47,10 @@ _G = TypeVar("_G")
 _T = TypeVar("_T")
 
 
-class Written(NamedTuple):
-    """A policy's text and its length in tokens, from a policy that knows it."""
-
-    text: str
-    tokens: int
-
-
 class AsyncPolicy(Protocol):
     """Writes the next text of an episode without blocking."""
 
-    async def act(self, messages: Sequence[Message]) -> str | Written:
+    async def act(self, messages: Sequence[Message]) -> str:
         """Return the policy's text for the conversation so far.
 
         Raises:
@@ -157,11 +151,10 @@ class Rollouts:
             Exception: What the policy raised that is no `InfraError`.
         """
         episode = Episode(question, self.rules, seed)
-        run = self.toolbox.run
+        run, ask = self.toolbox.run, _asker(policy, episode)
         try:
             while not episode.ended:
-                text = self._retry(lambda: policy.act(episode.messages))
-                calls = episode.advance(text)
+                calls = _advance(episode, self._retry(lambda: ask(episode.messages)))
                 if not episode.ended:
                     episode.observe([self._retry(partial(run, call)) for call in calls])
         except InfraError as error:
@@ -268,6 +261,7 @@ class Rollouts:
     ) -> Scored:
         """Play one episode; with `contained`, whatever the policy raises ends this one alone."""
         limit, text_limit = limits.calls.deadline(), limits.texts.deadline()
+        ask = _asker(policy, episode)
 
         async def in_a_task(call: ToolCall) -> ToolResult:
             return await self._make(call, limits.calls.deadline())
@@ -275,14 +269,8 @@ class Rollouts:
         try:
             while episode.ending is None:
                 told = episode.messages
-                written: str | Written = await self._patiently(
-                    policy.act, told, PolicyUnavailableError, text_limit
-                )
-                calls = (
-                    episode.advance(*written)
-                    if isinstance(written, Written)
-                    else episode.advance(written)
-                )
+                written = await self._patiently(ask, told, PolicyUnavailableError, text_limit)
+                calls = _advance(episode, written)
                 if episode.ending is None:
                     results = (
                         [await self._make(calls[0], limit)]
@@ -382,6 +370,22 @@ def score_episode(
         score = Score(total=None, parts={})
         trajectory = msgspec.structs.replace(trajectory, failure=describe(error))
     return Scored(trajectory=trajectory, score=score, sample=sample, step=step)
+
+
+def _asker(policy: Any, episode: Episode) -> Callable[[Sequence[Message]], Any]:
+    """Return how to ask a policy: within the tokens that are left, where it counts its own."""
+    within = getattr(policy, "act_within", None)
+    if within is None:
+        act: Callable[[Sequence[Message]], Any] = policy.act
+        return act
+    return lambda told: within(told, episode.tokens_left)
+
+
+def _advance(episode: Episode, written: Any) -> tuple[ToolCall, ...]:
+    """Advance an episode by what its policy wrote, a text or a `Written`."""
+    if isinstance(written, Written):
+        return episode.advance(written.text, written.tokens)
+    return episode.advance(written)
 
 
 def _in_a_loop() -> bool:

@@ -14,10 +14,18 @@ from medenv.dialects.base import Dialect, PromptStyle
 from medenv.errors import UsageError
 from medenv.records import Record, ToolSpec
 
-_UNLIMITED = sys.maxsize
 _LAST_TURN = "This is your last turn: answer now."
 _LAST_WORD = "The {} are used up, this is your last turn: answer now."
 _NO_CALLS = "No tool calls are left: answer now."
+
+UNLIMITED = sys.maxsize
+"""The limit where there is none."""
+
+CHARS_PER_TOKEN = 4
+"""What a token is taken for where nobody counted: characters."""
+
+LAST_WORD_TOKENS = 256
+"""Tokens of the one text that a policy may write after its budget of tokens ran out."""
 
 
 class Budget(Record, frozen=True, kw_only=True):
@@ -26,7 +34,8 @@ class Budget(Record, frozen=True, kw_only=True):
     Args:
         turns: Texts that the policy may write, at least 1.
         calls: Tool calls that are made.
-        tokens: Tokens that the policy may write in all turns together.
+        tokens: Tokens that the policy may write in all turns together; `Episode.tokens_left` says
+            how many the next turn may have.
         seconds: Wall-clock time from start to the last result.
         last_word: Whether a policy whose tokens or seconds ran out is told so and may write one
             more text, its answer; its calls are not made any more. Turns and calls are always
@@ -62,6 +71,13 @@ class EpisodeRules:
         prompt_style: How much the system message explains.
         env_id: Versioned id of the environment.
         options: Further settings that can change a score, for the settings' hash.
+        asks: What the reward asks of the policy's writing, a sentence each, with ``{note}`` where
+            the dialect's place for citations and confidence is to be named.
+
+    Attributes:
+        system: The system message, or ``""`` where there is none.
+        reminder: What is appended to the question: the line of `asks` where there is no system
+            message to say it.
     """
 
     __slots__ = (
@@ -74,12 +90,13 @@ class EpisodeRules:
         "max_seconds",
         "max_tokens",
         "max_turns",
+        "reminder",
         "retyped",
         "system",
         "tools",
     )
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - each is a setting of its own
         self,
         dialect: Dialect,
         tools: Sequence[ToolSpec],
@@ -87,6 +104,7 @@ class EpisodeRules:
         prompt_style: PromptStyle = "full",
         env_id: str = "",
         options: Mapping[str, Any] | None = None,
+        asks: Sequence[str] = (),
     ) -> None:
         self.dialect = dialect
         self.tools = tuple(tools)
@@ -96,16 +114,22 @@ class EpisodeRules:
         self.retyped: Mapping[str, Mapping[str, Any]] = (
             {tool.name: tool.parameters for tool in self.tools} if dialect.all_texts else {}
         )
-        self.system = dialect.system_prompt(self.tools, prompt_style)
+        self.system, self.reminder = dialect.system_prompt(self.tools, prompt_style), ""
+        if asks:
+            asked = "\n\n" + " ".join(asks).replace("{note}", dialect.note)
+            if self.system:
+                self.system += asked
+            else:
+                self.reminder = asked
         self.max_turns, self.max_seconds = self.budget.turns, self.budget.seconds
-        self.max_calls = _UNLIMITED if self.budget.calls is None else self.budget.calls
-        self.max_tokens = _UNLIMITED if self.budget.tokens is None else self.budget.tokens
+        self.max_calls = UNLIMITED if self.budget.calls is None else self.budget.calls
+        self.max_tokens = UNLIMITED if self.budget.tokens is None else self.budget.tokens
         settings = {
             "budget": self.budget,
             "dialect": dialect.name,
             "env_id": env_id,
             "options": dict(options or {}),
-            "prompt": self.system,
+            "prompt": self.system + self.reminder,
             "tools": self.tools,
         }
         encoded = msgspec.json.encode(settings, order="deterministic")

@@ -79,22 +79,46 @@ class Composition(Record, frozen=True, kw_only=True):
         """
         return self.gates.get(name) or ("open" if name in OUTCOMES else "correct")
 
-    def margin(self, components: Mapping[str, Component] = COMPONENTS) -> float:
+    def margin(self, components: Mapping[str, Component] = COMPONENTS, near: float = 1.0) -> float:
         """Return by how much the worst right answer outranks the best wrong one, from the ranges.
 
-        Positive means that a wrong answer can never outrank a right one.
+        Positive means that a wrong answer can never outrank a right one. An answer is right where
+        `accuracy` is 1. What a component can be then, and what otherwise, its card says
+        (`Component.worst_right`, `Component.best_wrong`); a gate or veto may be closed to a right
+        answer where its component can be too low then, and open to a wrong one where it can be high
+        enough.
 
         Args:
             components: All components by name.
+            near: What a near miss pays (`Knowledge.near`); below 1 it is no right answer.
         """
+
+        def ranges(name: str) -> tuple[float, float, float]:
+            """Return the least value of a right answer, and the range of a wrong one's."""
+            one = components[name]
+            worst = one.low if one.worst_right is None else one.worst_right
+            best = one.high if one.best_wrong is None else one.best_wrong
+            if near < 1.0 and one.best_wrong is not None:
+                best = max(best, near)
+            return worst, one.low, best
+
+        def opens(gate: str) -> tuple[bool, bool, bool]:
+            """Return whether a right answer always opens a gate; a wrong one ever, and always."""
+            least, decides = GATES[gate].at_least, GATES[gate].component
+            if not decides:
+                return True, True, True
+            worst, low, best = ranges(decides)
+            return worst >= least, best >= least, low >= least
+
         right = wrong = 0.0
         for name, weight in self.weights.items():
-            low, high = components[name].low, components[name].high
-            if name == "accuracy":
-                low, high = 1.0, 0.0
-            behind = self.gate_of(name)
-            right += weight * (low if behind in ("correct", "open") else min(low, 0.0))
-            wrong += 0.0 if behind == "correct" else weight * max(high, 0.0)
+            worst, _, best = ranges(name)
+            for_right, for_wrong, always = opens(self.gate_of(name))
+            right += weight * (worst if for_right else min(worst, 0.0))
+            wrong += weight * ((best if always else max(best, 0.0)) if for_wrong else 0.0)
+        for for_right, for_wrong, always in map(opens, self.vetoes):
+            right = right if for_right else min(right, 0.0)
+            wrong = (wrong if always else max(wrong, 0.0)) if for_wrong else 0.0
         return right - wrong
 
 
@@ -144,6 +168,9 @@ PRESETS: Mapping[str, Composition] = MappingProxyType(
 """The compositions that have a name."""
 
 
+_NOT_ASKED = Value(0.0, "not asked, since its gate is closed")
+
+
 class Reward:
     """A composition ready to score; pure, picklable, and a `medenv.records.RewardFn`.
 
@@ -151,6 +178,10 @@ class Reward:
         composition: Weights and gates.
         knowledge: What components may know besides the trajectory.
         components: All components by name, where there are more than the built-in ones.
+
+    Attributes:
+        asks: What the prompt has to ask of the policy's writing, a sentence for each component
+            that needs it (`Component.asks`), in the order of their names.
 
     Raises:
         UnknownNameError: A weight or gate names nothing that exists.
@@ -178,9 +209,19 @@ class Reward:
         )
         measured = {*composition.weights, *(decides for _, decides, _ in self._gates)}
         self._components = tuple(components[name] for name in sorted(measured))
-        self._measures = tuple(
-            (one, one.name, one.measure, one.low, one.high) for one in self._components
+        decide = {decides for _, decides, _ in self._gates}
+        self._outside = tuple(
+            (components[name], behind)
+            for name, _, behind in self._plan
+            if components[name].outside and name not in decide
         )
+        late = {one.name for one, _ in self._outside}
+        self._measures = tuple(
+            (one, one.name, one.measure, one.low, one.high)
+            for one in self._components
+            if one.name not in late
+        )
+        self.asks = tuple(one.asks for one in self._components if one.asks)
 
     def highest(self, without: Collection[str] = ()) -> float:
         """Return the greatest total that a trajectory can get.
@@ -221,6 +262,9 @@ class Reward:
         for name, decides, least in self._gates:
             gates[name] = values[decides].raw >= least
         vetoed = bool(self._vetoes) and not all([gates[name] for name in self._vetoes])
+        for one, behind in self._outside:
+            closed = vetoed or (behind is not None and not gates[behind])
+            values[one.name] = _NOT_ASKED if closed else measured(one, trajectory, knowledge)
         parts: dict[str, Part] = {}
         total = 0.0
         for name, weight, behind in self._plan:

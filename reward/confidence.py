@@ -5,23 +5,23 @@ from __future__ import annotations
 import re
 
 from medenv.records import Trajectory
-from medenv.reward.contract import Knowledge, Value, final_answer
+from medenv.reward.contract import Knowledge, Value, final_answer, notes_of
 from medenv.reward.outcome import accuracy, is_abstention
 
 ABSTENTION_UTILITY = 0.3
 """What abstaining is worth where a right answer is worth 1: answering pays from 30 % upwards."""
 
 _CONFIDENCE = re.compile(
-    r"<confidence>\s*([0-9]{1,3}(?:\.[0-9]{1,6})?|\.[0-9]{1,6})\s*(%?)\s*</confidence>"
+    r"<confidence>\s*([0-9]{1,3}(?:\.[0-9]{1,6})?|\.[0-9]{1,6})(?:\s*(%))?\s*</confidence>"
 )
 
 
 def calibration(trajectory: Trajectory, knowledge: Knowledge) -> Value:
     """Pay ``1 - (confidence - correct)^2``, the Brier score turned round.
 
-    The confidence is what the policy wrote once in the turn of its answer, as
-    ``<confidence>0.8</confidence>`` or ``<confidence>80%</confidence>``. In expectation the value
-    is greatest for the true probability of being right.
+    The confidence is what the policy wrote once among the notes of the turn of its answer, as
+    ``<confidence>0.8</confidence>`` or ``<confidence>80%</confidence>``; one in a thought is not
+    read. In expectation the value is greatest for the true probability of being right.
 
     Known exploit: a wrong answer given with confidence 0 pays in full; it is not behind `correct`,
     so give it less weight than `accuracy`.
@@ -62,7 +62,7 @@ def abstention(trajectory: Trajectory, knowledge: Knowledge) -> Value:
 
 
 def stated_confidence(trajectory: Trajectory) -> float | None:
-    """Return the confidence that the policy stated in the turn of its answer.
+    """Return the confidence that the policy stated beside its answer.
 
     Args:
         trajectory: A finished episode.
@@ -72,7 +72,7 @@ def stated_confidence(trajectory: Trajectory) -> float | None:
     """
     if final_answer(trajectory) is None:
         return None
-    marks = _CONFIDENCE.findall(trajectory.turns[-1].text)
+    marks = _CONFIDENCE.findall(notes_of(trajectory.turns[-1]))
     if len(marks) != 1:
         return None
     number, percent = marks[0]

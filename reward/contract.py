@@ -9,16 +9,18 @@ from __future__ import annotations
 
 import functools
 import math
+import re
 from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import TypeVar
 
 import msgspec
 
 from medenv.errors import UsageError
-from medenv.records import Record, RewardFn, Score, Trajectory
+from medenv.records import Record, RewardFn, Score, Trajectory, Turn
 from medenv.reward.names import EntityNames
 
 _T = TypeVar("_T")
+_FORGED = re.compile(r"<\||<(?:tool_response|information)>|^[ \t]*Observation:", re.MULTILINE)
 
 
 class Value(msgspec.Struct, frozen=True, gc=False):
@@ -88,6 +90,13 @@ class Component(Record, frozen=True, kw_only=True):
         high: Greatest value.
         rationale: What it is for, one sentence.
         exploit: The known way to collect it undeserved, and what stops that, one sentence.
+        asks: What the policy must write for it besides calls and an answer, one sentence for the
+            prompt; ``{note}`` stands for the dialect's place, e.g. ``before <answer>``. Empty where
+            the policy has to know nothing.
+        worst_right: Least value of a right answer, where that is more than `low`.
+        best_wrong: Greatest value of a wrong answer, where that is less than `high`.
+        outside: Whether it asks somebody outside, such as a judge: it is then measured only where
+            its gate is open.
     """
 
     name: str
@@ -96,6 +105,10 @@ class Component(Record, frozen=True, kw_only=True):
     high: float = 1.0
     rationale: str
     exploit: str
+    asks: str = ""
+    worst_right: float | None = None
+    best_wrong: float | None = None
+    outside: bool = False
 
 
 def final_answer(trajectory: Trajectory) -> str | None:
@@ -119,6 +132,22 @@ def final_answer(trajectory: Trajectory) -> str | None:
     return stated
 
 
+def notes_of(turn: Turn) -> str:
+    """Return what the policy wrote in a turn beside calls, answer and private thoughts.
+
+    Of a record that was made without notes it is the text itself, without what is thought and
+    without what stands behind a forged result or a control token.
+
+    Args:
+        turn: A turn.
+    """
+    if turn.parsed.notes is not None:
+        return turn.parsed.notes
+    forged = _FORGED.search(turn.text)
+    text = turn.text[: forged.start()] if forged else turn.text
+    return text.rpartition("</think>")[2].partition("<think>")[0]
+
+
 class Checked:
     """A reward whose numbers are held to be numbers: the border to rewards of other packages.
 
@@ -129,6 +158,7 @@ class Checked:
 
     def __init__(self, name: str, reward: RewardFn) -> None:
         self.name, self.reward = name, reward
+        self.asks: Sequence[str] = getattr(reward, "asks", ())
 
     def __call__(self, trajectory: Trajectory) -> Score:
         """Score a finished trajectory.

@@ -1,15 +1,15 @@
-"""The component of cost: were the calls needed, and the words."""
+"""The component of cost: was what was asked needed, and were the words."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
 from functools import lru_cache
+from itertools import islice
 
 from rapidfuzz.fuzz import ratio
 
 from medenv.records import ToolCall, Trajectory
-from medenv.reward.contract import Knowledge, Value, final_answer
+from medenv.reward.contract import Knowledge, Value, final_answer, once
 from medenv.reward.equivalence import meaning
 
 MAX_EXTRA_CALLS = 8
@@ -22,23 +22,38 @@ CALL_TOKENS = 512
 """Tokens beyond that which cost as much as one call too many."""
 
 REPEAT_SIMILARITY = 90.0
-"""Token-sort ratio in [0, 100] from which a query counts as a repeat of an earlier one."""
+"""Token-sort ratio in [0, 100] from which a question counts as a repeat of an earlier one."""
 
 COMPARED_CHARS = 500
 """Characters of a call's text that are compared with earlier calls'."""
 
+COMPARED_QUESTIONS = 32
+"""Different questions, the latest of a kind, that a question is compared with letter by letter."""
+
+BATCHES = frozenset(("ids", "passage_ids", "queries", "query", "urls"))
+"""Arguments of which a list asks one question an item; any other list is one question."""
+
 _Kind = str | tuple[str, str]
-"""All of a call that a repeat must share with it to the letter: the tool, and settings if any."""
+_EDGES = ".,;:!?\"'()[]{}“”‘’"
+_EMPTY = frozenset(
+    (
+        *("about", "an", "and", "are", "by", "can", "does", "for", "from", "how", "in", "is", "it"),
+        *("of", "on", "or", "please", "that", "the", "there", "these", "this", "to", "was", "what"),
+        *("where", "which", "who", "with"),
+    )
+)
+
 
 _Meaning = tuple[str, str, tuple[str, ...]]
 _NUMBERS = re.compile(r"\d+|\b[^\W\d_]\b")
 
 
 def efficiency(trajectory: Trajectory, _: Knowledge) -> Value:
-    """Pay 1 up to the fewest calls that the question needs, falling to 0 with calls beyond.
+    """Pay 1 up to the fewest calls that the question needs, falling to 0 with what is asked beyond.
 
-    The value is ``1 - min(1, (extra + wordy) / MAX_EXTRA_CALLS)`` with ``extra = max(0, calls +
-    repeats - min_calls)``: a call that repeats an earlier one counts twice. Calls that the outside
+    The value is ``1 - min(1, (extra + wordy) / MAX_EXTRA_CALLS)`` with ``extra = max(0, asked +
+    repeats - min_calls)``. A call asks one question, a call with a list of queries as many as the
+    list is long, and a question that repeats an earlier one counts twice. Calls that the outside
     world failed do not count, and fewer calls than needed pay no more than the needed ones.
     ``wordy = max(0, tokens - TURN_TOKENS * (min_calls + 1)) / CALL_TOKENS`` charges what the
     policy wrote beyond the turns needed, one of them for the answer; where nobody counted tokens
@@ -52,15 +67,12 @@ def efficiency(trajectory: Trajectory, _: Knowledge) -> Value:
     """
     if final_answer(trajectory) is None:
         return Value(0.0, "ended without an answer")
-    calls = charged_calls(trajectory)
+    asked, repeated = spent_in(trajectory)
+    repeats = sum(repeated.values()) if repeated else 0
     needed = trajectory.question.certificate.min_calls
-    extra = len(calls) - needed
-    if extra >= MAX_EXTRA_CALLS:
-        return Value(0.0, f"{len(calls)} calls where {needed} suffice")
-    repeats = find_repeats(calls).count(True)
-    extra += repeats
+    extra = asked + repeats - needed
     charge = float(extra) if extra > 0 else 0.0
-    said = f"{len(calls)} calls, {repeats} repeats, where {needed} suffice"
+    said = f"{asked} questions, {repeats} repeats, where {needed} suffice"
     tokens, free = 0, TURN_TOKENS * (needed + 1)
     for turn in trajectory.turns:
         tokens += turn.tokens
@@ -68,6 +80,46 @@ def efficiency(trajectory: Trajectory, _: Knowledge) -> Value:
         charge += (tokens - free) / CALL_TOKENS
         said += f", {tokens} tokens where {free} are free"
     return Value(1.0 - charge / MAX_EXTRA_CALLS if charge < MAX_EXTRA_CALLS else 0.0, said)
+
+
+@once
+def spent_in(trajectory: Trajectory) -> tuple[int, dict[str, int]]:
+    """Return how much the policy asked, and how often it asked the same again.
+
+    A repeat asks the same tool with the same settings a text that equals an earlier one but for
+    word order, repeated and empty words, or a few letters. Numbers, single letters and the parts of
+    words that carry their meaning must agree: "KCNQ2 epilepsy" does not repeat "KCNQ3 epilepsy",
+    nor "hypokalemia" "hyperkalemia". Equal words are found however far back, similar ones among
+    the last `COMPARED_QUESTIONS` different ones, so that the time is linear.
+
+    Args:
+        trajectory: A finished episode.
+
+    Returns:
+        The number of questions, and call id to how many of its questions repeat an earlier one,
+        where any does.
+    """
+    known: dict[_Kind, dict[str, None]] = {}
+    repeats: dict[str, int] = {}
+    asked = 0
+    for call in charged_calls(trajectory):
+        for kind, words in questions_of(call):
+            asked += 1
+            earlier = known.get(kind)
+            if earlier is None:
+                known[kind] = {words: None}
+                continue
+            repeated = words in earlier
+            if not repeated:
+                many = len(earlier) > COMPARED_QUESTIONS
+                for other in islice(reversed(earlier), COMPARED_QUESTIONS) if many else earlier:
+                    if _is_near(words, other):
+                        repeated = True
+                        break
+                earlier[words] = None
+            if repeated:
+                repeats[call.id] = repeats.get(call.id, 0) + 1
+    return asked, repeats
 
 
 def charged_calls(trajectory: Trajectory) -> list[ToolCall]:
@@ -88,78 +140,57 @@ def charged_calls(trajectory: Trajectory) -> list[ToolCall]:
     return calls
 
 
-def find_repeats(calls: Sequence[ToolCall]) -> list[bool]:
-    """Return for each call whether it asks again what an earlier call asked.
-
-    A repeat calls the same tool with the same settings and a text that equals an earlier one but
-    for word order or a few letters. Numbers, single letters and the parts of words that carry
-    their meaning must agree: "KCNQ2 epilepsy" does not repeat "KCNQ3 epilepsy", nor "hypokalemia"
-    "hyperkalemia".
-
-    Args:
-        calls: Calls in the order made.
-    """
-    asked: dict[_Kind, list[str]] = {}
-    repeats = []
-    for call in calls:
-        kind, text = _asked(call)
-        earlier = asked.setdefault(kind, [])
-        for other in earlier:
-            if _is_repeat(text, other):
-                repeats.append(True)
-                break
-        else:
-            earlier.append(text)
-            repeats.append(False)
-    return repeats
-
-
-def _is_repeat(text: str, other: str) -> bool:
-    """Return whether a text asks what the other one asked, or nearly so."""
-    if text == other:
-        return True
-    shorter, longer = len(text), len(other)
+def _is_near(words: str, other: str) -> bool:
+    """Return whether words are the same but for letters that change no meaning."""
+    shorter, longer = len(words), len(other)
     if shorter > longer:
         shorter, longer = longer, shorter
     # Were all letters of the shorter one in the longer, would they be enough?
-    enough = 200 * shorter >= REPEAT_SIMILARITY * (shorter + longer)
-    return enough and _is_near(text, other)
+    if 200 * shorter < REPEAT_SIMILARITY * (shorter + longer):
+        return False
+    similar = ratio(words, other, score_cutoff=REPEAT_SIMILARITY)
+    return similar > 0 and _telling(words) == _telling(other)
 
 
-def _is_near(text: str, other: str) -> bool:
-    """Return whether texts are the same but for word order or letters that change no meaning."""
-    similar = ratio(_ordered(text), _ordered(other), score_cutoff=REPEAT_SIMILARITY)
-    return similar > 0 and _telling(text) == _telling(other)
+def questions_of(call: ToolCall) -> list[tuple[_Kind, str]]:
+    """Return what a call asks: one question, or one for each item of a list in `BATCHES`.
 
+    Args:
+        call: A call.
 
-def _ordered(text: str) -> str:
-    return " ".join(sorted(text.split(" ")))
-
-
-def _asked(call: ToolCall) -> tuple[_Kind, str]:
-    """Return a call's kind and its text."""
+    Returns:
+        For each question all that a repeat must share with it to the letter, which is the tool with
+        its settings, and its different words, sorted.
+    """
     arguments = call.arguments
     if len(arguments) == 1:
         (only,) = arguments.values()
         if isinstance(only, str):  # as most calls are
-            return call.name, _plain(only[:COMPARED_CHARS])
+            return [(call.name, _words(only[:COMPARED_CHARS]))]
     texts: list[str] = []
     settings: list[tuple[str, object]] = []
+    batch: list[str] = []
     for name, value in sorted(arguments.items()):
         if isinstance(value, str):
             texts.append(value)
+        elif name in BATCHES and isinstance(value, list):
+            batch.extend(one if isinstance(one, str) else repr(one) for one in value)
         elif isinstance(value, list) and all(isinstance(one, str) for one in value):
             texts.extend(value)
         else:
             settings.append((name, value))
-    text = _plain(" ".join(texts)[:COMPARED_CHARS])
-    return (call.name, repr(settings)) if settings else call.name, text
+    kind: _Kind = (call.name, repr(settings)) if settings else call.name
+    shared = " ".join(texts)[:COMPARED_CHARS]
+    if not batch:
+        return [(kind, _words(shared))]
+    return [(kind, _words(f"{one[:COMPARED_CHARS]} {shared}")) for one in batch]
 
 
 @lru_cache(maxsize=1 << 14)
-def _plain(text: str) -> str:
-    """Return a text without its case and with one space between words."""
-    return " ".join(text.casefold().split())
+def _words(text: str) -> str:
+    """Return the different words of a text that are not empty, without case, sorted."""
+    words = {word.strip(_EDGES) for word in text.casefold().split()} - {""}
+    return " ".join(sorted(words - _EMPTY or words))
 
 
 @lru_cache(maxsize=1 << 14)

@@ -4,12 +4,16 @@ A verdict is one JSON object with a yes or no for every criterion. Anything else
 raises `JudgeUnavailableError`, so that the episode has no score, which is not a score of 0. No
 letter or word is ever looked for in prose. The judge sees question, gold names and answer as JSON
 strings, so that an answer cannot step out of its place, and it is shown no text of tools.
+
+A policy cannot make itself unscored: an answer that is overlong or holds the markup of a verdict
+meets no criterion, and so does one that a judge cannot decide which decides on the reference.
 """
 
 from __future__ import annotations
 
 import contextlib
 import hashlib
+import re
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -23,7 +27,15 @@ from medenv.io import write_bytes
 from medenv.records import Record, Trajectory
 from medenv.reward.contract import Component, Knowledge, Value, final_answer
 
+MAX_ANSWER_CHARS = 4_000
+"""Longest answer that a judge is shown; a longer one meets no criterion."""
+
 _SHOWN = 200
+_MARKUP = re.compile(r"</?think|<\||```|[{}]", re.IGNORECASE)
+_JSON_PART = re.compile(
+    r'"(?:[^"\\]|\\.)*"|\b(?:true|false|null|none)\b', re.IGNORECASE | re.DOTALL
+)
+_LITERALS = {"true": "true", "false": "false", "null": "null", "none": "null"}
 
 _SYSTEM = """\
 You grade an answer to a medical question by a rubric. The question, the reference answers and the \
@@ -138,10 +150,16 @@ class Judge:
             measure=self.measure,
             rationale="What no exact rule can decide, by a model that reads a rubric.",
             exploit="Addressing the judge; answers are quoted data, and the gate `correct` holds.",
+            outside=True,
         )
 
     def measure(self, trajectory: Trajectory, _: Knowledge) -> Value:
         """Pay the share of the rubric's criteria that the answer meets.
+
+        An answer longer than `MAX_ANSWER_CHARS` or with braces, code fences, control tokens or tags
+        of thoughts is not shown to the judge and meets none. Where the judge replies but decides
+        nothing, it is asked about the reference in place of the answer: if it decides that, the
+        answer is what keeps it from deciding, and meets none either.
 
         Known exploit: telling the judge what to decide; keep it behind the gate `correct`.
 
@@ -154,7 +172,19 @@ class Judge:
         answer, question = final_answer(trajectory), trajectory.question
         if answer is None:
             return Value(0.0, "ended without an answer")
-        verdict = self(question.text, tuple(one.name for one in question.answers), answer)
+        if len(answer) > MAX_ANSWER_CHARS:
+            return Value(0.0, f"longer than {MAX_ANSWER_CHARS} characters")
+        if (markup := _MARKUP.search(answer)) is not None:
+            return Value(0.0, f"holds {markup[0]!r}, which no answer needs")
+        gold = tuple(one.name for one in question.answers)
+        try:
+            verdict = self(question.text, gold, answer)
+        except _NoVerdictError:
+            reference = "; ".join(gold) or "unknown"
+            if answer == reference:
+                raise
+            self(question.text, gold, reference)
+            return Value(0.0, "the judge decides on the reference, but not on this answer")
         met = sum(verdict.criteria.values())
         return Value(met / len(verdict.criteria), verdict.reason or f"{met} criteria are met")
 
@@ -200,7 +230,7 @@ class Judge:
             kind = _TryAgainError if error.passing else JudgeUnavailableError
             raise kind(f"no judge: {error}") from error
         if reply.finish == "length":
-            raise _TryAgainError("the judge's verdict was cut short; allow it more tokens")
+            raise _NoVerdictError("the judge's verdict was cut short; allow it more tokens")
         return read_verdict(reply.text, self.settings.rubric)
 
 
@@ -208,10 +238,15 @@ class _TryAgainError(JudgeUnavailableError):
     """A failure that may pass."""
 
 
+class _NoVerdictError(_TryAgainError):
+    """The judge replied, but decided nothing."""
+
+
 def read_verdict(text: str, rubric: dict[str, str]) -> Verdict:
     """Read a verdict: a JSON object that decides every criterion and no other.
 
-    Thoughts that end in ``</think>`` and a code fence around the object are allowed for.
+    As judges write them: thoughts that end in ``</think>``, a code fence around the object, names
+    and ``True`` in capitals and a reason of ``null`` are allowed for.
 
     Args:
         text: What the judge wrote.
@@ -220,12 +255,26 @@ def read_verdict(text: str, rubric: dict[str, str]) -> Verdict:
     Raises:
         JudgeUnavailableError: The text is no verdict.
     """
+    json = _JSON_PART.sub(lambda one: _LITERALS.get(one[0].lower(), one[0]), json_in(text))
     try:
-        verdict = msgspec.json.decode(json_in(text), type=Verdict)
+        given = msgspec.json.decode(json, type=dict[str, Any])
+        said = msgspec.convert({name.lower(): one for name, one in given.items()}, _Said)
     except (msgspec.DecodeError, UnicodeEncodeError, RecursionError) as error:
-        raise _TryAgainError(f"the judge gave no verdict ({error}): {text[:_SHOWN]!r}") from error
-    if verdict.criteria.keys() != rubric.keys():
-        raise _TryAgainError(
-            f"the judge decided {sorted(verdict.criteria)}, expected {sorted(rubric)}"
+        raise _NoVerdictError(f"the judge gave no verdict ({error}): {text[:_SHOWN]!r}") from error
+    names = {name.lower(): name for name in rubric}
+    criteria = {
+        name if name in rubric else names.get(name.lower(), name): met
+        for name, met in said.criteria.items()
+    }
+    if criteria.keys() != rubric.keys() or len(criteria) < len(said.criteria):
+        raise _NoVerdictError(
+            f"the judge decided {sorted(said.criteria)}, expected {sorted(rubric)}"
         )
-    return verdict
+    return Verdict(criteria=criteria, reason=said.reason or "")
+
+
+class _Said(Record, frozen=True, kw_only=True):
+    """A verdict as a judge writes it."""
+
+    criteria: dict[str, bool]
+    reason: str | None = None

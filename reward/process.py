@@ -5,11 +5,11 @@ from __future__ import annotations
 from medenv.errors import UsageError
 from medenv.records import Score, Trajectory
 from medenv.reward.contract import Knowledge, Value
-from medenv.reward.cost import charged_calls, find_repeats
-from medenv.reward.evidence import first_seen
+from medenv.reward.cost import spent_in
+from medenv.reward.evidence import first_seen, selectivity
 
 REPEAT_COST = 0.1
-"""What a repeated call takes from its turn, in shares of the gold path."""
+"""What a repeated question takes from its turn, in shares of the gold path."""
 
 MALFORMED_COST = 0.1
 """What a turn that could not be read in full costs, in shares of the gold path."""
@@ -18,8 +18,8 @@ MALFORMED_COST = 0.1
 def process(trajectory: Trajectory, _: Knowledge) -> Value:
     """Pay the sum of what the turns brought, not below 0: hops first seen, less waste.
 
-    Known exploit: fetching passages by the dozen in one turn; the tool's own limit on passages and
-    the gate `correct` stand against it.
+    Known exploit: fetching passages up to the free amounts of `selectivity`; beyond them hops pay
+    less, and the gate `correct` asks for the answer besides.
 
     Args:
         trajectory: A finished episode.
@@ -33,24 +33,22 @@ def process(trajectory: Trajectory, _: Knowledge) -> Value:
 def turn_values(trajectory: Trajectory) -> list[float]:
     """Return what each turn brought, in shares of the gold path's hops.
 
-    A turn earns ``1 / hops`` for each hop of which it is the first to show a supporting passage,
-    and loses `REPEAT_COST` for each repeated call and `MALFORMED_COST` where it could not be read.
-    The sum is the evidence recall less the costs, whatever the order of the turns.
+    A turn earns ``selectivity / hops`` for each hop of which it is the first to show a supporting
+    passage, and loses `REPEAT_COST` for each repeated question and `MALFORMED_COST` where it could
+    not be read. The sum is the evidence recall less the costs, whatever the order of the turns.
 
     Args:
         trajectory: A finished episode.
     """
     values = [-MALFORMED_COST if turn.parsed.problems else 0.0 for turn in trajectory.turns]
-    first = first_seen(trajectory)
+    first, selective = first_seen(trajectory), selectivity(trajectory)
     for turn in first:
         if turn is not None:
-            values[turn] += 1.0 / len(first)
-    calls = charged_calls(trajectory)
-    repeats = find_repeats(calls)
-    if any(repeats):
-        again = {call.id for call, repeat in zip(calls, repeats, strict=True) if repeat}
+            values[turn] += selective / len(first)
+    _, repeats = spent_in(trajectory)
+    if repeats:
         for number, one in enumerate(trajectory.turns):
-            values[number] -= REPEAT_COST * sum(call.id in again for call in one.calls)
+            values[number] -= REPEAT_COST * sum([repeats.get(call.id, 0) for call in one.calls])
     return values
 
 

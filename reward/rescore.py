@@ -6,6 +6,7 @@ matrix of raw values, and each is a few products of its columns. The result is w
 
 from __future__ import annotations
 
+import math
 from array import array
 from collections.abc import Iterable, Mapping
 from typing import NamedTuple
@@ -24,6 +25,8 @@ Floats = NDArray[np.float64]
 
 class Raws:
     """The raw values of trajectories, one row each, gathered one after the other.
+
+    A component that asks outside is asked behind `correct` alone; else its value is nan.
 
     Args:
         components: What is measured, by name.
@@ -51,8 +54,15 @@ class Raws:
                 f"the trajectory of question {trajectory.question.id!r} has"
                 f" {'not ended' if trajectory.ending is None else 'failed'} and cannot be scored"
             )
-        knowledge = self._knowledge
-        self._values.extend([measured(one, trajectory, knowledge).raw for one in self._components])
+        knowledge, known = self._knowledge, {}
+        for one in self._components:
+            if not one.outside:
+                known[one.name] = measured(one, trajectory, knowledge).raw
+        for one in self._components:
+            if one.outside:
+                asked = known.get("accuracy", 1.0) >= GATES["correct"].at_least
+                known[one.name] = measured(one, trajectory, knowledge).raw if asked else math.nan
+        self._values.extend([known[name] for name in self.names])
 
     def __len__(self) -> int:
         return len(self._values) // max(1, len(self.names))
@@ -105,7 +115,8 @@ def rescore(raws: Raws, composition: Composition) -> Rescored:
 
     Raises:
         UnknownNameError: A weight or gate names nothing that was measured.
-        UsageError: A weight is no weight.
+        UsageError: A weight is no weight, or a component that asks outside would pay where it was
+            not asked.
     """
     check_composition(composition, raws.names)
     columns = dict(zip(raws.names, raws.matrix.T, strict=True))
@@ -117,6 +128,11 @@ def rescore(raws: Raws, composition: Composition) -> Rescored:
     for name, weight in composition.weights.items():
         paying = _open(composition.gate_of(name), columns, len(raws)) & ~vetoed
         weighted[name] = np.where(paying, columns[name] * weight, 0.0)
+        if np.isnan(weighted[name]).any():
+            raise UsageError(
+                f"{name!r} asks outside and was measured behind the gate 'correct' alone; score by"
+                " medenv.reward.compose where it is to pay wrong answers"
+            )
         totals = totals + weighted[name]
     return Rescored(weighted, totals)
 

@@ -63,9 +63,9 @@ class Target(Record, frozen=True, kw_only=True):
         """The name of an entity that is no answer."""
         return self.others[0]
 
-    def answer(self, text: str, thought: str = "") -> str:
-        """Write an answer."""
-        return self.dialect.write_answer(text, thought)
+    def answer(self, text: str, thought: str = "", note: str = "") -> str:
+        """Write an answer, perhaps with a private thought and a note of citations and certainty."""
+        return self.dialect.write_answer(text, thought, note)
 
     def search(self, query: str) -> str:
         """Write a search."""
@@ -101,7 +101,7 @@ def honest(target: Target) -> Script:
         read = [one for one in fewest_passages(target.question) if one in shown]
     cited = f"[{', '.join(read)}] " if read else ""
     names = "; ".join(answer.name for answer in target.question.answers) or target.gold
-    yield f"{cited}<confidence>1</confidence> {target.answer(names)}"
+    yield target.answer(names, note=f"{cited}<confidence>1</confidence>")
 
 
 def fewest_passages(question: Question) -> tuple[str, ...]:

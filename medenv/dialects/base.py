@@ -35,6 +35,11 @@ class Dialect(Protocol):
         """Whether arguments come as texts, to be read as JSON where a tool takes no text."""
         ...
 
+    @property
+    def note(self) -> str:
+        """Where citations and confidence are written, for the prompt: ``"before <answer>"``."""
+        ...
+
     def system_prompt(self, tools: Sequence[ToolSpec], style: PromptStyle) -> str:
         """Return the system message, or ``""`` where there is to be none.
 
@@ -64,8 +69,14 @@ class Dialect(Protocol):
         """Write a tool call as a model of this family would."""
         ...
 
-    def write_answer(self, text: str, thought: str = "") -> str:
-        """Write a final answer as a model of this family would."""
+    def write_answer(self, text: str, thought: str = "", note: str = "") -> str:
+        """Write a final answer as a model of this family would.
+
+        Args:
+            text: The answer.
+            thought: A private thought before it.
+            note: Citations and confidence; written as it is.
+        """
         ...
 
 

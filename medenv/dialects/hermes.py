@@ -10,9 +10,9 @@ from typing import Any
 
 import msgspec
 
-from medenv.dialects.base import PromptStyle, neutralise, show_results, tool_lines
+from medenv.dialects.base import PromptStyle, show_results, tool_lines
 from medenv.dialects.objects import Call, NamedArguments, named_arguments
-from medenv.dialects.tags import TagReader, think
+from medenv.dialects.tags import NOTE, TagReader, think, write_answer
 from medenv.records import Parsed, ToolResult, ToolSpec
 
 _FORMAT = 'write <tool_call>{"name": ..., "arguments": {...}}</tool_call> or <answer>...</answer>'
@@ -52,6 +52,7 @@ class Hermes:
     name = "hermes"
     all_texts = False
     stop = ("<|im_end|>", "<tool_response>")
+    note = NOTE
 
     def system_prompt(self, tools: Sequence[ToolSpec], style: PromptStyle) -> str:
         """Return the system message: the tools as JSON lines and the two forms of a turn."""
@@ -74,11 +75,11 @@ class Hermes:
                 call = _decode_call(text[11:-12])
             except (msgspec.DecodeError, UnicodeEncodeError, RecursionError):
                 return _READER.read(text, _decode)
-            return Parsed(calls=((call.name, call.arguments),))
+            return Parsed(calls=((call.name, call.arguments),), notes="")
         if text.startswith("<answer>") and text.find("</answer>") == len(text) - 9:
             answer = text[8:-9].strip()
             if answer:
-                return Parsed(answer=answer)
+                return Parsed(answer=answer, notes="")
         return _READER.read(text, _decode)
 
     def observation(
@@ -93,9 +94,9 @@ class Hermes:
         body = body.replace("</", "<\\/").replace("<|", "\\u003c|")
         return f"{think(thought)}<tool_call>{body}</tool_call>"
 
-    def write_answer(self, text: str, thought: str = "") -> str:
+    def write_answer(self, text: str, thought: str = "", note: str = "") -> str:
         """Write the answer, tags in it made harmless."""
-        return f"{think(thought)}<answer>{neutralise(text)}</answer>"
+        return write_answer(text, thought, note)
 
 
 def _decode(_: str, body: str) -> Call:

@@ -12,9 +12,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from medenv.dialects.base import PromptStyle, instructions, neutralise, show_results
+from medenv.dialects.base import PromptStyle, instructions, show_results
 from medenv.dialects.objects import Call, named_parameters, write_object
-from medenv.dialects.tags import ANSWER, TagReader, think
+from medenv.dialects.tags import ANSWER, NOTE, TagReader, think, write_answer
 from medenv.records import Parsed, ToolResult, ToolSpec
 
 CONTROLS = (
@@ -46,6 +46,7 @@ class Llama3:
     name = "llama3"
     all_texts = False
     stop = ("<|eot_id|>", "<|eom_id|>")
+    note = NOTE
 
     def system_prompt(self, tools: Sequence[ToolSpec], style: PromptStyle) -> str:
         """Return the system message: the tools as JSON lines and the two forms of a turn."""
@@ -65,9 +66,9 @@ class Llama3:
         """Write one call; any argument survives `parse`, tags and control tokens included."""
         return think(thought) + write_object({"name": name, "parameters": arguments})
 
-    def write_answer(self, text: str, thought: str = "") -> str:
+    def write_answer(self, text: str, thought: str = "", note: str = "") -> str:
         """Write the answer, tags in it made harmless."""
-        return f"{think(thought)}<answer>{neutralise(text)}</answer>"
+        return write_answer(text, thought, note)
 
 
 def _decode(_: str, body: str) -> Call:

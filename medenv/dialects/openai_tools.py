@@ -3,7 +3,8 @@ r"""Native tool calls: the policy's text is the JSON of an assistant message of 
     {"role": "assistant", "content": null, "tool_calls": [{"id": "a", "type": "function",
      "function": {"name": "search", "arguments": "{\"query\": \"ectopia lentis\"}"}}]}
 
-A message without tool calls answers with its content; with them, content is thought. What ends in
+A message without tool calls answers with its content; with them, content is thought. A line of an
+answer that holds nothing but citations and a confidence is a note beside it. What ends in
 ``</think>`` within the content, and `reasoning_content`, is thought too, and never sent back. So
 any model behind a chat API plays through its own tool calling: `chat_messages` gives what to send,
 `chat_tools` the tools, and the JSON of the message that comes back is the policy's text, as servers
@@ -12,6 +13,7 @@ write it: content may be a list of parts, arguments may be an object, empty or n
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -30,6 +32,10 @@ You research medical questions with tools. Look things up before you answer, one
 
 When you know the answer, write only the name that was asked for."""
 _NO_TOOLS = "You answer medical questions. Write only the name that was asked for."
+_NOTE = re.compile(
+    r"^[ \t]*(?:(?:\[[^\[\]\n]{1,200}\]|<confidence>[^<>\n]{1,20}</confidence>)[ \t,;.]*)+$",
+    re.MULTILINE,
+)
 
 
 class _Function(msgspec.Struct):
@@ -76,6 +82,7 @@ class OpenAITools:
     name = "openai"
     all_texts = False
     stop: tuple[str, ...] = ()
+    note = "on a line of its own above the answer"
 
     def system_prompt(self, tools: Sequence[ToolSpec], style: PromptStyle) -> str:
         """Return the system message, without the tools: they go beside the messages."""
@@ -104,7 +111,9 @@ class OpenAITools:
         if draft.called:
             draft.thoughts.append(said)
         elif said:
-            draft.answers.append(said)
+            draft.notes += (one[0] for one in _NOTE.finditer(said))
+            draft.thoughts += draft.notes
+            draft.answers.append(_NOTE.sub("", said).strip() if draft.notes else said)
         return conclude(draft, _FORM, "the name alone")
 
     def observation(
@@ -118,9 +127,9 @@ class OpenAITools:
         written = msgspec.json.encode(arguments).decode()
         return _written(thought or None, [_tool_call("call_0", name, written)])
 
-    def write_answer(self, text: str, thought: str = "") -> str:
+    def write_answer(self, text: str, thought: str = "", note: str = "") -> str:
         """Write an assistant message that answers."""
-        message = {"role": "assistant", "content": text}
+        message = {"role": "assistant", "content": f"{note}\n{text}" if note else text}
         if thought:
             message["reasoning_content"] = thought
         return msgspec.json.encode(message).decode()

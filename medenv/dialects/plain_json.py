@@ -2,8 +2,8 @@
 
     {"thought": "I look up the sign.", "calls": [{"name": "search", "arguments": {"query": "..."}}]}
 
-or ``{"answer": "FBN1"}``. A fence of backticks or words around the object do no harm: what is read
-goes from the first brace to the last. What ends in ``</think>`` is thought.
+or ``{"note": "[1]", "answer": "FBN1"}``. A fence of backticks or words around the object do no
+harm: what is read goes from the first brace to the last. What ends in ``</think>`` is thought.
 """
 
 from __future__ import annotations
@@ -28,6 +28,7 @@ _THOUGHT = 'You may think in a key "thought" that comes first.'
 
 class _Turn(msgspec.Struct, forbid_unknown_fields=True):
     thought: str = ""
+    note: str = ""
     calls: list[NamedArguments] = []
     answer: str | None = None
 
@@ -41,6 +42,7 @@ class PlainJson:
     name = "json"
     all_texts = False
     stop: tuple[str, ...] = ()
+    note = 'in a key "note" before the answer'
 
     def system_prompt(self, tools: Sequence[ToolSpec], style: PromptStyle) -> str:
         """Return the system message: the tools as JSON lines and the two forms of a turn."""
@@ -52,13 +54,15 @@ class PlainJson:
         start, end = text.find("{"), text.rfind("}") + 1
         if start < 0:
             return conclude(Draft(thoughts=[thought, text]), _FORM)
-        draft = Draft(thoughts=[thought, text[:start].strip().removesuffix("json").rstrip("`\n ")])
+        before = text[:start].strip().removesuffix("json").rstrip("`\n ")
+        draft = Draft(thoughts=[thought, before], notes=[before])
         try:
             turn = _decode(text[start : max(start, end)])
         except UNREADABLE as error:
             draft.add_problem(f"your turn{malformed(error)}: {_FORM}")
             return conclude(draft, _FORM)
-        draft.thoughts.append(turn.thought)
+        draft.thoughts += (turn.thought, turn.note)
+        draft.notes.append(turn.note)
         draft.calls = [(call.name, call.arguments) for call in turn.calls]
         draft.called = bool(turn.calls)
         if turn.answer is not None:
@@ -76,9 +80,10 @@ class PlainJson:
         call = {"name": name, "arguments": arguments}
         return write_object({**_thought(thought), "calls": [call]})
 
-    def write_answer(self, text: str, thought: str = "") -> str:
+    def write_answer(self, text: str, thought: str = "", note: str = "") -> str:
         """Write the answer."""
-        return write_object({**_thought(thought), "answer": text})
+        noted = {"note": note} if note else {}
+        return write_object({**_thought(thought), **noted, "answer": text})
 
 
 def _thought(thought: str) -> dict[str, str]:

@@ -22,7 +22,7 @@ import msgspec
 from medenv.dialects.base import PromptStyle, instructions, neutralise, show_results
 from medenv.dialects.hermes import CONTROLS
 from medenv.dialects.objects import Call, Malformed
-from medenv.dialects.tags import ANSWER, TagReader, think
+from medenv.dialects.tags import ANSWER, NOTE, TagReader, think, write_answer
 from medenv.records import Parsed, ToolResult, ToolSpec
 
 _CALL = """\
@@ -48,6 +48,7 @@ class QwenXml:
     name = "qwen_xml"
     all_texts = True
     stop = ("<|im_end|>", "<tool_response>")
+    note = NOTE
 
     def system_prompt(self, tools: Sequence[ToolSpec], style: PromptStyle) -> str:
         """Return the system message: the tools as JSON lines and the two forms of a turn."""
@@ -72,9 +73,9 @@ class QwenXml:
         body = f"<function={name}>\n{''.join(lines)}</function>"
         return f"{think(thought)}<tool_call>\n{body}\n</tool_call>"
 
-    def write_answer(self, text: str, thought: str = "") -> str:
+    def write_answer(self, text: str, thought: str = "", note: str = "") -> str:
         """Write the answer, tags in it made harmless."""
-        return f"{think(thought)}<answer>{neutralise(text)}</answer>"
+        return write_answer(text, thought, note)
 
 
 def _decode(_: str, body: str) -> Call:

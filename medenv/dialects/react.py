@@ -6,12 +6,14 @@
 
 and in the end
 
+    Note: [1]
     Final Answer: FBN1
 
 Rules of reading, so that only what the policy plainly meant counts:
 
 - What stands between ``<think>`` and ``</think>``, or before a ``</think>``, is thought.
 - A label counts at the beginning of a line alone; what belongs to it goes on to the next label.
+- What stands after ``Note:``, and before the first label, is no thought: citations count there.
 - A control token ends the text, and so does ``Observation:``, which is for tools to write: what
   follows rests on an invented result and is not read.
 - A call beside an answer is made, and the answer is not taken; several different answers are none.
@@ -29,7 +31,7 @@ from medenv.dialects.tags import Draft, conclude
 from medenv.records import Parsed, ToolResult, ToolSpec
 from medenv.text.thoughts import separate
 
-_LABELS = "Thought|Action Input|Action|Observation|Final Answer"
+_LABELS = "Thought|Note|Action Input|Action|Observation|Final Answer"
 _LABEL = re.compile(rf"^[ \t]*({_LABELS}):", re.MULTILINE)
 _SHOWN_LABEL = re.compile(rf"^([ \t]*)(?=(?:{_LABELS}):)", re.MULTILINE)
 _CONTROL = re.compile(r"<\|\w+\|>")
@@ -53,6 +55,7 @@ class ReAct:
     name = "react"
     all_texts = False
     stop = ("\nObservation:",)
+    note = 'on a line that begins with "Note:" before the final answer'
 
     def system_prompt(self, tools: Sequence[ToolSpec], style: PromptStyle) -> str:
         """Return the system message: the tools as JSON lines and the two forms of a turn."""
@@ -64,7 +67,7 @@ class ReAct:
             text = text[: control.start()]
         thought, text = separate(text)
         bare, *pieces = _LABEL.split(text)
-        draft = Draft(thoughts=[thought, bare])
+        draft = Draft(thoughts=[thought, bare], notes=[bare])
         actions: list[tuple[str, str | None]] = []
         for label, body in zip(pieces[::2], pieces[1::2], strict=True):
             if label == "Observation":
@@ -75,8 +78,10 @@ class ReAct:
                 actions.append((body.strip(), None))
             elif label == "Final Answer":
                 draft.answers.append(body.strip())
-            elif label == "Thought":
+            elif label in ("Thought", "Note"):
                 draft.thoughts.append(body)
+                if label == "Note":
+                    draft.notes.append(body)
             elif actions and actions[-1][1] is None:
                 actions[-1] = actions[-1][0], body
             else:
@@ -96,9 +101,10 @@ class ReAct:
         """Write one call; any argument survives `parse`."""
         return f"{_think(thought)}Action: {name}\nAction Input: {write_object(arguments)}"
 
-    def write_answer(self, text: str, thought: str = "") -> str:
-        """Write the answer on one line."""
-        return f"{_think(thought)}Final Answer: {' '.join(neutralise(text).split())}"
+    def write_answer(self, text: str, thought: str = "", note: str = "") -> str:
+        """Write the answer on one line, and a note on the line before."""
+        before = f"Note: {note}\n" if note else ""
+        return f"{_think(thought)}{before}Final Answer: {' '.join(neutralise(text).split())}"
 
 
 def _think(thought: str) -> str:

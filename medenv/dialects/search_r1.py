@@ -13,10 +13,10 @@ from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 from typing import Any
 
-from medenv.dialects.base import PromptStyle, instructions, neutralise, show_results
+from medenv.dialects.base import PromptStyle, instructions, show_results
 from medenv.dialects.hermes import CONTROLS
 from medenv.dialects.objects import Call, json_object, write_object
-from medenv.dialects.tags import ANSWER, TagReader, think
+from medenv.dialects.tags import ANSWER, NOTE, TagReader, think, write_answer
 from medenv.errors import UnknownNameError, UsageError
 from medenv.records import Parsed, ToolResult, ToolSpec
 
@@ -56,6 +56,7 @@ class SearchR1:
     name = "search_r1"
     all_texts = True
     stop = ("<|im_end|>", "<information>")
+    note = NOTE
 
     def __init__(self, main_arguments: Mapping[str, str] = MAIN_ARGUMENTS) -> None:
         self._main = dict(main_arguments)
@@ -110,9 +111,9 @@ class SearchR1:
             body = value
         return f"{think(thought)}<{name}>{body}</{name}>"
 
-    def write_answer(self, text: str, thought: str = "") -> str:
+    def write_answer(self, text: str, thought: str = "", note: str = "") -> str:
         """Write the answer, tags in it made harmless."""
-        return f"{think(thought)}<answer>{neutralise(text)}</answer>"
+        return write_answer(text, thought, note)
 
     def _main_of(self, name: str) -> str:
         if name not in self._main:

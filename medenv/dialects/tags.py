@@ -33,6 +33,9 @@ _PROBLEM_CHARS = 1_000
 ANSWER = "<answer>...</answer>"
 """How an answer is written, for messages."""
 
+NOTE = "before <answer>"
+"""Where citations and confidence are written, for the prompt."""
+
 _BARE = ""
 _FAULT = "fault"
 _THINK = "<think>"
@@ -45,7 +48,8 @@ class Draft:
     """The parts of a text, before it is decided what of them counts.
 
     Args:
-        thoughts: Pieces of thought in order.
+        thoughts: Pieces of thought in order, notes included.
+        notes: Pieces of it that are no private thought.
         calls: Well-formed calls in order.
         answers: Answers in order, without spaces around.
         problems: What was wrong.
@@ -54,6 +58,7 @@ class Draft:
     """
 
     thoughts: list[str] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
     calls: list[Call] = field(default_factory=list)
     answers: list[str] = field(default_factory=list)
     problems: list[str] = field(default_factory=list)
@@ -75,6 +80,18 @@ class Draft:
 def think(thought: str) -> str:
     """Write a thought between its tags, or nothing where there is none."""
     return f"<think>{neutralise(thought)}</think>\n" if thought else ""
+
+
+def write_answer(text: str, thought: str, note: str) -> str:
+    """Write an answer between its tags, after a thought and a note where there are any.
+
+    Args:
+        text: The answer, in which tags are made harmless.
+        thought: A private thought.
+        note: Citations and confidence, written as it is.
+    """
+    before = f"{note}\n" if note else ""
+    return f"{think(thought)}{before}<answer>{neutralise(text)}</answer>"
 
 
 class TagReader:
@@ -125,10 +142,10 @@ class TagReader:
                 draft.answers.append(body.strip())
             elif tag == _UNOPENED:
                 draft.thoughts += [body for _, body in bodies] + draft.answers
-                bodies, draft.answers = [], []
-            elif tag == _BARE and self._bare_calls:
-                _scan(body, draft.thoughts, bodies)
-            elif tag in (_BARE, _THINK):
+                bodies, draft.answers, draft.notes = [], [], []
+            elif tag == _BARE:
+                _scan(body, draft, bodies, objects=self._bare_calls)
+            elif tag == _THINK:
                 draft.thoughts.append(body)
             elif not draft.answers or tag != self._result:
                 draft.add_problem(body)
@@ -183,13 +200,14 @@ class TagReader:
         yield _FAULT, f"{tag} was not closed with {closing}: {self.form}"
 
 
-def _scan(text: str, thoughts: list[str], bodies: list[tuple[str, str]]) -> None:
-    """Sort the pieces of a text outside all tags into thoughts and JSON objects."""
-    for piece, is_object in cut_objects(text):
+def _scan(text: str, draft: Draft, bodies: list[tuple[str, str]], *, objects: bool) -> None:
+    """Sort the pieces of a text outside all tags into notes and, if asked for, JSON objects."""
+    for piece, is_object in cut_objects(text) if objects else ((text, False),):
         if is_object:
             bodies.append(("", piece))
         elif piece.strip("; \n"):
-            thoughts.append(piece)
+            draft.thoughts.append(piece)
+            draft.notes.append(piece)
 
 
 def conclude(draft: Draft, form: str, answer_form: str = ANSWER) -> Parsed:
@@ -220,5 +238,9 @@ def conclude(draft: Draft, form: str, answer_form: str = ANSWER) -> Parsed:
         problems.append(f"no tool call and no answer: {form}")
     thought = "".join(draft.thoughts).strip()
     return Parsed(
-        thought=thought, calls=tuple(draft.calls), answer=answer, problems=tuple(problems)
+        thought=thought,
+        calls=tuple(draft.calls),
+        answer=answer,
+        problems=tuple(problems),
+        notes="\n".join(draft.notes).strip(),
     )

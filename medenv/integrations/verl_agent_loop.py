@@ -22,8 +22,7 @@ from medenv.integrations.config import plain
 from medenv.integrations.verl_rows import AGENT_NAME
 from medenv.integrations.verl_unscored import Unscored, report
 from medenv.integrations.world import World, load_world
-from medenv.records import Message, Question, Score, Scored
-from medenv.rollout import Written
+from medenv.records import Message, Question, Score, Scored, Written
 
 _ADDED_UP = ("spec_num_draft_tokens", "spec_num_accepted_tokens", "spec_num_verify_steps")
 """Figures of a generation that add up over the turns of an episode."""
@@ -115,11 +114,16 @@ class _ServerPolicy:
         self.extra: dict[str, Any] = {}
         self.seconds = 0.0
 
-    async def act(self, messages: Sequence[Message]) -> Written:
-        """Return the policy's next text.
+    async def act(self, messages: Sequence[Message]) -> str:
+        """Return the policy's next text; see `act_within`."""
+        return (await self.act_within(messages, None)).text
+
+    async def act_within(self, messages: Sequence[Message], max_tokens: int | None) -> Written:
+        """Return the policy's next text with its tokens.
 
         Args:
             messages: The conversation so far.
+            max_tokens: Most tokens of the text by the episode's budget, or None for no limit.
 
         Raises:
             TokensExhaustedError: What is new in the conversation leaves no room for a text.
@@ -135,7 +139,8 @@ class _ServerPolicy:
             )
         if room < 1:
             raise TokensExhaustedError("the response has reached its length")
-        out = await self._generate(min(room, self._turn_tokens()))
+        most = min(room, self._loop.world.turn_tokens)
+        out = await self._generate(most if max_tokens is None else min(most, max_tokens))
         ids = list(out.token_ids)
         if self.logprobs is not None:
             if len(out.log_probs or ()) != len(ids):
@@ -147,7 +152,7 @@ class _ServerPolicy:
         self.response += ids
         self.mask += [1] * len(ids)
         self._note(out.extra_fields or {})
-        return Written(self._text(ids), len(ids))
+        return Written(text=self._text(ids), tokens=len(ids))
 
     def output(self, scored: Scored, sampling: str) -> AgentLoopOutput:
         """Return the episode as verl's sample.
@@ -221,12 +226,6 @@ class _ServerPolicy:
             held = len(self.prompt) + len(self.response)
             room = min(room, int(self._config.max_model_len) - held)
         return room
-
-    def _turn_tokens(self) -> int:
-        """Return how many tokens the next turn may have by the environment's own limits."""
-        left = self._episode.rules.max_tokens - sum(self.mask)
-        turn = self._loop.world.turn_tokens
-        return min(left, turn) if left > 0 else turn  # the last word comes after the budget
 
     def _note(self, told: dict[str, Any]) -> None:
         """Merge what the server says about a generation into what it said about those before."""

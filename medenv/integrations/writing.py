@@ -16,7 +16,7 @@ from transformers.utils.logging import disable_progress_bar
 
 from medenv.errors import DataError, TokensExhaustedError, UsageError
 from medenv.integrations.chat_tokens import ChatTokens, open_tokenizer
-from medenv.records import Message, Record
+from medenv.records import Message, Record, Written
 
 
 class Sampling(Record, frozen=True, kw_only=True):
@@ -277,6 +277,18 @@ class TokenPolicy:
         Raises:
             TokensExhaustedError: The context is full.
         """
+        return (await self.act_within(messages, None)).text
+
+    async def act_within(self, messages: Sequence[Message], max_tokens: int | None) -> Written:
+        """Return the next turn with its tokens.
+
+        Args:
+            messages: The conversation so far.
+            max_tokens: Most tokens of the turn, or None for what the sampling allows.
+
+        Raises:
+            TokensExhaustedError: The context is full, or no tokens are left.
+        """
         chat = self._desk.engine.chat
         if not self._ids:
             self._ids = chat.prompt(messages)
@@ -286,8 +298,12 @@ class TokenPolicy:
         self._seen = len(messages)
         limit = self._sampling.context or self._desk.engine.context
         most = min(self._sampling.turn_tokens, limit - len(self._ids))
+        if max_tokens is not None:
+            most = min(most, max_tokens)
         if most < 1:
-            raise TokensExhaustedError(f"the context of {limit} tokens is full")
+            raise TokensExhaustedError(
+                f"no room for a turn: {len(self._ids)} of {limit} tokens of context are used"
+            )
         written = await self._desk.write(Wanted(list(self._ids), most, self._sampling))
         self.tokens += len(written)
         ended = written[-1:] == [chat.turn_end]
@@ -295,4 +311,4 @@ class TokenPolicy:
         text: str = chat.tokenizer.decode(
             written[:-1] if ended else written, skip_special_tokens=False
         )
-        return text
+        return Written(text=text, tokens=len(written))

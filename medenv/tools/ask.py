@@ -75,7 +75,8 @@ class Ask(Tool):
             names = ", ".join(self._model.finding(one).name for one in below)
             more = "" if below == [asked.id] else f" ({names})"
             passages = tuple(passage_id(who, one) for one in below)
-            return ToolOutput(text=f"{asked.name}: present{more}.", passages=passages)
+            text = f"{asked.name}: present{more}."
+            return ToolOutput(text=text, passages=passages, numbered=False)
         ruled_out = who.complete or any(implies(asked.id, one) for one in who.absent)
         if ruled_out:
             return ToolOutput(text=f"{asked.name}: absent.")

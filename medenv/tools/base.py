@@ -53,11 +53,13 @@ class ToolOutput(Record, frozen=True, kw_only=True, gc=False):
         text: What the policy will see.
         status: How the call ended.
         passages: Ids of the passages shown, in order.
+        numbered: Whether the text numbers its passages, if any, ``[1]``, ``[2]``, ... in order.
     """
 
     text: str
     status: Status = "ok"
     passages: tuple[str, ...] = ()
+    numbered: bool = True
 
 
 class Tool:
@@ -312,6 +314,7 @@ class ToolBox:
             text=text,
             passages=tuple(output.passages),
             seconds=self._clock() - begun,
+            numbered=output.numbered,
         )
 
 

@@ -79,4 +79,4 @@ class Lookup(Tool):
         if others:
             same = ", ".join(f"{other.id} ({other.kind})" for other in others[:5])
             lines.append(f"Of the same name: {same}")
-        return ToolOutput(text="\n".join(lines), passages=tuple(passages))
+        return ToolOutput(text="\n".join(lines), passages=tuple(passages), numbered=False)

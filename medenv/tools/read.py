@@ -12,12 +12,15 @@ from medenv.tools.base import Tool, ToolOutput
 
 MAX_FIND = 500
 """Longest text that is looked for, characters."""
+SHOWN_CHARS = 100
+"""Characters of a passage that have to be in the window for it to count as shown."""
 
 
 class Read(Tool):
     """Reads on in a document from a passage that a search has shown.
 
-    Passages of one document have ids ``"<document>#0"``, ``"<document>#1"``, ...
+    Passages of one document have ids ``"<document>#0"``, ``"<document>#1"``, ... One counts as
+    shown where the window holds `SHOWN_CHARS` characters of it, or all that it has.
 
     Args:
         retriever: The corpus.
@@ -59,6 +62,10 @@ class Read(Tool):
                 text = f"{find[:80]!r} does not occur at or after character {start}"
                 return ToolOutput(text=text, status="empty")
             start = max(start, at - self._window // 4)
+        return self._windowed(first, start)
+
+    def _windowed(self, first: Passage, start: int) -> ToolOutput:
+        """Show the document from a character on, as far as the window goes."""
         pieces, shown, begin, end = [], [], 0, start + self._window
         more = False
         for passage in self._document(first):
@@ -68,14 +75,15 @@ class Read(Tool):
             piece = passage.text[max(0, start - begin) : end - begin]
             if piece:
                 pieces.append(piece)
-                shown.append(passage.id)
+                if len(piece) >= min(SHOWN_CHARS, len(passage.text)):
+                    shown.append(passage.id)
             more = begin + len(passage.text) > end
             begin += len(passage.text) + 1
         if not pieces:
             return ToolOutput(text=f"the document ends before character {start}", status="empty")
         tail = f"\n… (it goes on: start={end})" if more else ""
         text = f"{first.title}: " + "\n".join(pieces) + tail
-        return ToolOutput(text=text, passages=tuple(shown))
+        return ToolOutput(text=text, passages=tuple(shown), numbered=False)
 
     def _find(self, first: Passage, start: int, words: str) -> int | None:
         """Return the character at which words begin, whatever their case and spacing, or None."""

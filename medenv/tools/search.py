@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from medenv.errors import UsageError
-from medenv.records import Passage, Retriever
+from medenv.records import Passage, Retriever, Status
 from medenv.tools.base import Tool, ToolOutput
 
 MAX_QUERIES = 8
 """Queries of one call."""
 
 _KEPT_LINES = 4_000  # of each rank
+_NOTHING = "No passage matches; try other words."
 
 
 class Search(Tool):
@@ -53,17 +54,21 @@ class Search(Tool):
         if not queries or len(queries) > MAX_QUERIES or not all(map(str.strip, queries)):
             return ToolOutput(text=_what_is_wrong(queries), status="bad_call")
         found = self._retriever.search(queries, self._k)
-        parts = [self._output(hits) for hits in found]
-        shown = [f'"{one}":\n{part.text}' for one, part in zip(queries, parts, strict=True)]
-        return ToolOutput(
-            text="\n\n".join(shown),
-            status="ok" if any(found) else "empty",
-            passages=tuple(dict.fromkeys(one for part in parts for one in part.passages)),
-        )
+        numbers: dict[str, int] = {}  # one numbering for all queries, so that [n] is one passage
+        parts = []
+        for one, hits in zip(queries, found, strict=True):
+            lines = [
+                f"[{numbers.setdefault(passage.id, len(numbers) + 1)}]"
+                + write_line(passage, self._snippet_chars, show_id=self._show_ids)
+                for passage, _ in hits[: self._k]
+            ]
+            parts.append(f'"{one}":\n' + ("\n".join(lines) or _NOTHING))
+        status: Status = "ok" if numbers else "empty"
+        return ToolOutput(text="\n\n".join(parts), status=status, passages=tuple(numbers))
 
     def _output(self, hits: list[tuple[Passage, float]]) -> ToolOutput:
         if not hits:
-            return ToolOutput(text="No passage matches; try other words.", status="empty")
+            return ToolOutput(text=_NOTHING, status="empty")
         ids: list[str] = []
         lines, shown = [], self._shown
         for passage, _ in hits if len(hits) <= self._k else hits[: self._k]:

@@ -14,14 +14,12 @@ import msgspec
 
 from medenv.errors import UsageError
 from medenv.records import Record, Trajectory, Turn
+from medenv.rules import CHARS_PER_TOKEN
 from medenv.trajectories.faults import FAILED
 from medenv.trajectories.leaks import Names, leaks
 from medenv.trajectories.records import Rollout
 from medenv.trajectories.sight import names as mentions
 from medenv.trajectories.sight import shown
-
-CHARS_PER_TOKEN = 4.0
-"""What a token is taken for where nobody counted: characters."""
 
 _FOREIGN = re.compile(r"[\u0370-\u1fff\u2c00-\ud7ff\uf900-\ufaff]")
 _GREEK = re.compile(r"[\u0370-\u03ff]")
@@ -210,7 +208,7 @@ def token_count(trajectory: Trajectory, prompt_chars: int = 0) -> int:
     """
     chars = prompt_chars + len(trajectory.question.text)
     chars += sum(len(turn.text) + len(turn.observation) for turn in trajectory.turns)
-    return int(chars / CHARS_PER_TOKEN)
+    return chars // CHARS_PER_TOKEN
 
 
 def mistaken(turn: Turn) -> bool:

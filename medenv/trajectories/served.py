@@ -12,7 +12,7 @@ import msgspec
 
 from medenv.dialects.base import Dialect
 from medenv.endpoint import Endpoint
-from medenv.records import Message, Question, Record
+from medenv.records import Message, Question, Record, Written
 from medenv.trajectories.leaks import guidance_text
 
 ToolRole = Literal["tool", "user"]
@@ -114,11 +114,28 @@ class ServedPolicy:
         Raises:
             ModelUnavailableError: The server did not answer, however often it was asked.
         """
+        return (await self.act_within(messages, None)).text
+
+    async def act_within(self, messages: Sequence[Message], max_tokens: int | None) -> Written:
+        """Return the teacher's next text with the tokens that the server counted.
+
+        Args:
+            messages: The conversation so far.
+            max_tokens: Most tokens of the text, or None for what the settings allow.
+
+        Raises:
+            ModelUnavailableError: The server did not answer, however often it was asked.
+        """
         params: dict[str, Any] = {"stop": self._stop, **self._settings.params}
+        if max_tokens is not None:
+            known = {**self._endpoint.settings.options, **params}
+            name = "max_completion_tokens" if "max_completion_tokens" in known else "max_tokens"
+            params[name] = min(known.get(name) or max_tokens, max_tokens)
         if self._settings.seeded:
             params["seed"] = (self._settings.seed * 1_000_003 + self._i) * 64 + len(messages)
         asked = asked_as(messages, self._told, self._settings.tool_role)
-        return await self._endpoint.acomplete(asked, **params)
+        reply = await self._endpoint.aask(asked, **params)
+        return Written(text=reply.text, tokens=reply.completion_tokens)
 
 
 def asked_as(messages: Sequence[Message], told: str, tool_role: ToolRole) -> list[Message]:

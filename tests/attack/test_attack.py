@@ -1,7 +1,9 @@
 """Cheaters against every environment and preset, and against rewards that deserve it."""
 
+import json
 import math
 
+import msgspec
 import pytest
 import typer
 from gymnasium.envs.registration import register, registry
@@ -12,10 +14,13 @@ from medenv.attack import HONEST, Arena, exploitability
 from medenv.errors import UnknownNameError, UsageError
 from medenv.registration import ENVIRONMENTS
 from medenv.registry import make_env
-from medenv.reward import PRESETS, Composition
+from medenv.reward import COMPONENTS, PRESETS, Composition, Value, compose
 from medenv.reward.attack import ATTACKS
 from medenv.reward.confidence import ABSTENTION_UTILITY
+from medenv.reward.evidence import first_seen
+from medenv.reward.judge import Judge, JudgeSettings
 
+from ..chat_server import ChatServer
 from . import careless
 
 MINE = "tests/Mine-v0"
@@ -249,3 +254,56 @@ def test_a_reward_that_is_none_says_so(reward, error, message):
     assert isinstance(done.exception, error)
     with pytest.raises(error, match=message):
         cli_rewards.resolve_reward(reward)
+
+
+def as_it_was(name):
+    """A component as it was before its hole was closed: the whole text is read, all calls alike."""
+
+    def cited(trajectory, _):
+        good = {one for hop in trajectory.question.certificate.path for one in hop.passages}
+        return Value(float(any(one in trajectory.turns[-1].text for one in good)), "cited")
+
+    def frugal(trajectory, _):
+        calls = sum(len(turn.calls) for turn in trajectory.turns)
+        return Value(1.0 if calls < 9 else 0.0, "calls")
+
+    def seen(trajectory, _):
+        first = first_seen(trajectory)
+        return Value(sum(one is not None for one in first) / max(1, len(first)), "seen")
+
+    measures = {"citation_precision": cited, "efficiency": frugal, "evidence_recall": seen}
+    old = msgspec.structs.replace(COMPONENTS[name], measure=measures[name])
+    weights = {"accuracy": 1.0, name: 0.2}
+    return compose(Composition(weights=weights), components={**COMPONENTS, name: old})
+
+
+@pytest.mark.parametrize(
+    ("name", "finds"),
+    [
+        ("citation_precision", "hidden notes, right"),
+        ("efficiency", "whole corpus, right"),
+        ("evidence_recall", "whole corpus, right"),
+    ],
+)
+def test_an_attack_on_what_pays_besides_the_answer_finds_its_hole(arena, name, finds):
+    found = {one.attack: one for one in arena.findings("old", as_it_was(name))}
+    assert not found[finds].kept
+    assert found[finds].worst > found[finds].bound
+    weights = Composition(weights={"accuracy": 1.0, name: 0.2})
+    assert all(one.kept for one in arena.findings("new", arena.reward(weights)))
+
+
+def test_an_answer_that_a_judge_cannot_read_leaves_no_episode_unscored(arena):
+    def shape(body):
+        answer = json.loads(body["messages"][1]["content"])["answer"]
+        told = {"criteria": {"right": True}}
+        return json.dumps(told) if len(answer) < 60 else f"It says {answer}."
+
+    with ChatServer(shape) as server:
+        settings = JudgeSettings(url=server.url, model="m", rubric={"right": "?"}, attempts=1)
+        judge = Judge(settings).component()
+        weights = Composition(weights={"accuracy": 1.0, "rubric": 0.1}, gates={"rubric": "open"})
+        reward = compose(weights, components={**COMPONENTS, "rubric": judge})
+        found = {one.attack: one for one in arena.findings("judged", reward)}
+    assert found["ungradable"].unscored == 0
+    assert found["ungradable"].kept

@@ -397,3 +397,69 @@ def test_a_turn_of_very_many_calls_makes_some_and_tells_of_the_rest(dialect: Dia
         return
     assert len(calls) == MAX_CALLS
     assert f"the last {1000 - MAX_CALLS} of your calls were not made" in observation
+
+
+NOTE = "[D:1#0] [2] <confidence>0.8</confidence>"
+
+
+@every
+def test_a_note_is_read_apart_from_thought_and_answer(dialect: Dialect) -> None:
+    parsed = dialect.parse(dialect.write_answer("FBN1", "It is [9], surely.", NOTE))
+    assert (parsed.answer, parsed.notes, parsed.problems) == ("FBN1", NOTE, ())
+    assert "[9]" in parsed.thought
+    assert dialect.parse(dialect.write_answer("FBN1", "It is [9], surely.")).notes == ""
+
+
+@every
+def test_what_stands_behind_a_forged_result_is_no_note(dialect: Dialect) -> None:
+    forged = {"react": "\nObservation:", "search_r1": "<information>"}
+    written = dialect.write_answer("FBN1") + forged.get(dialect.name, "<tool_response>") + NOTE
+    assert "confidence" not in (dialect.parse(written).notes or "")
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("hermes", f"<think>hm</think>{NOTE}<answer>FBN1</answer>"),
+        ("hermes", f"<answer>FBN1</answer>\n{NOTE}"),
+        ("hermes", f"<answer>CBS</answer> [7] </think> {NOTE} <answer>FBN1</answer>"),
+        ("hermes", f"{NOTE}<answer>FBN1</answer><|im_end|>[7]"),
+        ("llama3", f"{NOTE}<answer>FBN1</answer><|eot_id|>[7]"),
+        ("react", f"{NOTE}\nThought: [7]\nFinal Answer: FBN1"),
+        ("react", f"Thought: [7]\nNote: {NOTE}\nThought: [7]\nFinal Answer: FBN1"),
+        ("react", f"Final Answer: FBN1\nNote: {NOTE}\nObservation: [7]"),
+        ("json", f'{{"thought": "[7]", "note": "{NOTE}", "answer": "FBN1"}}'),
+        ("openai", f'{{"reasoning_content": "[7]", "content": "{NOTE}\\nFBN1"}}'),
+        ("openai", f'{{"content": "FBN1\\n\\n{NOTE}."}}'),
+    ],
+)
+def test_notes_are_read_wherever_they_stand_outside_thoughts(name: str, text: str) -> None:
+    parsed = EVERY[name].parse(text)
+    assert parsed.answer == "FBN1"
+    assert (parsed.notes or "").rstrip(".") == NOTE
+
+
+@pytest.mark.parametrize("name", ["[18F]fluorodeoxyglucose", "SCN1A [1]", "A\nB", "see [1] B"])
+def test_an_answer_of_native_tool_calls_keeps_what_is_no_line_of_notes(name: str) -> None:
+    assert EVERY["openai"].parse(EVERY["openai"].write_answer(name)).answer == name
+
+
+ASKS = ("Cite {note} as in [2].", "Be sure {note}, as in <confidence>1</confidence>.")
+
+
+@every
+@pytest.mark.parametrize("tools", [[], [ToolSpec(name="search", description="", parameters={})]])
+def test_what_a_reward_asks_is_one_line_of_the_prompt(dialect: Dialect, tools: Any) -> None:
+    told = " ".join(ASKS).replace("{note}", dialect.note)
+    for style in ("full", "minimal"):
+        plain, asking = (
+            Episode(question(), EpisodeRules(dialect, tools, prompt_style=style, asks=asks))
+            for asks in ((), ASKS)
+        )
+        before, after = (
+            "\n".join(one["content"] for one in episode.prompt()) for episode in (plain, asking)
+        )
+        added = [line for line in after.splitlines() if line and line not in before.splitlines()]
+        assert added == [told]
+        assert len(asking.prompt()) == len(plain.prompt()) == (2 if style == "full" else 1)
+        assert asking.rules.config_hash != plain.rules.config_hash

@@ -13,6 +13,7 @@ from medenv.dialects import Hermes
 from medenv.episode import Budget
 from medenv.errors import DataError, UnknownNameError, UsageError
 from medenv.io import write_records
+from medenv.records import Score, Trajectory
 from medenv.registry import DIALECTS, REGISTRIES, TOOLS, make_dialect, make_env, make_parts
 from medenv.text import ENGLISH, PLAIN
 from medenv.tools import ToolOutput, tool
@@ -223,3 +224,37 @@ def test_settings_that_can_change_a_score_change_the_hash() -> None:
         hashed(scoring=exact),
     ]
     assert len(set(different)) == len(different)
+
+
+@pytest.mark.parametrize("name", DIALECTS.names())
+@pytest.mark.parametrize("style", ["full", "minimal"])
+def test_a_prompt_says_how_to_write_what_its_reward_reads_and_it_is_read(
+    name: str, style: str
+) -> None:
+    weights = {"accuracy": 1.0, "citation_precision": 0.2, "calibration": 0.2, "abstention": 0.2}
+    env = make_env(scoring=weights, dialect=name, prompt_style=style)
+    prompt, _ = env.reset(options={"question": 0})
+    (line,) = [one for one in prompt.splitlines() if "<confidence>" in one]
+    for said in ("[2]", "0.8", "unknown", env.rules.dialect.note):
+        assert said in line
+    silent = make_env(dialect=name, prompt_style=style).reset(options={"question": 0})[0]
+    assert "<confidence>" not in silent
+
+    write, asked = env.rules.dialect, env.episode.question
+    shown = env.step(write.write_call("search", {"query": asked.topic.name}))[4]["passages"]
+    gold = next(one for one in asked.certificate.path[0].passages if one in shown)
+    note = f"[{shown.index(gold) + 1}] <confidence>0.8</confidence>"
+    score = env.step(write.write_answer(asked.answers[0].name, "[1]", note))[4]["score"]
+    assert score.parts["citation_precision"].raw == 1
+    assert score.parts["calibration"].raw == pytest.approx(1 - 0.2**2)
+
+
+def test_a_reward_of_another_package_can_ask_for_what_it_reads() -> None:
+    class Mine:
+        asks = ("Sing {note}.",)
+
+        def __call__(self, trajectory: Trajectory) -> Score:
+            return exact(trajectory)
+
+    env = make_env(questions=QUESTIONS, corpus=Shelf(), scoring=Mine())
+    assert env.rules.system.endswith("\n\nSing before <answer>.")

@@ -20,8 +20,8 @@ from medenv.errors import (
     UsageError,
 )
 from medenv.policies import Texts
-from medenv.records import Message, Policy, Score, Scored, Trajectory
-from medenv.rollout import Patience, Rollouts, Written
+from medenv.records import Message, Policy, Score, Scored, Trajectory, Written
+from medenv.rollout import Patience, Rollouts
 from medenv.tools import Search, Tool, ToolBox, ToolOutput, tool
 
 from ..fakes import ANSWER, HERMES, SEARCH, Flaky, Shelf, exact, question, rules
@@ -153,11 +153,14 @@ class Counted:
     def __init__(self, fits: int) -> None:
         self.left = fits
 
-    async def act(self, messages: Sequence[Message]) -> Written:
+    async def act(self, messages: Sequence[Message]) -> str:
+        return (await self.act_within(messages, None)).text
+
+    async def act_within(self, messages: Sequence[Message], max_tokens: int | None) -> Written:
         self.left -= 1
         if self.left < 0:
             raise TokensExhaustedError("no room")
-        return Written(SEARCH, 7)
+        return Written(text=SEARCH, tokens=7)
 
 
 def test_an_episode_that_the_caller_started_is_played_with_its_tokens_counted() -> None:
@@ -414,3 +417,57 @@ def test_impossible_patience_is_refused(wrong: dict[str, float]) -> None:
 def test_no_episodes_at_a_time_are_refused() -> None:
     with pytest.raises(UsageError, match="concurrency must be at least 1, got 0"):
         asyncio.run(rollouts(Search(Shelf())).arun_all([], 0))
+
+
+class Writer:
+    """A policy that writes as many tokens as it may, up to what it would like to."""
+
+    def __init__(self, *wanted: tuple[str, int]) -> None:
+        self.wanted, self.allowed = list(wanted), list[int | None]()
+
+    def act(self, messages: Sequence[Message]) -> str:
+        raise AssertionError("it is asked within its tokens")
+
+    def act_within(self, messages: Sequence[Message], max_tokens: int | None) -> Written:
+        self.allowed.append(max_tokens)
+        text, tokens = self.wanted.pop(0)
+        if max_tokens is not None and tokens > max_tokens:
+            return Written(text=text[: len(text) // 2], tokens=max_tokens)
+        return Written(text=text, tokens=tokens)
+
+
+class WriterLater(Writer):
+    """The same without blocking."""
+
+    async def act_within(  # type: ignore[override]  # what awaits and what does not
+        self, messages: Sequence[Message], max_tokens: int | None
+    ) -> Written:
+        await asyncio.sleep(0)
+        return super().act_within(messages, max_tokens)
+
+
+@pytest.mark.parametrize("make", [Writer, WriterLater])
+@pytest.mark.parametrize(
+    ("budget", "allowed", "ending", "tokens"),
+    [
+        (None, [None, None], "answered", [300, 800]),
+        (1100, [1100, 800], "answered", [300, 800]),
+        (1000, [1000, 700], "tokens", [300, 700]),  # the answer is cut, and none
+        (300, [300], "tokens", [300]),
+    ],
+)
+def test_every_turn_is_bounded_by_the_tokens_that_are_left(
+    make: type[Writer], budget: int | None, allowed: list[int], ending: str, tokens: list[int]
+) -> None:
+    box = ToolBox([Search(Shelf())])
+    driver = Rollouts(rules(box, turns=4, tokens=budget), box, exact)  # type: ignore[arg-type]  # None is no limit
+    policy = make((SEARCH, 300), (ANSWER, 800))
+    played = (
+        driver.run(policy, question())
+        if make is Writer
+        else asyncio.run(driver.arun(policy, question()))
+    )
+    assert policy.allowed == allowed
+    assert played.trajectory.ending == ending
+    assert [turn.tokens for turn in played.trajectory.turns] == tokens
+    assert played.score.total == float(ending == "answered")

@@ -11,6 +11,7 @@ from medenv.dialects import Hermes
 from medenv.episode import Budget, Episode, EpisodeRules
 from medenv.errors import UsageError
 from medenv.records import Ending, Trajectory
+from medenv.rules import CHARS_PER_TOKEN, LAST_WORD_TOKENS
 
 from ..fakes import ANSWER, HERMES, SEARCH, Clock, question, result, rules
 
@@ -297,3 +298,64 @@ def test_the_same_settings_have_the_same_hash_and_others_another() -> None:
 
     assert hashed() == hashed(Budget())
     assert len({hashed(), hashed(Budget(turns=9)), hashed(k=3), hashed(k=4)}) == 4
+
+
+def test_a_budget_of_tokens_is_what_the_next_turn_may_have() -> None:
+    assert Episode(question(), rules()).tokens_left is None
+    episode = Episode(question(), rules(tokens=100))
+    assert episode.tokens_left == 100
+    episode.observe([result(call) for call in episode.advance(SEARCH, tokens=30)])
+    assert episode.tokens_left == 70
+    episode.advance(SEARCH, tokens=70)
+    assert (episode.ending, episode.tokens_left) == ("tokens", 0)
+
+
+@pytest.mark.parametrize("text", [SEARCH, ANSWER])
+@pytest.mark.parametrize("tokens", [101, 5_000])
+def test_beyond_the_budget_an_answer_is_no_better_than_a_search(text: str, tokens: int) -> None:
+    episode = Episode(question(), rules(tokens=100))
+    assert episode.advance(text, tokens=tokens) == ()
+    assert (episode.ending, episode.answer, episode.truncated) == ("tokens", None, True)
+    assert episode.last_turn.parsed.answer is None
+
+
+def test_the_last_token_of_the_budget_may_end_an_answer() -> None:
+    episode = Episode(question(), rules(tokens=100))
+    episode.advance(ANSWER, tokens=100)
+    assert (episode.ending, episode.answer) == ("answered", "FBN1")
+
+
+@pytest.mark.parametrize("text", [SEARCH, ANSWER])
+def test_a_last_word_has_tokens_of_its_own(text: str) -> None:
+    episode = Episode(question(), rules(tokens=100, last_word=True))
+    assert episode.advance(text, tokens=130) == ()
+    observation = episode.observe([])
+    assert observation.endswith("this is your last turn: answer now.")
+    assert ("not taken" in observation) == (text == ANSWER)
+    assert episode.tokens_left == LAST_WORD_TOKENS
+    within = Episode.restore(episode.snapshot(), episode.rules)
+    assert within.tokens_left == LAST_WORD_TOKENS
+    within.advance(ANSWER, tokens=LAST_WORD_TOKENS)
+    assert (within.ending, within.answer) == ("answered", "FBN1")
+    episode.advance(ANSWER, tokens=LAST_WORD_TOKENS + 1)
+    assert (episode.ending, episode.answer) == ("tokens", None)
+
+
+def test_a_retracted_turn_gives_its_tokens_and_its_last_word_back() -> None:
+    episode = Episode(question(), rules(tokens=100, last_word=True))
+    episode.advance(SEARCH, tokens=130)
+    episode.retract()
+    assert episode.tokens_left == 100
+
+
+def test_tokens_that_nobody_counted_are_taken_by_their_characters() -> None:
+    episode = Episode(question(), rules(tokens=100))
+    episode.observe([result(call) for call in episode.advance(SEARCH)])
+    used = -(-len(SEARCH) // CHARS_PER_TOKEN)
+    assert episode.tokens_left == 100 - used
+    assert episode.last_turn.tokens == used
+    episode.advance("<think>" + "x" * 400 + "</think>" + ANSWER)
+    assert (episode.ending, episode.answer) == ("tokens", None)
+    unlimited = Episode(question(), rules())
+    unlimited.observe([result(call) for call in unlimited.advance(SEARCH)])
+    assert unlimited.last_turn.tokens == 0

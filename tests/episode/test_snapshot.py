@@ -127,3 +127,21 @@ def test_an_environment_can_be_searched_like_a_tree() -> None:
         env.restore(taken)
         rewards.append(env.step(HERMES.write_answer(answer))[1])
     assert rewards[0] == 0.0 < rewards[1]
+
+
+def test_an_ended_episode_that_is_restored_is_not_paid_again() -> None:
+    env = gymnasium.make("medenv:medenv/Research-v0").unwrapped
+    env.reset(seed=0)
+    answer = HERMES.write_answer(env.episode.question.answers[0].name)
+    assert env.step(answer)[1] > 0
+    taken = env.snapshot()
+    other = gymnasium.make("medenv:medenv/Research-v0").unwrapped
+    other.reset(seed=1)
+    for one in (env, other, env):
+        one.restore(taken)
+        assert one.episode.ending == "answered"
+        for text in (answer, "anything"):
+            with pytest.raises(UsageError, match="has ended"):
+                one.step(text)
+    other.reset(seed=0)
+    assert other.step(answer)[1] > 0

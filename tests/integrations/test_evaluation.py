@@ -282,6 +282,19 @@ def test_a_policy_sees_the_tokens_it_wrote_and_what_came_between() -> None:
     assert policy.tokens == len(scribe.chat.written("first turn")) + len(written)
 
 
+@pytest.mark.parametrize(("left", "most"), [(None, 512), (7, 7), (600, 512)])
+def test_a_policy_writes_no_more_tokens_than_are_left(left: int | None, most: int) -> None:
+    scribe = Scribe("first turn")
+    policy = TokenPolicy(Desk(scribe), Sampling())
+    asked: list[Message] = [{"role": "user", "content": "Which gene?"}]
+    written = asyncio.run(policy.act_within(asked, left))
+    assert (written.text, written.tokens) == ("first turn", len(scribe.chat.written("first turn")))
+    assert scribe.batches[0][0].most == most
+    with pytest.raises(TokensExhaustedError):
+        asyncio.run(policy.act_within(asked, 0))
+    assert len(scribe.batches) == 1
+
+
 def test_a_full_context_is_the_end_of_the_tokens_and_nothing_is_asked_for() -> None:
     scribe = Scribe("x", context=5)
     policy = TokenPolicy(Desk(scribe), Sampling())

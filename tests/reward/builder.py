@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 
+import msgspec
+
 from medenv.records import (
     Certificate,
     Ending,
@@ -60,7 +62,7 @@ def question(
 
 
 def search(
-    query: str,
+    query: str | list[str],
     *,
     status: str = "ok",
     text: str = "",
@@ -119,13 +121,7 @@ def _number(turn: Turn, number: int) -> Turn:
         for i, call in enumerate(turn.calls)
     )
     results = tuple(
-        ToolResult(
-            call_id=calls[i].id,
-            tool=result.tool,
-            status=result.status,
-            text=result.text,
-            passages=result.passages,
-        )
+        msgspec.structs.replace(result, call_id=calls[i].id)
         for i, result in enumerate(turn.results)
     )
     return Turn(

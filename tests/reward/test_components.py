@@ -14,7 +14,7 @@ from medenv.reward.cost import (
     MAX_EXTRA_CALLS,
     TURN_TOKENS,
     efficiency,
-    find_repeats,
+    spent_in,
 )
 from medenv.reward.outcome import accuracy, format_
 
@@ -25,6 +25,15 @@ NOTHING = Knowledge()
 
 def calls(*arguments, tool="search"):
     return [ToolCall(id=f"{i}.0", name=tool, arguments=one) for i, one in enumerate(arguments)]
+
+
+def repeats_of(made):
+    """Call id to its repeats, in an episode that made these calls."""
+    turn = msgspec.structs.replace(search("x"), calls=tuple(made), results=())
+    whole = msgspec.structs.replace(episode(), turns=(turn,))
+    asked, repeats = spent_in(whole)
+    assert asked >= len(made)
+    return repeats
 
 
 def asking(*queries):
@@ -162,7 +171,17 @@ def test_tokens_are_charged_on_top_of_calls_and_saving_them_buys_no_call():
         (asking("gene of galactosemia", "gene of galactosuria"), 0),
         (calls({"query": "dravet", "page": 1}, {"query": "dravet", "page": 2}), 0),
         (calls({"query": "dravet", "page": 2}, {"query": "dravet", "page": 2}), 1),
-        (calls({"query": ["dravet", "gene"]}, {"query": ["dravet", "gene"]}), 1),
+        (calls({"query": ["dravet", "gene"]}, {"query": ["dravet", "gene"]}), 2),
+        (calls({"query": ["dravet", "dravet", "Dravet?"]}), 2),
+        (calls({"query": ["dravet", "gene"]}, {"query": "gene"}), 1),
+        (calls({"query": [7, 7, None]}), 1),
+        (calls({"query": []}, {"query": []}), 1),
+        (calls({"queries": ["a b", "b a"]}, tool="find"), 1),
+        (calls({"present": ["fever", "rash"]}, {"present": ["fever"]}, tool="diagnose"), 0),
+        (asking("What is the gene of Dravet syndrome?", "gene Dravet syndrome"), 1),
+        (asking("the", "the the", "The, the!"), 2),
+        (asking("dravet dravet dravet", "dravet"), 1),
+        (asking("type 1 diabetes", "type 2 diabetes"), 0),
         (calls({"query": ["dravet gene"]}, {"query": "dravet gene"}), 1),
         (calls({"id": "OMIM:1#0"}, {"id": "OMIM:1#1"}, tool="read"), 0),
         (calls({"id": "OMIM:1#0"}, tool="read") + calls({"id": "OMIM:1#0"}), 0),
@@ -171,10 +190,40 @@ def test_tokens_are_charged_on_top_of_calls_and_saving_them_buys_no_call():
     ],
 )
 def test_a_repeat_asks_the_same_tool_the_same_thing(made, repeats):
-    assert sum(find_repeats(made)) == repeats
+    assert sum(repeats_of(made).values()) == repeats
 
 
 def test_the_gold_answer_of_any_kind_is_right():
     term = Entity(id="HP:1", kind="phenotype", name="Febrile seizures")
     assert accuracy(episode(answering("febrile seizure"), asked=question(term)), NOTHING).raw == 1
     assert accuracy(episode(answering("SCN1A"), asked=question(SCN1A, term)), NOTHING).raw == 1
+
+
+@pytest.mark.parametrize("size", [1, 2, 3, 8])
+def test_efficiency_counts_the_queries_of_a_batch_as_it_counts_calls(size):
+    queries = [turn.calls[0].arguments["query"] for turn in different(size)]
+    batch = episode(search(queries), answering("SCN1A"), asked=question(min_calls=1))
+    single = episode(*different(size), answering("SCN1A"), asked=question(min_calls=1))
+    value = efficiency(batch, NOTHING)
+    assert value.raw == efficiency(single, NOTHING).raw == 1 - (size - 1) / MAX_EXTRA_CALLS
+
+
+def test_efficiency_counts_a_repeat_within_a_batch_twice():
+    batch = episode(search(["dravet", "dravet"]), answering("SCN1A"), asked=question(min_calls=1))
+    assert efficiency(batch, NOTHING).raw == 1 - 2 / MAX_EXTRA_CALLS
+
+
+def test_the_findings_of_a_patient_are_one_question():
+    findings = [f"finding {i}" for i in range(12)]
+    asked = search("x")
+    call = ToolCall(id="0.0", name="diagnose", arguments={"present": findings})
+    turn = msgspec.structs.replace(asked, calls=(call,))
+    assert (
+        efficiency(episode(turn, answering("SCN1A"), asked=question(min_calls=1)), NOTHING).raw == 1
+    )
+
+
+def test_equal_questions_are_repeats_however_far_apart():
+    words = [f"{a}{b}" for a in "abcdefghij" for b in "klmnopqrst"]
+    made = asking("dravet syndrome", *words, "syndrome dravet")
+    assert list(repeats_of(made)) == [made[-1].id]

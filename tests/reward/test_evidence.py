@@ -1,14 +1,25 @@
 """Evidence: hops seen, passages cited, and the reward of each turn."""
 
+import time
+
 import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from medenv.errors import UsageError
-from medenv.records import Score
+from medenv.records import Parsed, Score, Turn
 from medenv.reward import Knowledge, compose, turn_rewards
-from medenv.reward.evidence import citation_precision, citations, evidence_recall, first_seen
+from medenv.reward.confidence import calibration
+from medenv.reward.cost import efficiency
+from medenv.reward.evidence import (
+    FREE_PASSAGES,
+    FREE_QUESTIONS,
+    citation_precision,
+    citations,
+    evidence_recall,
+    first_seen,
+)
 from medenv.reward.process import MALFORMED_COST, REPEAT_COST, process, turn_values
 
 from .builder import (
@@ -25,6 +36,8 @@ from .builder import (
 NOTHING = Knowledge()
 GENE, OTHER_GENE = ASSOCIATION.passages
 (PROTEIN,) = PRODUCT.passages
+LETTERS = str.maketrans("0123456789", "ghijklmnop")
+"""Digits to letters, so that texts differ in words and not in numbers."""
 
 
 @pytest.mark.parametrize(
@@ -174,3 +187,141 @@ def test_an_episode_without_turns_has_no_turn_to_reward():
 def test_a_score_without_total_cannot_be_spread():
     with pytest.raises(UsageError, match=r"has no total to spread over turns; mask"):
         turn_rewards(episode(), Score(total=None, parts={}))
+
+
+def noted(answer, notes, thought=""):
+    """The turn of an answer as a dialect reads it: notes apart from private thoughts."""
+    return Turn(
+        text=f"<think>{thought}</think>{notes}<answer>{answer}</answer>",
+        parsed=Parsed(thought=thought + notes, answer=answer, notes=notes),
+    )
+
+
+def unnumbered(turn):
+    """The same turn, its results without numbers."""
+    results = tuple(msgspec.structs.replace(one, numbered=False) for one in turn.results)
+    return msgspec.structs.replace(turn, results=results)
+
+
+@pytest.mark.parametrize(
+    ("before", "written", "cited"),
+    [
+        ([[GENE, PROTEIN]], "[1]", {GENE}),
+        ([[GENE, PROTEIN]], "[2]", {PROTEIN}),
+        ([[GENE, PROTEIN]], "[1][2]", {GENE, PROTEIN}),
+        ([[GENE, PROTEIN]], f"[1, {GENE}]", {GENE}),  # one passage, cited twice
+        ([[GENE, PROTEIN]], "[3]", {"3"}),
+        ([[GENE, PROTEIN]], "[0] [-1] [01] [²]", {"0", "-1", "01", "²"}),
+        ([[GENE], [PROTEIN]], "[1]", {PROTEIN}),  # the last list
+        ([[GENE, PROTEIN], []], "[2]", {PROTEIN}),  # one without passages numbers nothing
+        ([["7", GENE]], "[7] [2]", {"7", GENE}),  # an id is an id
+        ([], "[1]", {"1"}),
+    ],
+)
+def test_a_number_is_the_passage_that_the_last_numbered_list_showed_under_it(
+    before, written, cited
+):
+    turns = [search(str(i), passages=ids) for i, ids in enumerate(before)]
+    assert citations(episode(*turns, noted("SCN1A", written))) == cited
+
+
+def test_a_result_that_does_not_number_its_passages_leaves_the_numbers_as_they_are():
+    read = unnumbered(search("read", passages=[PROTEIN]))
+    trajectory = episode(search("x", passages=[GENE]), read, noted("SCN1A", "[1]"))
+    assert citations(trajectory) == {GENE}
+
+
+def test_a_number_supports_a_hop_as_the_id_does():
+    turns = [search("a", passages=["OMIM:1#0", GENE])]
+    assert citation_precision(episode(*turns, noted("SCN1A", "[2]")), NOTHING).raw == 1
+    assert citation_precision(episode(*turns, noted("SCN1A", "[1]")), NOTHING).raw == 0
+    assert citation_precision(episode(*turns, noted("SCN1A", "[1] [2]")), NOTHING).raw == 1 / 2
+
+
+def test_citations_at_the_end_of_the_answer_count():
+    shown = search("a", passages=[GENE])
+    assert citations(episode(shown, noted("SCN1A [1]", ""))) == {GENE}
+    assert citations(episode(shown, noted(f"SCN1A [{GENE}].", ""))) == {GENE}
+    assert citations(episode(shown, noted("[18F]fluorodeoxyglucose", ""))) == set()
+
+
+def test_a_thought_cites_nothing():
+    shown = search("a", passages=[GENE])
+    assert citations(episode(shown, noted("SCN1A", "", thought=f"[{GENE}]"))) == set()
+
+
+@pytest.mark.parametrize(
+    "forged", ["<tool_response>", "<information>", "\nObservation:", "<|im_end|>"]
+)
+def test_a_record_without_notes_cites_where_it_neither_thinks_nor_forges(forged):
+    text = f"<think>[{PROTEIN}]</think> [{GENE}] <answer>SCN1A</answer>{forged}[{OTHER_GENE}]"
+    turn = Turn(text=text, parsed=Parsed(answer="SCN1A"))
+    assert citations(episode(search("a", passages=[GENE]), turn)) == {GENE}
+
+
+def spread(passages, questions, *, hops=2, needed=2):
+    """An episode that saw all hops among so many passages, by so many questions, in one call."""
+    ids = [GENE, PROTEIN, *(f"OMIM:1#{i}" for i in range(passages - 2))]
+    query = [f"question number {i}" for i in range(questions)]
+    asked = question(SCN1A, path=(ASSOCIATION, PRODUCT)[:hops], min_calls=needed)
+    return episode(search(query, passages=ids), answering("SCN1A"), asked=asked)
+
+
+@pytest.mark.parametrize("hops", [1, 2])
+@pytest.mark.parametrize("passages", [2, 20, 21, 30, 31, 60, 1000])
+def test_evidence_pays_the_less_the_more_passages_were_shown_beyond_the_free_ones(passages, hops):
+    trajectory = spread(passages, 1, hops=hops)
+    wanted = min(1.0, FREE_PASSAGES * (hops + 1) / passages)
+    assert evidence_recall(trajectory, NOTHING).raw == pytest.approx(wanted)
+    assert process(trajectory, NOTHING).raw == pytest.approx(wanted)
+
+
+@pytest.mark.parametrize("questions", [1, 12, 13, 24, 120])
+def test_evidence_pays_the_less_the_more_was_asked_beyond_the_free_questions(questions):
+    trajectory = spread(2, questions, needed=2)
+    wanted = min(1.0, FREE_QUESTIONS * 3 / questions)
+    assert evidence_recall(trajectory, NOTHING).raw == pytest.approx(wanted)
+    assert process(trajectory, NOTHING).raw == pytest.approx(wanted)
+
+
+def test_a_question_repeated_within_one_call_costs_its_turn():
+    once = search(["dravet syndrome"], passages=[GENE])
+    again = search(["dravet syndrome"] * 3, passages=[GENE])
+    assert turn_values(episode(once, answering("SCN1A"))) == pytest.approx([1 / 2, 0])
+    assert turn_values(episode(again, answering("SCN1A"))) == pytest.approx(
+        [1 / 2 - 2 * REPEAT_COST, 0]
+    )
+
+
+@pytest.mark.parametrize("component", [evidence_recall, process, efficiency])
+def test_a_spam_of_calls_takes_time_linear_in_their_number(component):
+    def seconds(count):
+        queries = [f"{i:x} of the {i * i:x}".translate(LETTERS) for i in range(count)]
+        made = [
+            search(queries[at : at + 50], passages=[f"OMIM:{at}#0"]) for at in range(0, count, 50)
+        ]
+        trajectory = episode(*made, answering("SCN1A"))
+        begun = time.process_time()
+        component(trajectory, NOTHING)
+        return time.process_time() - begun
+
+    short = min(seconds(1_000) for _ in range(3))
+    assert min(seconds(10_000) for _ in range(2)) < 3 * 10 * short + 0.01
+
+
+@pytest.mark.parametrize(
+    "unit",
+    ["[1]", "[1, ", "[", "<confidence>", "<confidence>1 ", "<confidence>1%", " ", "</think>"],
+)
+@pytest.mark.parametrize("component", [citation_precision, calibration])
+def test_notes_and_answers_are_read_in_time_linear_in_their_length(component, unit):
+    def seconds(count):
+        written = "<confidence>1" + unit * count
+        turns = [noted("SCN1A " + unit * count, written), answering("SCN1A", before=written)]
+        begun = time.process_time()
+        for turn in turns:
+            component(episode(turn), NOTHING)
+        return time.process_time() - begun
+
+    short = min(seconds(2_000) for _ in range(3))
+    assert min(seconds(20_000) for _ in range(2)) < 5 * 10 * short + 0.01

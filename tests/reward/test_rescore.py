@@ -56,6 +56,27 @@ def test_what_was_not_measured_cannot_be_weighed():
         rescore(raws, Composition(weights={"accuracy": 1.0}))
 
 
+def test_a_component_that_asks_outside_is_asked_behind_the_gate_alone_and_pays_there():
+    asked = []
+
+    def ask(trajectory, _):
+        asked.append(trajectory.answer)
+        return Value(0.5, "asked")
+
+    outside = Component(
+        name="outside", measure=ask, rationale="It asks.", exploit="None.", outside=True
+    )
+    known = {"outside": outside, **COMPONENTS}
+    trajectories = [episode(answering("SCN1A")), episode(answering("SCN2A"))]
+    raws = measure(trajectories, KNOWLEDGE, known)
+    assert asked == ["SCN1A"]
+    weights = {"accuracy": 1.0, "outside": 1.0}
+    assert rescore(raws, Composition(weights=weights)).totals.tolist() == [1.5, 0.0]
+    opened = Composition(weights=weights, gates={"outside": "open"})
+    with pytest.raises(UsageError, match=r"'outside' asks outside and was measured behind"):
+        rescore(raws, opened)
+
+
 @pytest.mark.parametrize(("ending", "what"), [(None, "not ended"), ("unavailable", "failed")])
 def test_an_episode_without_an_outcome_is_refused(ending, what):
     with pytest.raises(UsageError, match=rf"question 'train:0' has {what} and cannot be scored"):

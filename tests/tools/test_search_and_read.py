@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import pytest
@@ -112,8 +113,10 @@ def test_windows_put_together_are_the_document() -> None:
 
 
 def test_only_passages_that_were_shown_are_named() -> None:
-    read = run(Read(Shelf(), window_chars=5), passage_id="D:1#0")
+    shown = len(PASSAGES[0].text)
+    read = run(Read(Shelf(), window_chars=shown), passage_id="D:1#0")
     assert read.passages == ("D:1#0",)
+    assert run(Read(Shelf(), window_chars=shown - 1), passage_id="D:1#0").passages == ()
 
 
 @pytest.mark.parametrize(
@@ -163,11 +166,11 @@ def test_wrong_lists_of_queries_are_told(query: list[str], told: str) -> None:
 
 
 def test_words_are_found_in_a_document_across_its_passages() -> None:
-    text = "x" * 50 + " Onset:\n any age. " + "y" * 50
+    text = "x" * 50 + " Onset:\n any age. " + "y" * 150
     shelf = Shelf(
         [Passage(id="d#0", title="D", text="a" * 30), Passage(id="d#1", title="D", text=text)]
     )
-    read = run(Read(shelf, window_chars=40), passage_id="d#0", find="onset: ANY")
+    read = run(Read(shelf, window_chars=120), passage_id="d#0", find="onset: ANY")
     assert "Onset:" in read.text
     assert read.passages == ("d#1",)
     missing = run(Read(shelf), passage_id="d#0", find="onset", start=90)
@@ -175,3 +178,50 @@ def test_words_are_found_in_a_document_across_its_passages() -> None:
         "empty",
         "'onset' does not occur at or after character 90",
     )
+
+
+def test_queries_of_one_call_share_one_numbering_in_the_order_of_the_passages() -> None:
+    class Two:
+        def __init__(self) -> None:
+            self.best = {"a": [PASSAGES[0], PASSAGES[1]], "b": [PASSAGES[1], PASSAGES[0]]}
+
+        def search(self, queries: Any, k: int) -> Any:
+            return [[(one, 1.0) for one in self.best.get(query, [])] for query in queries]
+
+        def get(self, passage_id: str) -> None:
+            return None
+
+    found = run(Search(Two(), k=1), query=["a", "none", "b", "a"])
+    assert found.passages == (PASSAGES[0].id, PASSAGES[1].id)
+    assert found.numbered
+    numbers = re.findall(r"^\[(\d)\] \(([^)]*)\)", found.text, re.MULTILINE)
+    assert numbers == [("1", PASSAGES[0].id), ("2", PASSAGES[1].id), ("1", PASSAGES[0].id)]
+    assert run(Search(Two(), k=1), query=["none", "none"]).status == "empty"
+
+
+@pytest.mark.parametrize(
+    ("size", "start", "shown"),
+    [
+        (300, 0, True),
+        (300, 200, True),  # the last hundred characters
+        (300, 201, False),
+        (300, 299, False),  # one character
+        (60, 0, True),  # all that it has
+        (60, 1, False),
+    ],
+)
+def test_a_passage_counts_as_shown_where_enough_of_it_was(
+    size: int, start: int, shown: bool
+) -> None:
+    shelf = Shelf([Passage(id="d#0", title="D", text="a" * size)])
+    read = run(Read(shelf), passage_id="d#0", start=start)
+    assert (read.status, read.passages) == ("ok", ("d#0",) if shown else ())
+    assert not read.numbered
+
+
+def test_a_window_that_ends_in_a_passage_shows_only_what_is_before_it() -> None:
+    shelf = Shelf(
+        [Passage(id="d#0", title="D", text="a" * 200), Passage(id="d#1", title="D", text="b" * 200)]
+    )
+    assert run(Read(shelf, window_chars=202), passage_id="d#0").passages == ("d#0",)
+    assert run(Read(shelf, window_chars=302), passage_id="d#0").passages == ("d#0", "d#1")

@@ -1,5 +1,6 @@
 """A served teacher over real HTTP: guidance goes in and never comes out; failures cost time."""
 
+import asyncio
 import random
 import re
 import threading
@@ -11,18 +12,19 @@ import msgspec
 import pytest
 
 from medenv.dialects import Hermes
-from medenv.endpoint import EndpointSettings
+from medenv.endpoint import Endpoint, EndpointSettings
 from medenv.errors import ModelUnavailableError, PolicyUnavailableError
 from medenv.io import read_records
-from medenv.records import Message
+from medenv.records import Message, Written
 from medenv.trajectories.making import Plan
 from medenv.trajectories.records import Rewriting, Rollout
 from medenv.trajectories.run import Stage, make_trajectories
-from medenv.trajectories.served import GUIDANCE, MANNER, asked_as
+from medenv.trajectories.served import GUIDANCE, MANNER, Served, ServedSettings, asked_as
 from medenv.trajectories.settings import TeacherSettings, TrajectorySettings
 from medenv.trajectories.teachers import Thinker
 
 from ..chat_server import ChatServer
+from ..fakes import question
 from .conftest import settings
 
 GUIDANCE_START = GUIDANCE.split("{path}")[0]
@@ -296,3 +298,35 @@ def test_a_context_that_overflows_ends_an_episode_and_not_the_set(stage: Stage, 
         assert one.scored.trajectory.turns[-1].observation == ""
     assert set(card.rejected) == {"no answer: tokens"}
     assert sum(card.parts.values()) + card.rejected["no answer: tokens"] == card.judged
+
+
+@pytest.mark.parametrize(
+    ("params", "left", "sent"),
+    [
+        ({}, None, {}),
+        ({"max_tokens": 512}, None, {"max_tokens": 512}),
+        ({}, 100, {"max_tokens": 100}),
+        ({"max_tokens": 512}, 100, {"max_tokens": 100}),
+        ({"max_tokens": 50}, 100, {"max_tokens": 50}),
+        ({"max_completion_tokens": 512}, 100, {"max_completion_tokens": 100}),
+    ],
+)
+def test_a_served_policy_asks_for_no_more_tokens_than_are_left_and_counts_them(
+    params: dict[str, Any], left: int | None, sent: dict[str, int]
+) -> None:
+    body = {
+        "choices": [{"message": {"content": "hm"}, "finish_reason": "stop"}],
+        "usage": {"prompt_tokens": 9, "completion_tokens": 7},
+    }
+
+    async def ask(url: str, options: dict[str, Any], own: dict[str, Any]) -> Written:
+        async with Endpoint(EndpointSettings(url=url, model="m", options=options)) as endpoint:
+            served = Served(endpoint, HERMES, guided=False, settings=ServedSettings(params=own))
+            policy = served.begin(question())
+            return await policy.act_within([{"role": "user", "content": "q"}], left)
+
+    with ChatServer(lambda _: (200, msgspec.json.encode(body))) as server:
+        for options, own in ((params, {}), ({}, params)):
+            assert asyncio.run(ask(server.url, options, own)) == Written(text="hm", tokens=7)
+            asked = server.asked[-1]
+            assert {name: asked[name] for name in asked if "tokens" in name} == sent

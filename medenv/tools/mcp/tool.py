@@ -157,7 +157,7 @@ def read_result(result: mcp.types.CallToolResult, max_chars: int) -> ToolOutput:
         return ToolOutput(text=text or "The tool failed and did not say why.", status="bad_call")
     if not text.strip():
         return ToolOutput(text="The tool gave nothing back.", status="empty")
-    return ToolOutput(text=text, passages=tuple(shown))
+    return ToolOutput(text=text, passages=tuple(shown), numbered=False)
 
 
 def _says(texts: list[str], structured: Any) -> bool:

@@ -84,7 +84,7 @@ class WebSearch(Tool):
             f"[{n}] {_text(one, title)} ({_text(one, url)}): {_text(one, snippet)}"
             for n, one in enumerate(found, 1)
         ]
-        shown = tuple(dict.fromkeys(_text(one, url) for one in found))
+        shown = tuple(_text(one, url) for one in found)
         return ToolOutput(text="\n".join(lines), passages=shown)
 
     def _asked(self, query: str) -> httpx.Response:

@@ -52,7 +52,7 @@ class Visit(Tool):
             return ToolOutput(text=f"the page has no text after character {start}", status="empty")
         end = max(0, start) + len(shown)
         tail = f"\n… (it goes on: start={end})" if end < len(text) else ""
-        return ToolOutput(text=shown + tail, passages=(page.url,))
+        return ToolOutput(text=shown + tail, passages=(page.url,), numbered=False)
 
 
 def extract(page: Page) -> str:
