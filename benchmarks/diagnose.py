@@ -1,19 +1,24 @@
-"""How well findings rank diseases: the diagnose tool on real cases, beside counting shared terms.
+"""How well findings rank diseases, and how long it takes: the diagnose tool on real cases.
 
     python benchmarks/diagnose.py --cases phenopackets.jsonl.gz
     python benchmarks/diagnose.py --cases ... --orphanet orphapackets.jsonl.gz --write docs/...
 
-Cases are lines of ``{"id", "disease", "observed": [[id, name], ...], "excluded": [...]}``, as the
-phenopackets of published patients give them. Ranked are all diseases of the HPO that bear an OMIM
-id, by all findings of the patient at once. A rank among equal scores is the mean over all their
-orders, so that no order of ids helps. The weights were chosen on one half of the diseases; the
-other half is shown beside all. Published cases and the HPO's annotations often come from the same
-articles, which flatters every method alike.
+Cases are lines of ``{"id", "disease", "observed": [[id, name], ...], "excluded": [...], "pmids":
+[...]}``, as the phenopackets of published patients give them. Ranked are all diseases of the HPO
+that bear an OMIM id, by all findings of the patient at once. A rank among equal scores is the mean
+over all their orders, so that no order of ids helps. The weights were chosen on one half of the
+diseases; the other half is shown beside all.
+
+A case is circular where the article that describes the patient is also a source of the HPO's
+annotations of the disease: its findings are then looked up rather than recognised. The independent
+cases are the others. Where an annotation names OMIM as its source, the article behind it is not
+known, so that some of the independent cases may be circular as well.
 """
 
 from __future__ import annotations
 
 import platform
+import re
 import sys
 import time
 from collections import defaultdict
@@ -27,29 +32,32 @@ from numpy.typing import NDArray
 from rich.console import Console
 from rich.table import Table
 
-from medenv.cases import phenopacket_cases
+from medenv.cases import Case, phenopacket_cases
 from medenv.errors import MedEnvError
 from medenv.kg import Graph, load_hpo
 from medenv.kg.rarity import by_prevalence
 from medenv.kg.sources.orphapackets import load_orphapackets
 from medenv.resources import COMMONEST, disease_model
 from medenv.tools.ask import Patient
+from medenv.tools.diagnose import MAX_FINDINGS, MAX_SUGGESTIONS, Diagnose
 from medenv.tools.diagnosis import DiseaseModel, Weights
 
 TOP = (1, 3, 10)
+AS_THE_TOOL = "Bayes, as the tool"
 PLAIN = Weights(absence=0.0, coarse=1.0, prior=0.0)
 Floats = NDArray[np.float64]
 Score = Callable[[Patient], Floats]
 
 
 class Row(NamedTuple):
-    """One way to rank: share of cases among the first 1, 3 and 10, of three sets of cases."""
+    """One way to rank: share of cases among the first 1, 3 and 10, of several sets of cases."""
 
     name: str
     every: list[float]
     unseen: list[float]
     by_disease: list[float]
-    milliseconds: float
+    independent: list[float]
+    unseen_independent: list[float]
 
 
 class Overlap:
@@ -96,42 +104,90 @@ def hits(scores: Floats, right: int) -> list[float]:
     return [min(max((k - better) / equal, 0.0), 1.0) for k in TOP]
 
 
-def measure(name: str, score: Score, patients: Sequence[Patient], model: DiseaseModel) -> Row:
+def circular(graph: Graph, cases: Sequence[Case]) -> NDArray[np.bool_]:
+    """Return for each case whether its article is a source of its disease's annotations."""
+    sources: dict[str, set[str]] = {}
+    for disease in sorted({case.patient.disease for case in cases}):
+        told = graph.qualifier_row(graph.number(disease), "has_phenotype", "reference")
+        sources[disease] = {one for text in told for one in re.split(r"[|;,\s]+", text)}
+    return np.array([not sources[c.patient.disease].isdisjoint(c.patient.articles) for c in cases])
+
+
+def measure(
+    name: str, score: Score, cases: Sequence[Case], model: DiseaseModel, same: NDArray[np.bool_]
+) -> Row:
     """Rank every patient's disease."""
     numbers = {disease.id: i for i, disease in enumerate(model.diseases)}
-    begun = time.process_time()
+    patients = [case.patient for case in cases]
     made = np.array([hits(score(one), numbers[one.disease]) for one in patients])
-    spent = time.process_time() - begun
     diseases = sorted({one.disease for one in patients})
     chosen_on = set(np.random.default_rng(0).permutation(diseases)[: len(diseases) // 2].tolist())
     unseen = np.array([one.disease not in chosen_on for one in patients])
     which = np.array([diseases.index(one.disease) for one in patients])
     each = [made[which == number].mean(axis=0) for number in range(len(diseases))]
-    return Row(
-        name,
-        made.mean(axis=0).tolist(),
-        made[unseen].mean(axis=0).tolist(),
-        np.mean(each, axis=0).tolist(),
-        1000 * spent / len(patients),
-    )
+    sets = (made, made[unseen], np.array(each), made[~same], made[unseen & ~same])
+    return Row(name, *(one.mean(axis=0).tolist() for one in sets))
 
 
-def rows(graph: Graph, cases: Path, known: Mapping[str, float]) -> Iterable[Row]:
+def rows(
+    graph: Graph,
+    model: DiseaseModel,
+    cases: Sequence[Case],
+    known: Mapping[str, float],
+    same: NDArray[np.bool_],
+) -> Iterable[Row]:
     """Yield what was measured of each way to rank."""
-    model = disease_model(graph)
-    patients = [case.patient for case in phenopacket_cases(model, cases)]
-    print(f"{len(patients)} patients with {len({one.disease for one in patients})} diseases")
     ways: dict[str, Score] = {
         "shared terms": Overlap(model, upward=False),
         "shared terms, or terms below them": Overlap(model, upward=True),
         "Bayes, plain": bayes(disease_model(graph, PLAIN)),
-        "Bayes, as the tool": bayes(model),
+        AS_THE_TOOL: bayes(model),
     }
     if known:
-        print(f"prevalence of {sum(one.id in known for one in model.diseases)} diseases is known")
         ways["Bayes, as the tool, prevalence known"] = bayes(disease_model(graph, priors=known))
     for name, score in ways.items():
-        yield measure(name, score, patients, model)
+        yield measure(name, score, cases, model, same)
+
+
+class Timing(NamedTuple):
+    """Processor time of one kind of call, in milliseconds."""
+
+    name: str
+    calls: int
+    median: float
+    p99: float
+    most: float
+
+
+def timings(model: DiseaseModel, cases: Sequence[Case]) -> Iterable[Timing]:
+    """Yield how long calls of the tool take: usual ones, and the worst that a policy can write."""
+    tool = Diagnose(model)
+    names = {one.id: one.name for one in model.findings}
+    usual = [
+        ([names[one] for one in p.present], [names[one] for one in p.absent])
+        for p in (case.patient for case in cases[:: max(1, len(cases) // 2000)])
+    ]
+    # Findings of most diseases are dearest: their columns are longest.
+    frequent = sorted(model.findings, key=lambda one: -len(model.fitting([one.id])))
+    dearest = [one.name for one in frequent[:MAX_FINDINGS]]
+    mistyped = [f"{name[:-1]}x" for name in dearest]
+    kinds: dict[str, list[tuple[list[str], list[str]]]] = {
+        "findings of a real case": usual,
+        f"the {MAX_FINDINGS} commonest findings, present": [(dearest, [])] * 200,
+        f"the {MAX_FINDINGS} commonest findings, absent but one": [(dearest[:1], dearest[1:])]
+        * 200,
+        f"{MAX_FINDINGS} mistyped names": [(mistyped, [])] * 200,
+        "100,000 names": [(mistyped * (100_000 // len(mistyped)), [])] * 200,
+        "one name of 1,000,000 characters": [(["x" * 1_000_000], [])] * 50,
+    }
+    for name, calls in kinds.items():
+        tool.call(*calls[0])
+        spent = []
+        for call in calls:
+            begun = time.process_time()
+            tool.call(*call)
+            spent.append(1000 * (time.process_time() - begun))
+        yield Timing(name, len(calls), *np.percentile(spent, [50, 99, 100]).tolist())
 
 
 def bayes(model: DiseaseModel) -> Score:
@@ -144,23 +200,64 @@ def shares(values: Sequence[float]) -> str:
     return " / ".join(f"{100 * value:.1f}" for value in values)
 
 
-def page(found: Sequence[Row], graph: Graph, diseases: int, command: str) -> str:
+HEADS = ("all cases", "unseen diseases", "mean over diseases")
+INDEPENDENT = ("independent cases", "independent cases of unseen diseases")
+
+
+def summary(cases: Sequence[Case], same: NDArray[np.bool_], notes: Mapping[str, int]) -> str:
+    """Return what was read, in words."""
+    counts = ", ".join(f"{count:,} {name}" for name, count in notes.items())
+    diseases = len({case.patient.disease for case in cases})
+    others = len({case.patient.disease for case, one in zip(cases, same, strict=True) if not one})
+    return (
+        f"Read: {counts}. Ranked are {len(cases):,} cases with {diseases} diseases. In "
+        f"{int(same.sum()):,} of them ({same.mean():.1%}) the article is a source of the "
+        f"annotations; {int((~same).sum()):,} cases with {others} diseases are independent."
+    )
+
+
+def page(
+    found: Sequence[Row], times: Sequence[Timing], graph: Graph, read: str, command: str
+) -> str:
     """Return the result as a page."""
     machine = f"Python {platform.python_version()}, one core ({platform.machine()})"
-    notes = " ".join((__doc__ or "").split("\n\n")[2].split())
+    notes = (__doc__ or "").strip().split("\n\n")[2:]
+    (tool,) = [row for row in found if row.name == AS_THE_TOOL]
     lines = [
         "# How well diagnose ranks diseases\n",
-        f"Measured against {diseases:,} diseases of {graph.info.label}. Repeat it with\n",
+        f"Measured against {len(graph.of_kind('disease')):,} diseases of {graph.info.label}. "
+        "Repeat it with\n",
         f"    {command}\n",
+        f"{read}\n",
+        f"The tool's first diagnosis is right in {tool.every[0]:.1%} of all cases, but in "
+        f"{tool.independent[0]:.1%} of the independent ones, which is what to expect of a patient "
+        "whose description the annotations do not know.\n",
         "Shares of cases, in per cent, whose disease is among the first 1 / 3 / 10.\n",
-        "| ranked by | all cases | unseen diseases | mean over diseases | ms a case |",
+        f"| ranked by | {' | '.join(HEADS)} |",
+        "|---|--:|--:|--:|",
+    ]
+    lines += [f"| {row.name} | {' | '.join(map(shares, row[1:4]))} |" for row in found]
+    lines += [
+        "\nThe independent part alone:\n",
+        f"| ranked by | {' | '.join(INDEPENDENT)} |",
+        "|---|--:|--:|",
+    ]
+    lines += [f"| {row.name} | {' | '.join(map(shares, row[4:]))} |" for row in found]
+    lines += ["", *(" ".join(note.split()) + "\n" for note in notes)]
+    lines += [
+        "## How long a call takes\n",
+        f"Processor time of one call of the tool, in milliseconds ({machine}). A call gives at "
+        f"most {MAX_FINDINGS} findings, and similar names are looked up for the first "
+        f"{MAX_SUGGESTIONS} unknown names. Asynchronous drivers make these calls in a thread, off "
+        "the event loop.\n",
+        "| call | calls | median | p99 | slowest |",
         "|---|--:|--:|--:|--:|",
     ]
-    for row in found:
-        cells = " | ".join(map(shares, (row.every, row.unseen, row.by_disease)))
-        lines.append(f"| {row.name} | {cells} | {row.milliseconds:.1f} |")
-    lines += [f"\n{notes}\n", f"Times: {machine}.\n", f"{graph.info.acknowledgement}\n"]
-    return "\n".join(lines)
+    lines += [
+        f"| {one.name} | {one.calls:,} | {one.median:.2f} | {one.p99:.2f} | {one.most:.2f} |"
+        for one in times
+    ]
+    return "\n".join([*lines, f"\n{graph.info.acknowledgement}\n"])
 
 
 def main(
@@ -172,17 +269,28 @@ def main(
     """Measure and print."""
     graph = load_hpo(hpo)
     known = priors(load_orphapackets(orphanet)) if orphanet else {}
-    found = list(rows(graph, cases, known))
-    table = Table("ranked by", "all: top 1 / 3 / 10", "unseen diseases", "by disease", "ms")
+    model = disease_model(graph)
+    notes: dict[str, int] = {}
+    read = phenopacket_cases(model, cases, notes)
+    same = circular(graph, read)
+    print(told := summary(read, same, notes))
+    if known:
+        print(f"Prevalence of {sum(one.id in known for one in model.diseases)} diseases is known.")
+    found = list(rows(graph, model, read, known, same))
+    table = Table("ranked by", *HEADS, *INDEPENDENT)
     for row in found:
-        cells = map(shares, (row.every, row.unseen, row.by_disease))
-        table.add_row(row.name, *cells, f"{row.milliseconds:.1f}")
-    Console().print(table)
+        table.add_row(row.name, *map(shares, row[1:]))
+    times = list(timings(model, read))
+    spent = Table("call", "calls", "median ms", "p99 ms", "slowest ms")
+    for one in times:
+        spent.add_row(one.name, f"{one.calls}", *(f"{value:.2f}" for value in one[2:]))
+    console = Console()
+    console.print(table)
+    console.print(spent)
     if write:
         command = "python benchmarks/diagnose.py --cases phenopackets.jsonl.gz"
         command += " --orphanet orphapackets.jsonl.gz" if orphanet else ""
-        count = len(graph.of_kind("disease"))
-        write.write_text(page(found, graph, count, command), encoding="utf-8")
+        write.write_text(page(found, times, graph, told, command), encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -140,11 +140,13 @@ def phenopacket_cases(
             cases.append(Case(patient, question))
     if notes is not None:
         notes.update(counts)
-    told = ", ".join(f"{count:,} {name}" for name, count in counts.items() if count)
+    summary = ", ".join(f"{count:,} {name}" for name, count in counts.items() if count)
     if not cases:
-        raise DataError(path, f"no case has a disease and findings that the graph knows ({told})")
+        raise DataError(
+            path, f"no case has a disease and findings that the graph knows ({summary})"
+        )
     if any(counts[name] for name in _LEFT_OUT):
-        _log.warning("%s: some cases or findings are not used (%s)", path, told)
+        _log.warning("%s: some cases or findings are not used (%s)", path, summary)
     return cases
 
 

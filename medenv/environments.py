@@ -73,7 +73,8 @@ class DiagnosisEnv(MedResearchEnv):
 
     ## Information
     As in `MedResearchEnv`. A finding that came out counts as a passage of the id
-    ``"<patient>/<finding>"``.
+    ``"<patient>/<finding>"``. The id of a real patient is a hash of the id in the file, which often
+    names the gene; no id and no prompt names disease, gene or article.
 
     ## Arguments
     `cases`: a number of simulated cases, or a file or folder of real ones, one JSON object a line.

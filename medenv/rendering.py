@@ -57,11 +57,11 @@ def outcome(ending: Ending, score: Score | None) -> Text:
         ending: Why it ended.
         score: What it earned, or None where it was not scored.
     """
-    told = f"Ended: {ending}."
+    line = f"Ended: {ending}."
     if score is not None and score.total is not None:
         parts = ", ".join(f"{name} {part.weighted:+.2f}" for name, part in score.parts.items())
-        told += f" Reward {score.total:.2f}{f' ({parts})' if parts else ''}."
-    return Text(told, style="bold")
+        line += f" Reward {score.total:.2f}{f' ({parts})' if parts else ''}."
+    return Text(line, style="bold")
 
 
 def show(shown: Iterable[RenderableType]) -> None:

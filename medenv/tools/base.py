@@ -26,8 +26,7 @@ import logging
 import re
 import time
 from collections.abc import Awaitable, Callable, Coroutine, Iterable
-from importlib import import_module
-from operator import attrgetter
+from pkgutil import resolve_name
 from typing import Annotated, Any, TypeVar, get_args, get_type_hints
 
 import msgspec
@@ -138,17 +137,12 @@ class FunctionTool(Tool):
 
         A decorated function has no other: its name leads to the tool.
         """
-        where = self.call.__module__, self.call.__qualname__
+        name = f"{self.call.__module__}:{self.call.__qualname__}"
         try:
-            named = _named(*where)
-        except (AttributeError, ImportError):
+            named = resolve_name(name)
+        except (AttributeError, ImportError, ValueError):
             named = None
-        return (_named, where) if named is self else super().__reduce_ex__(protocol)
-
-
-def _named(module: str, qualname: str) -> Any:
-    """Return what bears a name in a module."""
-    return attrgetter(qualname)(import_module(module))
+        return (resolve_name, (name,)) if named is self else super().__reduce_ex__(protocol)
 
 
 def tool(function: Callable[..., ToolOutput | Awaitable[ToolOutput]]) -> FunctionTool:

@@ -8,10 +8,10 @@ from medenv.errors import UsageError
 from medenv.tools.base import Tool, ToolOutput
 from medenv.tools.diagnosis import DiseaseModel
 
-MOST_FINDINGS = 256
+MAX_FINDINGS = 200
 """Findings that one call can give, present and absent ones together."""
 
-MOST_TOLD = 3
+MAX_SUGGESTIONS = 3
 """Unknown names for which the findings of similar names are shown."""
 
 
@@ -42,15 +42,15 @@ class Diagnose(Tool):
             present: Names of findings that the patient has.
             absent: Names of findings that the patient does not have.
         """
-        if len(present) + len(absent) > MOST_FINDINGS:
+        if len(present) + len(absent) > MAX_FINDINGS:
             given = len(present) + len(absent)
-            text = f"at most {MOST_FINDINGS} findings can be given at once, got {given}"
+            text = f"at most {MAX_FINDINGS} findings can be given at once, got {given}"
             return ToolOutput(text=text, status="bad_call")
         unknown: list[str] = []
         has, has_not = self._ids(present, unknown), self._ids(absent, unknown)
-        problems = [self._model.names.unknown("finding", one) for one in unknown[:MOST_TOLD]]
-        if len(unknown) > MOST_TOLD:
-            problems.append(f"{len(unknown) - MOST_TOLD} more names are no findings either")
+        problems = [self._model.names.unknown("finding", one) for one in unknown[:MAX_SUGGESTIONS]]
+        if len(unknown) > MAX_SUGGESTIONS:
+            problems.append(f"{len(unknown) - MAX_SUGGESTIONS} more names are no findings either")
         if not has:
             problems = problems or ["name at least one finding that is present"]
             return ToolOutput(text="\n".join(problems), status="bad_call")

@@ -38,8 +38,8 @@ _Ints = NDArray[np.int64]
 CEILING = 0.95
 """Greatest probability of a finding: even an obligate one can be missed or not written down."""
 
-LIKELY = 20
-"""Diseases whose findings are considered for the next question."""
+CANDIDATES = 20
+"""Most probable diseases, whose findings are considered for the next question."""
 
 LEAST_GAIN = 1e-9
 """Least mutual information of a question worth asking, in nats."""
@@ -282,7 +282,7 @@ class DiseaseModel:
         A finding has its base rate in all diseases but those of its column, so that a sum over all
         diseases is that of the base rate, corrected in the column's cells.
         """
-        likely = _top(posterior, LIKELY)
+        likely = _top(posterior, CANDIDATES)
         candidates = np.unique(self._direct.items[self._direct.cells(likely)[0]])
         known = self._above.cells(np.array([*map(self._number, present)], np.int64))[0]
         had = np.zeros(len(self.findings), np.bool_)

@@ -15,7 +15,7 @@ from medenv.errors import UsageError
 from medenv.records import Entity, ToolCall, ToolResult
 from medenv.tools import Tool, ToolBox
 from medenv.tools.ask import Ask, Patient
-from medenv.tools.diagnose import MOST_FINDINGS, MOST_TOLD, Diagnose
+from medenv.tools.diagnose import MAX_FINDINGS, MAX_SUGGESTIONS, Diagnose
 from medenv.tools.diagnosis import CEILING, Annotation, DiseaseModel, Weights
 
 DISEASES = [Entity(id=f"D:{i}", kind="disease", name=f"Disease {i}") for i in range(3)]
@@ -188,22 +188,22 @@ def test_diagnose_runs_off_the_event_loop() -> None:
 
 def test_a_call_gives_a_bounded_number_of_findings() -> None:
     one = Diagnose(model())
-    names = ["Myopia", "Tall stature"] * (MOST_FINDINGS // 2)
+    names = ["Myopia", "Tall stature"] * (MAX_FINDINGS // 2)
     assert run(one, present=names[1:], absent=["Myopia"]).status == "ok"
     refused = run(one, present=names, absent=["Myopia"])
     assert refused.status == "bad_call"
-    assert str(MOST_FINDINGS) in refused.text
-    assert str(MOST_FINDINGS + 1) in refused.text
+    assert str(MAX_FINDINGS) in refused.text
+    assert str(MAX_FINDINGS + 1) in refused.text
 
 
 def test_similar_names_are_shown_for_the_first_unknown_ones_only() -> None:
-    wrong = [f"Ectopia lentos {i}" for i in range(MOST_TOLD + 4)]
+    wrong = [f"Ectopia lentos {i}" for i in range(MAX_SUGGESTIONS + 4)]
     told = run(Diagnose(model()), present=["Myopia", *wrong])
     assert told.status == "ok"
-    assert told.text.count("did you mean 'Ectopia lentis'") == MOST_TOLD
+    assert told.text.count("did you mean 'Ectopia lentis'") == MAX_SUGGESTIONS
     assert told.text.endswith("4 more names are no findings either")
     assert run(Diagnose(model()), present=wrong).status == "bad_call"
-    huge = run(Diagnose(model()), present=["\U0001f9ec" * 100_000] * MOST_FINDINGS)
+    huge = run(Diagnose(model()), present=["\U0001f9ec" * 100_000] * MAX_FINDINGS)
     assert len(huge.text) < 1_000
 
 
