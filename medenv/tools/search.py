@@ -11,6 +11,7 @@ from medenv.tools.base import Tool, ToolOutput
 MAX_QUERIES = 8
 """Queries of one call."""
 
+_QUERY_CHARS = 200  # that are shown above what was found
 _KEPT_LINES = 4_000  # of each rank
 
 
@@ -53,7 +54,7 @@ class Search(Tool):
             return ToolOutput(text=_what_is_wrong(queries), status="bad_call")
         found = self._retriever.search(queries, self._k)
         parts = [self._output(hits) for hits in found]
-        shown = [f'"{one}":\n{part.text}' for one, part in zip(queries, parts, strict=True)]
+        shown = [f'"{_brief(one)}":\n{part.text}' for one, part in zip(queries, parts, strict=True)]
         return ToolOutput(
             text="\n\n".join(shown),
             status="ok" if any(found) else "empty",
@@ -108,6 +109,10 @@ def write_line(passage: Passage, snippet_chars: int, *, show_id: bool = True) ->
     if "\n" in text:
         text = " ".join(text.split())
     return f"{f' ({passage.id})' if show_id else ''} {passage.title}: {text}"
+
+
+def _brief(query: str) -> str:
+    return query if len(query) <= _QUERY_CHARS else query[:_QUERY_CHARS] + "…"
 
 
 def _what_is_wrong(queries: list[str]) -> str:
