@@ -20,6 +20,7 @@ from medenv.kg.graph import Graph
 from medenv.kg.queries import Edge, Outcome, evaluate
 from medenv.kg.wording import mentions
 from medenv.records import Certificate, Entity, Hop, Passage, Question, Retriever
+from medenv.text import fold, fold_name
 
 SEARCH_DEPTH = 10
 """How many results of a search are looked through for `Certificate.search_rank`."""
@@ -305,10 +306,10 @@ def _claims(question: Question, graph: Graph, outcome: Outcome) -> list[str]:
         ),
     }
     problems = [problem for problem, holds in checks.items() if not holds]
-    text = question.text.casefold()
+    text = fold(question.text)
     for node in outcome.named:
         name = graph.nodes.names[node]
-        if name.casefold() not in text:
+        if fold_name(name) not in text:
             problems.append(f"the text does not name {name!r}")
     found = leaks_of(graph, outcome, question.text)
     return problems + [f"the text gives away {name!r}" for name in found]

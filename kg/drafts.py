@@ -19,6 +19,7 @@ from medenv.kg.phrases import said
 from medenv.kg.queries import Outcome, evaluate
 from medenv.kg.wording import unfit
 from medenv.records import Question
+from medenv.text import words
 
 
 class Rejected(Exception):
@@ -118,11 +119,10 @@ def telling_words(graph: Graph, node: int) -> frozenset[str]:
         graph: The graph.
         node: The node.
     """
-    words = _WORD.findall(graph.nodes.names[node].casefold())
-    return frozenset(word for word in words if not _NUMBER.fullmatch(word))
+    found = words(graph.nodes.names[node])
+    return frozenset(word for word in found if not _NUMBER.fullmatch(word))
 
 
-_WORD = re.compile(r"\w+")
 _NUMBER = re.compile(r"\d+\w?|[ivx]+[a-z]?|[a-z]|type|with|without|of|and|or|to|due|the|in")
 
 

@@ -20,6 +20,7 @@ from medenv.errors import UsageError
 from medenv.kg.schema import HAS_GENE, HAS_PHENOTYPE, Relation
 from medenv.kg.wording import mentions, unfit
 from medenv.records import Message, Passage, Record
+from medenv.text import fold, name_key
 
 MAX_NAME_CHARS = 120
 """Longest name of an entity."""
@@ -233,8 +234,8 @@ def read_extraction(text: str, passage: Passage, rules: Sequence[RelationRule]) 
 
 
 def normal(name: str) -> str:
-    """Return a name without case, punctuation and spaces in a row: what makes two names one."""
-    return " ".join(re.findall(r"[^\W_]+", name.casefold()))
+    """Return a name without case, accents, punctuation and spaces in a row: two names are one."""
+    return " ".join(re.findall(r"[^\W_]+", fold(name)))
 
 
 def _entry(entity: _Entity, passage: Passage, rules: Sequence[RelationRule]) -> Entry | str:
@@ -268,6 +269,6 @@ def _link(
     if (head.kind, tail.kind) != (rule.head, rule.tail):
         return "relation: between kinds that it does not join"
     sentence = " ".join(relation.sentence.split())
-    if not sentence or sentence.casefold() not in " ".join(passage.text.split()).casefold():
+    if not sentence or name_key(sentence) not in name_key(passage.text):
         return "relation: without a sentence of the passage"
     return Link(head, rule.name, tail, sentence)

@@ -21,6 +21,7 @@ import numpy.typing as npt
 from medenv.errors import UnknownNameError, UsageError
 from medenv.kg.schema import Relation
 from medenv.records import Entity, Record
+from medenv.text import name_key
 
 if TYPE_CHECKING:
     import networkx as nx  # type: ignore[import-untyped]  # ships no types
@@ -196,17 +197,17 @@ class Graph:
         return found
 
     def find(self, name: str) -> tuple[int, ...]:
-        """Return the nodes that bear a name or alias, ignoring case, ascending."""
-        return self._by_name.get(name.casefold(), ())
+        """Return the nodes that bear a name or alias, however it is spelled, ascending."""
+        return tuple(self._by_name.get(name_key(name), ()))
 
     @cached_property
-    def _by_name(self) -> dict[str, tuple[int, ...]]:
-        index: dict[str, tuple[int, ...]] = {}
+    def _by_name(self) -> dict[str, list[int]]:
+        index: dict[str, list[int]] = {}
         for node, (name, aliases) in enumerate(
             zip(self.nodes.names, self.nodes.aliases, strict=True)
         ):
-            for key in {text.casefold() for text in (name, *aliases)}:
-                index[key] = (*index.get(key, ()), node)
+            for key in {name_key(text) for text in (name, *aliases)}:
+                index.setdefault(key, []).append(node)
         return index
 
     def _rows(self, relation: str) -> Rows:

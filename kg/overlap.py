@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Iterator
+from functools import cache
 from pathlib import Path
 
 from medenv.errors import DataError, UsageError
 from medenv.io import numbered_lines, read_json, read_records
-from medenv.kg.wording import mentions
 from medenv.records import Question, Record
+from medenv.text import fold, occurs, words
 from medenv.withheld import answer_kind
 
 NGRAM = 8
 """Words in a row that count as shared wording."""
-
-_WORD = re.compile(r"\w+")
 
 
 class Overlap(Record, frozen=True, kw_only=True):
@@ -48,15 +46,23 @@ def overlaps(
     """
     if n < 1:
         raise UsageError(f"expected n-grams of at least 1 word, got {n}")
-    texts = list(_texts(Path(benchmark)))
-    known = {gram for text in texts for gram in ngrams(text, n)}
+    texts = [fold(text) for text in _texts(Path(benchmark))]
     if not any(text.strip() for text in texts):
         raise DataError(benchmark, "expected a benchmark, the file has no text")
-    everything = "\n".join(texts).casefold()
+    known = {gram for text in texts for gram in ngrams(text, n)}
+    vocabulary = {word for text in texts for word in words(text)}
+    everything = "\n".join(texts)
+
+    @cache
+    def stands(name: str) -> bool:
+        folded = fold(name.strip())
+        return vocabulary.issuperset(words(folded)) and occurs(folded, everything)
+
     found = []
     for question in questions:
         names = [n for a in question.answers for n in (a.name, *a.aliases) if len(n) > 3]
-        entities = mentions(everything, names) if answer_kind(question) != "value" else ()
+        valued = answer_kind(question) == "value"
+        entities = () if valued else tuple(name for name in names if stands(name))
         shared = tuple(dict.fromkeys(g for g in ngrams(question.text, n) if g in known))
         if shared or entities:
             found.append(Overlap(question=question.id, ngrams=shared, entities=entities))
@@ -64,15 +70,15 @@ def overlaps(
 
 
 def ngrams(text: str, n: int) -> Iterator[str]:
-    """Yield all runs of n words of a text, in lower case without punctuation.
+    """Yield all runs of n words of a text, folded, without punctuation.
 
     Args:
         text: The text.
         n: Words in a run.
     """
-    words = _WORD.findall(text.casefold())
-    for start in range(len(words) - n + 1):
-        yield " ".join(words[start : start + n])
+    found = words(text)
+    for start in range(len(found) - n + 1):
+        yield " ".join(found[start : start + n])
 
 
 def _texts(path: Path) -> Iterator[str]:

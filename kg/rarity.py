@@ -17,11 +17,11 @@ import numpy.typing as npt
 from medenv.errors import UsageError
 from medenv.kg.graph import Graph, IntArray
 from medenv.records import Passage
+from medenv.text import words as words_of
 
 FloatArray = npt.NDArray[np.float64]
 Unit = Literal["documents", "passages", "words"]
 
-_WORD = re.compile(r"\w+")
 _RANGE = re.compile(r"(?:(\d+)\s*-\s*)?(\d+)\s*/\s*([\d ]+)")
 
 
@@ -72,7 +72,7 @@ def by_degree(graph: Graph, min_degree: int = 1) -> Rarity:
 def by_documents(graph: Graph, passages: Iterable[Passage], unit: Unit = "documents") -> Rarity:
     """Return for each node the share of a corpus that mentions it by name or alias.
 
-    Names match as whole words in any case. Names of one word of fewer than three characters are
+    Names match as whole words in any spelling. Names of one word of fewer than three characters are
     no evidence of a mention and are not counted.
 
     Args:
@@ -92,7 +92,7 @@ def by_documents(graph: Graph, passages: Iterable[Passage], unit: Unit = "docume
     seen: set[tuple[str, int]] = set()
     total = 0
     for passage in passages:
-        words = _WORD.findall(f"{passage.title} {passage.text}".casefold())
+        words = words_of(f"{passage.title} {passage.text}")
         key = passage.id.split("#")[0] if unit == "documents" else passage.id
         total += len(words)
         units.add(key)
@@ -111,7 +111,7 @@ def _name_index(graph: Graph) -> dict[str, list[tuple[tuple[str, ...], int]]]:
     index: dict[str, list[tuple[tuple[str, ...], int]]] = {}
     for node, name in enumerate(graph.nodes.names):
         for text in (name, *graph.nodes.aliases[node]):
-            words = tuple(_WORD.findall(text.casefold()))
+            words = tuple(words_of(text))
             if len(words) > 1 or (words and len(words[0]) > 2):
                 index.setdefault(words[0], []).append((words, node))
     return index

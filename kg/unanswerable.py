@@ -15,13 +15,13 @@ import msgspec
 import numpy as np
 
 from medenv.errors import UsageError
-from medenv.kg.coined import TOKEN
 from medenv.kg.documents import Documents
 from medenv.kg.drafts import Rejected
 from medenv.kg.fiction import fictional, proved_anew
 from medenv.kg.graph import Graph
 from medenv.kg.wording import mentions
 from medenv.records import Certificate, Hop, Passage, Question
+from medenv.text import words
 from medenv.withheld import ABSTAIN
 
 
@@ -148,19 +148,18 @@ def both_ends(
     """
     pairs = [(graph.entity(graph.number(a)), graph.entity(graph.number(b))) for a, b in links]
     names = {e.id: [e.name, *e.aliases] for pair in pairs for e in pair}
-    words = {t.casefold() for some in names.values() for name in some for t in TOKEN.findall(name)}
+    wanted = {word for some in names.values() for name in some for word in words(name)}
     index: dict[str, set[int]] = {}
     about: dict[str, set[int]] = {}
     for number, passage in enumerate(passages):
         about.setdefault(passage.entity, set()).add(number)
-        for word in {token.casefold() for token in TOKEN.findall(passage.text)} & words:
+        for word in wanted.intersection(words(passage.text)):
             index.setdefault(word, set()).add(number)
 
     def mentioning(entity: str) -> set[int]:
         found = set(about.get(entity, ()))
         for name in names[entity]:
-            tokens = [token.casefold() for token in TOKEN.findall(name)]
-            rows = [index.get(token, set()) for token in tokens] or [set()]
+            rows = [index.get(word, set()) for word in words(name)] or [set()]
             near = set.intersection(*sorted(rows, key=len))
             found |= {n for n in near - found if mentions(passages[n].text, [name])}
         return found

@@ -9,6 +9,7 @@ import re
 from collections.abc import Iterable
 
 from medenv.errors import UnknownNameError
+from medenv.text import fold, fold_name, occurs
 
 WORDINGS: dict[str, tuple[str, ...]] = {
     "disease>gene": (
@@ -69,12 +70,6 @@ def unfit(name: str) -> bool:
 
 
 def mentions(text: str, names: Iterable[str]) -> tuple[str, ...]:
-    """Return the names that occur in a text as whole words, ignoring case, in the order given."""
-    folded = text.casefold()
-    return tuple(name for name in names if _occurs(name.strip().casefold(), folded))
-
-
-def _occurs(name: str, text: str) -> bool:
-    if not name or name not in text:  # far quicker than the pattern, and nearly always enough
-        return False
-    return re.search(rf"(?<!\w){re.escape(name)}(?!\w)", text) is not None
+    """Return the names that occur in a text as whole words, however spelled, in the order given."""
+    folded = fold(text)
+    return tuple(name for name in names if occurs(fold_name(name.strip()), folded))

@@ -13,7 +13,7 @@ from medenv.text.analysis import (
     write_analysis,
 )
 from medenv.text.boundaries import occurs, words
-from medenv.text.folding import fold, fold_name
+from medenv.text.folding import fold, fold_name, name_key
 from medenv.text.spelling import GREEK, american, singular
 
 __all__ = [
@@ -29,6 +29,7 @@ __all__ = [
     "analysis_of",
     "fold",
     "fold_name",
+    "name_key",
     "occurs",
     "read_analysis",
     "singular",

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from functools import lru_cache
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import msgspec
 import Stemmer  # type: ignore[import-not-found]  # ships no types
@@ -34,8 +35,7 @@ STOP_WORDS = frozenset(
 _KEPT_WORDS = 1 << 16
 _KEPT_CHARS = 64
 _WORD = re.compile(r"\w+")
-_WORD_OR_SYMBOL = re.compile(r"\w+(?:-(?=\d))?")  # the hyphen of "il-2" shows that il is no word
-_PIECE = re.compile(r"[^\W\d_α-ω]+|\d+|[α-ω]+")
+_RUN = re.compile(r"[^\W\d_α-ω]+|\d+|[α-ω]+")
 _GREEK_LETTERS = 2  # "γδ" is two letters, "νοσοσ" is a word
 _SHORTEST_PLURAL = 5
 
@@ -51,8 +51,7 @@ class Analysis(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
         stop_words: Whether words of grammar are left out: ``"english"``, or ``""`` for no.
         variants: Whether the spellings of biomedical text are one: TNFα, TNF-alpha and TNF alpha;
             IL2, IL-2 and IL 2; tumour and tumor; plurals, where nothing is stemmed. Words are split
-            between letters and digits, and letters before digits keep their ending: LATS1 is not
-            LAT1.
+            between letters and digits, and both together are a term too: IL2 is "il", "2", "il2".
 
     Raises:
         UnknownNameError: There is no such algorithm or list.
@@ -118,39 +117,68 @@ def analyser(analysis: Analysis) -> Analyse:
     """
     if analysis == PLAIN:
         return words
+    parts_of = _reader(analysis)
+
+    def analyse(text: str) -> list[str]:
+        return [term for word in _WORD.findall(fold(text)) for term in parts_of(word).terms]
+
+    def analyse_variants(text: str) -> list[str]:
+        text, terms, before, end = fold(text), list[str](), "", 0
+        for found in _WORD.finditer(text):
+            parts = parts_of(found[0])
+            if before and parts.number:
+                gap = text[end : found.start()]
+                if gap == "-" or gap.isspace():
+                    terms.append(before + parts.number)
+            terms += parts.terms
+            before, end = parts.letters, found.end()
+        return terms
+
+    return analyse_variants if analysis.variants else analyse
+
+
+class _Parts(NamedTuple):
+    """The terms of a word, the number that it begins with, and the letters that it ends with."""
+
+    terms: tuple[str, ...] = ()
+    number: str = ""
+    letters: str = ""
+
+
+def _reader(analysis: Analysis) -> Callable[[str], _Parts]:
+    """Return the function that makes the terms of a word, which remembers the last words."""
     stop = STOP_WORDS if analysis.stop_words else frozenset[str]()
-    pattern = _WORD_OR_SYMBOL if analysis.variants else _WORD
     cut: Callable[[str], str] = _singular if analysis.variants else _unchanged
     if analysis.stemming:
         cut = _stemmer(analysis.stemming)
 
-    def terms_of(word: str) -> tuple[str, ...]:
+    @lru_cache(_KEPT_WORDS)
+    def known(word: str) -> _Parts:
         if word in stop:
-            return ()
-        return tuple(_pieces(word, cut)) if analysis.variants else (cut(word),)
+            return _Parts()
+        return _parts(word, cut) if analysis.variants else _Parts((cut(word),))
 
-    known = lru_cache(_KEPT_WORDS)(terms_of)
+    def parts_of(word: str) -> _Parts:
+        return known(word) if len(word) <= _KEPT_CHARS else known.__wrapped__(word)
 
-    def analyse(text: str) -> list[str]:
-        return [
-            term
-            for word in pattern.findall(fold(text))
-            for term in (known if len(word) <= _KEPT_CHARS else terms_of)(word)
-        ]
-
-    return analyse
+    return parts_of
 
 
-def _pieces(word: str, cut: Callable[[str], str]) -> Iterator[str]:
-    """Yield a word's runs of letters, digits and Greek letters, words with their endings cut."""
-    for found in _PIECE.finditer(word):
-        piece, following = found[0], word[found.end() : found.end() + 1]
-        if piece[0] in GREEK:
-            yield from map(GREEK.__getitem__, piece) if len(piece) <= _GREEK_LETTERS else (piece,)
-        elif following == "-" or following.isdecimal():
-            yield american(piece)
-        else:
-            yield piece if piece.isdecimal() else cut(american(piece))
+def _parts(word: str, cut: Callable[[str], str]) -> _Parts:
+    """Part a word into letters, numbers and Greek letters, and join letters with numbers again."""
+    runs: list[str] = []
+    for run in _RUN.findall(word):
+        short = run[0] in GREEK and len(run) <= _GREEK_LETTERS
+        runs += map(GREEK.__getitem__, run) if short else [american(run)]
+    terms = [cut(run) for run in runs]
+    terms += [
+        one + other
+        for one, other in itertools.pairwise(runs)
+        if one.isdecimal() != other.isdecimal()
+    ]
+    number = runs[0] if runs and runs[0].isdecimal() else ""
+    letters = runs[-1] if runs and not runs[-1].isdecimal() else ""
+    return _Parts(tuple(terms), number, letters)
 
 
 def _unchanged(word: str) -> str:

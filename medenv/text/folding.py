@@ -71,5 +71,14 @@ def fold(text: str, *, keep_case: bool = False) -> str:
     return unicodedata.normalize("NFKD", text).translate(_VISIBLE).replace(_IOTA_BELOW, "ι")
 
 
+def name_key(name: str) -> str:
+    """Return the form in which names are looked up: folded, with single spaces between words.
+
+    Args:
+        name: Any name.
+    """
+    return " ".join(fold(name).split())
+
+
 fold_name = lru_cache(1 << 16)(fold)
 """`fold`, remembered: for names that are looked for again and again."""

@@ -8,6 +8,7 @@ from types import MappingProxyType
 
 from medenv.errors import UsageError
 from medenv.records import Passage, Retriever
+from medenv.text import fold, fold_name
 from medenv.tools.base import Tool, ToolOutput
 from medenv.tools.search import show_hits
 
@@ -35,6 +36,7 @@ UNKNOWN_TIER = 0.3
 """Authority of a source in which no word of the tiers occurs."""
 
 _YEAR = re.compile(r"\b(?:19|20)\d\d\b")
+_SOURCES = 16
 _POOL = 10
 _MOST = 2_000
 
@@ -81,7 +83,8 @@ class MedSearch(Tool):
         super().__init__()
         self.local = getattr(retriever, "local", True)
         self._retriever, self._k, self._weight = retriever, k, weight
-        self._tiers, self._half_life, self._as_of = dict(tiers), half_life, as_of
+        self._tiers = {fold(word): tier for word, tier in tiers.items()}
+        self._half_life, self._as_of = half_life, as_of
 
     def call(self, query: str, sources: list[str] = []) -> ToolOutput:  # noqa: B006 - a schema's default, never changed
         """Search medical sources; reliable and fitting passages come first.
@@ -92,7 +95,10 @@ class MedSearch(Tool):
         """
         if not query.strip():
             return ToolOutput(text="the query is empty: write words to look for", status="bad_call")
-        hits = self._candidates(query, [source.casefold() for source in sources])
+        if len(sources) > _SOURCES:
+            text = f"at most {_SOURCES} sources at once, got {len(sources)}"
+            return ToolOutput(text=text, status="bad_call")
+        hits = self._candidates(query, [fold(source) for source in sources])
         if not hits:
             return ToolOutput(text="No passage matches; try other words.", status="empty")
         best = hits[0][1]
@@ -112,7 +118,7 @@ class MedSearch(Tool):
 
     def authority(self, passage: Passage) -> float:
         """Return how much a passage's source is to be trusted, in [0, 1]."""
-        source = passage.source.casefold()
+        source = fold_name(passage.source)
         tier = max((t for word, t in self._tiers.items() if word in source), default=UNKNOWN_TIER)
         if self._half_life is None:
             return tier
@@ -128,7 +134,7 @@ class MedSearch(Tool):
             kept = [
                 hit
                 for hit in hits
-                if not sources or any(word in hit[0].source.casefold() for word in sources)
+                if not sources or any(word in fold_name(hit[0].source) for word in sources)
             ]
             if len(kept) >= pool or len(hits) < wanted or wanted >= _MOST:
                 return kept[:pool]

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from medenv.records import Entity
-from medenv.text import fold
+from medenv.text import fold, name_key
 
 _WHOLE, _BEGINNING = 60.0, 75.0
 """How alike names have to be, of 100, and how much so where it is only how they begin."""
@@ -63,7 +63,7 @@ class NameIndex:
     def __init__(self, entities: Iterable[Entity]) -> None:
         self._by_name: dict[str, list[Entity]] = {}
         for entity in entities:
-            for name in {_key(text) for text in (entity.id, entity.name, *entity.aliases)}:
+            for name in {name_key(text) for text in (entity.id, entity.name, *entity.aliases)}:
                 self._by_name.setdefault(name, []).append(entity)
         self._names = list(self._by_name)
 
@@ -73,9 +73,9 @@ class NameIndex:
         Args:
             name: As the policy wrote it.
         """
-        wanted = _key(name)
+        wanted = name_key(name)
         found = self._by_name.get(wanted, ())
-        return tuple(sorted(found, key=lambda one: (_key(one.name) != wanted, one.id)))
+        return tuple(sorted(found, key=lambda one: (name_key(one.name) != wanted, one.id)))
 
     def near(self, name: str, count: int = 3) -> tuple[str, ...]:
         """Return the preferred names of the entities whose names are most like this one.
@@ -102,10 +102,6 @@ class NameIndex:
         near = self.near(name)
         hint = f"; did you mean {' or '.join(repr(one) for one in near)}?" if near else ""
         return f"no {kind} is named {name[:100]!r}{hint}"
-
-
-def _key(name: str) -> str:
-    return " ".join(fold(name).split())
 
 
 class _Letters:

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import bisect
 import itertools
 import re
 from collections.abc import Iterator
 
 from medenv.errors import UsageError
 from medenv.records import Passage, Retriever
+from medenv.text import fold
 from medenv.tools.base import Tool, ToolOutput
 
 MAX_FIND = 500
 """Longest text that is looked for, characters."""
 SHOWN_CHARS = 100
 """Characters of a passage that have to be in the window for it to count as shown."""
+_WORD = re.compile(r"\S+")
 
 
 class Read(Tool):
@@ -86,13 +89,26 @@ class Read(Tool):
         return ToolOutput(text=text, passages=tuple(shown), numbered=False)
 
     def _find(self, first: Passage, start: int, words: str) -> int | None:
-        """Return the character at which words begin, whatever their case and spacing, or None."""
-        text = "\n".join(passage.text for passage in self._document(first))
-        if start > len(text):
+        """Return the character at which words begin, however they are spelled and spaced, or None.
+
+        Where folding changes the length of a word, it is near that character.
+        """
+        text = "\n".join(passage.text for passage in self._document(first))[start:]
+        wanted, folded = " ".join(fold(words).split()), fold(text)
+        if not wanted:
             return None
-        pattern = r"\s+".join(map(re.escape, words.split()))
-        found = re.compile(pattern, re.IGNORECASE).search(text, start)
-        return None if found is None else found.start()
+        if len(folded) == len(text) and "  " not in folded:
+            at = folded.find(wanted)
+            return None if at < 0 else start + at
+        matches = ((one.start(), " ".join(fold(one[0]).split())) for one in _WORD.finditer(text))
+        visible = [(begin, word) for begin, word in matches if word]
+        at = " ".join(word for _, word in visible).find(wanted)
+        if at < 0:
+            return None
+        ends = list(itertools.accumulate(len(word) + 1 for _, word in visible))
+        number = bisect.bisect_right(ends, at)
+        begin, word = visible[number]
+        return start + begin + at - (ends[number] - len(word) - 1)
 
     def _document(self, passage: Passage) -> Iterator[Passage]:
         """Yield the passage and those that follow it in its document."""

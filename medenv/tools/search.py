@@ -11,6 +11,7 @@ from medenv.tools.base import Tool, ToolOutput
 MAX_QUERIES = 8
 """Queries of one call."""
 
+_QUERY_CHARS = 200  # that are shown above what was found
 _KEPT_LINES = 4_000  # of each rank
 _NOTHING = "No passage matches; try other words."
 
@@ -62,7 +63,7 @@ class Search(Tool):
                 + write_line(passage, self._snippet_chars, show_id=self._show_ids)
                 for passage, _ in hits[: self._k]
             ]
-            parts.append(f'"{one}":\n' + ("\n".join(lines) or _NOTHING))
+            parts.append(f'"{_brief(one)}":\n' + ("\n".join(lines) or _NOTHING))
         status: Status = "ok" if numbers else "empty"
         return ToolOutput(text="\n\n".join(parts), status=status, passages=tuple(numbers))
 
@@ -115,6 +116,10 @@ def write_line(passage: Passage, snippet_chars: int, *, show_id: bool = True) ->
     if "\n" in text:
         text = " ".join(text.split())
     return f"{f' ({passage.id})' if show_id else ''} {passage.title}: {text}"
+
+
+def _brief(query: str) -> str:
+    return query if len(query) <= _QUERY_CHARS else query[:_QUERY_CHARS] + "…"
 
 
 def _what_is_wrong(queries: list[str]) -> str:

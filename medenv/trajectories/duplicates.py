@@ -7,13 +7,13 @@ Ullman, "Mining of Massive Datasets", chapter 3; hashing after Dietzfelbinger 19
 
 from __future__ import annotations
 
-import re
 import zlib
 
 import numpy as np
 import numpy.typing as npt
 
 from medenv.errors import UsageError
+from medenv.text import words
 
 SHINGLE = 5
 """Words of a sequence."""
@@ -21,8 +21,6 @@ SHINGLE = 5
 BANDS, ROWS = 24, 4
 """Texts that agree in all rows of one band are compared; at an overlap of 0.8 that misses one pair
 in a hundred thousand: (1 - 0.8^4)^24."""
-
-_WORD = re.compile(r"\w+")
 
 
 class NearDuplicates:
@@ -74,9 +72,9 @@ class NearDuplicates:
 
 def _shingles(text: str) -> frozenset[int]:
     """Return hashes of all sequences of words; a shorter text is one sequence."""
-    words = _WORD.findall(text.casefold())
-    last = max(1, len(words) - SHINGLE + 1)
-    return frozenset(zlib.crc32(" ".join(words[at : at + SHINGLE]).encode()) for at in range(last))
+    found = words(text)
+    last = max(1, len(found) - SHINGLE + 1)
+    return frozenset(zlib.crc32(" ".join(found[at : at + SHINGLE]).encode()) for at in range(last))
 
 
 def _overlap(one: frozenset[int], other: frozenset[int]) -> float:

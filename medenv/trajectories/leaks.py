@@ -9,11 +9,11 @@ the question or in an observation. The detector reads the finished episode alone
 from __future__ import annotations
 
 import re
-import unicodedata
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, Literal, NamedTuple
 
 from medenv.records import Question, Trajectory, Turn
+from medenv.text import fold
 
 Kind = Literal["mask", "placeholder", "relation", "guidance", "entity"]
 
@@ -159,7 +159,7 @@ class _Seen:
     def add(self, text: str) -> None:
         words = _words(text)
         self.exact += words + " "
-        self.folded += words.casefold() + " "
+        self.folded += fold(words) + " "
 
 
 class _Gold:
@@ -169,7 +169,7 @@ class _Gold:
         self.name = name
         words = _words(name)
         self._symbol = " " not in words and words.upper() == words
-        self._words = f" {words if self._symbol else words.casefold()} "
+        self._words = f" {words if self._symbol else fold(words)} "
 
     def within(self, texts: _Seen) -> bool:
         return self._words in (texts.exact if self._symbol else texts.folded)
@@ -177,6 +177,4 @@ class _Gold:
 
 def _words(text: str) -> str:
     """Return a text without accents, hyphens and punctuation, so that spelling hides nothing."""
-    plain = unicodedata.normalize("NFKD", text) if not text.isascii() else text
-    plain = "".join(c for c in plain if not unicodedata.combining(c))
-    return " ".join(_TOKENS.findall(plain))
+    return " ".join(_TOKENS.findall(fold(text, keep_case=True)))

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from functools import lru_cache
 
 from medenv.records import Hop
+from medenv.text import fold, fold_name, occurs
 
 
 class Sight:
@@ -60,26 +60,15 @@ class Sight:
 def names(text: str, name: str) -> bool:
     """Return whether a name occurs in a text as whole words.
 
-    Case is ignored, save for symbols such as those of genes: ``"REST"`` is not ``"rest"``.
+    Accents and case are ignored, save for the case of symbols such as those of genes: ``"REST"`` is
+    not ``"rest"``.
 
     Args:
         text: The text.
         name: The name.
     """
-    name = name.strip()
-    if not name:
-        return False
-    pattern, exact = _pattern(name)
-    if not exact and name.casefold() not in text.casefold():  # far quicker, and nearly always no
-        return False
-    return pattern.search(text) is not None
-
-
-@lru_cache(maxsize=50_000)
-def _pattern(name: str) -> tuple[re.Pattern[str], bool]:
-    exact = is_symbol(name)
-    flags = re.NOFLAG if exact else re.IGNORECASE
-    return re.compile(rf"(?<!\w){re.escape(name)}(?!\w)", flags), exact
+    exact = is_symbol(name.strip())
+    return occurs(fold_name(name.strip(), keep_case=exact), fold(text, keep_case=exact))
 
 
 def is_symbol(name: str) -> bool:

@@ -106,6 +106,7 @@ def test_numbers_are_said_last_and_their_verb_once(graph: Graph) -> None:
         ("Neuropathy, type III", "Neuropathy, type X", True),
         ("Proteinuria", "Nephrotic syndrome 4", False),
         ("Seizure", "Seizures, benign", False),
+        ("Behcet disease", "Familial Behçet disease", True),
         ("19", "19p deletion", False),
     ],
 )

@@ -1,3 +1,5 @@
+import time
+
 import numpy as np
 import pytest
 
@@ -57,6 +59,26 @@ def test_qualifiers_of_an_edge_that_does_not_exist_are_refused(graph: Graph) -> 
 def test_an_entity_is_found_by_name_and_alias_in_any_case(graph: Graph) -> None:
     assert graph.find("fatigue") == graph.find("Persistent Tiredness") == (graph.number("TOY:P08"),)
     assert graph.find("no such thing") == ()
+
+
+def test_an_entity_is_found_in_any_spelling_of_its_names() -> None:
+    builder = GraphBuilder(GraphInfo(source="t", version="1"))
+    builder.node("D:1", kind="disease", name="Behçet  disease", aliases=("Meniere",))
+    builder.node("D:2", kind="disease", name="Behc\u0327et disease")
+    graph = builder.build()
+    for name in ("Behcet disease", "BEHÇET DISEASE", "behc\u0327et\ndisease"):
+        assert graph.find(name) == (0, 1)
+    assert graph.find("Ménière") == (0,)
+
+
+def test_a_name_that_many_entities_bear_is_indexed_in_time() -> None:
+    builder = GraphBuilder(GraphInfo(source="t", version="1"))
+    for number in range(30_000):
+        builder.node(f"D:{number:05}", kind="disease", name="One name")
+    graph = builder.build()
+    began = time.perf_counter()
+    assert graph.find("one name") == tuple(range(30_000))
+    assert time.perf_counter() - began < 2
 
 
 def test_an_unknown_id_is_answered_with_its_neighbours(graph: Graph) -> None:

@@ -118,6 +118,13 @@ def test_rare_nodes_are_the_lowest_tenth_of_what_has_two_edges() -> None:
         assert rare.size > 1_000
 
 
+def test_names_are_counted_in_any_spelling() -> None:
+    builder = GraphBuilder(GraphInfo(source="t", version="1"))
+    builder.node("D:1", kind="disease", name="Behçet disease")
+    passages = corpus("Behcet disease", "BEHÇET disease", "Behc\u0327et disease", "Bechet disease")
+    assert by_documents(builder.build(), passages).values[0] == pytest.approx(3 / 4)
+
+
 def test_rarity_that_cannot_be_is_refused(graph: Graph) -> None:
     with pytest.raises(UnknownNameError, match="node kind 'drug'"):
         rare_nodes(graph, "drug")

@@ -20,7 +20,7 @@ from medenv.kg.run import SynthesisSettings, synthesize_set
 from medenv.kg.sources.hpo import bundled_folder
 from medenv.kg.specialties import SPECIALTIES
 from medenv.kg.workshop import SynthesisConfig
-from medenv.records import Question
+from medenv.records import Entity, Question
 
 ROOT = Path(__file__).parents[2]
 
@@ -62,6 +62,20 @@ def test_shared_wording_and_answers_are_found(questions: QuestionSet, tmp_path: 
     assert found.ngrams == tuple(dict.fromkeys(ngrams(question.text, 6)))
     assert overlaps([question], tmp_path / "bench.json")[0].entities == (answer,)
     assert overlaps([question], tmp_path / "bench.txt", n=6) == ()
+
+
+@pytest.mark.parametrize("spelled", ["Behçet disease", "Behcet disease", "BEHC\u0327ET disease"])
+def test_what_is_shared_is_found_in_any_spelling(
+    questions: QuestionSet, tmp_path: Path, spelled: str
+) -> None:
+    named = Entity(id="D:1", kind="disease", name="Behçet disease")
+    text = "Which of these findings is reported most often in Behçet disease of the young?"
+    question = msgspec.structs.replace(questions.train[1], text=text, answers=(named,))
+    for shared in (f"It was {spelled}.", text.replace("Behçet disease", spelled)):
+        (tmp_path / "bench.txt").write_text(f"{shared}\n", encoding="utf-8")
+        (found,) = overlaps([question], tmp_path / "bench.txt")
+        assert found.entities == ("Behçet disease",)
+    assert len(found.ngrams) == len(text.split()) - 7
 
 
 def test_a_benchmark_that_cannot_be_read_is_named(tmp_path: Path) -> None:

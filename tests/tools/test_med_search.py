@@ -77,3 +77,12 @@ def test_values_out_of_range_are_refused(wrong: dict[str, Any]) -> None:
         MedSearch(Ranked(), **wrong)
     with pytest.raises(UsageError, match="tiers are in"):
         MedSearch(Ranked(), tiers={"web": 2.0})
+
+
+def test_sources_are_named_in_any_spelling_and_not_too_many_at_once() -> None:
+    named = Passage(id="S:1#0", title="t", text="t", source="Société Française, guideline")
+    found = run(MedSearch(Ranked([*PASSAGES, named])), query="x", sources=["SOCIETE FRANCAISE"])
+    assert found.passages == ("S:1#0",)
+    refused = run(MedSearch(Ranked()), query="x", sources=["a"] * 10_000)
+    assert refused.status == "bad_call"
+    assert "at most 16 sources" in refused.text

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+import time
+import unicodedata
 from typing import Any
 
 import pytest
@@ -144,6 +146,55 @@ def test_impossible_sizes_are_refused(make: Any) -> None:
     wrong = {"k": 0} if make is Search else {"window_chars": 0}
     with pytest.raises(UsageError, match=r"must be at least 1, got 0"):
         make(Shelf(), **wrong)
+
+
+DECOMPOSED = "Ménière disease: vertigo.  Also: Straße, Behçet."
+
+
+@pytest.mark.parametrize(
+    ("find", "word"),
+    [
+        ("Ménière", "M"),
+        ("meniere DISEASE:", "M"),
+        ("me\u0301nie\u0300re", "M"),
+        ("Vertigo. also", "verti"),
+        ("STRASSE", "Stra"),
+        ("Behcet", "Beh"),
+        ("rtigo", "rtigo"),
+    ],
+)
+@pytest.mark.parametrize("form", ["NFC", "NFD"])
+def test_words_are_found_however_they_are_spelled(form: Any, find: str, word: str) -> None:
+    text = "α" * 99 + " " + unicodedata.normalize(form, DECOMPOSED) + " " + "ω" * 99
+    shelf = Shelf([Passage(id="d", title="D", text=text)])
+    read = run(Read(shelf, window_chars=8), passage_id="d", find=find)
+    assert read.status == "ok"
+    assert read.text.removeprefix("D: ")[2:].startswith(word)  # a quarter of the window before
+    beyond = text.index(word, 100) + 1
+    assert run(Read(shelf), passage_id="d", find=find, start=beyond).status == "empty"
+
+
+@pytest.mark.parametrize(
+    ("text", "find"),
+    [
+        ("a " * 200_000, "a " * 100_000 + "b"),
+        ("é  " * 100_000, "e " * 50_000 + "b"),
+        ("a" * 500_000, "a" * 200_000 + "b"),
+        (" " * 500_000, "a"),
+        ("word", "\u200b"),
+    ],
+    ids=["words", "accents", "letters", "spaces", "invisible"],
+)
+def test_the_time_to_find_words_grows_with_the_text(text: str, find: str) -> None:
+    shelf = Shelf([Passage(id="d", title="D", text=text)])
+    began = time.perf_counter()
+    assert run(Read(shelf), passage_id="d", find=find).status == "empty"
+    assert time.perf_counter() - began < 5
+
+
+def test_a_long_query_is_not_shown_whole() -> None:
+    found = run(Search(Shelf([])), query=["x" * 100_000, "y"])
+    assert len(found.text) < 500
 
 
 def test_several_queries_are_answered_in_one_call() -> None:

@@ -200,6 +200,8 @@ def test_a_near_duplicate_is_not_kept_and_case_and_signs_do_not_count() -> None:
     assert finder.add("something else entirely with other words in it!") == 1
     assert finder.add("short") is None
     assert finder.add("SHORT") == 2
+    assert finder.add("Ménière and Behçet walk by the sea") is None
+    assert finder.add("Me\u0301nie\u0300re and Behcet walk by the sea") == 3
     with pytest.raises(UsageError, match=r"similar in \(0, 1\], got 1.5"):
         NearDuplicates(1.5)
 

@@ -151,6 +151,9 @@ def test_symbols_are_told_from_words_by_their_case() -> None:
     assert not names("take a rest", "REST")
     assert names("the gene REST.", "REST")
     assert names("MARFAN Syndrome", "Marfan syndrome")
+    assert names("Behc\u0327et disease", "Behçet disease")
+    assert names("Behcet disease", "Behçet disease")
+    assert names("the gene ＲＥＳＴ.", "REST")
     assert not names("Marfan syndrome 12", "Marfan syndrome 1")
 
 
