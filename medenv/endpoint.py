@@ -11,6 +11,7 @@ stored nor shown.
 from __future__ import annotations
 
 import asyncio
+import codecs
 import os
 import random
 import re
@@ -210,19 +211,20 @@ class Endpoint:
 
     def _read(self, response: httpx.Response) -> Reply:
         """Return the completion, or raise what the response says instead."""
+        body = response.content.removeprefix(codecs.BOM_UTF8)
         if response.status_code != 200:
             key = os.environ.get(self.settings.key_variable, "")
-            told = response.text[:_SHOWN]
+            told = body.decode("utf-8", "replace")[:_SHOWN]
             told = told.replace(key, "***") if key else told
             told = f"answered {response.status_code}: {told}"
-            if _overflows(response.status_code, response.content):
+            if _overflows(response.status_code, body):
                 raise TokensExhaustedError(f"{self._where}: {told}")
             raise _FailedError(
                 told,
                 response.status_code in _AGAIN or response.status_code >= 500,
                 _seconds(response.headers.get("retry-after", "")),
             )
-        reply = _read_completion(response.content)
+        reply = _read_completion(body)
         with self._lock:
             self.usage.replies += 1
             self.usage.prompt_tokens += reply.prompt_tokens
@@ -363,7 +365,7 @@ def _overflows(status: int, body: bytes) -> bool:
     if isinstance(said, dict):  # OpenAI and vLLM put it below "error", SGLang does not
         said = said.get("error", said)
     if isinstance(said, dict):
-        if said.get("code") in _OVERFLOW_CODES or said.get("type") in _OVERFLOW_CODES:
+        if not _OVERFLOW_CODES.isdisjoint((str(said.get("code")), str(said.get("type")))):
             return True
         said = said.get("message", "")
     return status in _OVERFLOW_STATUSES and bool(_OVERFLOW.search(str(said)[:10_000]))

@@ -158,7 +158,7 @@ class Rollouts:
                 if not episode.ended:
                     episode.observe([self._retry(partial(run, call)) for call in calls])
         except InfraError as error:
-            end(episode, error)
+            end_episode(episode, error)
         return self._scored(episode)
 
     def run_all(self, episodes: Episodes, concurrency: int = CONCURRENCY) -> list[Scored]:
@@ -279,11 +279,11 @@ class Rollouts:
                     )
                     episode.observe(results)
         except InfraError as error:
-            end(episode, error)
+            end_episode(episode, error)
         except Exception as error:
             if not contained:
                 raise
-            end(episode, error)
+            end_episode(episode, error)
         return self._scored(episode)
 
     def _make(self, call: ToolCall, limit: Deadline) -> Coroutine[Any, Any, ToolResult]:
@@ -335,7 +335,7 @@ class Rollouts:
         return score_episode(lambda given: self._retry(partial(self.reward, given)), trajectory)
 
 
-def end(episode: Episode, error: Exception) -> None:
+def end_episode(episode: Episode, error: Exception) -> None:
     """End a running episode because of an exception that its policy or its calls raised.
 
     Args:

@@ -312,6 +312,7 @@ def test_a_conversation_without_room_for_a_reply_is_told_apart_and_not_tried_aga
         (401, refusal("no key")),
         (400, b"\xff[[["),
         (400, b'{"error": null}'),
+        (400, b'{"error": {"code": ["context_length_exceeded"], "message": 7}}'),
     ],
 )
 def test_other_refusals_are_infrastructure_failures(reply):
@@ -333,3 +334,11 @@ def test_a_reply_that_ended_without_a_text_is_empty_and_half_a_text_is_a_text():
     for body, text in said:
         with ChatServer(in_turn((200, body))) as server:
             assert client(server)[0].complete(HELLO) == text
+
+
+@pytest.mark.parametrize("charset", ["utf8mb4", "hex", "idna"])
+def test_a_reply_is_json_whatever_charset_it_claims_and_with_a_byte_order_mark(charset):
+    kind = [("Content-Type", f"application/json; charset={charset}")]
+    body = b"\xef\xbb\xbf" + completion("Hi.")
+    with ChatServer(in_turn((503, b"zz", kind), (200, body, kind))) as server:
+        assert client(server)[0].complete(HELLO) == "Hi."

@@ -96,7 +96,7 @@ class RemoteRetriever:
                 response = self._client.request(method, path, content=body)
                 if response.status_code not in _RETRIED:
                     break
-                problem = f"status {response.status_code}: {response.text[:200]}"
+                problem = f"status {response.status_code}: {_said(response)}"
             except httpx.RequestError as error:
                 problem = describe(error)
             if time.monotonic() + wait > end:
@@ -104,9 +104,9 @@ class RemoteRetriever:
             self._sleep(wait * self._jitter.uniform(0.5, 1.5))  # so that clients come back apart
             wait = min(2 * wait, _LONGEST_WAIT)
         if response.status_code >= 500:
-            raise CorpusUnavailableError(f"corpus server {self.url}: {response.text[:200]}")
+            raise CorpusUnavailableError(f"corpus server {self.url}: {_said(response)}")
         if response.status_code not in (200, 404):
-            raise UsageError(f"corpus server {self.url} refused: {response.text[:200]}")
+            raise UsageError(f"corpus server {self.url} refused: {_said(response)}")
         return response
 
     def _decoded(self, response: httpx.Response, type_: Any) -> Any:
@@ -132,3 +132,8 @@ class RemoteRetriever:
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__.update(state)
         self._open()
+
+
+def _said(response: httpx.Response) -> str:
+    """Return the beginning of an answer, whatever charset it claims."""
+    return response.content.decode("utf-8", "replace")[:200]

@@ -33,7 +33,13 @@ import msgspec
 from msgspec import convert
 from msgspec.structs import astuple
 
-from medenv.errors import InfraError, ToolUnavailableError, UsageError, describe
+from medenv.errors import (
+    InfraError,
+    TokensExhaustedError,
+    ToolUnavailableError,
+    UsageError,
+    describe,
+)
 from medenv.records import Record, Status, ToolCall, ToolResult, ToolSpec
 from medenv.tools.waiting import in_thread, wait_for
 
@@ -269,8 +275,8 @@ class ToolBox:
 
     def _failed(self, call: ToolCall, error: Exception, begun: float) -> ToolResult:
         """Return what the policy is shown of an exception; raise a failure of the backend."""
-        if isinstance(error, InfraError):
-            raise error
+        if isinstance(error, InfraError) and not isinstance(error, TokensExhaustedError):
+            raise error  # a model behind a tool that has no room was asked too much by the policy
         if isinstance(error, ConnectionError | TimeoutError):
             raise ToolUnavailableError(f"tool {call.name!r}: {describe(error)}") from error
         if (call.name, type(error)) not in self._logged:

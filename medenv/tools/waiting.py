@@ -12,6 +12,16 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any, TypeVar
 
 _T = TypeVar("_T")
+_starting = threading.Lock()
+
+
+def _forked() -> None:
+    """Take a lock of the child's own; another thread of the parent may hold the old one."""
+    global _starting
+    _starting = threading.Lock()
+
+
+os.register_at_fork(after_in_child=_forked)
 
 MAX_THREADS = 256
 """Calls of synchronous, waiting tools that can be under way at the same time."""
@@ -74,8 +84,14 @@ async def _awaited(job: Awaitable[_T]) -> _T:
     return await job
 
 
-@functools.cache
 def _loop(process: int) -> asyncio.AbstractEventLoop:
+    """Return the loop of a process, the same for all of its threads."""
+    with _starting:
+        return _started(process)
+
+
+@functools.cache
+def _started(process: int) -> asyncio.AbstractEventLoop:
     """Start the loop of a process; a forked child does not inherit the thread and starts anew."""
     loop = asyncio.new_event_loop()
     thread = threading.Thread(target=loop.run_forever, name="medenv-tools", daemon=True)

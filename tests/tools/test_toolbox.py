@@ -21,7 +21,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from medenv.env import MedResearchEnv
-from medenv.errors import ToolUnavailableError, UsageError
+from medenv.errors import TokensExhaustedError, ToolUnavailableError, UsageError
 from medenv.records import ToolCall, ToolResult
 from medenv.registry import DIALECTS, make_dialect
 from medenv.tools import FunctionTool, Read, Search, Tool, ToolBox, ToolOutput, tool
@@ -173,6 +173,26 @@ def test_async_tools_work_in_a_forked_process_and_end_with_it() -> None:
     assert (done.returncode, done.stderr) == (0, b"")
 
 
+def test_threads_that_begin_together_share_one_loop() -> None:
+    code = (
+        "import asyncio, threading, time\n"
+        "from medenv.tools.waiting import wait_for\n"
+        "made = asyncio.new_event_loop\n"
+        "asyncio.new_event_loop = lambda: (time.sleep(0.1), made())[1]\n"
+        "async def loop(): return id(asyncio.get_running_loop())\n"
+        "seen = set()\n"
+        "job = lambda: seen.add(wait_for(loop()))\n"
+        "threads = [threading.Thread(target=job) for _ in range(8)]\n"
+        "for one in threads: one.start()\n"
+        "for one in threads: one.join()\n"
+        "assert len(seen) == 1, seen\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, check=False, timeout=60
+    )
+    assert (done.returncode, done.stderr) == (0, b"")
+
+
 def test_arun_answers_as_run_does() -> None:
     for one in (call("dose", drug="aspirin"), call("dose"), call("nothing")):
         plain, awaited = BOX.run(one), asyncio.run(BOX.arun(one))
@@ -298,6 +318,7 @@ def awaited(error: BaseException) -> FunctionTool:
 BUGS = [
     *(KeyError("x"), OverflowError("too large"), UsageError("k is wrong"), RecursionError()),
     *(UnicodeEncodeError("utf-8", "\ud800", 0, 1, "surrogate"), MemoryError(), StopIteration()),
+    TokensExhaustedError("the model behind the tool has no room"),
     *(ExceptionGroup("two", [ValueError("a"), ValueError("b")]), FileNotFoundError("x")),
 ]
 

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import codecs
+import gzip
+import socket
+import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from typing import Any
 
 import httpx
@@ -191,10 +195,10 @@ def test_a_site_that_fails_is_an_observation_since_the_policy_chose_it(answer: A
 
 
 def test_a_page_has_as_long_as_it_has_even_if_it_trickles() -> None:
-    class Trickle(httpx.SyncByteStream):
-        def __iter__(self) -> Iterator[bytes]:
+    class Trickle(httpx.AsyncByteStream):
+        async def __aiter__(self) -> AsyncIterator[bytes]:
             while True:
-                time.sleep(0.02)
+                await asyncio.sleep(0.02)
                 yield b"x"
 
     kind = {"content-type": "text/plain"}
@@ -203,8 +207,46 @@ def test_a_page_has_as_long_as_it_has_even_if_it_trickles() -> None:
     with pytest.raises(SiteFailed, match="took longer than"):
         web.fetcher(seconds=0.2).fetch("http://site.org")
     assert time.monotonic() - begun < 2
-    with pytest.raises(SiteFailed, match="nothing came within 0 s"):
+    with pytest.raises(SiteFailed, match="took longer than 0 s"):
         Web(page()).fetcher(seconds=0.0).fetch("http://site.org")
+
+
+def test_a_site_that_never_ends_its_headers_is_an_observation_in_time() -> None:
+    over = threading.Event()
+
+    def trickle(listener: socket.socket) -> None:
+        connection, _ = listener.accept()
+        with connection:
+            connection.sendall(b"HTTP/1.1 200 OK\r\n")
+            while not over.wait(0.02):
+                connection.sendall(b"x")
+
+    class Near(httpx.AsyncHTTPTransport):
+        async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+            request.url = request.url.copy_with(host="127.0.0.1", port=port)
+            return await super().handle_async_request(request)
+
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port = listener.getsockname()[1]
+        thread = threading.Thread(target=trickle, args=(listener,))
+        thread.start()
+        fetcher = Fetcher(seconds=0.3, transport=Near(), resolve=lambda *_: [PUBLIC])
+        begun = time.monotonic()
+        assert run(Visit(fetcher), url="http://site.org").status == "empty"
+        assert time.monotonic() - begun < 5
+        over.set()
+        thread.join()
+        fetcher.close()
+
+
+def test_a_packed_page_is_unpacked_within_bounds() -> None:
+    def packed(body: bytes) -> Web:
+        kind = {"content-type": "text/plain", "content-encoding": "gzip"}
+        return Web(lambda _: httpx.Response(200, headers=kind, stream=httpx.ByteStream(body)))
+
+    assert packed(gzip.compress(b"hello")).fetcher().fetch("http://a.org").text == "hello"
+    bomb = gzip.compress(b"x" * 50_000_000)
+    assert len(packed(bomb).fetcher(max_bytes=1000).fetch("http://a.org").text) == 1000
 
 
 RUSSIAN = "Болезнь Марфана"
@@ -300,6 +342,11 @@ def test_visit_shows_the_main_text_of_a_page() -> None:
     text = run(Visit(Web(page(html, "text/html")).fetcher()), url="http://site.org").text
     assert "caused by variants in FBN1" in text
     assert "x()" not in text
+    short = run(
+        Visit(Web(page("<p>hello</p>", "text/html")).fetcher()),
+        url="http://a.org",
+    )
+    assert (short.status, short.text) == ("ok", "hello")
 
 
 def test_any_search_api_is_a_matter_of_configuration(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -3,12 +3,14 @@
 For every address of a chain of redirects: the scheme is http or https on its own port, no user is
 named, the host is resolved here, all of its addresses have to be public, and the connection is made
 to the very address that was checked, so that a name that changes its mind changes nothing. Proxies
-of the environment are not used. Size, time and type of what comes are limited.
+of the environment are not used. Size, time and type of what comes are limited, and the time is that
+of everything together, however slowly a site sends.
 """
 
 from __future__ import annotations
 
-import time
+import asyncio
+import os
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
@@ -16,6 +18,7 @@ import httpx
 
 from medenv.errors import describe
 from medenv.network import is_public, resolve_host
+from medenv.tools.waiting import in_thread, wait_for
 from medenv.tools.web.charset import decode
 
 Resolve = Callable[[str, int], Sequence[str]]
@@ -53,6 +56,15 @@ class Page(NamedTuple):
     text: str
 
 
+class _Body(NamedTuple):
+    """A page before it is decoded, which is no work for an event loop."""
+
+    url: str
+    kind: str
+    charset: str | None
+    content: bytes
+
+
 class Fetcher:
     """Fetches pages of the public web.
 
@@ -71,16 +83,11 @@ class Fetcher:
         max_bytes: int = 2_000_000,
         max_redirects: int = 5,
         resolve: Resolve = resolve_host,
-        transport: httpx.BaseTransport | None = None,
+        transport: httpx.AsyncBaseTransport | None = None,
     ) -> None:
         self._seconds, self._max_bytes, self._max_redirects = seconds, max_bytes, max_redirects
-        self._resolve = resolve
-        self._client = httpx.Client(
-            transport=transport,
-            trust_env=False,
-            follow_redirects=False,
-            headers={"user-agent": _AGENT, "accept-encoding": "gzip"},
-        )
+        self._resolve, self._transport = resolve, transport
+        self._client: tuple[int, httpx.AsyncClient] | None = None
 
     def fetch(self, url: str) -> Page:
         """Fetch a page.
@@ -92,46 +99,64 @@ class Fetcher:
             Refused: The address or what it leads to must not be fetched, or is no page.
             SiteFailed: The site or the way to it failed.
         """
-        end = time.monotonic() + self._seconds
+        found = wait_for(self._fetch(url))
+        return Page(found.url, found.kind, decode(found.content, found.charset))
+
+    def close(self) -> None:
+        """Close the connections."""
+        if self._client is not None and self._client[0] == os.getpid():
+            wait_for(self._client[1].aclose())
+        self._client = None
+
+    async def _fetch(self, url: str) -> _Body:
         try:
-            for _ in range(self._max_redirects + 1):
-                page = self._once(httpx.URL(url), end)
-                if isinstance(page, Page):
-                    return page
-                url = page
+            async with asyncio.timeout(self._seconds):
+                for _ in range(self._max_redirects + 1):
+                    found = await self._once(httpx.URL(url))
+                    if isinstance(found, _Body):
+                        return found
+                    url = found
+        except TimeoutError as error:
+            raise SiteFailed(f"the site took longer than {self._seconds:g} s") from error
         except httpx.InvalidURL as error:
             raise Refused(f"no address: {error}") from error
         except (httpx.HTTPError, UnicodeError) as error:
             raise SiteFailed(f"the site failed ({describe(error)})") from error
         raise Refused(f"more than {self._max_redirects} redirects")
 
-    def close(self) -> None:
-        """Close the connections."""
-        self._client.close()
-
-    def _once(self, url: httpx.URL, end: float) -> Page | str:
-        """Fetch one address; return the page, or where it redirects to."""
-        left = end - time.monotonic()
-        if left <= 0:
-            raise SiteFailed(f"nothing came within {self._seconds:g} s")
-        address = self._checked(url)
+    async def _once(self, url: httpx.URL) -> _Body | str:
+        """Fetch one address; return what is there, or where it redirects to."""
+        address = await self._checked(url)
         host = f"[{address}]" if ":" in address else address
-        request = self._client.build_request(
+        client = self._open()
+        request = client.build_request(
             "GET",
             url.copy_with(host=host, fragment=None),
             headers={"host": url.netloc.decode("ascii")},
             extensions={"sni_hostname": url.raw_host.decode("ascii")},
-            timeout=left,
         )
-        response = self._client.send(request, stream=True)
+        response = await client.send(request, stream=True)
         try:
             if response.has_redirect_location:
                 return str(url.join(response.headers["location"]))
-            return self._read(url, response, end)
+            return await self._read(url, response)
         finally:
-            response.close()
+            await response.aclose()
 
-    def _checked(self, url: httpx.URL) -> str:
+    def _open(self) -> httpx.AsyncClient:
+        """Return the client of this process; only the tools' event loop uses it."""
+        if self._client is None or self._client[0] != os.getpid():
+            client = httpx.AsyncClient(
+                transport=self._transport,
+                timeout=self._seconds,
+                trust_env=False,
+                follow_redirects=False,
+                headers={"user-agent": _AGENT, "accept-encoding": "gzip"},
+            )
+            self._client = os.getpid(), client
+        return self._client[1]
+
+    async def _checked(self, url: httpx.URL) -> str:
         """Return the address to connect to.
 
         Raises:
@@ -142,14 +167,15 @@ class Fetcher:
         if url.userinfo or url.port not in (None, _PORTS[url.scheme]):
             raise Refused("addresses with a user or a port of their own are not fetched")
         try:
-            addresses = self._resolve(url.raw_host.decode("ascii"), _PORTS[url.scheme])
+            name, port = url.raw_host.decode("ascii"), _PORTS[url.scheme]
+            addresses = await in_thread(self._resolve, name, port)
         except (OSError, UnicodeError) as error:
             raise Refused(f"{url.host!r} cannot be found") from error
         if not addresses or not all(map(is_public, addresses)):
             raise Refused(f"{url.host!r} is not on the public web")
         return addresses[0].partition("%")[0]
 
-    def _read(self, url: httpx.URL, response: httpx.Response, end: float) -> Page:
+    async def _read(self, url: httpx.URL, response: httpx.Response) -> _Body:
         """Read a response within all limits."""
         if response.status_code in (408, 429) or response.status_code >= 500:
             raise SiteFailed(f"the site answered {response.status_code}")
@@ -159,12 +185,10 @@ class Fetcher:
         if kind not in TYPES:
             raise Refused(f"it is of the type {kind or 'unknown'!r}; only texts are read")
         parts, size = [], 0
-        for part in response.iter_bytes():  # as it comes, so that no trickle outlasts the time
+        async for part in response.aiter_bytes():
             parts.append(part)
             size += len(part)
             if size > self._max_bytes:
                 break
-            if time.monotonic() > end:
-                raise SiteFailed(f"the site took longer than {self._seconds:g} s")
-        body = b"".join(parts)[: self._max_bytes]
-        return Page(str(url), kind, decode(body, response.charset_encoding))
+        content = b"".join(parts)[: self._max_bytes]
+        return _Body(str(url), kind, response.charset_encoding, content)

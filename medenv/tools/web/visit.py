@@ -56,7 +56,7 @@ class Visit(Tool):
 
 
 def extract(page: Page) -> str:
-    """Return the main text of a page.
+    """Return the main text of a page, or all its text where it is too short to have one.
 
     Args:
         page: What was fetched.
@@ -65,4 +65,5 @@ def extract(page: Page) -> str:
         return page.text
     import trafilatura  # here, since it takes a second
 
-    return trafilatura.extract(page.text, include_comments=False, include_tables=True) or ""
+    main = trafilatura.extract(page.text, include_comments=False, include_tables=True)
+    return main or trafilatura.html2txt(f"<html><body>{page.text}</body></html>")  # or a fragment
