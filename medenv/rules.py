@@ -10,7 +10,7 @@ from typing import Any
 
 import msgspec
 
-from medenv.dialects.base import Dialect, PromptStyle
+from medenv.dialects.base import Dialect, PromptStyle, json_parameters
 from medenv.errors import UsageError
 from medenv.records import Record, ToolSpec
 
@@ -70,11 +70,11 @@ class EpisodeRules:
         "config_hash",
         "dialect",
         "env_id",
+        "json_parameters",
         "max_calls",
         "max_seconds",
         "max_tokens",
         "max_turns",
-        "retyped",
         "system",
         "tools",
     )
@@ -93,9 +93,9 @@ class EpisodeRules:
         self.budget = budget or Budget()
         self.env_id = env_id
         self.clock: Callable[[], float] = time.monotonic
-        self.retyped: Mapping[str, Mapping[str, Any]] = (
-            {tool.name: tool.parameters for tool in self.tools} if dialect.all_texts else {}
-        )
+        self.json_parameters: Mapping[str, Mapping[str, bool]] = {
+            tool.name: found for tool in self.tools if (found := json_parameters(tool.parameters))
+        }
         self.system = dialect.system_prompt(self.tools, prompt_style)
         self.max_turns, self.max_seconds = self.budget.turns, self.budget.seconds
         self.max_calls = _UNLIMITED if self.budget.calls is None else self.budget.calls

@@ -58,7 +58,6 @@ class OpenAITools:
     """Reads and writes assistant messages with ``tool_calls`` as JSON."""
 
     name = "openai"
-    all_texts = False
     stop: tuple[str, ...] = ()
 
     def system_prompt(self, tools: Sequence[ToolSpec], style: PromptStyle) -> str:

@@ -14,7 +14,14 @@ from typing import Any
 import msgspec
 
 from medenv.dialects.base import PromptStyle, instructions, neutralise
-from medenv.dialects.objects import UNREADABLE, NamedArguments, malformed, write_object
+from medenv.dialects.objects import (
+    UNREADABLE,
+    Malformed,
+    NamedArguments,
+    arguments_of,
+    malformed,
+    write_object,
+)
 from medenv.dialects.tags import Draft, conclude
 from medenv.records import Parsed, ToolResult, ToolSpec
 
@@ -38,7 +45,6 @@ class PlainJson:
     """Reads and writes turns that are one JSON object."""
 
     name = "json"
-    all_texts = False
     stop: tuple[str, ...] = ()
 
     def system_prompt(self, tools: Sequence[ToolSpec], style: PromptStyle) -> str:
@@ -57,8 +63,12 @@ class PlainJson:
             draft.problems.append(f"your turn{malformed(error)}: {_FORM}")
             return conclude(draft, _FORM)
         draft.thoughts.append(turn.thought)
-        draft.calls = [(call.name, call.arguments) for call in turn.calls]
         draft.called = bool(turn.calls)
+        for number, call in enumerate(turn.calls, 1):
+            try:
+                draft.calls.append((call.name, arguments_of(call.arguments)))
+            except Malformed as error:
+                draft.problems.append(f"tool call {number}{error}: {_FORM}")
         if turn.answer is not None:
             draft.answers.append(turn.answer.strip())
         return conclude(draft, _FORM, _ANSWER)

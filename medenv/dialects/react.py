@@ -49,7 +49,6 @@ class ReAct:
     """
 
     name = "react"
-    all_texts = False
     stop = ("\nObservation:",)
 
     def system_prompt(self, tools: Sequence[ToolSpec], style: PromptStyle) -> str:

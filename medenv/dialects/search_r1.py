@@ -54,7 +54,6 @@ class SearchR1:
     """
 
     name = "search_r1"
-    all_texts = True
     stop = ("<|im_end|>", "<information>")
 
     def __init__(self, main_arguments: Mapping[str, str] = MAIN_ARGUMENTS) -> None:
