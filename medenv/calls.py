@@ -23,20 +23,17 @@ def allowed_calls(
         The calls, and all problems of the turn.
     """
     written = parsed.calls
-    if schemas:
-        written = tuple(
-            [
-                (name, typed(given, schemas[name]) if name in schemas else given)
-                for name, given in written
-            ]
-        )
     if len(written) == 1 and left > 0:
         ((name, arguments),) = written
+        if name in schemas:
+            arguments = typed(arguments, schemas[name])
         return (ToolCall(id=f"{turn}.0", name=name, arguments=arguments),), parsed.problems
     calls = tuple(
         [
-            ToolCall(id=f"{turn}.{number}", name=name, arguments=arguments)
-            for number, (name, arguments) in enumerate(written)
+            ToolCall(
+                id=f"{turn}.{number}", name=name, arguments=typed(given, schemas.get(name, {}))
+            )
+            for number, (name, given) in enumerate(written)
         ]
     )
     if len(calls) <= left:

@@ -166,20 +166,26 @@ def typed(arguments: dict[str, Any], parameters: Mapping[str, bool]) -> dict[str
         arguments: As the policy wrote them.
         parameters: See `json_parameters`.
     """
-    read: dict[str, Any] = {}
     for name, value in arguments.items():
-        if type(value) is not str or name not in parameters:
-            continue
-        text = parameters[name]
-        if text and not value.lstrip().startswith("["):
-            continue
-        try:
-            decoded = msgspec.json.decode(value)
-        except (msgspec.DecodeError, UnicodeEncodeError, RecursionError):
-            continue
-        if not text or (decoded and all(type(one) is str for one in decoded)):
-            read[name] = decoded
-    return {**arguments, **read} if read else arguments
+        if type(value) is str and name in parameters:
+            text = parameters[name]
+            if not text or value[:1] in "[ \n\t":  # else it is a plain text, as nearly all are
+                read = _read(value, text)
+                if read is not value:
+                    arguments = {**arguments, name: read}
+    return arguments
+
+
+def _read(value: str, text: bool) -> Any:
+    """Return what the JSON in a text says, or the text where it is none that counts."""
+    try:
+        decoded = msgspec.json.decode(value)
+    except (msgspec.DecodeError, UnicodeEncodeError, RecursionError):
+        return value
+    if not text:
+        return decoded
+    is_list = type(decoded) is list and decoded and all(type(one) is str for one in decoded)
+    return decoded if is_list else value
 
 
 def show_results(results: Sequence[ToolResult], problems: Sequence[str], notice: str = "") -> str:
