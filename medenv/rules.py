@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import hashlib
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-import msgspec
-
 from medenv.dialects.base import Dialect, PromptStyle, json_parameters
 from medenv.errors import UsageError
+from medenv.io import digest
 from medenv.records import Record, ToolSpec
 
 _UNLIMITED = sys.maxsize
@@ -108,8 +106,7 @@ class EpisodeRules:
             "prompt": self.system,
             "tools": self.tools,
         }
-        encoded = msgspec.json.encode(settings, order="deterministic")
-        self.config_hash = hashlib.sha256(encoded).hexdigest()[:16]
+        self.config_hash = digest(settings, 16)
 
     def notice(self, turns: int, calls: int, spent: str | None) -> str:
         """Return the line that warns of the budget's end, where it is near.
