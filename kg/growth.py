@@ -9,7 +9,6 @@ of passages, so the graph depends on corpus, settings and replies, not on who an
 
 from __future__ import annotations
 
-import hashlib
 import shutil
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -18,6 +17,7 @@ from typing import NamedTuple, Protocol
 
 import numpy as np
 
+from medenv import io
 from medenv.asking import Asking, Patience, open_journal
 from medenv.endpoint import Endpoint
 from medenv.errors import UsageError
@@ -246,7 +246,7 @@ class Growth:
 
 def _key_of(passage: Passage) -> str:
     """Return a key that is another one where the text is."""
-    text = hashlib.sha256(f"{passage.title}\n{passage.text}".encode()).hexdigest()[:12]
+    text = io.digest(f"{passage.title}\n{passage.text}", 12)
     return f"{passage.id} {text}"
 
 

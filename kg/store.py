@@ -10,7 +10,7 @@ from pathlib import Path
 import msgspec
 
 from medenv.errors import DataError
-from medenv.io import raw_lines, read_json, write_bytes
+from medenv.io import digest, raw_lines, read_json, write_bytes
 from medenv.kg.schema import ATTRIBUTES
 from medenv.records import Question, Record
 
@@ -184,7 +184,7 @@ def leakage_certificate(train: Iterable[Question], test: Iterable[Question]) -> 
     first, second = list(train), list(test)
     shared = leakage(map(_of_entities, first), map(_of_entities, second))
     shared["templates"] = len({q.template for q in first} & {q.template for q in second})
-    hashes = [hashlib.sha256(b"\n".join(map(encode, qs))).hexdigest() for qs in (first, second)]
+    hashes = [digest(b"\n".join(map(encode, qs))) for qs in (first, second)]
     return LeakageCertificate(
         train=hashes[0], test=hashes[1], shared=shared, clean=not any(shared.values())
     )

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 from medenv.dialects.base import typed
 from medenv.records import Parsed, ToolCall, ToolResult
@@ -13,7 +12,7 @@ MAX_CALLS = 64
 
 
 def allowed_calls(
-    parsed: Parsed, turn: int, left: int, schemas: Mapping[str, Mapping[str, Any]]
+    parsed: Parsed, turn: int, left: int, schemas: Mapping[str, Mapping[str, bool]]
 ) -> tuple[tuple[ToolCall, ...], tuple[str, ...]]:
     """Number the calls that the budget allows, and note the ones that it does not.
 
@@ -21,21 +20,23 @@ def allowed_calls(
         parsed: What the policy wrote.
         turn: Number of its turn.
         left: How many calls may still be made.
-        schemas: Tool name to the JSON schema of its arguments, where they came as texts.
+        schemas: Tool name to what may come as the text of its JSON, see `json_parameters`.
 
     Returns:
         The calls, and all problems of the turn.
     """
     written = parsed.calls
-    if schemas:
-        written = tuple([(name, typed(given, schemas.get(name, {}))) for name, given in written])
     if len(written) == 1 and left > 0:
         ((name, arguments),) = written
+        if name in schemas:
+            arguments = typed(arguments, schemas[name])
         return (ToolCall(id=f"{turn}.0", name=name, arguments=arguments),), parsed.problems
     calls = tuple(
         [
-            ToolCall(id=f"{turn}.{number}", name=name, arguments=arguments)
-            for number, (name, arguments) in enumerate(written)
+            ToolCall(
+                id=f"{turn}.{number}", name=name, arguments=typed(given, schemas.get(name, {}))
+            )
+            for number, (name, given) in enumerate(written)
         ]
     )
     made = min(left, MAX_CALLS)

@@ -174,7 +174,7 @@ class Episode:
             self._end(ending)
             return ()
         left = 0 if self._last_word else self.rules.max_calls - self._calls
-        calls, problems = allowed_calls(parsed, len(self._turns), left, self.rules.retyped)
+        calls, problems = allowed_calls(parsed, len(self._turns), left, self.rules.json_parameters)
         self._pending = (text, parsed, calls, problems, tokens)
         return calls
 

@@ -260,7 +260,7 @@ class Trajectory(Record, frozen=True, kw_only=True, gc=False):
         seed: Seed of the episode.
         config_hash: Hash of the settings that can change a score.
         seconds: Wall-clock time from reset to end.
-        failure: What failed where the ending is ``"unavailable"`` or the reward raised, else ``""``.
+        failure: What failed where the ending is ``"unavailable"`` or the reward raised; or ``""``.
     """
 
     question: Question

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import hashlib
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-import msgspec
-
-from medenv.dialects.base import Dialect, PromptStyle
+from medenv.dialects.base import Dialect, PromptStyle, json_parameters
 from medenv.errors import UsageError
+from medenv.io import digest
 from medenv.records import Record, ToolSpec
 
 _LAST_TURN = "This is your last turn: answer now."
@@ -86,12 +84,12 @@ class EpisodeRules:
         "config_hash",
         "dialect",
         "env_id",
+        "json_parameters",
         "max_calls",
         "max_seconds",
         "max_tokens",
         "max_turns",
         "reminder",
-        "retyped",
         "system",
         "tools",
     )
@@ -111,9 +109,9 @@ class EpisodeRules:
         self.budget = budget or Budget()
         self.env_id = env_id
         self.clock: Callable[[], float] = time.monotonic
-        self.retyped: Mapping[str, Mapping[str, Any]] = (
-            {tool.name: tool.parameters for tool in self.tools} if dialect.all_texts else {}
-        )
+        self.json_parameters: Mapping[str, Mapping[str, bool]] = {
+            tool.name: found for tool in self.tools if (found := json_parameters(tool.parameters))
+        }
         self.system, self.reminder = dialect.system_prompt(self.tools, prompt_style), ""
         if asks:
             asked = "\n\n" + " ".join(asks).replace("{note}", dialect.note)
@@ -132,8 +130,7 @@ class EpisodeRules:
             "prompt": self.system + self.reminder,
             "tools": self.tools,
         }
-        encoded = msgspec.json.encode(settings, order="deterministic")
-        self.config_hash = hashlib.sha256(encoded).hexdigest()[:16]
+        self.config_hash = digest(settings, 16)
 
     def notice(self, turns: int, calls: int, spent: str | None) -> str:
         """Return the line that warns of the budget's end, where it is near.

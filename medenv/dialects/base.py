@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import re
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal, Protocol, runtime_checkable
@@ -28,11 +27,6 @@ class Dialect(Protocol):
     @property
     def stop(self) -> tuple[str, ...]:
         """The strings at which sampling of one turn should stop."""
-        ...
-
-    @property
-    def all_texts(self) -> bool:
-        """Whether arguments come as texts, to be read as JSON where a tool takes no text."""
         ...
 
     @property
@@ -145,21 +139,66 @@ def takes_text(schema: Mapping[str, Any] | bool) -> bool:
     return "string" in ([kinds] if isinstance(kinds, str) else kinds)
 
 
-def typed(arguments: Mapping[str, Any], parameters: Mapping[str, Any]) -> dict[str, Any]:
-    """Return arguments that were written as texts, those that can be no text read as JSON.
+def takes_list(schema: Mapping[str, Any]) -> bool:
+    """Return whether a parameter of this JSON schema can be a list.
 
+    Args:
+        schema: Schema of one parameter.
+    """
+    if "anyOf" in schema:
+        return any(isinstance(one, dict) and takes_list(one) for one in schema["anyOf"])
+    kinds = schema.get("type", ())
+    return "array" in ([kinds] if isinstance(kinds, str) else kinds)
+
+
+def json_parameters(parameters: Mapping[str, Any]) -> dict[str, bool]:
+    """Return the parameters whose value may come as the text of its JSON.
+
+    Args:
+        parameters: JSON schema of all arguments of a tool.
+
+    Returns:
+        Name to whether the parameter takes plain text, too: then only a list is read.
+    """
+    found = {}
+    for name, schema in parameters.get("properties", {}).items():
+        if isinstance(schema, dict):  # JSON Schema has True and False, too
+            text = takes_text(schema)
+            if not text or takes_list(schema):
+                found[name] = text
+    return found
+
+
+def typed(arguments: dict[str, Any], parameters: Mapping[str, bool]) -> dict[str, Any]:
+    """Return arguments, those that came as the text of their JSON as what it says.
+
+    Some dialects know nothing but texts, and models write numbers and lists as texts in others.
     What is no JSON stays as it is, for the tool to refuse.
 
     Args:
         arguments: As the policy wrote them.
-        parameters: JSON schema of all arguments.
+        parameters: See `json_parameters`.
     """
-    out = dict(arguments)
-    for name, schema in parameters.get("properties", {}).items():
-        if isinstance(out.get(name), str) and not takes_text(schema):
-            with contextlib.suppress(msgspec.DecodeError, UnicodeEncodeError, RecursionError):
-                out[name] = msgspec.json.decode(out[name])
-    return out
+    for name, value in arguments.items():
+        if type(value) is str and name in parameters:
+            text = parameters[name]
+            if not text or value[:1] in "[ \n\t":  # else it is a plain text, as nearly all are
+                read = _read(value, text)
+                if read is not value:
+                    arguments = {**arguments, name: read}
+    return arguments
+
+
+def _read(value: str, text: bool) -> Any:
+    """Return what the JSON in a text says, or the text where it is none that counts."""
+    try:
+        decoded = msgspec.json.decode(value)
+    except (msgspec.DecodeError, UnicodeEncodeError, RecursionError):
+        return value
+    if not text:
+        return decoded
+    is_list = type(decoded) is list and decoded and all(type(one) is str for one in decoded)
+    return decoded if is_list else value
 
 
 def show_results(results: Sequence[ToolResult], problems: Sequence[str], notice: str = "") -> str:

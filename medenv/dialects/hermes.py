@@ -50,7 +50,6 @@ class Hermes:
     """Reads and writes ``<tool_call>{"name": ..., "arguments": {...}}</tool_call>``."""
 
     name = "hermes"
-    all_texts = False
     stop = ("<|im_end|>", "<tool_response>")
     note = NOTE
 
@@ -74,6 +73,8 @@ class Hermes:
             try:
                 call = _decode_call(text[11:-12])
             except (msgspec.DecodeError, UnicodeEncodeError, RecursionError):
+                return _READER.read(text, _decode)
+            if type(call.arguments) is not dict:
                 return _READER.read(text, _decode)
             return Parsed(calls=((call.name, call.arguments),), notes="")
         if text.startswith("<answer>") and text.find("</answer>") == len(text) - 9:

@@ -44,7 +44,6 @@ class Llama3:
     """Reads and writes ``{"name": ..., "parameters": {...}}``."""
 
     name = "llama3"
-    all_texts = False
     stop = ("<|eot_id|>", "<|eom_id|>")
     note = NOTE
 

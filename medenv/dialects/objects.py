@@ -19,18 +19,22 @@ class Malformed(ValueError):
     """A call that cannot be read; its text goes on after ``"tool call 2"``."""
 
 
+Given = dict[str, Any] | str | None
+"""Arguments as they come: an object, the text of one as in the chat API, or nothing."""
+
+
 class NamedArguments(msgspec.Struct):
     """A call as most families write it."""
 
     name: str
-    arguments: dict[str, Any]
+    arguments: Given
 
 
 class NamedParameters(msgspec.Struct):
     """A call as Llama 3 writes it."""
 
     name: str
-    parameters: dict[str, Any]
+    parameters: Given
 
 
 _decode_arguments = msgspec.json.Decoder(NamedArguments).decode
@@ -49,7 +53,7 @@ def named_arguments(body: str) -> Call:
         call = _decode_arguments(body)
     except UNREADABLE as error:
         raise malformed(error) from None
-    return call.name, call.arguments
+    return call.name, arguments_of(call.arguments)
 
 
 def named_parameters(body: str) -> Call:
@@ -65,7 +69,26 @@ def named_parameters(body: str) -> Call:
             return named_arguments(body)
         except Malformed:
             raise malformed(error) from None
-    return call.name, call.parameters
+    return call.name, arguments_of(call.parameters)
+
+
+def arguments_of(given: Given) -> dict[str, Any]:
+    """Return the arguments of a call; none at all are an empty object.
+
+    Args:
+        given: As they came.
+
+    Raises:
+        Malformed: They are a text that is no JSON object.
+    """
+    if isinstance(given, dict):
+        return given
+    if given is None or given.strip() in ("", "null"):
+        return {}
+    try:
+        return json_object(given)
+    except Malformed as error:
+        raise Malformed(f": the text of its arguments{error}") from None
 
 
 def json_object(body: str) -> dict[str, Any]:

@@ -80,7 +80,6 @@ class OpenAITools:
     """Reads and writes assistant messages with ``tool_calls`` as JSON."""
 
     name = "openai"
-    all_texts = False
     stop: tuple[str, ...] = ()
     note = "on a line of its own above the answer"
 

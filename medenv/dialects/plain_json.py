@@ -14,7 +14,14 @@ from typing import Any
 import msgspec
 
 from medenv.dialects.base import PromptStyle, instructions, neutralise
-from medenv.dialects.objects import UNREADABLE, NamedArguments, malformed, write_object
+from medenv.dialects.objects import (
+    UNREADABLE,
+    Malformed,
+    NamedArguments,
+    arguments_of,
+    malformed,
+    write_object,
+)
 from medenv.dialects.tags import Draft, conclude
 from medenv.records import Parsed, ToolResult, ToolSpec
 from medenv.text.thoughts import separate
@@ -40,7 +47,6 @@ class PlainJson:
     """Reads and writes turns that are one JSON object."""
 
     name = "json"
-    all_texts = False
     stop: tuple[str, ...] = ()
     note = 'in a key "note" before the answer'
 
@@ -63,8 +69,12 @@ class PlainJson:
             return conclude(draft, _FORM)
         draft.thoughts += (turn.thought, turn.note)
         draft.notes.append(turn.note)
-        draft.calls = [(call.name, call.arguments) for call in turn.calls]
         draft.called = bool(turn.calls)
+        for number, call in enumerate(turn.calls, 1):
+            try:
+                draft.calls.append((call.name, arguments_of(call.arguments)))
+            except Malformed as error:
+                draft.add_problem(f"tool call {number}{error}: {_FORM}")
         if turn.answer is not None:
             draft.answers.append(turn.answer.strip())
         return conclude(draft, _FORM, _ANSWER)

@@ -46,7 +46,6 @@ class QwenXml:
     """Reads and writes ``<function=name><parameter=argument>value</parameter></function>``."""
 
     name = "qwen_xml"
-    all_texts = True
     stop = ("<|im_end|>", "<tool_response>")
     note = NOTE
 

@@ -53,7 +53,6 @@ class ReAct:
     """
 
     name = "react"
-    all_texts = False
     stop = ("\nObservation:",)
     note = 'on a line that begins with "Note:" before the final answer'
 

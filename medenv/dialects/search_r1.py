@@ -54,7 +54,6 @@ class SearchR1:
     """
 
     name = "search_r1"
-    all_texts = True
     stop = ("<|im_end|>", "<information>")
     note = NOTE
 

@@ -9,6 +9,7 @@ Rules of reading, so that only what the policy plainly meant counts:
   follows rests on an invented result and is not read.
 - A call may lack its closing tag at the end of the text when it is whole otherwise (samplers that
   stop at the tag leave it out). An answer must be closed, or it may have been cut short.
+- A closing tag that is quoted in a text of a call's JSON object closes nothing.
 - A call and an answer in one turn: well-formed calls are made, the answer is not taken, since it
   was written before their results were seen.
 - Several different answers in one turn are no answer.
@@ -35,6 +36,13 @@ ANSWER = "<answer>...</answer>"
 
 NOTE = "before <answer>"
 """Where citations and confidence are written, for the prompt."""
+_OBJECT = re.compile(r'\s*+\{(?:[^"<\\]++|"(?:[^"\\]++|\\.)*+"(?=\s*+[],:}]))*+', re.DOTALL)
+"""A JSON object with what stands behind it up to a tag, which no text in it can be.
+
+Outside its texts an object holds neither tag nor backslash, and behind a text stands a mark. So of
+two objects of which one begins within the other at most one goes on beyond the next tag, and
+however many are begun, all are read in linear time.
+"""
 
 _BARE = ""
 _FAULT = "fault"
@@ -186,6 +194,10 @@ class TagReader:
             if end < 0:
                 yield from self._unclosed(tag, closing, text[inside:])
                 return
+            if tag in self._calls and text.find(closing, end + 1) >= 0:  # else it is this one
+                quoting = _OBJECT.match(text, inside)
+                if quoting is not None and text.startswith(closing, quoting.end()):
+                    end = quoting.end()
             yield tag, text[inside:end]
             position = end + len(closing)
         if position < len(text):

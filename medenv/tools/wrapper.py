@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Awaitable
 from typing import Any, cast
 
-import msgspec
-
+from medenv.io import digest
 from medenv.tools.base import Tool, ToolOutput
 
 
@@ -57,7 +55,7 @@ def content_key(*parts: Any) -> str:
     Args:
         parts: What the key stands for.
     """
-    return hashlib.sha256(msgspec.json.encode(parts, order="deterministic")).hexdigest()
+    return digest(parts)
 
 
 __all__ = ["Wrapper", "content_key"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import msgspec
@@ -66,8 +67,17 @@ def test_no_text_whatever_makes_the_parser_raise(dialect: Dialect, text: str) ->
     assert not (parsed.answer and parsed.problems)
 
 
+BEGUN = [
+    *("\nAction: a\nAction Input: {}", "{}", "{", "\n", " ", '{"a":[', '{"', "\\"),
+    *('<tool_call>{"</tool_call>', '<tool_call>{"</tool_call>",', '<tool_call>{\\"'),
+    *('" <tool_call>{" </tool_call>', '<tool_call>{",":":"</tool_call>', '<search>{"</search>'),
+    *("<tool_call><function=a><parameter=b>", "<think><tool_call>", "</think><answer>"),
+]
+"""What begins something that is never whole."""
+
+
 @every
-@pytest.mark.parametrize("unit", [*MARKUP, "\nAction: a\nAction Input: {}", "{}", "{", "\n", " "])
+@pytest.mark.parametrize("unit", [*MARKUP, *BEGUN])
 def test_reading_takes_time_linear_in_the_length(dialect: Dialect, unit: str) -> None:
     assert grows_linearly(dialect, unit)
 
@@ -463,3 +473,110 @@ def test_what_a_reward_asks_is_one_line_of_the_prompt(dialect: Dialect, tools: A
         assert added == [told]
         assert len(asking.prompt()) == len(plain.prompt()) == (2 if style == "full" else 1)
         assert asking.rules.config_hash != plain.rules.config_hash
+
+
+GIVEN: list[tuple[str, dict[str, Any]]] = [
+    ('{"query": "fever"}', {"query": "fever"}),
+    ('"{\\"query\\": \\"fever\\"}"', {"query": "fever"}),
+    ("{}", {}),
+    ('"{}"', {}),
+    ('""', {}),
+    ('" "', {}),
+    ("null", {}),
+    ('"null"', {}),
+]
+CALLS = {
+    "hermes": '<tool_call>{"name": "search", "arguments": %s}</tool_call>',
+    "llama3": '{"name": "search", "parameters": %s}',
+    "json": '{"calls": [{"name": "search", "arguments": %s}]}',
+}
+
+
+@pytest.mark.parametrize("name", CALLS)
+@pytest.mark.parametrize(("given", "arguments"), GIVEN)
+def test_arguments_may_be_an_object_the_text_of_one_or_nothing(
+    name: str, given: str, arguments: dict[str, Any]
+) -> None:
+    parsed = EVERY[name].parse(CALLS[name] % given)
+    assert (parsed.calls, parsed.problems) == ((("search", arguments),), ())
+
+
+@pytest.mark.parametrize("name", CALLS)
+@pytest.mark.parametrize("given", ["7", "[]", '"fever"', '"[1]"', '"{"'])
+def test_arguments_that_are_something_else_are_told(name: str, given: str) -> None:
+    parsed = EVERY[name].parse(CALLS[name] % given)
+    assert parsed.calls == ()
+    assert parsed.problems
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        "what is </tool_call>?",
+        "}</tool_call>",
+        '\\"}}</tool_call>',
+        "</tool_call><answer>FBN1</answer>",
+        "<tool_call></tool_call></tool_call>",
+    ],
+)
+@pytest.mark.parametrize(
+    "behind", ["", "\n", '<tool_call>{"name": "a", "arguments": {}}</tool_call>']
+)
+def test_a_closing_tag_within_a_text_closes_nothing(query: str, behind: str) -> None:
+    call = CALLS["hermes"] % f' {{"query": "{query}"}}'
+    parsed = EVERY["hermes"].parse(f"hm {call}{behind}")
+    assert parsed.calls[0] == ("search", {"query": json.loads(f'"{query}"')})
+    assert parsed.calls[1:] == ((("a", {}),) if behind.strip() else ())
+    assert (parsed.answer, parsed.problems) == (None, ())
+
+
+def test_a_call_that_is_cut_short_does_not_take_the_next_one_in() -> None:
+    whole = CALLS["hermes"] % '{"query": "fever"}'
+    parsed = EVERY["hermes"].parse(f'<tool_call>{{"name": "search</tool_call>{whole}')
+    assert parsed.calls == (("search", CALL),)
+    assert len(parsed.problems) == 1
+
+
+SPEC = ToolSpec(
+    name="find",
+    description="",
+    parameters={
+        "properties": {
+            "query": {
+                "anyOf": [{"type": "string"}, {"type": "array", "items": {"type": "string"}}]
+            },
+            "many": {"type": "array", "items": {"type": "string"}},
+            "k": {"anyOf": [{"type": "integer"}, {"type": "null"}]},
+            "text": {"type": "string"},
+            "any": True,
+        }
+    },
+)
+
+
+@every
+@pytest.mark.parametrize(
+    ("argument", "written", "read"),
+    [
+        ("query", '["fever", "rash"]', ["fever", "rash"]),
+        ("query", "[]", "[]"),
+        ("query", "[1, 2]", "[1, 2]"),
+        ("query", "[fever]", "[fever]"),
+        ("query", '"fever"', '"fever"'),
+        ("many", '["fever"]', ["fever"]),
+        ("many", "fever", "fever"),
+        ("k", "7", 7),
+        ("k", "null", None),
+        ("k", "many", "many"),
+        ("text", '["fever"]', '["fever"]'),
+        ("any", "7", "7"),
+    ],
+)
+def test_lists_and_numbers_may_come_as_texts_in_every_dialect(
+    dialect: Dialect, argument: str, written: str, read: object
+) -> None:
+    fitted = dialect.fitted([SPEC]) if isinstance(dialect, SearchR1) else dialect
+    episode = Episode(question(), EpisodeRules(fitted, [SPEC]))
+    given = {"text": "x", argument: written}
+    (call,) = episode.advance(fitted.write_call("find", given))
+    assert call.arguments[argument] == read

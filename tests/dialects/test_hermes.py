@@ -86,7 +86,7 @@ def test_what_is_plainly_meant_is_read(text: str, calls: Any, answer: str | None
         ),
         pytest.param(
             '<tool_call>{"name": "search", "arguments": "fever"}</tool_call>',
-            r"Expected `object`, got `str` - at `\$.arguments`",
+            "1: the text of its arguments is not valid JSON",
             id="arguments are no object",
         ),
         pytest.param("<tool_call>[]</tool_call>", "got `array`", id="a list"),
