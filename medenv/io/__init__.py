@@ -1,0 +1,1 @@
+"""Files and folders that several processes may meet in."""
