@@ -27,12 +27,17 @@ from medenv.integrations.config import check_config, register_schema
 from medenv.integrations.launching import FROM_CHECKPOINT, launch, told_in_one_line
 from medenv.integrations.processes import stop_on_signals
 from medenv.integrations.progress import training_bar
-from medenv.integrations.verl_run import Run, prepare, train
+from medenv.integrations.verl_run import Run, open_run, train
 from medenv.integrations.verl_sweep import Comparison, Plan, choose, compare
 from medenv.report.sweep import sweep_table
 
 console = Console()
 failed: list[str] = []
+
+
+def say(what: str) -> None:
+    """Print what is being done."""
+    console.print(f"  {what} ...", soft_wrap=True)
 
 
 def planned(what: str, section: DictConfig) -> str:
@@ -46,9 +51,9 @@ def run_training(run: Run) -> None:
     if run.is_finished():
         console.print("  trained already")
         return
-    preflight.check(run.config)
+    preflight.check(run.config, run.workspace.facts.train)
     with training_bar(run, console) as bar:
-        for step, logged in train(run):
+        for step, logged in train(run, say):
             bar(step, logged)
 
 
@@ -74,9 +79,9 @@ def main(config: DictConfig) -> None:
         console.print(f"run {number} of {len(plan)}: {config.ablation.arm}, seed {config.seed}")
         check_config(config)
         try:
-            run = prepare(config, lambda what: console.print(f"  {what} ..."))
-            run_training(run)
-            show(compare(run, plan))
+            with open_run(config, say) as run:
+                run_training(run)
+                show(compare(run, plan))
         except InfraError as error:  # of this run; the others may do better
             told = f"[red]error:[/red] {config.run}: {escape(str(error))}"
             console.print(told, highlight=False, soft_wrap=True)

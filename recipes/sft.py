@@ -14,7 +14,7 @@ leaves out judging what was learned: recipes/train.py validates before its first
 
     python recipes/sft.py experiment=tiny_policy        # two cores, well under an hour
 
-Run it again and it goes on from its last checkpoint.
+Run it again and it goes on from its newest whole checkpoint (docs/runs.md).
 """
 
 from pathlib import Path
@@ -23,6 +23,7 @@ import hydra
 from omegaconf import DictConfig
 from rich.console import Console
 
+from medenv.integrations import preflight
 from medenv.integrations.config import check_config, register_schema
 from medenv.integrations.finetuning import (
     described,
@@ -33,7 +34,7 @@ from medenv.integrations.finetuning import (
 )
 from medenv.integrations.launching import FROM_CHECKPOINT, launch, told_in_one_line
 from medenv.integrations.lessons import open_school, prepare_stage, write_held_out
-from medenv.integrations.processes import stop_on_signals
+from medenv.integrations.processes import own_folder, stop_on_signals
 from medenv.integrations.progress import steps_bar
 from medenv.integrations.verl_sft import export, taught_policy, teach, train_stage
 
@@ -49,14 +50,13 @@ def say(what: str) -> None:
 
 def new_policy(config: DictConfig) -> None:
     """Prepare and teach stage by stage, then export."""
-    check_config(config, TREE)
     school = open_school(config, say)
     stages = config.medenv.lessons.stages
     for number, stage in enumerate(stages):
         for name, count in prepare_stage(school, number, say).items():
             console.print(f"  {count:,} episodes: {name}")
         with steps_bar(int(stage.steps), f"stage {number + 1} of {len(stages)}", console) as bar:
-            for step, logged in teach(config, school, number):
+            for step, logged in teach(config, school, number, say):
                 loss = logged.get("train/loss", float("nan"))
                 bar(step, f"stage {number + 1} of {len(stages)}, loss {loss:.2f}")
     target = Path(config.medenv.policy)
@@ -67,8 +67,6 @@ def new_policy(config: DictConfig) -> None:
 
 def fine_tune(config: DictConfig) -> None:
     """Fine-tune stage by stage, validate between them, then export."""
-    config = without_other_trainers(config)
-    check_config(config, TREE)
     course = open_course(config, say)
     total = len(course.steps)
     for number in range(total + 1):
@@ -78,7 +76,8 @@ def fine_tune(config: DictConfig) -> None:
         console.print(f"  {described(course, number)}")
         if number < total:
             with steps_bar(course.steps[number], f"stage {number + 1} of {total}", console) as bar:
-                for step, logged in train_stage(config, course.run(number), course.hardware):
+                stage = train_stage(config, course.run(number), course.hardware, say)
+                for step, logged in stage:
                     loss = logged.get("train/loss", float("nan"))
                     bar(step, f"stage {number + 1} of {total}, loss {loss:.2f}")
     target = course.folder / "policy"
@@ -91,7 +90,12 @@ def fine_tune(config: DictConfig) -> None:
 
 def run_sft(config: DictConfig) -> None:
     """Teach a new policy, or fine-tune one, as the stages say."""
-    (fine_tune if is_course(config) else new_policy)(config)
+    chosen = fine_tune if is_course(config) else new_policy
+    config = without_other_trainers(config)
+    check_config(config, TREE)
+    preflight.check_loggers(config)
+    with own_folder(Path(config.medenv.root) / config.medenv.run, say):
+        chosen(config)
 
 
 @hydra.main(version_base="1.3", config_path="../conf", config_name="sft")

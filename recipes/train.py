@@ -8,7 +8,8 @@ out the warm start of the tiny policy (recipes/sft.py) and serving the result.
     python recipes/train.py policy=qwen3_4b hardware=one_gpu run=mine    # one GPU
     python recipes/train.py policy=qwen3_8b hardware=eight_gpu run=mine  # eight
 
-Run it again with the same name and it goes on where it stopped, or shows what it had found.
+Run it again with the same name and it goes on where it stopped, or shows what it had found
+(docs/runs.md).
 """
 
 from pathlib import Path
@@ -23,11 +24,16 @@ from medenv.integrations.launching import FROM_CHECKPOINT, launch, told_in_one_l
 from medenv.integrations.processes import stop_on_signals
 from medenv.integrations.progress import training_bar
 from medenv.integrations.verl_report import training_report
-from medenv.integrations.verl_run import Run, prepare, train
+from medenv.integrations.verl_run import Run, open_run, train
 from medenv.report.training import print_table, write_training_report
 
 console = Console()
 register_schema()
+
+
+def say(what: str) -> None:
+    """Print what is being done."""
+    console.print(f"  {what} ...", soft_wrap=True)
 
 
 def run_training(run: Run) -> None:
@@ -35,10 +41,10 @@ def run_training(run: Run) -> None:
     if run.is_finished():
         console.print(f"{run.folder} is trained already ({run.steps} steps); showing its report")
         return
-    preflight.check(run.config)
+    preflight.check(run.config, run.workspace.facts.train)
     console.print(f"starting Ray, FSDP2 and vLLM; their output goes to {run.log}")
     with training_bar(run, console) as bar:
-        for step, logged in train(run):
+        for step, logged in train(run, say):
             bar(step, logged)
 
 
@@ -57,14 +63,16 @@ def main(config: DictConfig) -> None:
     stop_on_signals()
     with told_in_one_line(FROM_CHECKPOINT):
         check_config(config)
-        run = prepare(config, lambda what: console.print(f"  {what} ..."))
-        state = "reused" if run.workspace.reused else "built"
-        console.print(
-            f"{state} {run.workspace.folder}: {run.workspace.facts.train:,} questions "
-            f"for training, {run.workspace.facts.test:,} held out"
-        )
-        run_training(run)
-        console.print(f"report: {write_report(run)}")
+        with open_run(config, say) as run:
+            state = "reused" if run.workspace.reused else "built"
+            console.print(
+                f"{state} {run.workspace.folder}: {run.workspace.facts.train:,} questions "
+                f"for training, {run.workspace.facts.test:,} held out"
+            )
+            run_training(run)
+            console.print(f"report: {write_report(run)}")
+            if run.policy.exists():
+                console.print(f"policy: {run.policy}", soft_wrap=True)
 
 
 if __name__ == "__main__":

@@ -81,6 +81,11 @@ def _table(reports: list[Drift]) -> Table:
     return table
 
 
+def chats_file(path: Path) -> Path:
+    """Return the file of chat lines of a set, given its folder or that file."""
+    return path / "chat.jsonl" if path.is_dir() else path
+
+
 def read_chats(path: Path) -> list[Chat]:
     """Return the episodes of a set.
 
@@ -90,7 +95,7 @@ def read_chats(path: Path) -> list[Chat]:
     Raises:
         DataError: There are none.
     """
-    file = path / "chat.jsonl" if path.is_dir() else path
+    file = chats_file(path)
     chats = list(read_records(file, Chat))
     if not chats:
         raise DataError(file, "expected episodes as chat lines, got none")

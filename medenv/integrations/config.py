@@ -205,12 +205,15 @@ class TinySection:
 class HardwareSection:
     """What the preset needs, and how its processes are started.
 
-    `launch` stands before the trainer's command, e.g. [nice, -n, "5"] or [srun, --exclusive].
+    `patience_seconds` is how long training may make no progress, `restarts` how often a trainer
+    that failed after its first step is started again from its newest checkpoint. `launch` stands
+    before the trainer's command, e.g. [nice, -n, "5"] or [srun, --exclusive].
     """
 
     memory_gb: float = 0.0
     disk_gb: float = 0.0
     patience_seconds: float = 1800.0
+    restarts: int = 2
     launch: list[str] = field(default_factory=list)
     environment: dict[str, str] = field(default_factory=dict)
 

@@ -2,6 +2,7 @@
 
 The folder of an evaluation holds
 
+    identity.json      the settings that its figures depend on
     episodes.jsonl     the journal: every episode that was played
     sampled.jsonl      the sampled episodes, one `Scored` a line
     greedy.jsonl       the greedy ones
@@ -25,6 +26,7 @@ import msgspec
 
 from medenv.endpoint import Endpoint, EndpointSettings
 from medenv.errors import DataError, PolicyUnavailableError, UnknownNameError, UsageError
+from medenv.integrations.identity import claim, files_digest, significant
 from medenv.integrations.writing import (
     Desk,
     Engine,
@@ -33,7 +35,7 @@ from medenv.integrations.writing import (
     TransformersEngine,
     VllmEngine,
 )
-from medenv.io import digest, write_json
+from medenv.io import FolderLock, digest, write_json
 from medenv.records import Question, Record, Scored
 from medenv.registry import Parts
 from medenv.report.headline import Row, headline, pair
@@ -218,14 +220,26 @@ def evaluate(
 
     Raises:
         UsageError: A setting cannot be.
-        DataError: A folder is missing, damaged or belongs to another evaluation.
+        InUseError: Another process evaluates in the folder.
+        OtherSettingsError: The folder holds an evaluation with other settings.
+        DataError: A folder is missing or damaged.
         PolicyUnavailableError: No episode could be played, or `FAILURES` of them one after the
             other could not; the same call goes on later.
     """
+    with FolderLock(Path(settings.folder)):
+        return _evaluate(settings, say, report)
+
+
+def _evaluate(
+    settings: EvaluationSettings, say: Callable[[str], None], report: Callable[[int, int], None]
+) -> Evaluation:
     folder = Path(settings.folder)
     stage = open_stage(read_settings(settings.trajectories), say, "test")
     questions = stage.parts.questions[: settings.questions]
-    with Journal(folder / "episodes.jsonl", _run(settings, stage), Evaluated) as journal:
+    identity = _identity(settings, stage)
+    path = folder / "episodes.jsonl"
+    claim(folder, identity, path.exists())
+    with Journal(path, digest(identity), Evaluated) as journal:
         asyncio.run(_play(settings, stage.parts, questions, journal, say, report))
     done = sorted(journal.known, key=lambda one: one.key)
     done = [one for one in done if one.sample < settings.samples]
@@ -317,24 +331,18 @@ def _authors(settings: EvaluationSettings, endpoint: Endpoint | None, stop: list
     return TokenAuthors(engine, settings.sampling)
 
 
-def _run(settings: EvaluationSettings, stage: Stage) -> dict[str, str]:
-    """Return what tells this evaluation from others: not its size, nor how it is computed."""
-    endpoint, questions = settings.endpoint, stage.parts.questions
+def _identity(settings: EvaluationSettings, stage: Stage) -> dict[str, Any]:
+    """Return what the figures depend on: not the size, nor how the answers are computed."""
+    plain: dict[str, Any] = msgspec.to_builtins(settings)
+    free = ("folder", "trajectories", "questions", "samples", "greedy", "concurrency", "against")
+    reached = ("key_variable", "attempts", "backoff", "longest_wait", "timeout")
+    asked = [(one.id, one.text) for one in stage.parts.questions]
     return {
-        "policy": settings.policy,
-        "files": digest(_files(Path(settings.policy)) if settings.policy else [], 16),
-        "endpoint": f"{endpoint.model} at {endpoint.url}" if endpoint else "",
-        "sampling": digest(settings.sampling, 16),
-        "rules": stage.parts.rules.config_hash,
-        "questions": digest([(one.id, one.text) for one in questions], 16),
-        "seed": str(settings.seed),
+        **significant(plain, (*free, *(f"endpoint.{name}" for name in reached))),
+        "policy (its files)": files_digest(settings.policy),
+        "trajectories (its environment)": stage.parts.rules.config_hash,
+        "trajectories (its questions)": digest(asked, 16),
     }
-
-
-def _files(policy: Path) -> list[tuple[str, int, int]]:
-    """Return what tells a policy's files from those that were there before."""
-    found = sorted(policy.glob("*")) if policy.is_dir() else []
-    return [(one.name, one.stat().st_size, one.stat().st_mtime_ns) for one in found]
 
 
 def _beside(settings: EvaluationSettings, sampled: list[Scored], greedy: list[Scored]) -> list[Row]:

@@ -4,7 +4,7 @@ outputs/<run>/
 stage-<k>/            one for each stage
 lessons.parquet     token ids and exact loss masks
 checkpoints/        verl's own
-metrics.jsonl       one line a step
+metrics/            one JSONL file for each attempt, one line a step
 train.log           all output
 validation/<name>/  an evaluation before the first stage, and one after each
 policy/             what was learned: a Hugging Face folder
@@ -24,14 +24,15 @@ from omegaconf import DictConfig, OmegaConf
 
 from medenv.errors import DataError, UsageError
 from medenv.integrations.chat_tokens import ChatTokens, open_tokenizer
-from medenv.integrations.cli_drift import read_chats
+from medenv.integrations.cli_drift import chats_file, read_chats
 from medenv.integrations.config import plain, verl_tree
 from medenv.integrations.evaluation import EvaluationSettings
 from medenv.integrations.following import Logged, follow
-from medenv.integrations.processes import Tree
+from medenv.integrations.identity import FREE_IN_SFT, claim, files_digest, identity
+from medenv.integrations.processes import Tree, mark_of
 from medenv.integrations.verl_sft import StageRun, checkpoint_of
 from medenv.integrations.writing import Sampling
-from medenv.io import read_json, whole_path, write_json
+from medenv.io import read_json, whole_path, write_bytes
 from medenv.teaching import Lesson
 from medenv.trajectories.exports import Chat
 from medenv.workspace import Step
@@ -146,11 +147,12 @@ def open_course(config: DictConfig, say: Step) -> Course:
     """Write the lessons, unless they are there, and count the steps.
 
     Args:
-        config: The composed config.
+        config: The composed config, without other trainers' keys.
         say: Is told of each step.
 
     Raises:
-        UsageError: No policy or no set is named.
+        OtherSettingsError: The folder holds a run with other settings.
+        UsageError: No policy or no set is named, or a batch is larger than the set.
         DataError: The set holds no episode that fits.
     """
     section = plain(config.medenv)
@@ -160,8 +162,15 @@ def open_course(config: DictConfig, say: Step) -> Course:
         raise UsageError("name the set that is learned from: medenv.lessons.trajectories=...")
     if not start or Path(start) == folder / "policy":
         raise UsageError("name the policy that is fine-tuned: policy=tiny, or medenv.policy=...")
-    path = folder / "lessons.parquet"
-    if not path.exists():
+    settings = {
+        **identity(config, FREE_IN_SFT),
+        "medenv.policy (its files)": files_digest(start),
+        "medenv.lessons.trajectories (its files)": files_digest(str(chats_file(Path(source)))),
+    }
+    logged = any(file.stat().st_size for file in folder.glob("stage-*/metrics/*.jsonl"))
+    begun = logged or any(folder.glob("stage-*/checkpoints/global_step_*"))
+    known, path = claim(folder, settings, begun), folder / "lessons.parquet"
+    if not known or not path.exists():
         say("writing the lessons")
         options = plain(config.data.apply_chat_template_kwargs)
         chat = ChatTokens(open_tokenizer(start), options)
@@ -169,6 +178,11 @@ def open_course(config: DictConfig, say: Step) -> Course:
         say(f"{kept:,} lessons; {long:,} left out, longer than {config.data.max_length:,} tokens")
     rows = int(pq.read_metadata(path).num_rows)
     batch = int(config.data.train_batch_size)
+    if batch > rows:
+        raise UsageError(
+            f"data.train_batch_size={batch} is more than the {rows} lessons, so that there is no "
+            f"step: set it to {rows} at most, or learn from a larger set"
+        )
     steps = tuple(_steps(stage, rows, batch) for stage in section["lessons"]["stages"])
     return Course(folder, section, str(start), rows, steps)
 
@@ -238,6 +252,8 @@ def validation(course: Course, number: int) -> EvaluationSettings:
 def validate(course: Course, number: int) -> Iterator[Logged]:
     """Play held-out questions in a process of its own, unless that is done; yields how far it is.
 
+    With more questions or samples than before, what is missing is played.
+
     Args:
         course: What all stages share.
         number: Number of the stage that comes next; the number of stages at the end.
@@ -247,16 +263,18 @@ def validate(course: Course, number: int) -> Iterator[Logged]:
     """
     settings = validation(course, number)
     folder, hardware = Path(settings.folder), course.hardware
-    if (folder / "summary.json").exists():
+    wanted, asked = msgspec.json.encode(settings), folder / "settings.json"
+    if (folder / "summary.json").exists() and asked.exists() and asked.read_bytes() == wanted:
         return
     folder.mkdir(parents=True, exist_ok=True)
-    write_json(folder / "settings.json", settings)
+    write_bytes(asked, wanted)
     progress, log = folder / "progress.jsonl", folder / "log"
     progress.unlink(missing_ok=True)
     tree = Tree(
         [sys.executable, "-m", "medenv.integrations.evaluation_main", str(folder)],
         hardware["environment"],
         log,
+        mark_of(course.folder),
     )
     try:
         yield from follow(tree, progress, log, hardware["patience_seconds"])

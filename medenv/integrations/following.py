@@ -1,53 +1,142 @@
-"""Following a trainer: what it logs as it logs it, and one line that says why it ended early."""
+"""Follow a trainer: yield what it logs, notice when it stands still, start it again."""
 
 from __future__ import annotations
 
 import json
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
+
+import msgspec
 
 from medenv.errors import InfraError
 from medenv.integrations.processes import Tree
+from medenv.io import write_records
+from medenv.records import Record
 
 Logged = tuple[int, dict[str, float]]
 """A step and what was logged for it."""
 
 
+HEARTBEAT = "heartbeat.json"
+"""Name of the heartbeat's file in a run's folder."""
+
+
+class Heartbeat(Record, frozen=True, kw_only=True):
+    """What the trainer's own process reports about itself, rewritten whenever it changes.
+
+    Args:
+        step: The step that it is in.
+        episodes: Episodes that have ended with a score since it started.
+        lost: What has died and cannot come back, or empty.
+    """
+
+    step: int = 0
+    episodes: int = 0
+    lost: str = ""
+
+    def write(self, path: Path) -> None:
+        """Replace the file with this report."""
+        write_records(path, [self])
+
+    @classmethod
+    def read(cls, path: Path | None) -> Heartbeat:
+        """Return the last report; that of a trainer that has not begun where there is no file."""
+        if path is None or not path.exists():
+            return cls()
+        return msgspec.json.decode(path.read_bytes(), type=cls)
+
+
 class TrainingFailedError(InfraError):
-    """A trainer ended early or stood still; its log says why."""
+    """A trainer ended early, stood still or lost one of its processes."""
 
 
-def follow(tree: Tree, metrics: Path, log: Path, patience: float) -> Iterator[Logged]:
+def next_metrics(folder: Path) -> Path:
+    """Return the file for the metrics of a new attempt: verl's file logger begins it anew.
+
+    Args:
+        folder: The folder with a file for each attempt; made where it is missing.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder / f"{len(list(folder.glob('*.jsonl'))):04d}.jsonl"
+
+
+def follow(
+    tree: Tree, metrics: Path, log: Path, patience: float, heartbeat: Path | None = None
+) -> Iterator[Logged]:
     """Yield what a trainer logs until it ends.
+
+    Progress is a step that was logged or an episode that has ended; lines in the log are none,
+    since verl reports every minute that it waits.
 
     Args:
         tree: The trainer.
         metrics: The JSON lines that verl's file logger writes.
         log: All output of the trainer's processes.
-        patience: How long neither file may stand still, seconds.
+        patience: How long it may make no progress, seconds.
+        heartbeat: The file of the trainer's `Heartbeat`, where it writes one.
 
     Raises:
-        TrainingFailedError: The trainer failed, or did nothing for as long as `patience`.
+        TrainingFailedError: The trainer failed, lost a process that it cannot do without, or made
+            no progress for as long as `patience`.
     """
-    seen, moved, size = 0, time.monotonic(), -1
+    seen, moved, before = 0, time.monotonic(), Heartbeat()
     while True:
         status = tree.poll()
         lines = metrics.read_bytes().split(b"\n")[:-1] if metrics.exists() else []
         for line in lines[seen:]:
             entry = json.loads(line)
             yield int(entry["step"]), entry["data"]
-        if len(lines) != seen or log.stat().st_size != size:
-            seen, moved, size = len(lines), time.monotonic(), log.stat().st_size
+        now = Heartbeat.read(heartbeat)
+        if len(lines) != seen or now != before:
+            seen, moved, before = len(lines), time.monotonic(), now
+        if now.lost:
+            raise TrainingFailedError(f"the trainer lost {now.lost} and was stopped (see {log})")
         if status is not None:
             if status != 0:
                 raise TrainingFailedError(f"the trainer ended with status {status}: {_why(log)}")
             return
         if time.monotonic() - moved > patience:
+            done = f", {now.episodes:,} episodes in step {now.step}" if heartbeat else ""
             raise TrainingFailedError(
-                f"the trainer has done nothing for {patience:g} s and was stopped; see {log}"
+                f"the trainer has made no progress for {patience:g} s ({seen} lines of metrics"
+                f"{done}) and was stopped; see {log}"
             )
         time.sleep(0.5)
+
+
+def persist(
+    attempt: Callable[[], Iterator[Logged]],
+    restarts: int,
+    is_finished: Callable[[], bool],
+    say: Callable[[str], None],
+) -> Iterator[Logged]:
+    """Yield what a trainer logs, starting it again where it fails after it has made progress.
+
+    A trainer that fails before its first step would fail again; it is not started a second time.
+
+    Args:
+        attempt: Starts the trainer, from its newest checkpoint, and yields what it logs.
+        restarts: How often it may be started again.
+        is_finished: Whether nothing is left to be done, however the trainer ended.
+        say: Receives why it is started again, in words.
+
+    Raises:
+        TrainingFailedError: It failed before its first step, or once more than `restarts` times.
+    """
+    for number in range(restarts + 1):
+        steps = 0
+        try:
+            for step, logged in attempt():
+                steps = max(steps, step)
+                yield step, logged
+            return
+        except TrainingFailedError as error:
+            if is_finished():
+                return
+            if not steps or number == restarts:
+                raise
+            say(f"{error}; starting again from the newest checkpoint ({number + 1} of {restarts})")
 
 
 def _why(log: Path) -> str:

@@ -23,6 +23,7 @@ from medenv.corpus import BM25Retriever
 from medenv.episode import Episode
 from medenv.errors import UnknownNameError, UsageError
 from medenv.integrations.config import plain
+from medenv.integrations.identity import FREE_IN_SFT, claim, identity
 from medenv.integrations.tiny_policy import TURN_END, TinyPolicyConfig, write_new_policy
 from medenv.integrations.world import make_world_parts
 from medenv.io import whole_path, write_json
@@ -72,12 +73,19 @@ def open_school(config: DictConfig, step: Step) -> School:
     Args:
         config: The composed config.
         step: Is told of each step.
+
+    Raises:
+        OtherSettingsError: The folder holds a run with other settings.
     """
     section = plain(config.medenv)
     root, folder = Path(section["root"]), Path(section["root"]) / section["run"]
-    folder.mkdir(parents=True, exist_ok=True)
+    for stage in section["lessons"]["stages"]:
+        if stage["material"] not in MATERIALS:
+            raise UnknownNameError("material", stage["material"], MATERIALS)
     settings = msgspec.convert(section["world"], WorkspaceSettings)
     workspace = open_workspace(settings, root / "workspaces", step)
+    about = identity(config, (*FREE_IN_SFT, "medenv.policy"))  # which is where the result goes
+    claim(folder, about, begun=(folder / "new_policy").exists())
     parts = make_world_parts(
         section, workspace.questions("train"), workspace.corpus, workspace.graph
     )
@@ -103,8 +111,6 @@ def prepare_stage(school: School, number: int, step: Step) -> Counter[str]:
         return Counter()
     path.parent.mkdir(parents=True, exist_ok=True)
     stage = school.section["lessons"]["stages"][number]
-    if stage["material"] not in MATERIALS:
-        raise UnknownNameError("material", stage["material"], MATERIALS)
     if not policy.exists():
         step("training the tokenizer")
         shape = TinyPolicyConfig(**school.section["tiny"])

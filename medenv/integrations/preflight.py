@@ -2,34 +2,149 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
+import netrc
+import os
 import shutil
 import socket
+from collections.abc import Mapping
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import psutil
 from omegaconf import DictConfig, OmegaConf
 
-from medenv.errors import UsageError
+from medenv.errors import UnknownNameError, UsageError
 
 GB = 1_000_000_000
 
+LOGGERS = {
+    "console": "",
+    "file": "",
+    "wandb": "wandb",
+    "tensorboard": "tensorboard",
+    "mlflow": "mlflow",
+    "swanlab": "swanlab",
+    "trackio": "trackio",
+    "clearml": "clearml",
+    "vemlp_wandb": "volcengine_ml_platform",
+    "rl_insight": "rl_insight",
+}
+"""What `trainer.logger` may name, and the package that each needs."""
 
-def check(config: DictConfig) -> None:
+
+def check(config: DictConfig, questions: int) -> None:
     """Refuse a run that cannot succeed on this machine.
+
+    Args:
+        config: The composed config.
+        questions: Number of training questions.
+
+    Raises:
+        UsageError: A batch larger than the questions, a logger without login, checkpoints of which
+            none would be whole while one is written, too little memory or disk, a port that is
+            taken, a policy without tokenizer.
+    """
+    _batch(config, questions)
+    check_loggers(config)
+    _kept(config)
+    hardware = config.medenv.hardware
+    _memory(float(hardware.memory_gb))
+    saved = Path(config.trainer.default_local_dir)
+    taken = sum(path.stat().st_size for path in saved.rglob("*") if path.is_file()) / GB
+    _disk(Path(config.medenv.root), float(hardware.disk_gb) - taken)
+    for name, port in _ports(config).items():
+        _free(name, port)
+    check_policy(str(config.medenv.policy))
+
+
+def check_loggers(config: DictConfig) -> None:
+    """Refuse a logger that cannot log: verl finds out when all engines are up.
 
     Args:
         config: The composed config.
 
     Raises:
-        UsageError: Too little memory or disk, a port that is taken, a policy without tokenizer.
+        UnknownNameError: verl has no such logger.
+        UsageError: Its package is not installed, or nobody is logged in.
     """
-    hardware = config.medenv.hardware
-    _memory(float(hardware.memory_gb))
-    _disk(Path(config.medenv.root), float(hardware.disk_gb))
-    for name, port in _ports(config).items():
-        _free(name, port)
-    check_policy(str(config.medenv.policy))
+    named = config.trainer.logger
+    names = [named] if isinstance(named, str) else list(named)
+    added = config.medenv.hardware.environment  # of the processes that log
+    environment = {**os.environ, **{str(key): str(value) for key, value in added.items()}}
+    for name in names:
+        if name not in LOGGERS:
+            raise UnknownNameError("logger", name, LOGGERS)
+        others = ",".join(one for one in names if one != name)
+        leave = f"or leave it out with trainer.logger=[{others}]"
+        if LOGGERS[name] and importlib.util.find_spec(LOGGERS[name]) is None:
+            raise UsageError(f"trainer.logger names {name}, which is not installed: {leave}")
+        if not _is_logged_in(name, environment):
+            raise UsageError(
+                f"trainer.logger names {name}, and nobody is logged in: {_LOGIN[name]}, {leave}"
+            )
+
+
+_LOGIN = {
+    "wandb": "run `wandb login`, set WANDB_API_KEY, or set WANDB_MODE=offline",
+    "swanlab": "set SWANLAB_API_KEY, or set SWANLAB_MODE=local",
+    "clearml": "run `clearml-init`, or set CLEARML_API_ACCESS_KEY and CLEARML_API_SECRET_KEY",
+    "vemlp_wandb": "set VOLC_ACCESS_KEY_ID, VOLC_SECRET_ACCESS_KEY and MLP_TRACKING_REGION",
+}
+
+
+def _is_logged_in(name: str, environment: Mapping[str, str]) -> bool:
+    """Whether a logger's service would take what is logged, or is not needed for it."""
+    if name == "wandb":
+        host = urlsplit(environment.get("WANDB_BASE_URL", "https://api.wandb.ai")).hostname
+        keys = ("WANDB_API_KEY", "WANDB_IDENTITY_TOKEN_FILE")
+        return (
+            environment.get("WANDB_MODE", "") in ("offline", "disabled", "dryrun")
+            or any(environment.get(key) for key in keys)
+            or _in_netrc(host or "", environment)
+        )
+    if name == "swanlab":
+        local = environment.get("SWANLAB_MODE", "cloud") != "cloud"
+        kept = (Path.home() / ".swanlab" / ".netrc").exists()
+        return local or kept or bool(environment.get("SWANLAB_API_KEY"))
+    if name == "clearml":
+        settings = Path(environment.get("CLEARML_CONFIG_FILE", "~/clearml.conf")).expanduser()
+        return settings.exists() or bool(environment.get("CLEARML_API_ACCESS_KEY"))
+    return name != "vemlp_wandb" or bool(environment.get("VOLC_ACCESS_KEY_ID"))
+
+
+def _in_netrc(host: str, environment: Mapping[str, str]) -> bool:
+    """Whether a netrc file, which is where `wandb login` writes, has a key for a host."""
+    named = environment.get("NETRC")
+    for path in [Path(named)] if named else [Path.home() / ".netrc", Path.home() / "_netrc"]:
+        try:
+            if netrc.netrc(path).authenticators(host):
+                return True
+        except (OSError, netrc.NetrcParseError):
+            continue
+    return False
+
+
+def _batch(config: DictConfig, questions: int) -> None:
+    batch = int(config.data.train_batch_size)
+    if batch > questions:
+        raise UsageError(
+            f"data.train_batch_size={batch} is more than the {questions} training questions, so "
+            f"that there is no step: set it to {questions} at most, or ask for more questions with "
+            "medenv.world.questions.n_train"
+        )
+
+
+def _kept(config: DictConfig) -> None:
+    """Refuse to keep one checkpoint: verl removes it before the next one is whole."""
+    trainer = config.trainer
+    for name in ("max_actor_ckpt_to_keep", "max_critic_ckpt_to_keep"):
+        if trainer[name] is not None and trainer[name] < 2:
+            raise UsageError(
+                f"trainer.{name}={trainer[name]} would leave no whole checkpoint while the next is "
+                "written: set it to 2 or more, or to null for all"
+            )
 
 
 def _memory(wanted: float) -> None:
@@ -46,7 +161,7 @@ def _disk(root: Path, wanted: float) -> None:
     free = shutil.disk_usage(existing).free / GB
     if free < wanted:
         raise UsageError(
-            f"the hardware preset needs {wanted:g} GB on the disk of {root}, {free:.1f} GB are "
+            f"the hardware preset needs {wanted:.4g} GB on the disk of {root}, {free:.1f} GB are "
             "free: make room, or put the runs elsewhere with medenv.root=/a/folder"
         )
 

@@ -2,20 +2,21 @@
 
 outputs/<run>/
 config.yaml       the composed config that the trainer was started with
-settings.json     what the run is about; another run must not continue in its folder
+identity.json     all settings that change the result; a run with others does not continue here
 data/             the rows that verl reads
 metrics/          one JSONL file for each attempt, one line a step
 rollouts/         every episode: train/, val-sampled/, val-greedy/, a file a step
 checkpoints/      verl's own
+heartbeat.json    step and finished episodes, as the trainer's own process reports them
 train.log         all output of all processes
 """
 
 from __future__ import annotations
 
-import hashlib
 import json
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -23,12 +24,14 @@ from typing import Any
 import msgspec
 from omegaconf import DictConfig, OmegaConf
 
-from medenv.errors import UsageError
 from medenv.integrations.chat_tokens import ChatTokens, open_tokenizer
+from medenv.integrations.checkpoints import EXPORT, Layout, resume
 from medenv.integrations.config import plain
-from medenv.integrations.following import Logged, follow
+from medenv.integrations.following import HEARTBEAT, Logged, follow, next_metrics, persist
+from medenv.integrations.identity import claim, files_digest, identity
+from medenv.integrations.lora import merge_adapter
 from medenv.integrations.preflight import check_policy
-from medenv.integrations.processes import Tree
+from medenv.integrations.processes import Tree, mark_of, own_folder
 from medenv.integrations.verl_algorithm import check_algorithm
 from medenv.integrations.verl_rows import count_rows, fitting, rows, write_rows
 from medenv.integrations.world import make_world_parts, schedule_of
@@ -59,9 +62,20 @@ class Run:
         return int(trainer.total_epochs) * (count_rows(Path(self.config.data.train_files)) // batch)
 
     @property
+    def rows(self) -> tuple[Path, Path]:
+        """The files of rows that verl reads, for training and for validation."""
+        return Path(self.config.data.train_files), Path(self.config.data.val_files)
+
+    @property
     def log(self) -> Path:
         """All output of all processes."""
         return self.folder / "train.log"
+
+    @property
+    def policy(self) -> Path:
+        """What was learned, for `from_pretrained`: the export of the last step."""
+        folder = Path(self.config.trainer.default_local_dir)
+        return folder / f"global_step_{self.steps}" / "actor" / EXPORT
 
     def metrics(self) -> dict[int, dict[str, float]]:
         """Return what verl logged, by step; a step logged twice counts as logged last."""
@@ -75,6 +89,11 @@ class Run:
                 merged.setdefault(int(entry["step"]), {}).update(entry["data"])
         return dict(sorted(merged.items()))
 
+    def is_begun(self) -> bool:
+        """Whether anything has come of its settings: a logged step, or a checkpoint."""
+        saved = Path(self.config.trainer.default_local_dir).glob("global_step_*")
+        return bool(self.metrics()) or any(saved)
+
     def is_finished(self) -> bool:
         """Whether the last step is trained and, where asked for, validated."""
         final = self.metrics().get(self.steps, {})
@@ -84,100 +103,118 @@ class Run:
         return bool(final) and validated
 
 
-def prepare(config: DictConfig, step: Step) -> Run:
-    """Build what the run needs, or find it built.
+@contextmanager
+def open_run(config: DictConfig, step: Step) -> Iterator[Run]:
+    """Hold a run's folder, and build what the run needs or find it built.
+
+    Processes that a killed recipe left running in the folder are ended.
 
     Args:
         config: The composed config; `medenv.workspace` is set here.
-        step: Is told of each step.
+        step: Receives what is being done, in words.
+
+    Yields:
+        The run; its folder is held until the context ends.
 
     Raises:
-        UsageError: The folder holds a run with other settings, settings contradict each other, or a
-            prompt is too long.
+        InUseError: Another process holds the folder.
+        OtherSettingsError: The folder holds a run with other settings.
+        UsageError: Settings contradict each other, or a prompt is too long.
     """
     section = plain(config.medenv)
     check_algorithm(config)
     check_policy(section["policy"])
     schedule_of(section["scoring"])
     root = Path(section["root"])
-    settings = msgspec.convert(section["world"], WorkspaceSettings)
-    workspace = open_workspace(settings, root / "workspaces", step)
     folder = root / section["run"]
-    config.medenv.workspace = str(workspace.folder)
-    run = Run(folder, config, workspace)
-    _write_rows(run, step)  # may refuse the prompts, and then the folder is not taken
-    _claim(folder, config)
-    OmegaConf.save(config, folder / "config.yaml", resolve=True)
-    return run
+    with own_folder(folder, step):
+        settings = msgspec.convert(section["world"], WorkspaceSettings)
+        workspace = open_workspace(settings, root / "workspaces", step)
+        run = Run(folder, config, workspace)
+        known = claim(folder, _identity(run), run.is_begun())
+        config.medenv.workspace = str(workspace.folder)
+        loggers = config.trainer.logger
+        loggers = [loggers] if isinstance(loggers, str) else list(loggers)
+        config.trainer.logger = [*loggers, *({"file"} - set(loggers))]  # progress is read from it
+        if not known or not all(map(Path.exists, run.rows)):
+            step("writing the trainer's rows")
+            _write_rows(run, step)
+        yield run
 
 
-def train(run: Run) -> Iterator[Logged]:
-    """Train, or go on where the last attempt stopped; yields each step as it is logged.
+def train(run: Run, say: Callable[[str], None]) -> Iterator[Logged]:
+    """Train, or go on from the newest whole checkpoint; yields each step as it is logged.
 
+    A trainer that fails after its first step is started again, as often as the preset allows.
     Whatever ends the iteration, no process of the run is left behind.
 
     Args:
-        run: A prepared run.
+        run: An open run.
+        say: Receives what it goes on from, and why it is started again, in words.
 
     Yields:
         Step (0 is the validation before training) and what verl logged for it.
 
     Raises:
-        TrainingFailedError: The trainer failed, or did nothing for as long as the preset's
-            patience.
+        TrainingFailedError: The trainer failed, or made no progress for as long as the preset's
+            patience, once more than it may be started again.
+        UsageError: The checkpoint was saved by another number of processes.
     """
-    metrics = _attempt(run.folder / "metrics")
-    hardware = run.config.medenv.hardware
-    trainer = [sys.executable, "-m", "medenv.integrations.verl_main"]
+    restarts = int(run.config.medenv.hardware.restarts)
+    yield from persist(lambda: _attempt(run, say), restarts, run.is_finished, say)
+
+
+def _attempt(run: Run, say: Callable[[str], None]) -> Iterator[Logged]:
+    """Start verl's trainer once, and follow it to its end."""
+    trainer, hardware = run.config.trainer, run.config.medenv.hardware
+    if trainer.resume_mode == "auto":
+        found = resume(Path(trainer.default_local_dir), Layout.of(run.config))
+        if found is not None:
+            say(f"going on after step {found.step}")
+            merge_adapter(found.folder / "actor", run.config.actor_rollout_ref.model)
+    OmegaConf.save(run.config, run.folder / "config.yaml", resolve=True)
+    heartbeat, metrics = run.folder / HEARTBEAT, next_metrics(run.folder / "metrics")
+    heartbeat.unlink(missing_ok=True)
+    command = [sys.executable, "-m", "medenv.integrations.verl_main"]
     tree = Tree(
-        [*hardware.launch, *trainer, str(run.folder / "config.yaml")],
+        [*hardware.launch, *command, str(run.folder / "config.yaml")],
         {
             **hardware.environment,
             "VERL_FILE_LOGGER_PATH": str(metrics.absolute()),
             "WANDB_DIR": str(run.folder.absolute()),
         },
         run.log,
+        mark_of(run.folder),
     )
     try:
-        yield from follow(tree, metrics, run.log, float(hardware.patience_seconds))
+        yield from follow(tree, metrics, run.log, float(hardware.patience_seconds), heartbeat)
     finally:
         tree.stop()
 
 
-def _attempt(folder: Path) -> Path:
-    folder.mkdir(parents=True, exist_ok=True)
-    return folder / f"{len(list(folder.glob('*.jsonl'))):04d}.jsonl"
-
-
-def _claim(folder: Path, config: DictConfig) -> None:
-    """Take the folder for this run, unless a run about something else is in it."""
-    folder.mkdir(parents=True, exist_ok=True)
-    about = plain(config)
-    section = about["medenv"]
-    identity = {
-        "medenv": {name: section[name] for name in ("world", "env", "scoring", "policy", "seed")},
-        "algorithm": about["algorithm"],
-        "actor": about["actor_rollout_ref"]["actor"]["optim"],
-        "data": about["data"]["train_batch_size"],
-        "n": about["actor_rollout_ref"]["rollout"]["n"],
+def _identity(run: Run) -> dict[str, Any]:
+    """Return all settings of a run that change its result, and hashes of the files they name."""
+    optimizers = [run.config.actor_rollout_ref.actor.optim, run.config.critic.optim]
+    scheduled = any(
+        one.lr_scheduler_type != "constant" or one.lr_warmup_steps_ratio > 0 for one in optimizers
+    )
+    return {
+        **identity(run.config, _OF_OTHER_RECIPES),
+        "medenv.policy (its files)": files_digest(run.config.medenv.policy),
+        "medenv.workspace": run.workspace.folder.name,
+        # A learning rate that depends on the number of steps makes it part of the result.
+        **({"trainer.total_training_steps": run.steps} if scheduled else {}),
     }
-    text = json.dumps(identity, indent=1, sort_keys=True, default=str)
-    path = folder / "settings.json"
-    if path.exists() and path.read_text() != text:
-        raise UsageError(
-            f"{folder} holds a run with other settings (compare {path}): give this one another "
-            f"name with run=..., or remove the folder; new settings are "
-            f"{hashlib.sha256(text.encode()).hexdigest()[:8]}"
-        )
-    path.write_text(text)
+
+
+_OF_OTHER_RECIPES = (
+    *("ablation", "medenv.lessons", "medenv.tiny"),
+    *("medenv.evaluation.engine", "medenv.evaluation.engine_options"),
+)
 
 
 def _write_rows(run: Run, step: Step) -> None:
-    data = run.config.data
-    train_file, val_file = Path(data.train_files), Path(data.val_files)
-    if train_file.exists() and val_file.exists():
-        return
-    step("writing the trainer's rows")
+    data, (train_file, val_file) = run.config.data, run.rows
     train = read_questions(run.workspace.questions("train"))
     test = read_questions(run.workspace.questions("test"))
     section: dict[str, Any] = plain(run.config.medenv)

@@ -5,7 +5,7 @@ new_policy/           tokenizer and untrained weights
 stage-<k>/            one for each stage of teaching
 lessons.parquet     token ids and exact loss masks
 checkpoints/        verl's own
-metrics.jsonl       one line a step
+metrics/            one JSONL file for each attempt, one line a step
 tensorboard/        where trainer.logger names tensorboard
 train.log           all output
 """
@@ -13,7 +13,7 @@ train.log           all output
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -21,10 +21,12 @@ import torch
 from omegaconf import DictConfig, OmegaConf
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
-from medenv.errors import UsageError
-from medenv.integrations.following import Logged, follow
+from medenv.errors import DataError, UsageError
+from medenv.integrations.checkpoints import EXPORT, Layout, holds_policy, prune, resume
+from medenv.integrations.following import Logged, follow, next_metrics, persist
 from medenv.integrations.lessons import School, stage_folder
-from medenv.integrations.processes import Tree
+from medenv.integrations.lora import merge_adapter
+from medenv.integrations.processes import Tree, mark_of
 from medenv.io import whole_folder
 
 ENOUGH_EPOCHS = 1_000
@@ -49,13 +51,16 @@ class StageRun(NamedTuple):
     steps: int
 
 
-def teach(config: DictConfig, school: School, number: int) -> Iterator[Logged]:
+def teach(
+    config: DictConfig, school: School, number: int, say: Callable[[str], None]
+) -> Iterator[Logged]:
     """Run verl's SFT trainer on a stage's lessons, unless it has; yields each step as logged.
 
     Args:
         config: The composed config.
         school: What all stages share.
         number: Number of the stage, from 0; it begins with what the stage before has learned.
+        say: Receives what is being done, in words.
 
     Raises:
         TrainingFailedError: The trainer failed.
@@ -66,25 +71,47 @@ def teach(config: DictConfig, school: School, number: int) -> Iterator[Logged]:
     run = StageRun(
         folder, folder / "lessons.parquet", str(start), float(stage["lr"]), int(stage["steps"])
     )
-    yield from train_stage(config, run, school.section["hardware"])
+    yield from train_stage(config, run, school.section["hardware"], say)
 
 
-def train_stage(config: DictConfig, run: StageRun, hardware: Mapping[str, Any]) -> Iterator[Logged]:
-    """Run verl's SFT trainer, unless it has; yields each step as logged.
+def train_stage(
+    config: DictConfig, run: StageRun, hardware: Mapping[str, Any], say: Callable[[str], None]
+) -> Iterator[Logged]:
+    """Run verl's SFT trainer to the end of a stage, unless it has; yields each step as logged.
 
     Args:
         config: The composed config.
         run: What it does.
         hardware: The config's `medenv.hardware` as plain data.
+        say: Receives what it goes on from, and why it is started again, in words.
 
     Raises:
-        TrainingFailedError: The trainer failed.
+        TrainingFailedError: The trainer failed, once more than it may be started again.
+        UsageError: The checkpoint was saved by another number of processes.
     """
-    folder = run.folder
-    if is_whole(_finished(folder, run.steps)):
+    saved = run.folder / "checkpoints" / f"global_step_{run.steps}"
+
+    def is_finished() -> bool:
+        merge_adapter(saved, config.model)
+        return holds_policy(saved / EXPORT)
+
+    if is_finished():
         return
+    restarts = int(hardware["restarts"])
+    yield from persist(lambda: _attempt(config, run, hardware, say), restarts, is_finished, say)
+    merge_adapter(saved, config.model)
+    prune(saved.parent, Layout.of_sft(config))
+
+
+def _attempt(
+    config: DictConfig, run: StageRun, hardware: Mapping[str, Any], say: Callable[[str], None]
+) -> Iterator[Logged]:
+    """Start verl's SFT trainer once, and follow it to its end."""
+    folder = run.folder
     folder.mkdir(parents=True, exist_ok=True)
-    metrics, log = folder / "metrics.jsonl", folder / "train.log"
+    metrics, log = next_metrics(folder / "metrics"), folder / "train.log"
+    if newest := resume(folder / "checkpoints", Layout.of_sft(config)):
+        say(f"going on after step {newest.step}")
     changes = {
         "data": {"train_files": str(run.lessons)},
         "model": {"path": run.start},
@@ -111,6 +138,7 @@ def train_stage(config: DictConfig, run: StageRun, hardware: Mapping[str, Any]) 
             "WANDB_DIR": str(folder.absolute()),
         },
         log,
+        mark_of(folder.parent),
     )
     try:
         yield from follow(tree, metrics, log, hardware["patience_seconds"])
@@ -138,23 +166,10 @@ def checkpoint_of(folder: Path, steps: int) -> Path:
     Raises:
         UsageError: The stage has not reached its end.
     """
-    found = _finished(folder, steps)
-    if not is_whole(found):
+    found = folder / "checkpoints" / f"global_step_{steps}" / EXPORT
+    if not holds_policy(found):
         raise UsageError(f"no finished checkpoint in {found}: let {folder.name} finish")
     return found
-
-
-def is_whole(policy: Path) -> bool:
-    """Return whether a folder holds a policy's weights.
-
-    Args:
-        policy: A Hugging Face folder.
-    """
-    return any(policy.glob("*.safetensors"))
-
-
-def _finished(folder: Path, steps: int) -> Path:
-    return folder / "checkpoints" / f"global_step_{steps}" / "huggingface"
 
 
 def export(source: Path, target: Path) -> int:
@@ -166,8 +181,17 @@ def export(source: Path, target: Path) -> int:
 
     Returns:
         Number of parameters.
+
+    Raises:
+        DataError: Weights are missing; they would be random.
     """
-    model = AutoModelForCausalLM.from_pretrained(source, dtype=torch.float32)
+    model, found = AutoModelForCausalLM.from_pretrained(
+        source, dtype=torch.float32, output_loading_info=True
+    )
+    if missing := sorted(found["missing_keys"]):
+        raise DataError(
+            source, f"lacks {len(missing)} of the model's weights, such as {missing[0]}"
+        )
     with whole_folder(target, existing="replace") as partial:
         model.to(torch.bfloat16).save_pretrained(partial)
         AutoTokenizer.from_pretrained(source).save_pretrained(partial)

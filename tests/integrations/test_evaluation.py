@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import functools
 import json
+import os
+import shutil
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -18,6 +20,7 @@ from medenv.dialects import Hermes
 from medenv.endpoint import EndpointSettings
 from medenv.errors import (
     DataError,
+    InUseError,
     PolicyUnavailableError,
     TokensExhaustedError,
     UnknownNameError,
@@ -25,7 +28,9 @@ from medenv.errors import (
 )
 from medenv.integrations.chat_tokens import ChatTokens
 from medenv.integrations.evaluation import EvaluationSettings, evaluate
+from medenv.integrations.identity import OtherSettingsError
 from medenv.integrations.writing import Desk, Sampling, TokenPolicy, TransformersEngine, Wanted, cut
+from medenv.io import FolderLock
 from medenv.kg import QuestionConfig
 from medenv.records import Message
 from medenv.report.headline import rich_table
@@ -126,8 +131,31 @@ def test_an_evaluation_goes_on_where_it_was_cut_and_grows(
     assert after.startswith(before[: before[:-100].rfind(b"\n")])
     keys = [(line["i"], line["sample"]) for line in map(json.loads, after.splitlines()[1:])]
     assert len(keys) == len(set(keys)) == 3 * len(read_scored(Path(first.folder) / "greedy.jsonl"))
-    with pytest.raises(DataError, match="belongs to another run"):
-        evaluate(settings(made, tmp_path, seed=1))
+    with pytest.raises(OtherSettingsError) as told:
+        evaluate(settings(made, tmp_path, seed=1, sampling=Sampling(turn_tokens=48, top_p=0.5)))
+    assert told.value.changed == {"seed": (0, 1), "sampling.top_p": (1.0, 0.5)}
+
+
+def test_a_policy_that_was_trained_further_is_not_evaluated_as_the_same(
+    made: str, tmp_path: Path
+) -> None:
+    policy = tmp_path / "policy"
+    shutil.copytree(TINY, policy)
+    folder = tmp_path / "evaluation"
+    evaluate(settings(made, folder, policy=str(policy), samples=0, questions=1))
+    for file in policy.iterdir():
+        os.utime(file)  # copied or checked out again: the same weights
+    evaluate(settings(made, folder, policy=str(policy), samples=0, questions=1))
+    weights = policy / "model.safetensors"
+    weights.write_bytes(weights.read_bytes()[:-4] + b"\x01\x02\x03\x04")
+    with pytest.raises(OtherSettingsError) as told:
+        evaluate(settings(made, folder, policy=str(policy), samples=0, questions=1))
+    assert list(told.value.changed) == ["policy (its files)"]
+
+
+def test_two_processes_do_not_evaluate_in_one_folder(made: str, tmp_path: Path) -> None:
+    with FolderLock(tmp_path), pytest.raises(InUseError, match=f"process {os.getpid()} "):
+        evaluate(settings(made, tmp_path))
 
 
 def test_beside_another_one_differences_are_paired(

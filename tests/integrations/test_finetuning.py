@@ -10,8 +10,10 @@ from typing import Any
 
 import pyarrow.parquet as pq
 import pytest
+import torch
 from hydra import compose, initialize_config_dir
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
+from peft import LoraConfig
 from transformers import AutoTokenizer
 
 from medenv.errors import DataError, UsageError
@@ -21,12 +23,18 @@ from medenv.integrations.config import check_config, register_schema
 from medenv.integrations.finetuning import (
     is_course,
     open_course,
+    validate,
     validation,
     without_other_trainers,
     write_lessons,
 )
+from medenv.integrations.identity import OtherSettingsError
+from medenv.integrations.verl_sft import export, train_stage
 from medenv.integrations.verl_sft_data import Lessons
 from medenv.io import write_records
+from medenv.report.summary import read_scored
+
+from .test_lora import load, logprobs, saved_by_verl, trained
 
 ROOT = Path(__file__).parents[2]
 TINY = str(ROOT / "models" / "tiny_policy")
@@ -133,13 +141,67 @@ def test_a_course_counts_its_steps_and_goes_from_stage_to_stage(
     with pytest.raises(UsageError, match=r"no finished checkpoint in .*let stage-0 finish"):
         course.run(1)
     taught = course.stage(0) / "checkpoints" / f"global_step_{course.steps[0]}" / "huggingface"
-    taught.mkdir(parents=True)
-    (taught / "model-00001-of-00002.safetensors").touch()
+    shutil.copytree(TINY, taught)
     assert course.run(1).start == str(taught)
     before = (tmp_path / "tiny_sft" / "lessons.parquet").stat().st_mtime_ns
     open_course(chosen, told.append)
     assert (tmp_path / "tiny_sft" / "lessons.parquet").stat().st_mtime_ns == before
     assert len(told) == 2
+
+
+def test_another_setting_of_a_course_that_has_begun_is_refused_by_name(
+    chosen: DictConfig, tmp_path: Path
+) -> None:
+    open_course(chosen, lambda _: None)
+    OmegaConf.update(chosen, "optim.weight_decay", 0.2)
+    course = open_course(chosen, lambda _: None)  # nothing has come of it yet
+    (course.stage(0) / "metrics").mkdir(parents=True)
+    (course.stage(0) / "metrics" / "0000.jsonl").write_text('{"step":1,"data":{}}\n')
+    open_course(chosen, lambda _: None)
+    OmegaConf.update(chosen, "medenv.evaluation.samples", 3)  # a validation grows
+    open_course(chosen, lambda _: None)
+    OmegaConf.update(chosen, "optim.weight_decay", 0.1)
+    with pytest.raises(OtherSettingsError) as told:
+        open_course(chosen, lambda _: None)
+    assert told.value.changed == {"optim.weight_decay": (0.2, 0.1)}
+    OmegaConf.update(chosen, "optim.weight_decay", 0.2)
+    write_records(tmp_path / "set" / "chat.jsonl", toy_chats("hermes")[1:])
+    with pytest.raises(OtherSettingsError, match="trajectories"):
+        open_course(chosen, lambda _: None)
+
+
+def test_a_batch_larger_than_the_lessons_is_refused(chosen: DictConfig) -> None:
+    OmegaConf.update(chosen, "data.train_batch_size", 23)
+    with pytest.raises(UsageError, match="train_batch_size=23 is more than the 22 lessons"):
+        open_course(chosen, lambda _: None)
+
+
+def test_an_export_that_was_cut_short_is_no_finished_stage(chosen: DictConfig) -> None:
+    course = open_course(chosen, lambda _: None)
+    taught = course.stage(0) / "checkpoints" / f"global_step_{course.steps[0]}" / "huggingface"
+    shutil.copytree(TINY, taught)
+    weights = taught / "model.safetensors"
+    weights.write_bytes(weights.read_bytes()[:-1])
+    with pytest.raises(UsageError, match="no finished checkpoint"):
+        course.run(1)
+
+
+def test_a_finished_stage_of_lora_is_merged_before_it_is_used(
+    chosen: DictConfig, tmp_path: Path
+) -> None:
+    OmegaConf.update(chosen, "model.lora_rank", 4)
+    OmegaConf.update(chosen, "model.lora_alpha", 8)
+    course = open_course(chosen, lambda _: None)
+    step = course.stage(0) / "checkpoints" / f"global_step_{course.steps[0]}"
+    policy = trained(
+        LoraConfig(r=4, lora_alpha=8, target_modules="all-linear", task_type="CAUSAL_LM")
+    )
+    saved_by_verl(policy, step)
+    assert list(train_stage(chosen, course.run(0), course.hardware, print)) == []
+    assert export(Path(course.policy(1)), tmp_path / "policy") > 2_000_000
+    plain, lost = load(tmp_path / "policy")
+    assert lost == set()
+    assert torch.allclose(logprobs(plain), logprobs(policy), atol=0.1)  # in bfloat16
 
 
 def test_validations_play_held_out_questions_beside_the_first_one(chosen: DictConfig) -> None:
@@ -149,8 +211,7 @@ def test_validations_play_held_out_questions_beside_the_first_one(chosen: DictCo
     assert first.sampling.turn_tokens == chosen.medenv.env.turn_tokens
     assert first.questions == 200
     taught = course.stage(0) / "checkpoints" / f"global_step_{course.steps[0]}" / "huggingface"
-    taught.mkdir(parents=True)
-    (taught / "model.safetensors").touch()
+    shutil.copytree(TINY, taught)
     second = validation(course, 1)
     assert second.policy == str(taught)
     assert second.against == first.folder != second.folder
@@ -205,6 +266,7 @@ def test_a_course_whose_stage_is_taught_goes_on_to_its_validation_and_its_end(
     tmp_path: Path,
 ) -> None:
     overrides, folder = toy_course(tmp_path), tmp_path / "tiny_sft"
+    open_course(without_other_trainers(config(*overrides)), lambda _: None)
     taught = folder / "stage-0" / "checkpoints" / "global_step_2" / "huggingface"
     shutil.copytree(TINY, taught)
     told = recipe("sft", *overrides)
@@ -217,6 +279,9 @@ def test_a_course_whose_stage_is_taught_goes_on_to_its_validation_and_its_end(
     before = page.stat().st_mtime_ns
     recipe("sft", *overrides)
     assert page.stat().st_mtime_ns == before
+    asked_more = without_other_trainers(config(*overrides, "medenv.evaluation.samples=2"))
+    list(validate(open_course(asked_more, lambda _: None), 0))
+    assert len(read_scored(folder / "validation" / "0" / "sampled.jsonl")) == 2 * 2
 
 
 @pytest.mark.verl

@@ -45,6 +45,12 @@ def source(package: str, path: str) -> list[str]:
         ("verl", "single_controller/ray/base.py", 229, 'node_info.get("GPU"'),
         ("verl", "workers/engine/base.py", 403, "get_vendor()"),
         ("verl", f"{ROLLOUT}/vllm_async_server.py", 329, '"distributed_executor_backend": "mp"'),
+        (
+            "verl",
+            "utils/checkpoint/checkpoint_manager.py",
+            245,
+            "iteration = int(f.read().decode())",
+        ),
         ("vllm", "model_executor/layers/linear.py", 220, "remove_weight=True"),
         ("vllm", "platforms/cpu.py", 148, "VLLM_ENABLE_V1_MULTIPROCESSING"),
         ("vllm", "platforms/cpu.py", 152, 'distributed_executor_backend = "mp"'),

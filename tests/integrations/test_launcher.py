@@ -1,0 +1,167 @@
+"""The launcher with a trainer that hangs, dies, loses a worker or is left behind.
+
+The trainer is a stand-in (`stand_in.py`); folder, lock, processes and checkpoints are real.
+"""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from hydra import compose, initialize_config_dir
+from omegaconf import DictConfig
+
+from medenv.errors import InUseError, UsageError
+from medenv.integrations.config import register_schema
+from medenv.integrations.following import TrainingFailedError
+from medenv.integrations.processes import mark_of, marked
+from medenv.integrations.verl_run import Run, open_run, train
+
+from .test_checkpoints import GRPO, save
+
+ROOT = Path(__file__).parents[2]
+STAND_IN = Path(__file__).with_name("stand_in.py")
+
+
+def overrides(root: Path, behaviour: str, patience: float) -> list[str]:
+    return [
+        "experiment=smoke",
+        f"medenv.root={root}",
+        f"medenv.policy={ROOT / 'models' / 'tiny_policy'}",
+        "trainer.total_training_steps=4",
+        f"medenv.hardware.launch=[{sys.executable},{STAND_IN},{behaviour}]",
+        f"medenv.hardware.patience_seconds={patience}",
+    ]
+
+
+def config(root: Path, behaviour: str, patience: float = 60.0, *more: str) -> DictConfig:
+    register_schema()
+    with initialize_config_dir(str(ROOT / "conf"), version_base="1.3"):
+        return compose("train", overrides=[*overrides(root, behaviour, patience), *more])
+
+
+def trained(run: Run, said: list[str]) -> list[int]:
+    return [step for step, _ in train(run, said.append)]
+
+
+def attempts(run: Run) -> int:
+    return len(list((run.folder / "metrics").iterdir()))
+
+
+def test_a_trainer_that_only_says_that_it_waits_is_ended_within_the_patience(
+    tmp_path: Path,
+) -> None:
+    with open_run(config(tmp_path, "hang", 5.0, "medenv.hardware.restarts=0"), print) as run:
+        steps: list[tuple[int, float]] = []
+
+        def follow_to_the_end() -> None:
+            steps.extend((step, time.monotonic()) for step, _ in train(run, print))
+
+        with pytest.raises(TrainingFailedError, match=r"no progress for 5 s \(2 lines"):
+            follow_to_the_end()
+        assert [step for step, _ in steps] == [1, 2]
+        waited = time.monotonic() - steps[-1][1]
+        assert 5.0 <= waited < 5.0 + 12.0  # what is asked to end may take ten seconds
+        assert marked(mark_of(run.folder)) == []
+        assert run.log.stat().st_size > 500  # it wrote until the end
+
+
+def test_finished_episodes_are_progress(tmp_path: Path) -> None:
+    with open_run(config(tmp_path, "slow", 5.0), print) as run:
+        assert trained(run, []) == [1, 2, 3, 4]
+        assert attempts(run) == 1
+
+
+def test_a_lost_worker_ends_the_attempt_at_once_and_restarts_are_bounded(tmp_path: Path) -> None:
+    said: list[str] = []
+    with open_run(config(tmp_path, "lose", 600.0), print) as run:
+        begun = time.monotonic()
+        with pytest.raises(TrainingFailedError, match="lost agent loop worker 0"):
+            trained(run, said)
+        assert time.monotonic() - begun < 60.0
+        assert attempts(run) == 3
+        assert len(said) == 2
+        assert marked(mark_of(run.folder)) == []
+
+
+def test_a_trainer_that_died_is_started_again_from_the_newest_whole_checkpoint(
+    tmp_path: Path,
+) -> None:
+    said: list[str] = []
+    with open_run(config(tmp_path, "fail_once"), print) as run:
+        saved = Path(run.config.trainer.default_local_dir)
+        save(saved, 1, GRPO)
+        save(saved, 2, GRPO)
+        (save(saved, 3, GRPO) / "data.pt").unlink()  # died while it was written
+        assert trained(run, said) == [1, 2, 3, 4]
+        assert run.is_finished()
+        assert said[0] == "going on after step 2"
+        assert "the engine is gone" in said[1]
+        assert "(1 of 2)" in said[1]
+        assert sorted(path.name for path in saved.glob("global_*")) == [
+            "global_step_1",
+            "global_step_2",
+        ]
+
+
+def test_a_trainer_that_fails_before_its_first_step_is_not_started_again(tmp_path: Path) -> None:
+    said: list[str] = []
+    with open_run(config(tmp_path, "fail_at_once"), print) as run:
+        with pytest.raises(TrainingFailedError, match="a setting that verl refuses"):
+            trained(run, said)
+        assert said == []
+        assert run.log.read_text().count("ValueError") == 1
+        assert not run.is_begun()
+
+
+def test_a_checkpoint_of_another_world_size_is_refused_before_anything_starts(
+    tmp_path: Path,
+) -> None:
+    chosen = config(tmp_path, "fail_at_once", 60.0, "trainer.n_gpus_per_node=2")
+    with open_run(chosen, print) as run:
+        save(Path(run.config.trainer.default_local_dir), 2, GRPO)
+        with pytest.raises(UsageError, match=r"saved by 1 processes.* 2 are to load it"):
+            trained(run, [])
+        assert not run.log.exists()
+
+
+TRAINING = """
+import sys
+from pathlib import Path
+from hydra import compose, initialize_config_dir
+from medenv.integrations.config import register_schema
+from medenv.integrations.verl_run import open_run, train
+register_schema()
+with initialize_config_dir(sys.argv[1], version_base="1.3"):
+    config = compose("train", overrides=sys.argv[2:])
+with open_run(config, print) as run:
+    for step, logged in train(run, print):
+        print("step", step, flush=True)
+"""
+
+
+def test_what_a_killed_recipe_left_behind_is_ended_by_the_next_start(tmp_path: Path) -> None:
+    given = overrides(tmp_path, "leave_orphans", 600.0)
+    command = [sys.executable, "-c", TRAINING, str(ROOT / "conf"), *given]
+    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) as recipe:
+        assert recipe.stdout is not None
+        while (line := recipe.stdout.readline()) and line != "step 1\n":
+            pass
+        with (
+            pytest.raises(InUseError, match=f"process {recipe.pid} "),
+            open_run(config(tmp_path, "leave_orphans"), print),
+        ):
+            pass
+        recipe.kill()
+    folder = tmp_path / "smoke"
+    orphans = marked(mark_of(folder))
+    assert len(orphans) == 2  # the trainer, and what it has started in a session of its own
+    said: list[str] = []
+    with open_run(config(tmp_path, "leave_orphans"), said.append) as run:
+        assert "ending 2 processes" in said[0]
+        assert marked(mark_of(folder)) == []
+        assert trained(run, said) == [1, 2, 3, 4]
+    assert marked(mark_of(folder)) == []
