@@ -20,7 +20,7 @@ from rapidfuzz.process import extract
 from medenv.records import Entity
 from medenv.reward.listing import NO_LIST, Listed, segment, separators_in
 from medenv.reward.names import STATEMENTS, EntityNames, forms, keys_of, normalise
-from medenv.reward.presentation import Reading, readings
+from medenv.reward.presentation import IS_SOURCE, readings
 from medenv.reward.quantities import QUANTITY_KINDS, same_quantity, without_quantities
 
 Kind = Literal[
@@ -49,10 +49,11 @@ MAX_LISTED = 4
 MIN_NEAR_CHARS = 8
 """Shortest answer that may hold a slip of the pen."""
 
-_ASIDE = re.compile(r"(.+?)\s*\(([^()]+)\)", re.DOTALL)
+_ASIDE = re.compile(r"(.+?)\s*\(((?:[^()]|\([^()]*\))+)\)", re.DOTALL)
 _ALSO = re.compile(
     r"(.+?),?\s+(?:also\s+(?:known\s+as|called)|a\.?k\.?a\.?)\s+(.+)", re.IGNORECASE | re.DOTALL
 )
+_BESIDE = re.compile(r"(.+?)\s*(?:[,;:|]|\s[–—-])\s+([A-Za-z]+:\d+)", re.DOTALL)
 _SAYS_ALSO = re.compile(
     r"(?:also\s+(?:known\s+as|called)|a\.?k\.?a\.?|abbreviated(?:\s+as)?|abbreviation|synonym"
     r"|symbol)\s*:?\s+(?=\S)",
@@ -60,10 +61,19 @@ _SAYS_ALSO = re.compile(
 )
 _ABBREVIATION = re.compile(r"(?=(?:[^A-Z]*[A-Z]){2})[A-Za-z]{2,8}(?:[- ]?\d{1,2}[A-Z]?)?")
 _NO_ABBREVIATIONS = frozenset(("AND", "DD", "EXCL", "NA", "NO", "NONE", "NOR", "NOT", "OR", "RO"))
+_WORD = re.compile(r"[a-z]+(?!')")
+_SMALL_WORDS = frozenset(("a", "and", "by", "due", "in", "of", "or", "the", "to", "with"))
 _MOST_ASIDES = 4
 _SEPARATORS = 2  # in the names of others, where those of the gold answers have fewer
 _BEHIND = re.compile(r"(?:\s*\([^()]*\)|\s*\[[^\[\]]*\])+\s*$")
-_CITES = re.compile(r"\S*#\d+|PMID:?\s?\d+", re.IGNORECASE)
+_ABOUT = re.compile(r"(?:≈|~|about|approximately|approx\.?|ca\.?|i\.e\.,?)\s*", re.IGNORECASE)
+_LABELS = {
+    "hp": frozenset(("hp", "hpo")),
+    "ncbigene": frozenset(("entrez", "gene", "ncbi", "ncbigene")),
+    "omim": frozenset(("mim", "omim")),
+    "orpha": frozenset(("orpha", "orphanet")),
+}
+"""Namespaces to what people call them."""
 _LIST = re.compile(
     r"[,;/|&\n()?]|\b(?:or|and|vs|versus|either|also|alternatively|possibly)\b", re.IGNORECASE
 )
@@ -172,9 +182,9 @@ def judge_answer(
     """
     if answer is None or not answer.strip():
         return Match("empty", "no answer was given")
-    if len(answer) > MAX_CHARS * max(1, len(gold)):
-        return Match("overlong", f"{len(answer)} characters; a name has at most {MAX_CHARS}")
-    match = _judged(answer, tuple(gold), names)
+    match = Match("overlong", f"{len(answer)} characters; a name has at most {MAX_CHARS}")
+    if len(answer) <= MAX_CHARS:
+        match = _judged(answer, tuple(gold), names)
     if len(gold) < 2 or (match.right and not all_of):
         return match
     listed = read_list(answer, gold, names)
@@ -217,8 +227,11 @@ def read_list(answer: str, gold: Sequence[Entity], names: EntityNames | None = N
 
 def _may_be_name(text: str, gold: _Gold, names: EntityNames | None) -> bool:
     """Return whether a text is a known name, whatever stands in brackets behind it."""
-    key = normalise(_BEHIND.sub("", text))
-    return key in gold.preferred or key in gold.aliases or (names is not None and key in names)
+    keys = (normalise(text), normalise(_BEHIND.sub("", text)))
+    return any(
+        key in gold.preferred or key in gold.aliases or (names is not None and key in names)
+        for key in keys
+    )
 
 
 @lru_cache(maxsize=1 << 14)
@@ -228,11 +241,16 @@ def _judged(answer: str, gold: tuple[Entity, ...], names: EntityNames | None) ->
     if not key:
         return Match("empty", "the answer holds no legible character")
     target = _gold(gold)
-    read: list[Reading] = []
-    for reading in readings(answer, names):
-        read.append(reading)
-        if match := _match(reading.text, target, names):
+    read = list(readings(answer, names))
+    behind: Match | None = None
+    for reading, inner in zip(read, (*read[1:], None), strict=True):
+        match = _match(reading.text, target, names)
+        if match and inner and inner.cited != reading.cited:
+            behind = behind or match  # "X [2]" is X with a source, though there may be an "X 2"
+        elif match:
             return _contradicted(reading.cited, target, names) or match
+    if behind:
+        return behind
     text = read[-1].text
     for form in dict.fromkeys(forms(text, next(iter(target.kinds), ""))[1:]):
         if match := _match_key(normalise(form), target, names):
@@ -241,18 +259,8 @@ def _judged(answer: str, gold: tuple[Entity, ...], names: EntityNames | None) ->
 
 
 def _match(text: str, gold: _Gold, names: EntityNames | None) -> Match | None:
-    """Return what a text is whole, or None where it is no quantity, name or id that is known."""
-    if gold.measured and (measured := _quantity(text, gold.measured)):
-        return measured
-    key = normalise(text)
-    for reading in _without_kind(key, gold, indexed=names is not None):
-        if match := _match_key(reading, gold, names):
-            return match
-    if key in gold.by_id:
-        return Match("alias", "is the id of the gold answer", gold.by_id[key])
-    if names is not None and (kind := names.kind(text)) and kind in gold.kinds:
-        return Match("other_entity", f"is the id of another {kind}")
-    return _with_asides(text, gold, names)
+    """Return what a text is whole, or None where it is nothing that is known."""
+    return _plain_match(text, gold, names) or _with_asides(text, gold, names)
 
 
 def _quantity(text: str, gold: Sequence[Entity]) -> Match | None:
@@ -311,7 +319,7 @@ def _with_asides(
     text: str, gold: _Gold, names: EntityNames | None, left: int = _MOST_ASIDES
 ) -> Match | None:
     """Accept "name (aside)" where the name is gold and the aside says nothing but the same."""
-    parts = _ASIDE.fullmatch(text) or _ALSO.fullmatch(text)
+    parts = _ASIDE.fullmatch(text) or _ALSO.fullmatch(text) or _BESIDE.fullmatch(text)
     if parts is None or not left:
         return None
     main, aside = parts.groups()
@@ -331,11 +339,13 @@ def _plain_match(text: str, gold: _Gold, names: EntityNames | None) -> Match | N
     if gold.measured and (measured := _quantity(text, gold.measured)):
         return measured
     key = normalise(text)
-    if key in gold.by_id:
-        return Match("alias", "is the id of the gold answer", gold.by_id[key])
     for reading in _without_kind(key, gold, indexed=names is not None):
         if match := _match_key(reading, gold, names):
             return match
+    if gold_id := _id_in(key, gold):
+        return Match("alias", "is the id of the gold answer", gold_id)
+    if names is not None and (kind := names.kind(text)) and kind in gold.kinds:
+        return Match("other_entity", f"is the id of another {kind}")
     return None
 
 
@@ -355,56 +365,67 @@ def _says_the_same(piece: str, gold: _Gold, names: EntityNames | None) -> bool:
     key = normalise(piece)
     if key in gold.preferred or key in gold.aliases or key in gold.kinds:
         return True
-    words = [word for word in key.split() if word not in ("id", "number", "entry", "no")]
-    if " ".join(words).replace("mim ", "omim ", 1).replace("oomim", "omim") in gold.by_id:
+    if _id_in(key, gold):
         return True
-    if gold.measured and any(same_quantity(piece, one) for one in gold.measured):
+    about = _ABOUT.match(piece)
+    if any(same_quantity(piece[about.end() if about else 0 :], one) for one in gold.measured):
         return True
-    if _CITES.fullmatch(piece):
+    if IS_SOURCE.fullmatch(piece):
         return True
-    if names is not None and names.owners(key) - gold.ids:
-        return False
+    owned = names is not None and bool(names.owners(key) - gold.ids)
     return any(
-        entity.kind != "gene" and abbreviates(piece, name)
+        found == "surely" or (found == "maybe" and not owned)
         for entity in gold.entities
+        if entity.kind != "gene"
         for name in (entity.name, *entity.aliases)
+        if (found := _abbreviates(piece, name))
     )
 
 
-def abbreviates(short: str, name: str) -> bool:
+def _id_in(key: str, gold: _Gold) -> str:
+    """Return the id of the gold answer that a canonical text is, or ""; "MIM 1" is "OMIM:1"."""
+    if key in gold.by_id:
+        return gold.by_id[key]
+    *said, number = key.split() or [""]
+    for known, gold_id in gold.by_id.items():
+        space, _, local = known.partition(" ")
+        if number == local and said and _LABELS.get(space, {space}).issuperset(_id_words(said)):
+            return gold_id
+    return ""
+
+
+def _id_words(words: Sequence[str]) -> list[str]:
+    return [word for word in words if word not in ("id", "number", "entry", "no")]
+
+
+def _abbreviates(short: str, name: str) -> Literal["", "maybe", "surely"]:
     """Return whether a text is an abbreviation of a name, as "CMT1A" is of one that ends in 1A.
 
-    Its letters stand in the name in their order, the first at the beginning of a word, and its
-    number, if it has one, is the name's.
-
-    Args:
-        short: The text, as it is written.
-        name: The name.
+    Surely it is one where it is the first letters of the name's words. Maybe it is one where its
+    letters stand in the name in their order, the first at the beginning of a word. Its number, if
+    it has one, is the name's.
 
     Source: Schwartz and Hearst 2003, A simple algorithm for identifying abbreviation definitions.
     """
     if not _ABBREVIATION.fullmatch(short) or short.upper() in _NO_ABBREVIATIONS:
-        return False
-    words = normalise(name).split()
-    numbers = [place for place, word in enumerate(words) if word.isdigit()]
-    letters = normalise(short).split()
-    if any(word.isdigit() for word in letters):
-        if not numbers:
-            return False
-        at = next(place for place, word in enumerate(letters) if word.isdigit())
-        end = numbers[0] + 1
+        return ""
+    words, parts = normalise(name).split(), normalise(short).split()
+    at = next((place for place, part in enumerate(parts) if part.isdigit()), len(parts))
+    if at < len(parts):
+        first = next((place for place, word in enumerate(words) if word.isdigit()), len(words))
+        end = first + 1
         while end < len(words) and len(words[end]) == 1:
             end += 1
-        if letters[at:] != words[numbers[0] : end]:
-            return False
-        letters = letters[:at]
-    wanted = "".join(letters)
-    spelled = " ".join(word for word in words if word.isalpha())
-    if not wanted or not any(word.startswith(wanted[0]) for word in spelled.split()):
-        return False
-    begun = re.search(rf"(?:^| ){re.escape(wanted[0])}", spelled)
-    rest = iter(spelled[begun.end() :] if begun else "")
-    return all(letter in rest for letter in wanted[1:])
+        if parts[at:] != words[first:end]:
+            return ""
+    letters = re.match("[a-z]*", short.lower())[0]
+    spoken = _WORD.findall(name.casefold())
+    if letters in ("".join(w[0] for w in spoken if w not in left) for left in ((), _SMALL_WORDS)):
+        return "surely"
+    spelled = " ".join(spoken)
+    begun = re.search(rf"\b{letters[:1]}", spelled) if letters else None
+    rest = iter(spelled[begun.end() :]) if begun else iter("")
+    return "maybe" if begun and all(letter in rest for letter in letters[1:]) else ""
 
 
 def _contradicted(

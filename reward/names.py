@@ -19,7 +19,8 @@ _TOKEN = re.compile(
     r"[^\W\d_]+|\d+|[+%<>=&?|~^$]|[^\x00-\x7f\w\s]"
     r"|(?<=\d)\.(?=\d)|(?<!\S)\.(?=\d)"  # a decimal point
     r"|(?<=\w)-(?![\w-]|\s+(?:and\b|or\b|to\b|&))"  # a charge
-    r"|(?<=\de)-(?=\d)|(?<![\w-])-(?=\.?\d)"  # a minus
+    r"|(?<=\de)-(?=\d)|(?<![\w-])-(?=\.?\d)|(?<=[(\[])-(?=[)\]])|(?<=\s)-(?=\s*$)"  # a minus
+    r"|\[\s\](?=\s)"  # a box that is not ticked
     r"|(?<=\w)\*(?=\w)|(?<!\w)!(?=[\w=])"  # a product, a negation
 )
 """Words, numbers and the symbols that carry meaning; all other punctuation only parts them."""
@@ -27,7 +28,7 @@ _TOKEN = re.compile(
 _MARKS = frozenset("?|~^$!*")
 """Marks on words, which say nothing by themselves."""
 
-_SYMBOL = re.compile(r"[^\W\d_]{5,}(?=-?\d)")
+_SYMBOL = re.compile(r"(?<![^\W\d_])[^\W\d_]{5,}+(?=-?\d)")
 _ARTICLE = re.compile(r"\s*(?:the|an?)\s+(?=\S)")
 _POSSESSIVE = re.compile(r"'s\b|(?<=s)'(?!\w)")
 _COMPARISONS = str.maketrans({"≤": "<=", "⩽": "<=", "≦": "<=", "≥": ">=", "⩾": ">=", "≧": ">="})
@@ -37,7 +38,7 @@ _NUMBERING = re.compile(
     r"(?:^|\s)((?:type\s+)?(?:\d+[a-z]{0,2}|[ivx]+[a-h]?|[a-h]))$", re.IGNORECASE
 )
 _TYPE_FIRST = re.compile(r"(type\s+(?:\d+[a-z]?|[ivx]+[a-h]?|[a-h]))\s+(\S.*)", re.IGNORECASE)
-_HYPHEN = re.compile(r"(?<=[^\W\d_])[-\u2010\u2011](?=[^\W\d_][^\W\dA-Z_]{2})")
+_HYPHEN = re.compile(r"(?<=[^\W\d_])[-\u2010\u2011](?=[^\W\d_][^\W\dA-Z_])")
 _COUNTED = frozenset(("type", "subtype", "stage", "grade", "class", "factor", "group"))
 _NUMBERED = frozenset(("deficiency", "disease", "dysplasia", "syndrome"))
 _SHORT = {"&": "and", "grey": "gray", "disk": "disc"}
@@ -144,7 +145,9 @@ def _fold_words(tokens: list[str], symbols: frozenset[str]) -> list[str]:
     for place, word in enumerate(tokens, start=1):
         token = _SHORT.get(word, word)
         before = out[-1] if out else ""
-        number, letter = _arabic(token, before, last=place == len(tokens))
+        number, letter = "", ""
+        if token[0] in "ivx":
+            number, letter = _arabic(token, before, last=place == len(tokens))
         if number or before == "type":
             token = number or (_fold_word(token) if len(token) >= 5 else token)
             if before == "type" and (len(token) == 1 or token.isdigit()):

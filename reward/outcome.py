@@ -8,7 +8,7 @@ from medenv.records import Trajectory
 from medenv.reward.contract import Knowledge, Value, final_answer
 from medenv.reward.equivalence import judge_answer, owners_of, read_list
 from medenv.reward.names import normalise
-from medenv.reward.presentation import readings
+from medenv.reward.presentation import readings, without_subject
 
 PARENT_CREDIT = 0.25
 """What `kinship` pays for the gold entity's direct parent: true, but less than was asked."""
@@ -131,7 +131,9 @@ def is_abstention(answer: str) -> bool:
         answer: The answer that the policy wrote.
     """
     return len(answer) < _LONGEST_ABSTENTION and any(
-        normalise(reading.text) in _ABSTENTIONS for reading in readings(answer)
+        normalise(text) in _ABSTENTIONS
+        for reading in readings(answer)
+        for text in (reading.text, without_subject(reading.text))
     )
 
 

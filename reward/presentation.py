@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 from medenv.reward.names import EntityNames, normalise
 
-MAX_LAYERS = 12
+MAX_LAYERS = 8
 """Most layers that are taken off."""
 
 KIND_NOUNS = (
@@ -67,6 +67,16 @@ def readings(answer: str, names: EntityNames | None = None) -> Iterator[Reading]
         yield Reading(text, cited)
 
 
+def without_subject(text: str) -> str:
+    """Return a text without what is asked for at its beginning: "The gene cannot be determined".
+
+    Args:
+        text: A reading of an answer.
+    """
+    subject = _SUBJECT.match(text)
+    return text[subject.end() :] if subject else text
+
+
 def without_markup(text: str) -> str:
     """Return a text without HTML, Markdown and LaTeX that only says how it looks.
 
@@ -79,7 +89,7 @@ def without_markup(text: str) -> str:
         return text
     if "<" in text:
         text = _BREAK.sub("\n", _INLINE_TAG.sub("", _SUBSCRIPT.sub(r"\1", text)))
-        text = _SUPERSCRIPT.sub(r"^\1", text)
+        text = _FOOTNOTE.sub(r" [\1]", _SUPERSCRIPT.sub(r"^\1", text))
     if "\\" in text or "$" in text or "^{" in text:
         text = _without_latex(text)
     if "`" in text:
@@ -98,7 +108,8 @@ _INLINE_TAG = re.compile(
 )
 _BREAK = re.compile(r"</?(?:br|p|div|li|ul|ol|pre|h[1-6])\s*/?>", re.IGNORECASE)
 _SUBSCRIPT = re.compile(r"<sub>([^<>]*)</sub>", re.IGNORECASE)
-_SUPERSCRIPT = re.compile(r"<sup>([^<>]*)</sup>", re.IGNORECASE)
+_SUPERSCRIPT = re.compile(r"(?<=\d)<sup>([-+]?\d+)</sup>", re.IGNORECASE)
+_FOOTNOTE = re.compile(r"<sup>\[?(\d{1,3})\]?</sup>", re.IGNORECASE)
 _FENCE = re.compile(r"^\s*```[a-z]*\s*\n", re.IGNORECASE)
 _LINK = re.compile(r"\[([^\[\]]*)\]\([^()\s]*\)")
 _EMPHASIS = (
@@ -150,11 +161,18 @@ def _without_latex(text: str) -> str:
 
 
 _ID = r"[\w.-]+[:/_][\w./:-]*\d[\w./:-]*(?:\#\d+)?|[\w./:-]+\#\d+|PMID:?\s?\d+"
+_SOURCE = r"(?:(?:see|source|ref|reference|passage|doc|document|citation|from|per)s?\b[.:]?\s*)*"
+_CITED_NUMBERS = r"\^?\d{1,3}(?:†\w+)?(?:\s*[,;–-]\s*\d{1,3})*"
+_CITED_IDS = rf"(?:{_ID})(?:\s*[,;]\s*(?:{_ID}))*"
 _CITATION = re.compile(
-    rf"(?:\s*[\[【](?:\d{{1,3}}(?:\s*[,;–-]\s*\d{{1,3}})*|(?:{_ID})(?:\s*[,;]\s*(?:{_ID}))*)[\]】])+"
-    r"$"
+    rf"(?:\s*[\[【]{_SOURCE}(?:{_CITED_NUMBERS}|{_CITED_IDS})[\]】])+$", re.IGNORECASE
 )
 _CITED = re.compile(r"[^\s\[\]【】,;]+")
+IS_SOURCE = re.compile(
+    rf"{_SOURCE}(?:\S+\#\d+|PMID:?\s?\d+|\[(?:{_CITED_NUMBERS}|{_CITED_IDS})\])", re.IGNORECASE
+)
+"""What says where an answer is from, in round brackets behind it."""
+
 _FLOURISHES = " \t\r\n,;:\N{WHITE HEAVY CHECK MARK}\N{HEAVY CHECK MARK}\N{CHECK MARK}\ufe0f"
 _QUOTES = {'"': '"', "'": "'", "“": "”", "‘": "’", "«": "»", "(": ")", "[": "]", "{": "}"}
 
@@ -171,11 +189,8 @@ def _without_layer(text: str, names: EntityNames | None) -> str:
         return text if text[1:-1].strip().isdigit() and closing == "]" else text[1:-1]
     if found := _OPENING.match(text):
         return text[found.end() :]
-    if names is not None and (subject := _SUBJECT.match(text)) and (of := _OF.match(text, subject.end())):
-        for link in _LINK_VERB.finditer(text, of.end(), of.end() + _LONGEST_OF):
-            topic = text[of.end() : link.start()].strip()
-            if _SET_PHRASE.fullmatch(topic) or _names_something(topic, names):
-                return text[link.end() :]
+    if names is not None and (left := _without_topic(text, names)) != text:
+        return left
     for layer in (_LEAD_IN, _PRONOUN, _KIND):
         if found := layer.match(text):
             return text[found.end() :]
@@ -184,8 +199,25 @@ def _without_layer(text: str, names: EntityNames | None) -> str:
     return text
 
 
-def _names_something(phrase: str, names: EntityNames) -> bool:
-    """Return whether a phrase is a known name, maybe with its kind before it."""
+def _without_topic(text: str, names: EntityNames) -> str:
+    """Return a text without what repeats the question: "The gene associated with X is", "X has"."""
+    if (subject := _SUBJECT.match(text)) and (of := _OF.match(text, subject.end())):
+        for link in _LINK_VERB.finditer(text, of.end(), of.end() + _LONGEST_TOPIC):
+            if _is_topic(text[of.end() : link.start()], names):
+                return text[link.end() :]
+    counting = _COUNTING.search(text, 0, _LONGEST_TOPIC)
+    if counting and _is_topic(text[: counting.start()], names):
+        return text[counting.end() :]
+    trailer = _TRAILER_OF.search(text)
+    if trailer and _is_topic(text[trailer.end() : trailer.end() + _LONGEST_TOPIC], names):
+        return text[: trailer.start()]
+    return text
+
+
+def _is_topic(phrase: str, names: EntityNames) -> bool:
+    """Return whether a phrase is what a question may be about: a known name, or "this patient"."""
+    if _SET_PHRASE.fullmatch(phrase.strip()):
+        return True
     key = normalise(phrase)
     first, _, rest = key.partition(" ")
     return key in names or (first in KIND_NOUNS and rest in names)
@@ -230,9 +262,13 @@ _THE = (
     rf"[\"'“]?(?:(?:the|my|our|its|his|her|this|that|a|an|one|these|those|all)\s+){{0,2}}"
     rf"(?:(?:\d{{1,3}}|{_NUMERAL})\s+)?(?:{_MODIFIER}\s+)*{_NOUN}(?:\s+of\s+(?:the\s+)?{_NOUN})?"
     r"(?:\s+(?:name|symbol))?(?:\(s\))?[\"'”]?"
+    r"(?:\s+(?:responsible|involved|implicated|concerned|identified|in\s+question|asked\s+for))?"
 )
-_VERB = r"\s+(?:is|are|was|were|would\s+be)(?:\s*:)?\s+"
-_ADVERB = r"(?:(?:therefore|thus|hence|indeed|then)(?:\s*,)?\s+)?(?:that\s+)?"
+_VERB = r"\s+(?:is|are|was|were|would\s+be|must\s+be)(?:\s*:)?\s+"
+_ADVERB = (
+    r"(?:(?:therefore|thus|hence|indeed|then)(?:\s*,)?\s+)?(?:that\s+)?"
+    r"(?:(?:called|named|known\s+as|identified\s+as)\s+)?"
+)
 _LINK_VERB = re.compile(rf"(?:{_VERB}|\s*[:=]\s*){_ADVERB}(?=\S)", re.IGNORECASE)
 _LEAD_IN = re.compile(
     rf"{_THE}(?:\s*(?:[:=]|[=-]>)\s*|\s+[-–—]\s+(?!\d)|\s*\n\s*|{_VERB}{_ADVERB})(?=\S)",
@@ -240,7 +276,8 @@ _LEAD_IN = re.compile(
 )
 _PRONOUN = re.compile(
     rf"(?:(?:it|this|that)(?:\s+is|\s+would\s+be|['’]s)|(?:these|they|those|there)\s+are"
-    rf"|there\s+is)\s+{_ADVERB}(?=\S)",
+    rf"|there\s+is|(?:the|this)\s+patient\s+(?:has|is\s+diagnosed\s+with|suffers\s+from))"
+    rf"\s+{_ADVERB}(?=\S)",
     re.IGNORECASE,
 )
 _SUBJECT = re.compile(_THE, re.IGNORECASE)
@@ -250,14 +287,25 @@ _OF = re.compile(
     r"|for|in|of|to|with)\s+",
     re.IGNORECASE,
 )
-_LONGEST_OF = 200
+_LONGEST_TOPIC = 200
+_COUNTING = re.compile(
+    r"\s+(?:is|are)\s+(?:associated\s+with|linked\s+to|reported\s+in|recorded\s+in)\s+"
+    rf"(?=(?:exactly\s+)?(?:\d|{_NUMERAL}\s))",
+    re.IGNORECASE,
+)
 _SET_PHRASE = re.compile(
     r"(?:(?:the|this|that|your|my)\s+)?(?:question|query|patient|case|disease|disorder|condition|gene"
-    r"|syndrome|finding|phenotype|drug)",
+    r"|syndrome|finding|phenotype|drug)|it",
     re.IGNORECASE,
 )
 _KIND = re.compile(
     rf"(?:the\s+(?:{_MODIFIER}\s+)*(?:{'|'.join(KIND_NOUNS)})|gene)\s+(?:(?:called|named)\s+)?(?=\S)",
     re.IGNORECASE,
 )
-_TRAILER = re.compile(rf"\s+(?:is|are)\s+(?:the|my|our)\s+(?:{_MODIFIER}\s+)*{_NOUN}$", re.IGNORECASE)
+_TRAILER = re.compile(
+    rf"\s+(?:is|are)\s+(?:the|my|our)\s+(?:{_MODIFIER}\s+)*{_NOUN}(?:\s+responsible)?$",
+    re.IGNORECASE,
+)
+_TRAILER_OF = re.compile(
+    rf"\s+(?:is|are)\s+the\s+(?:{_MODIFIER}\s+)*{_NOUN}{_OF.pattern}", re.IGNORECASE
+)

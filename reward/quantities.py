@@ -221,7 +221,10 @@ def same_quantity(answer: str, gold: Entity) -> bool | None:
     stated = [quantity(part) for part in parts]
     if not names or None in stated:
         return None
-    wanted = {quantity(name) for name in names}
+    known = {name: _measured(name) for name in names}
+    exact = [name for name, found in known.items() if found and not found.step]
+    # Of an exact share its percentages are roundings, which are right as far as they go.
+    wanted = {quantity(name) for name, found in known.items() if not (exact and found and found.step)}
     return all(
         one in wanted or _differs_by_rounding(part, names)
         for part, one in zip(parts, stated, strict=True)
