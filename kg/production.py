@@ -111,8 +111,8 @@ class _Judge:
             return "asked before"
         most = float(self.max_per_answer)
         if is_drawn_evenly(question):
-            most = min(most, 1 + MAX_SHARE * self._kinds[question.kind])
-        if self._asked[asked] >= most:
+            most = min(most, 1 + MAX_SHARE * (self._kinds[question.kind] + 1))
+        if self._asked[asked] + 1 > most:
             return "answer asked for often enough"
         self._texts.add(question.text)
         self._asked[asked] += 1

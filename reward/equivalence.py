@@ -182,9 +182,10 @@ def judge_answer(
     """
     if answer is None or not answer.strip():
         return Match("empty", "no answer was given")
-    match = Match("overlong", f"{len(answer)} characters; a name has at most {MAX_CHARS}")
     if len(answer) <= MAX_CHARS:
         match = _judged(answer, tuple(gold), names)
+    else:
+        match = Match("overlong", f"{len(answer)} characters; a name has at most {MAX_CHARS}")
     if len(gold) < 2 or (match.right and not all_of):
         return match
     listed = read_list(answer, gold, names)
@@ -325,7 +326,7 @@ def _with_asides(
     main, aside = parts.groups()
     match = _plain_match(main, gold, names) or _with_asides(main, gold, names, left - 1)
     if match is None or not match.right:
-        return _turned_round(main, aside, gold, names)
+        return _turned_round(main, aside, gold, names) or match
     same = gold.only(match.entity)
     if all(_says_the_same(piece.strip(), same, names) for piece in re.split("[;,]", aside)) or (
         _says_the_same(aside.strip(), same, names)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 
 from medenv.records import Trajectory
 from medenv.reward.contract import Knowledge, Value, final_answer
@@ -55,7 +56,8 @@ def accuracy(trajectory: Trajectory, knowledge: Knowledge) -> Value:
     if not gold:
         right = answer is not None and is_abstention(answer)
         return Value(float(right), f"there is no answer, which was {'' if right else 'not '}said")
-    match = judge_answer(answer, gold, knowledge.names, all_of=question.asks_for_all)
+    all_of = len(gold) > 1 and question.asks_for_all
+    match = judge_answer(answer, gold, knowledge.names, all_of=all_of)
     paid = knowledge.near if match.kind == "near" else float(match.right)
     return Value(paid, f"{match.kind}: {match.reason}")
 
@@ -92,7 +94,7 @@ def list_f1(trajectory: Trajectory, knowledge: Knowledge) -> Value:
         knowledge: The index of names.
     """
     answer, question = final_answer(trajectory), trajectory.question
-    if not question.asks_for_all or len(question.answers) < 2 or answer is None:
+    if len(question.answers) < 2 or not question.asks_for_all or answer is None:
         return accuracy(trajectory, knowledge)
     raw = read_list(answer, question.answers, knowledge.names).f1(len(question.answers))
     return Value(raw, f"F1 {raw:.2f} against {len(question.answers)} gold answers")
@@ -124,6 +126,7 @@ def kinship(trajectory: Trajectory, knowledge: Knowledge) -> Value:
     return Value(0.0, f"{named} is no relative of the gold answer")
 
 
+@lru_cache(maxsize=1 << 12)
 def is_abstention(answer: str) -> bool:
     """Return whether an answer says that there is none, in one of a closed set of phrases.
 
