@@ -3,12 +3,12 @@
     python benchmarks/wrapped.py                      # prints the table
     python benchmarks/wrapped.py --write docs/results/wrapped.md
 
-Answers are made around the names of HPO, OMIM and NCBI Gene: in boxes, sentences and labels, in bold
-or quotes, with citations, ids and abbreviations, in other spellings; numbers, lists, and that there
-is no answer. Beside each stand wrong ones in the same clothes: another name, two names, a doubt, a
-negation, a stroke through it, a number off in its last digit, a symbol turned round, a list that
-lacks one. Truth comes from how an answer was made, never from the code under test. Everything is
-judged twice, the second time with an index that lacks every second entity.
+Answers are made from the names of HPO, OMIM and NCBI Gene: in boxes, sentences and labels, in bold
+or quotes, with citations, ids and abbreviations, in other spellings; numbers, lists, and answers
+that say that there is none. Wrong ones are made in the same forms: another name, two names, a
+doubt, a negation, a stroke through the name, a number off in its last digit, a symbol turned round,
+a list that lacks one. Truth comes from how an answer was made, never from the code under test.
+Everything is judged twice, the second time with an index that lacks every second entity.
 """
 
 from __future__ import annotations

@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator, Sequence
 from fractions import Fraction
+from itertools import cycle, islice
 from typing import NamedTuple
 
 import numpy as np
@@ -55,7 +56,13 @@ FRAMES: dict[str, tuple[Text, ...]] = {
         *("According to the passages, the answer is {}.", "My final answer is {}."),
     ),
     "behind a label": _filled(
-        *("Answer: {}", "Final answer: {}", "**Answer:** {}", "**Final Answer**: {}", "Answer = {}"),
+        *(
+            "Answer: {}",
+            "Final answer: {}",
+            "**Answer:** {}",
+            "**Final Answer**: {}",
+            "Answer = {}",
+        ),
         *("Answer:\n{}", "## Final Answer\n\n{}", "<b>Answer:</b> {}", "ANSWER: {}"),
         '{"answer": "{}"}',
     ),
@@ -77,8 +84,11 @@ OF_KIND: dict[str, tuple[Text, ...]] = {
     "disease": _filled(
         *("Diagnosis: {}", "Final diagnosis: {}", "The diagnosis is {}.", "The disease is {}."),
         *("The most likely diagnosis is {}.", "**Diagnosis:** {}", "Disease: {}"),
-        *("The patient's condition, the disease, is {}."[:0] or "The final diagnosis is **{}**.",),
-        *("Thus the diagnosis is {}", "The underlying disease is {}."),
+        *(
+            "The final diagnosis is **{}**.",
+            "Thus the diagnosis is {}",
+            "The underlying disease is {}.",
+        ),
     ),
     "gene": _filled(
         *("The causative gene is {}.", "The gene is {}.", "Gene: {}", "the {} gene", "gene {}"),
@@ -96,7 +106,14 @@ NEGATIONS: tuple[Text, ...] = _filled(
     *("¬{}", "❌ {}", "✗ {}", "{} ❌", "not {}", "Not {}.", "NOT {}", "no {}", "anything but {}"),
     *("The answer is not {}.", "It is not {}.", "~{}", "!{}", "≠ {}", "\\neg {}", "{} is wrong"),
     *("\\boxed{\\text{not } {}}", "**not** {}", "{} (not)", "{} (excluded)", "{} [excluded]"),
-    *("The wrong answer is {}.", "Excluded: {}", "rule out {}", "🚫 {}", "{} is excluded", "neither {}"),
+    *(
+        "The wrong answer is {}.",
+        "Excluded: {}",
+        "rule out {}",
+        "🚫 {}",
+        "{} is excluded",
+        "neither {}",
+    ),
 )
 STRUCK: tuple[Text, ...] = (
     *_filled("~~{}~~", "<s>{}</s>", "<del>{}</del>", "<strike>{}</strike>", "\\sout{{}}"),
@@ -115,7 +132,7 @@ TWO: tuple[Callable[[str, str], str], ...] = tuple(
         *("{} or ()", "{}, ()", "{} / ()", "{}/()", "{}; ()", "{}\n()", "{} and ()", "{} | ()"),
         *("1. {}\n2. ()", "- {}\n- ()", "\\boxed{{}} or \\boxed{()}", "**{}** or **()**"),
         *("The answer is {} or ().", "() or {}", "(), {}", "not () but {}", "{}, not ()"),
-        *("{} ((other name: ()))"[:0] or "{} [()]", "{} = ()", "\\boxed{()} {}", "{} vs ()"),
+        *("{} [()]", "{} = ()", "\\boxed{()} {}", "{} vs ()"),
         *("{}, less likely ()", "The answer is {}. Alternatively ().", "{} & ()", "{} > ()"),
     )
 )
@@ -127,56 +144,54 @@ def names(world: World, count: int) -> Iterator[Case]:
     """Yield names in every frame: the gold one, another one, and the gold one taken back."""
     for at, kind in enumerate(_ENTITY_KINDS):
         golds, others = world.shuffled(kind, 20 + at), world.shuffled(kind, 30 + at)
-        pairs = [
+        pairs = cycle(
             (world.entities[gold], world.entities[other].name)
             for gold, other in zip(golds, others, strict=True)
-            if not world.named(gold, world.entities[other].name)
-            and gold != other
-            and not _contains(world.entities[gold].name, world.entities[other].name)
-        ]
+            if gold != other and not _shares_a_name(world, gold, other)
+        )
         frames = FRAMES | {"with its kind": OF_KIND[kind]}
-        rng = np.random.default_rng([20, at])
-        place = 0
-
-        def drawn(number: int) -> Iterator[tuple[Entity, str, int]]:
-            nonlocal place
-            for i in range(number):
-                place += 1
-                yield (*pairs[place % len(pairs)], i)
-
-        every = [text for texts in frames.values() for text in texts]
         for category, texts in frames.items():
-            for entity, other, i in drawn(count):
-                text = texts[i % len(texts)]
+            for text, (entity, other) in islice(zip(cycle(texts), pairs, strict=False), count):
                 yield Case(True, category, (entity,), text(entity.name))
                 yield Case(False, f"another name {category}", (entity,), text(other))
-        for entity, other, _ in drawn(2 * count):
-            outer, inner = (every[int(one)] for one in rng.integers(len(every), size=2))
-            layers = (outer, inner) if _nests(outer, inner) else (inner,)
-            right, wrong = entity.name, other
-            for layer in reversed(layers):
-                right, wrong = layer(right), layer(wrong)
-            yield Case(True, "in two frames", (entity,), right)
-            yield Case(False, "another name in two frames", (entity,), wrong)
+        yield from _in_two_frames([one for texts in frames.values() for one in texts], pairs, count)
         for category, texts in (
             ("negated", NEGATIONS),
             ("struck out", STRUCK),
             ("doubted", DOUBTS),
         ):
-            for entity, _, i in drawn(2 * count):
-                yield Case(False, category, (entity,), texts[i % len(texts)](entity.name))
-        for entity, other, i in drawn(3 * count):
-            yield Case(False, "two names", (entity,), TWO[i % len(TWO)](entity.name, other))
+            for text, (entity, _) in islice(zip(cycle(texts), pairs, strict=False), 2 * count):
+                yield Case(False, category, (entity,), text(entity.name))
+        for join, (entity, other) in islice(zip(cycle(TWO), pairs, strict=False), 3 * count):
+            yield Case(False, "two names", (entity,), join(entity.name, other))
 
 
-def _contains(one: str, other: str) -> bool:
-    return one.casefold() in other.casefold() or other.casefold() in one.casefold()
+def _in_two_frames(
+    every: Sequence[Text], pairs: Iterator[tuple[Entity, str]], count: int
+) -> Iterator[Case]:
+    """Yield names in a frame inside another one, where people would nest them."""
+    rng = np.random.default_rng([20])
+    for entity, other in islice(pairs, 2 * count):
+        outer, inner = (every[int(one)] for one in rng.integers(len(every), size=2))
+        right, wrong = inner(entity.name), inner(other)
+        if _nests(outer, inner):
+            right, wrong = outer(right), outer(wrong)
+        yield Case(True, "in two frames", (entity,), right)
+        yield Case(False, "another name in two frames", (entity,), wrong)
+
+
+def _shares_a_name(world: World, gold: int, other: int) -> bool:
+    """Whether one name holds the other, or another entity's name is one of the gold ones."""
+    one, two = (world.entities[number].name.casefold() for number in (gold, other))
+    return one in two or two in one or world.named(gold, world.entities[other].name)
 
 
 def _nests(outer: Text, inner: Text) -> bool:
     """Whether one frame can stand in another: sentences and items hold marks, marks no sentence."""
     both = outer("X"), inner("X")
-    sentence = re.compile(r"[.:!]|^(?:the|it|this|gene)\b|\bis\b|answer|\n|^[-*•(\d]", re.IGNORECASE)
+    sentence = re.compile(
+        r"[.:!]|^(?:the|it|this|gene)\b|\bis\b|answer|\n|^[-*•(\d]", re.IGNORECASE
+    )
     return not sentence.search(both[1]) and not set("\\[【") & set(both[1]) and "```" not in both[0]
 
 
@@ -191,11 +206,19 @@ def asides(world: World, count: int) -> Iterator[Case]:
             one, other = world.entities[gold], world.entities[number]
             if gold == number or world.named(gold, other.name):
                 continue
-            forms = (f"{one.name} ({one.id})", f"{one.name} [{one.id}]", f"**{one.name}** ({one.id})")
+            forms = (
+                f"{one.name} ({one.id})",
+                f"{one.name} [{one.id}]",
+                f"**{one.name}** ({one.id})",
+            )
             yield Case(True, "its id in brackets", (one,), forms[i % 3])
             alone = (one.id, f"({one.id})", f"The answer is {one.id}.", f"`{one.id}`")
             yield Case(True, "its id alone", (one,), alone[i % 4])
-            wrong = (f"{one.name} ({other.id})", f"{other.name} ({one.id})", f"{one.name} [{other.id}]")
+            wrong = (
+                f"{one.name} ({other.id})",
+                f"{other.name} ({one.id})",
+                f"{one.name} [{other.id}]",
+            )
             yield Case(False, "the id of another", (one,), (*wrong, other.id)[i % 4])
             wrong = (f"{one.name} ({other.name})", f"{other.name} ({one.name})")
             yield Case(False, "another name in brackets", (one,), wrong[i % 2])
@@ -243,7 +266,7 @@ _BRITISH = (
     *(("fibre", "fiber"), ("centre", "center"), ("litre", "liter"), ("goitre", "goiter")),
     *(("ised", "ized"), ("isation", "ization"), ("ysed", "yzed"), ("sulph", "sulf")),
     *(("grey", "gray"), ("mould", "mold"), ("ageing", "aging"), ("labour", "labor")),
-    *(("dyspnoea", "dyspnea"), ("diarrhoea", "diarrhea"), ("apnoea", "apnea"), ("leuk", "leuk")),
+    *(("dyspnoea", "dyspnea"), ("diarrhoea", "diarrhea"), ("apnoea", "apnea")),
 )  # fmt: skip
 
 
@@ -268,7 +291,7 @@ def _roman(number: int) -> str:
 
 def _numbered(name: str) -> tuple[str, str, str] | None:
     """Return what stands before a number at the end, the number, and its letter."""
-    found = re.fullmatch(r"(.*?[a-z]{4}),? (?:type )?(\d{1,2}|[IVX]{2,5})([A-D]?)", name)
+    found = re.fullmatch(r"(.*?[a-z]{3}),? (?:type )?(\d{1,2}|[IVX]{2,5})([A-D]?)", name)
     if found is None or re.search(r"(?:group|factor|stage|class|grade|chromosome)$", found[1]):
         return None
     number = found[2] if found[2].isdigit() else _ARABIC.get(found[2], "")
@@ -293,7 +316,11 @@ def _inverted(order: tuple[int, int, int]) -> Text:
     def write(name: str) -> str:
         parts = name.split(", ")
         number = re.fullmatch(r"(.*[a-z]) (\d+[A-Z]?)", parts[-1])
-        if len(parts) != 3 or not number or re.search(r"\b(?:and|or|with|type)\b|\d", name[: -len(parts[-1])] + number[1]):
+        if (
+            len(parts) != 3
+            or not number
+            or re.search(r"\b(?:and|or|with|type)\b|\d", name[: -len(parts[-1])] + number[1])
+        ):
             return name
         pieces = [parts[0], parts[1], number[1]]
         return f"{' '.join(pieces[i] for i in order)} {number[2]}".capitalize()
@@ -307,13 +334,16 @@ OTHERWISE: dict[str, Text] = {
     "type behind a comma": _typed("{stem}, type {arabic}"),
     "a Roman numeral alone": lambda name: (
         name
-        if (parts := _numbered(name)) is None or int(parts[1]) == 10 or (parts[1] in "15" and parts[2])
+        if (parts := _numbered(name)) is None
+        or int(parts[1]) == 10
+        or (parts[1] in "15" and parts[2])
         else _typed("{stem} {roman}")(name)
     ),
     "a number alone": _typed("{stem} {arabic}"),
     "three parts in spoken order": _inverted((2, 1, 0)),
     "three parts, the second first": lambda name: (
-        name if len(parts := name.split(", ")) != 3 or re.search(r"\b(?:and|or|with)\b", name)
+        name
+        if len(parts := name.split(", ")) != 3 or re.search(r"\b(?:and|or|with)\b", name)
         else f"{parts[1]} {parts[0]}, {parts[2]}".capitalize()
     ),
     "hyphens dropped": lambda name: re.sub(r"(?<=[a-zA-Z])-(?=[A-Za-z][a-z])", "", name),
@@ -360,9 +390,22 @@ _WORDED = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight
 _WORDED += ("eleven", "twelve")
 NUMBER_FRAMES = _filled(
     *("{}", "**{}**", "`{}`", '"{}"', "\\boxed{{}}", "The answer is {}.", "Answer: {}", "{}."),
-    *("So the answer is **{}**.", "{} [1]", "1. {}", "The number is {}.", "<b>{}</b>", "$\\boxed{{}}$"),
+    *(
+        "So the answer is **{}**.",
+        "{} [1]",
+        "1. {}",
+        "The number is {}.",
+        "<b>{}</b>",
+        "$\\boxed{{}}$",
+    ),
 )
-COUNTED = ("{} diseases", "{} genes", "There are {} diseases.", "{} distinct findings", "{} in total")
+COUNTED = (
+    "{} diseases",
+    "{} genes",
+    "There are {} diseases.",
+    "{} distinct findings",
+    "{} in total",
+)
 
 
 def _count(number: int) -> Entity:
@@ -399,11 +442,25 @@ def numbers(world: World, count: int) -> Iterator[Case]:
         yield Case(True, "a number in words", gold, both[i % 4])
         off = number + (1 if i % 2 else -1)
         yield Case(False, "another number in a frame", gold, frame(str(off)))
-        yield Case(False, "another number with its noun", gold, COUNTED[i % len(COUNTED)].format(off))
+        yield Case(
+            False, "another number with its noun", gold, COUNTED[i % len(COUNTED)].format(off)
+        )
         wrong = (f"-{number}", f"−{number}", f"{number}?", f"~{number}", f"about {number}")
-        wrong += (f"≥ {number}", f"> {number}", f"{number} or {off}", f"{number}, {off}", f"¬{number}")
+        wrong += (
+            f"≥ {number}",
+            f"> {number}",
+            f"{number} or {off}",
+            f"{number}, {off}",
+            f"¬{number}",
+        )
         wrong += (f"~~{number}~~", f"not {number}", f"0.{number}", f"{number}0", f"{number}.5")
-        wrong += (f"10^{number}", f"{number}²", f"{number} ({off})", f"{number}-{off + 2}", f"❌ {number}")
+        wrong += (
+            f"10^{number}",
+            f"{number}²",
+            f"{number} ({off})",
+            f"{number}-{off + 2}",
+            f"❌ {number}",
+        )
         yield Case(False, "a number with another sign", gold, wrong[i % len(wrong)])
     for i in range(count):
         few, many = shares[int(rng.integers(len(shares)))]
@@ -415,15 +472,30 @@ def numbers(world: World, count: int) -> Iterator[Case]:
             yield Case(True, "a share, rounded", gold, frame(f"{percent}%"))
         said = (f"{few} of {many} patients", f"{few} out of {many}", f"{few}/{many}")
         yield Case(True, "a share in a frame", gold, frame(said[i % 3]))
-        detailed = (f"{few}/{many} ({_rounded(100 * part, 1)}%)", f"{_rounded(100 * part, 1)}% of patients")
+        detailed = (
+            f"{few}/{many} ({_rounded(100 * part, 1)}%)",
+            f"{_rounded(100 * part, 1)}% of patients",
+        )
         if 0.001 < part < 0.999:
             yield Case(True, "a share in other words", gold, detailed[i % 2])
         step = Fraction(1, 10 ** max(1, places))
         off = _rounded(100 * part + (2 if i % 2 else -2) * step, max(1, places))
         if not off.startswith("-"):
             yield Case(False, "a share, off in its last digit", gold, frame(f"{off}%"))
-        wrong = (f"{few}/{many + 1}", f"{few + 1}/{many}", f"{many}/{few}", f"{few}-{many}", f"<{few}/{many}")
-        wrong += (f"¬{few}/{many}", f"{few}/{many}?", f"~~{few}/{many}~~", f"about {percent}%", f"{few},{many}")
+        wrong = (
+            f"{few}/{many + 1}",
+            f"{few + 1}/{many}",
+            f"{many}/{few}",
+            f"{few}-{many}",
+            f"<{few}/{many}",
+        )
+        wrong += (
+            f"¬{few}/{many}",
+            f"{few}/{many}?",
+            f"~~{few}/{many}~~",
+            f"about {percent}%",
+            f"{few},{many}",
+        )
         if part != Fraction(few + 1, many):
             yield Case(False, "another share", gold, frame(wrong[i % len(wrong)]))
 
@@ -434,7 +506,7 @@ _TURNED = (
     *(("↑ {}", "↓ {}"), ("{} +", "{} -"), ("+{}", "-{}"), ("≥ {}", "≤ {}"), ("> {}", "< {}")),
     *(("{} ↑", "{} ↓"), ("{} → X", "{} ← X"), ("{}+", "{}-"), ("{} = X", "{} ≠ X")),
     *(("± {}", "{}"), ("10^3 {}", "10^-3 {}"), ("10³ {}", "103 {}"), ("2.5 {}", "25 {}")),
-    *(("{} 0.5", "{} 5"), ("↑ {}", "{}"), ("- 5 {}"[:0] or "-5 {}", "5 {}"), ("10⁻³ {}", "10³ {}")),
+    *(("{} 0.5", "{} 5"), ("↑ {}", "{}"), ("-5 {}", "5 {}"), ("10⁻³ {}", "10³ {}")),
 )  # fmt: skip
 _ORDERED = (
     *(("increased", "decreased"), ("5", "10"), ("low", "high"), ("positive", "negative")),
@@ -479,13 +551,15 @@ LISTS: dict[str, Callable[[Sequence[str]], str]] = {
     "a list with an Oxford comma": lambda items: _comma_and(items, ", and "),
     "a list in a sentence": lambda items: f"The diseases are {_comma_and(items, ' and ')}.",
     "a list behind a label": lambda items: "Answer:\n" + "\n".join(f"- {one}" for one in items),
-    "a list with citations": lambda items: "\n".join(f"{i}. {one} [{i}]" for i, one in enumerate(items, 1)),
+    "a list with citations": lambda items: "\n".join(
+        f"{i}. {one} [{i}]" for i, one in enumerate(items, 1)
+    ),
     "a list with its number": lambda items: f"There are {len(items)} diseases: {'; '.join(items)}.",
 }
 
 
 def lists(world: World, count: int) -> Iterator[Case]:
-    """Yield lists of all diseases that share a finding, whole, lacking one, and with one too many."""
+    """Yield lists of all diseases with a finding: whole, lacking one, and with one too many."""
     graph = world.graph
     groups = []
     for number in world.shuffled("phenotype", 95):
@@ -505,8 +579,16 @@ def lists(world: World, count: int) -> Iterator[Case]:
             yield Case(False, "a list that lacks one", gold, lacking, all_of=True)
             yield Case(False, "one of a list", gold, items[0], all_of=True)
             if other not in items:
-                yield Case(False, "a list with one too many", gold, write([*items, other]), all_of=True)
-                yield Case(False, "a list with one exchanged", gold, write([*items[:-1], other]), all_of=True)
+                yield Case(
+                    False, "a list with one too many", gold, write([*items, other]), all_of=True
+                )
+                yield Case(
+                    False,
+                    "a list with one exchanged",
+                    gold,
+                    write([*items[:-1], other]),
+                    all_of=True,
+                )
                 yield Case(True, "one of any", gold, FRAMES["behind a label"][i % 5](items[0]))
                 yield Case(False, "one of any with a wrong one", gold, write([items[0], other]))
 
@@ -516,12 +598,19 @@ def lists(world: World, count: int) -> Iterator[Case]:
 _UNKNOWN = ("unknown", "Unknown", "I do not know", "cannot be determined", "not known")
 _NOT_UNKNOWN: tuple[Text, ...] = _filled(
     *("unknown ({})", "unknown, perhaps {}", "not unknown", "¬unknown", "~~unknown~~", "unknown?"),
-    *("{}", "The answer is {}.", "unknown or {}", "I do not know, but {}", "❌ unknown", "Unknown: {}"),
+    *(
+        "{}",
+        "The answer is {}.",
+        "unknown or {}",
+        "I do not know, but {}",
+        "❌ unknown",
+        "Unknown: {}",
+    ),
 )
 
 
 def unknown(world: World, count: int) -> Iterator[Case]:
-    """Yield answers that there is none, in the frames that a name may have, and answers that do not."""
+    """Yield answers that say that there is none, in every frame, and answers that do not."""
     every = [text for texts in FRAMES.values() for text in texts]
     genes = world.shuffled("gene", 99)
     for i in range(count):

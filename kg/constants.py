@@ -1,4 +1,4 @@
-"""What a policy earns that gives the same answer to every question of a kind, and how it is kept low.
+"""The share of a kind of questions that one constant answer gets right, and how it is kept low.
 
 The best constant answer is the baseline of all others: where four of ten findings occur in every
 patient on record, "100%" is right without any research. `Certificate.chance` states its share.
@@ -8,7 +8,7 @@ takes no more of it than `MAX_SHARE` of the questions of its kind.
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Mapping
 from functools import lru_cache
 from typing import Any, NamedTuple
@@ -101,7 +101,7 @@ def values(graph: Graph, relation: str, qualifier: str) -> Pool:
     relation = relation if relation in graph.relations else inverse(graph, relation)
     column, starts = graph.columns[relation][qualifier], graph.rows[relation].starts
     answers = [coarsest(value) if is_asked(value) else "" for value in column.values]
-    sizes: Counter[str] = Counter()
+    sizes: defaultdict[str, float] = defaultdict(float)
     for head in np.flatnonzero(np.diff(starts)).tolist():
         codes = column.codes[starts[head] : starts[head + 1]].tolist()
         usable = [answers[code] for code in codes if answers[code]]
@@ -137,7 +137,9 @@ def constant(question: Question) -> tuple[str, ...]:
         question: A question with an answer.
     """
     if question.certificate.query[0] == "value":
-        return tuple(coarsest(answer.removeprefix("value:")) for answer in question.certificate.answers)
+        return tuple(
+            coarsest(answer.removeprefix("value:")) for answer in question.certificate.answers
+        )
     return question.certificate.answers
 
 

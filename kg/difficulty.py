@@ -26,10 +26,11 @@ def grade(
         results: What one search with the question's text found, best first.
 
     Returns:
-        ``closed_book``: a guess by number of edges, or the best constant answer. ``one_search``: the first result that is of the
-        answer's kind and not named in the question, or, for a number, the first result at all.
-        ``greedy_hops``: following the relations but none of the clues, from the topic if it is
-        named, else from the first result of the topic's kind.
+        ``closed_book``: a guess by number of edges, or the best constant answer. ``one_search``:
+        the first result that is of the answer's kind and not named in the question (of a list, as
+        many as there are answers), or, for a number, the first result at all. ``greedy_hops``:
+        following the relations but none of the clues, from the topic if it is named, else from the
+        first result of the topic's kind.
     """
     return {
         "closed_book": _closed_book(graph, question, outcome),

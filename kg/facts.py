@@ -13,8 +13,8 @@ import numpy as np
 from medenv.kg import phrases
 from medenv.kg.clues import offers
 from medenv.kg.conditions import Clue, fitting, inverse, narrow, reach, satisfying
-from medenv.kg.drafts import Draft, Order, Rejected, tells, unnameable
 from medenv.kg.constants import COUNTABLE, LISTABLE, Pool, counts, is_asked, values, walks
+from medenv.kg.drafts import Draft, Order, Rejected, tells, unnameable
 from medenv.kg.frequencies import bounds, coarsest
 from medenv.kg.graph import Graph, IntArray
 from medenv.kg.naming import joined, titled
@@ -227,9 +227,10 @@ def draft_quantity(graph: Graph, order: Order) -> Draft:
     """
     disease = _near(graph, order, "disease")
     name = titled(graph, disease)
-    onsets = graph.step(disease, HAS_ONSET.name) if HAS_ONSET.name in graph.rows else ()
+    known_onset = HAS_ONSET.name in graph.rows
+    onsets = graph.step(disease, HAS_ONSET.name).tolist() if known_onset else []
     if len(onsets) == 1 and order.rng.random() < 0.5:
-        _drawn(walks(graph, _ONSET), graph.nodes.ids[int(onsets[0])], order)
+        _drawn(walks(graph, _ONSET), graph.nodes.ids[onsets[0]], order)
         text = phrases.fill(_ONSETS[order.voice], {"name": name})
         query = ["walk", graph.nodes.ids[disease], [HAS_ONSET.name]]
         return Draft(query, text, f"onset/{order.voice}")

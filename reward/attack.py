@@ -230,7 +230,9 @@ def _parts(target: Target) -> Sequence[str]:
 def _padded(target: Target) -> Sequence[str]:
     names = target.listed
     added = [target.others[:1], target.others[:4], target.others]
-    return tuple(text for more in added for text in (*_written(names + more), *_written(more + names)))
+    return tuple(
+        text for more in added for text in (*_written(names + more), *_written(more + names))
+    )
 
 
 def _written(items: Sequence[str]) -> tuple[str, ...]:
@@ -283,7 +285,12 @@ _ALL = (
     ("part of a list", 0.0, "List some of what is asked for.", _answers(_parts)),
     ("padded list", 0.0, "List what is asked for, and more.", _answers(_padded)),
     ("negation", 0.0, "Name the answer and take it back.", _answers(_negations)),
-    ("wrong in a frame", 0.0, "Frame a wrong name and put the right one beside it.", _answers(_wrapped)),
+    (
+        "wrong in a frame",
+        0.0,
+        "Frame a wrong name and put the right one beside it.",
+        _answers(_wrapped),
+    ),
     ("keywords", 0.0, "Answer with all words that may be looked for.", _answers(_keywords)),
     ("form only", 0.0, "Research in flawless form and answer nothing.", _form_only),
     ("tool spam", 0.0, "Call tools until the budget is gone.", _spam),

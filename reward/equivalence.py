@@ -1,10 +1,11 @@
 """Whether an answer names the gold entity, and nothing else.
 
 An answer is paid only when the whole of it, once its presentation is taken off (see
-`medenv.reward.presentation`), is a name or the id of the gold entity; what stands in brackets behind
-it must say the same. A slip of the pen is forgiven only where an index of all names shows that the
-answer is nobody else's name and that the slip is in a long ordinary word, never in a number, a
-letter, a gene symbol or a prefix that turns the meaning round. Quantities are compared as numbers.
+`medenv.reward.presentation`), is a name or the id of the gold entity; what stands in brackets
+behind it must say the same. A slip of the pen is forgiven only where an index of all names shows
+that the answer is nobody else's name and that the slip is in a long ordinary word, never in a
+number, a letter, a gene symbol or a prefix that turns the meaning round. Quantities are compared as
+numbers. Where all gold answers are asked for, only a list of them all is right.
 """
 
 from __future__ import annotations
@@ -60,12 +61,12 @@ _SAYS_ALSO = re.compile(
     re.IGNORECASE,
 )
 _ABBREVIATION = re.compile(r"(?=(?:[^A-Z]*[A-Z]){2})[A-Za-z]{2,8}(?:[- ]?\d{1,2}[A-Z]?)?")
-_NO_ABBREVIATIONS = frozenset(("AND", "DD", "EXCL", "NA", "NO", "NONE", "NOR", "NOT", "OR", "RO"))
-_WORD = re.compile(r"[a-z]+(?!')")
+_NEGATIVES = frozenset(("EXCL", "NO", "NONE", "NOR", "NOT", "RO"))
+_WORD = re.compile(r"(?<!')[a-z]+|(?<=')[a-z]{2,}")
 _SMALL_WORDS = frozenset(("a", "and", "by", "due", "in", "of", "or", "the", "to", "with"))
 _MOST_ASIDES = 4
 _SEPARATORS = 2  # in the names of others, where those of the gold answers have fewer
-_BEHIND = re.compile(r"(?:\s*\([^()]*\)|\s*\[[^\[\]]*\])+\s*$")
+_BEHIND = re.compile(r"(?:\([^()]*\)|\[[^\[\]]*\])\s*$")
 _ABOUT = re.compile(r"(?:≈|~|about|approximately|approx\.?|ca\.?|i\.e\.,?)\s*", re.IGNORECASE)
 _LABELS = {
     "hp": frozenset(("hp", "hpo")),
@@ -136,7 +137,7 @@ class _Gold:
         self.ids = frozenset(entity.id for entity in gold)
         self.by_id = {normalise(one.id): one.id for one in gold if one.kind not in STATEMENTS}
         names = [name for one in gold for name in (one.name, *one.aliases)]
-        self.separators = max(_SEPARATORS, *map(separators_in, names))
+        self.separators = max((_SEPARATORS, *map(separators_in, names)))
         self.preferred: dict[str, Entity] = {}
         self.aliases: dict[str, Entity] = {}
         for entity in self.entities:
@@ -222,17 +223,20 @@ def read_list(answer: str, gold: Sequence[Entity], names: EntityNames | None = N
         match = _judged(item, golds, names)
         return match.entity if match.right else "" if match.kind == "other_entity" else None
 
-    *_, (text, _) = readings(answer, names)
+    *_, (text, _, _) = readings(answer, names)
     return segment(text, named, separators=target.separators, most=MAX_LISTED * len(gold))
 
 
 def _may_be_name(text: str, gold: _Gold, names: EntityNames | None) -> bool:
     """Return whether a text is a known name, whatever stands in brackets behind it."""
-    keys = (normalise(text), normalise(_BEHIND.sub("", text)))
-    return any(
-        key in gold.preferred or key in gold.aliases or (names is not None and key in names)
-        for key in keys
-    )
+    for _ in range(_MOST_ASIDES):
+        key = normalise(text)
+        if key in gold.preferred or key in gold.aliases or (names is not None and key in names):
+            return True
+        if (left := _BEHIND.sub("", text)) == text:
+            return False
+        text = left
+    return False
 
 
 @lru_cache(maxsize=1 << 14)
@@ -243,15 +247,10 @@ def _judged(answer: str, gold: tuple[Entity, ...], names: EntityNames | None) ->
         return Match("empty", "the answer holds no legible character")
     target = _gold(gold)
     read = list(readings(answer, names))
-    behind: Match | None = None
-    for reading, inner in zip(read, (*read[1:], None), strict=True):
-        match = _match(reading.text, target, names)
-        if match and inner and inner.cited != reading.cited:
-            behind = behind or match  # "X [2]" is X with a source, though there may be an "X 2"
-        elif match:
+    # "X [2]" is X with a source, though there may be an "X 2".
+    for reading in sorted(read, key=lambda one: one.marked):
+        if match := _match(reading.text, target, names):
             return _contradicted(reading.cited, target, names) or match
-    if behind:
-        return behind
     text = read[-1].text
     for form in dict.fromkeys(forms(text, next(iter(target.kinds), ""))[1:]):
         if match := _match_key(normalise(form), target, names):
@@ -350,9 +349,7 @@ def _plain_match(text: str, gold: _Gold, names: EntityNames | None) -> Match | N
     return None
 
 
-def _turned_round(
-    main: str, aside: str, gold: _Gold, names: EntityNames | None
-) -> Match | None:
+def _turned_round(main: str, aside: str, gold: _Gold, names: EntityNames | None) -> Match | None:
     """Accept "abbreviation (name)"."""
     match = _plain_match(aside, gold, names)
     if match is None or not match.right:
@@ -408,7 +405,7 @@ def _abbreviates(short: str, name: str) -> Literal["", "maybe", "surely"]:
 
     Source: Schwartz and Hearst 2003, A simple algorithm for identifying abbreviation definitions.
     """
-    if not _ABBREVIATION.fullmatch(short) or short.upper() in _NO_ABBREVIATIONS:
+    if not _ABBREVIATION.fullmatch(short) or short.upper() in _NEGATIVES:
         return ""
     words, parts = normalise(name).split(), normalise(short).split()
     at = next((place for place, part in enumerate(parts) if part.isdigit()), len(parts))
@@ -419,7 +416,7 @@ def _abbreviates(short: str, name: str) -> Literal["", "maybe", "surely"]:
             end += 1
         if parts[at:] != words[first:end]:
             return ""
-    letters = re.match("[a-z]*", short.lower())[0]
+    letters = re.split("[^a-z]", short.lower(), maxsplit=1)[0]
     spoken = _WORD.findall(name.casefold())
     if letters in ("".join(w[0] for w in spoken if w not in left) for left in ((), _SMALL_WORDS)):
         return "surely"
@@ -429,16 +426,14 @@ def _abbreviates(short: str, name: str) -> Literal["", "maybe", "surely"]:
     return "maybe" if begun and all(letter in rest for letter in letters[1:]) else ""
 
 
-def _contradicted(
-    cited: Sequence[str], gold: _Gold, names: EntityNames | None
-) -> Match | None:
+def _contradicted(cited: Sequence[str], gold: _Gold, names: EntityNames | None) -> Match | None:
     """Return the match with another entity whose id stands in brackets behind a gold name."""
     spaces = {gold_id.partition(":")[0] for gold_id in gold.by_id.values()}
     for one in cited:
         known = names.kind(one) if names is not None else ""
-        if one not in gold.ids and (known in gold.kinds or one.partition(":")[0] in spaces):
-            if known or "#" not in one:
-                return Match("other_entity", f"{one} in brackets is another entity")
+        of_an_entity = known in gold.kinds or (one.partition(":")[0] in spaces and "#" not in one)
+        if of_an_entity and one not in gold.ids:
+            return Match("other_entity", f"{one} in brackets is another entity")
     return None
 
 

@@ -20,7 +20,7 @@ _MARK = re.compile(
     r"\s*(?:(?:[-*+◦‣▪–—]|\(?\d{1,3}[.)])\s+)?(?:(?:both|also|finally|lastly)\s+(?=\S))?",
     re.IGNORECASE,
 )
-_NUMBER = re.compile(r"(?<!\S)\(?(\d{1,2})[.)]\s+(?=\S)")
+_NUMBER = re.compile(r"(?<!\S)\(?(\d{1,2})[.)][^\S\n]+(?=\S)")
 _MOST_JOINED = 8
 
 
@@ -110,15 +110,25 @@ def separators_in(name: str) -> int:
 
 def _one_a_line(text: str) -> str:
     """Return a list with its numbered items on lines of their own ("1. A 2. B")."""
-    numbers = [int(found[1]) for found in _NUMBER.finditer(text)]
-    if not numbers or numbers != list(range(numbers[0], numbers[0] + len(numbers))):
+    inside = _in_brackets(text)
+    marks = [mark for mark in _NUMBER.finditer(text) if mark.start() not in inside]
+    first = int(marks[0][1]) if marks else 0
+    if first not in (1, 2) or any(int(mark[1]) != n for n, mark in enumerate(marks, first)):
         return text
-    return _NUMBER.sub("\n", text) if numbers[0] in (1, 2) else text
+    ends = [0, *(mark.end() for mark in marks)]
+    starts = [*(mark.start() for mark in marks), len(text)]
+    return "\n".join(text[end:start] for end, start in zip(ends, starts, strict=True))
+
+
+def _in_brackets(text: str) -> frozenset[int]:
+    """Return the places that stand in brackets."""
+    spans = [found.span() for found in _BRACKETS.finditer(text)]
+    return frozenset(at for start, end in spans for at in range(start + 1, end))
 
 
 def _parts(text: str) -> Iterator[_Part]:
     """Yield what stands between the separators of a text that are not in brackets."""
-    inside = {at for found in _BRACKETS.finditer(text) for at in range(*found.span())}
+    inside = _in_brackets(text)
     start, alternative = 0, False
     for separator in (*_SEPARATOR.finditer(text), None):
         if separator and separator.start() in inside:

@@ -42,11 +42,12 @@ _HYPHEN = re.compile(r"(?<=[^\W\d_])[-\u2010\u2011](?=[^\W\d_][^\W\dA-Z_])")
 _COUNTED = frozenset(("type", "subtype", "stage", "grade", "class", "factor", "group"))
 _NUMBERED = frozenset(("deficiency", "disease", "dysplasia", "syndrome"))
 _SHORT = {"&": "and", "grey": "gray", "disk": "disc"}
+_OUR = "arm behavi col fav flav harb hum lab neighb od parl rig sav tum vap vig"
+_LL = "channel label level model signal travel tunnel"
 _AMERICAN = {
-    **{f"{stem}our": f"{stem}or" for stem in "armo behavi col fav flav harb hum".split()},
-    **{f"{stem}our": f"{stem}or" for stem in "lab neighb od parl rig sav tum vap vig".split()},
+    **{f"{stem}our": f"{stem}or" for stem in _OUR.split()},
+    **{f"{stem}ll": f"{stem}l" for stem in _LL.split()},
     **{f"{stem}ogue": f"{stem}og" for stem in ("anal", "catal", "dial", "homol")},
-    **{f"{stem}ll": f"{stem}l" for stem in "channel label level model signal travel tunnel".split()},
     "ageing": "aging",
     "aluminium": "aluminum",
     "artefact": "artifact",
@@ -249,7 +250,9 @@ def _spoken(name: str) -> list[str]:
         if number:
             moved = [bare[i] for i in order]
             spoken.append(" ".join((*moved, number[1])))
-            spoken.append(" ".join(f"{part} {number[1]}" if part == parts[0] else part for part in moved))
+            spoken.append(
+                " ".join(f"{part} {number[1]}" if part == parts[0] else part for part in moved)
+            )
     return spoken
 
 

@@ -31,9 +31,7 @@ _ABSTENTIONS = frozenset(
         "unanswerable",
     )
 )
-_SEPARATORS = tuple(
-    map(re.compile, (r"[\n;]+", ",", r"\s+or\s+|\s*[/|]\s*", r"\s+and\s+"))
-)
+_SEPARATORS = tuple(map(re.compile, (r"[\n;]+", ",", r"\s+or\s+|\s*[/|]\s*", r"\s+and\s+")))
 _LONGEST_ABSTENTION = 160
 
 
@@ -83,8 +81,8 @@ def format_(trajectory: Trajectory, _: Knowledge) -> Value:
 def list_f1(trajectory: Trajectory, knowledge: Knowledge) -> Value:
     """Pay the F1 between the answers listed and the gold answers, where all are asked for.
 
-    Where any answer will do it is `accuracy`: listing is then hedging. An entity listed twice counts
-    once for and twice against.
+    Where any answer will do it is `accuracy`: listing is then hedging. An entity listed twice
+    counts once for and twice against.
 
     Known exploit: listing everything; each wrong item lowers precision, and a list far longer
     than the gold one pays nothing.

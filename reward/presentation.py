@@ -36,11 +36,13 @@ class Reading(NamedTuple):
 
     Attributes:
         text: What is left.
-        cited: What stood in brackets behind it, without the brackets.
+        cited: What stood in square brackets behind it, without the brackets.
+        marked: Whether it still has a list mark or a source, whose number is no part of a name.
     """
 
     text: str
     cited: tuple[str, ...] = ()
+    marked: bool = False
 
 
 def readings(answer: str, names: EntityNames | None = None) -> Iterator[Reading]:
@@ -53,18 +55,23 @@ def readings(answer: str, names: EntityNames | None = None) -> Iterator[Reading]
     """
     text = _trimmed(_SPACES.sub(" ", without_markup(answer)))
     cited: tuple[str, ...] = ()
-    yield Reading(text)
-    for _ in range(MAX_LAYERS if text else 0):
-        if text[-1] in "]】" and (found := _CITATION.search(text)):
-            left = text[: found.start()]
-            cited = (*cited, *_CITED.findall(found[0]))
+    for _ in range(MAX_LAYERS):
+        citation = _CITATION.search(text) if text.endswith(("]", "】")) else None
+        mark = _LIST_MARK.match(text)
+        if citation:
+            left = text[: citation.start()]
+        elif mark:
+            left = text[mark.end() :]
         else:
             left = _without_layer(text, names)
         left = _trimmed(left)
         if left == text or not left:
-            return
+            break
+        yield Reading(text, cited, marked=bool(citation or mark))
         text = left
-        yield Reading(text, cited)
+        if citation:
+            cited = (*cited, *_CITED.findall(citation[0]))
+    yield Reading(text, cited)
 
 
 def without_subject(text: str) -> str:
@@ -154,7 +161,9 @@ def _without_latex(text: str) -> str:
     for _ in range(_NESTED):
         before, text = text, _FRACTION.sub(r"\1/\2", text)
         text = _SCRIPT.sub(lambda script: f"^{script[2]}" if script[1] == "^" else script[2], text)
-        text = _COMMAND.sub(lambda found: f" {found[2]} " if found[1] == "boxed" else found[2], text)
+        text = _COMMAND.sub(
+            lambda found: f" {found[2]} " if found[1] == "boxed" else found[2], text
+        )
         if text == before:
             break
     return _LATEX_SYMBOL.sub(lambda found: _LATEX_SYMBOLS.get(found[0], found[0]), text)
@@ -184,7 +193,7 @@ def _trimmed(text: str) -> str:
 
 def _without_layer(text: str, names: EntityNames | None) -> str:
     """Return a text without its outermost layer, or as it is."""
-    closing = _QUOTES.get(text[0])
+    closing = _QUOTES.get(text[:1])
     if closing and text[-1] == closing and not {text[0], closing} & set(text[1:-1]):
         return text if text[1:-1].strip().isdigit() and closing == "]" else text[1:-1]
     if found := _OPENING.match(text):
@@ -240,8 +249,9 @@ _CONCLUDING = (
     r"(?:i|we)\s+(?:(?:can|would|must|therefore|thus|hence)\s+)*(?:conclude|answer)"
     r"(?:\s+that|\s+with)?(?:\s*[:,])?\s+"
 )
+_LIST_MARK = re.compile(r"(?:[-*+•◦‣▪–—]|\(?1[.)])\s+(?=\S)")
 _OPENING = re.compile(
-    rf"(?:[-*+•◦‣▪–—]|\(?1[.)])\s+(?=\S)|(?:{_CONNECTIVE}|{_GROUNDS}|{_CONCLUDING}"
+    rf"(?:{_CONNECTIVE}|{_GROUNDS}|{_CONCLUDING}"
     rf"|here\s+(?:is|are)\s+|{_NUMERAL}\s*:\s+)(?=\S)",
     re.IGNORECASE,
 )

@@ -1,8 +1,8 @@
 """Numbers with units: whether an answer states the very quantity that was asked for.
 
 Quantities are compared exactly, as fractions of whole numbers: 5 % is 0.05 and 1 in 20, 12 weeks
-are 84 days but not 3 months. What is rounded is equal where rounding explains the difference: 66.7 %
-is two thirds. Whatever is not certainly one quantity is none: a list of two, a vague one
+are 84 days but not 3 months. What is rounded is equal where rounding explains the difference:
+66.7 % is two thirds. Whatever is not certainly one quantity is none: a list of two, a vague one
 ("about 5"), an unknown unit, digits of other scripts. Units are a closed list; a library that knows
 them all would also read what nobody meant.
 """
@@ -96,19 +96,11 @@ _POWER = re.compile(
     r"\s*[x×*]\s*10(?:\^([-+]?[0-9]{1,2})|([-+][0-9]{1,2}))(?![0-9])"
     r"|(?<![0-9.,])10\^([-+]?[0-9]{1,2})(?![0-9])"
 )
-_WORDED = {
-    word: number
-    for number, word in enumerate(
-        """zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen
-        fifteen sixteen seventeen eighteen nineteen""".split()
-    )
-} | {
-    word: number
-    for number, word in zip(
-        range(20, 100, 10),
-        "twenty thirty forty fifty sixty seventy eighty ninety".split(),
-        strict=True,
-    )
+_ONES = "zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen"
+_ONES += " fifteen sixteen seventeen eighteen nineteen"
+_TENS = "twenty thirty forty fifty sixty seventy eighty ninety"
+_WORDED = {word: number for number, word in enumerate(_ONES.split())} | {
+    word: 10 * number for number, word in enumerate(_TENS.split(), start=2)
 }
 _WORDED_NUMBER = re.compile(
     rf"\b(?P<tens>[a-z]+ty)[- ](?P<ones>{'|'.join(list(_WORDED)[1:10])})\b"
@@ -224,7 +216,9 @@ def same_quantity(answer: str, gold: Entity) -> bool | None:
     known = {name: _measured(name) for name in names}
     exact = [name for name, found in known.items() if found and not found.step]
     # Of an exact share its percentages are roundings, which are right as far as they go.
-    wanted = {quantity(name) for name, found in known.items() if not (exact and found and found.step)}
+    wanted = {
+        quantity(name) for name, found in known.items() if not (exact and found and found.step)
+    }
     return all(
         one in wanted or _differs_by_rounding(part, names)
         for part, one in zip(parts, stated, strict=True)
@@ -275,13 +269,16 @@ def _measured(text: str) -> _Measured | None:
     clean = _cleaned(text)
     if found := _OF.fullmatch(clean):
         share = _share_of(found)
-        return _Measured(share.low, Fraction(0), SHARE) if share and share.low == share.high else None
+        if share is None or share.low is None or share.low != share.high:
+            return None
+        return _Measured(share.low, Fraction(0), SHARE)
     if (found := _SINGLE.fullmatch(clean)) and (unit := _unit(found[2] or "")):
-        digits = re.fullmatch(r"[^.e]*(?:\.([0-9]+))?(?:e([-+]?[0-9]+))?", found[1], re.IGNORECASE)
-        places = len(digits[1] or "") - int(digits[2] or 0)
-        step = unit[0] / Fraction(10) ** places
-        value = _number(found[1]) * unit[0]
-        return _Measured(value, step, unit[1] or (SHARE if 0 < value < 1 else ()))
+        size, dimension = unit
+        digits, _, exponent = found[1].lower().partition("e")
+        places = len(digits.partition(".")[2]) - int(exponent or 0)
+        value = _number(found[1]) * size
+        dimension = dimension or (SHARE if 0 < value < 1 else ())
+        return _Measured(value, size / Fraction(10) ** places, dimension)
     return None
 
 

@@ -57,4 +57,7 @@ def fold(text: str) -> str:
 
 def _is_stroke(char: str) -> bool:
     """Return whether a combining character strikes out or forbids what it is combined with."""
-    return unicodedata.combining(char) == _OVERLAY or char == "\N{COMBINING ENCLOSING CIRCLE BACKSLASH}"
+    return (
+        unicodedata.combining(char) == _OVERLAY
+        or char == "\N{COMBINING ENCLOSING CIRCLE BACKSLASH}"
+    )

@@ -25,7 +25,9 @@ TEXTS = [entity.name for entity in GOLD]
 
 WRITINGS = {
     "numbered": lambda items: "\n".join(f"{i}. {one}" for i, one in enumerate(items, 1)),
-    "numbered with brackets": lambda items: "\n".join(f"({i}) {one}" for i, one in enumerate(items, 1)),
+    "numbered with brackets": lambda items: "\n".join(
+        f"({i}) {one}" for i, one in enumerate(items, 1)
+    ),
     "numbered in one line": lambda items: " ".join(f"{i}) {one}" for i, one in enumerate(items, 1)),
     "bulleted": lambda items: "\n".join(f"- {one}" for one in items),
     "bulleted in bold": lambda items: "\n".join(f"* **{one}**" for one in items),

@@ -1,6 +1,7 @@
-"""Right answers as language models write them, and wrong ones in the same clothes."""
+"""Right answers as language models write them, and wrong ones in the same forms."""
 
 import time
+from itertools import pairwise
 
 import pytest
 from hypothesis import given
@@ -207,11 +208,21 @@ def test_a_letter_is_no_numeral_where_it_is_a_name(one, other):
 def test_every_text_has_readings_each_shorter_than_the_one_before(text):
     found = [reading.text for reading in readings(text, NAMES)]
     assert 1 <= len(found) <= MAX_LAYERS + 1
-    assert all(len(after) < len(before) for before, after in zip(found, found[1:], strict=False))
+    assert all(len(after) < len(before) for before, after in pairwise(found))
 
 
 HOSTILE = (
-    *("so ", "the answer is ", "x is the gene for ", "gene of x is ", "*a ", "_", "[1]", "(", "<b>"),
+    *(
+        "so ",
+        "the answer is ",
+        "x is the gene for ",
+        "gene of x is ",
+        "*a ",
+        "_",
+        "[1]",
+        "(",
+        "<b>",
+    ),
     *("\\text{", "$", "a,", "a and ", "1. a ", "-", "é", "a", " ", "PMID:1,", "xxiv ", "~"),
 )
 

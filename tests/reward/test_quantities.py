@@ -207,7 +207,9 @@ def test_a_number_that_rounding_does_not_explain_is_wrong(gold, answer):
 
 def test_of_an_exact_share_a_percentage_is_right_as_far_as_it_goes():
     share = value("157/183", "86%", "85.8%")
-    right = [said for said in ("86%", "85.8%", "85.79%", "86.0%") if judge_answer(said, [share]).right]
+    right = [
+        said for said in ("86%", "85.8%", "85.79%", "86.0%") if judge_answer(said, [share]).right
+    ]
     assert right == ["86%", "85.8%", "85.79%"]
 
 
