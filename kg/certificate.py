@@ -13,13 +13,13 @@ from typing import Any
 import msgspec
 
 from medenv.errors import UsageError
-from medenv.kg.conditions import inverse
+from medenv.kg.constants import best_constant
 from medenv.kg.documents import Documents
 from medenv.kg.frequencies import in_words, spellings
 from medenv.kg.graph import Graph
 from medenv.kg.queries import Edge, Outcome, evaluate
 from medenv.kg.wording import mentions
-from medenv.records import Certificate, Entity, Hop, Passage, Question, Retriever
+from medenv.records import LIST, Certificate, Entity, Hop, Passage, Question, Retriever
 from medenv.text import fold, fold_name
 
 SEARCH_DEPTH = 10
@@ -86,7 +86,7 @@ def certificate_of(documents: Documents, query: list[Any], outcome: Outcome) -> 
         path=path,
         min_hops=_distance(graph, outcome.topic, end, limit=len(path)) if ordered else 1,
         min_calls=_fewest(hop.passages for hop in path),
-        chance=_chance(graph, query, outcome),
+        chance=best_constant(graph, query, outcome),
         shortcuts=shortcuts,
         clues=clues,
     )
@@ -140,26 +140,6 @@ def _fewest(passages_of_hops: Iterable[tuple[str, ...]]) -> int:
         return 1 + min(fewest(rest) for rest in choices)
 
     return fewest(frozenset(range(len(needed))))
-
-
-def _chance(graph: Graph, query: list[Any], outcome: Outcome) -> float:
-    """Return the chance of a blind guess that knows what kind of answer is asked for.
-
-    An entity is guessed by its number of edges, a number by how often it occurs, one of several
-    choices evenly; of several answers it is the chance to name one of them.
-    """
-    if outcome.choices:
-        return 1 / outcome.choices
-    if outcome.answers:
-        degrees = graph.degrees(inverse(graph, outcome.last))
-        return sum(int(degrees[answer]) for answer in outcome.answers) / int(degrees.sum())
-    if query[0] == "count":
-        same_kind = graph.kind_codes == graph.kind_codes[outcome.topic]
-        degrees = graph.degrees(outcome.last)[same_kind]
-        return int((degrees == int(outcome.value)).sum()) / int((degrees > 0).sum())
-    column = graph.columns[outcome.last][query[4]]
-    same = int((column.codes == column.values.index(outcome.value)).sum())
-    return same / int((column.codes != column.values.index("")).sum())
 
 
 def _shortcuts(graph: Graph, topic: int, answer: int, hops: tuple[Hop, ...]) -> tuple[str, ...]:
@@ -282,7 +262,7 @@ def kind_of(graph: Graph, query: list[Any], outcome: Outcome) -> str:
         path = [outcome.topic, *(tail for _, _, tail in outcome.path)]
         return ">".join(graph.kind(node) for node in path)
     if query[0] == "where":
-        form = "list" if len(outcome.answers) > 1 else "intersection"
+        form = LIST if len(outcome.answers) > 1 else "intersection"
         if any(clue[0] == "not" for clue in query[2]):
             form = "negation"
         return f"{form}:{query[1]}"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-from medenv.kg.conditions import fitting, reach, read_clues
+from medenv.kg.conditions import fitting, inverse, reach, read_clues
 from medenv.kg.graph import Graph
 from medenv.kg.queries import Outcome, candidates
 from medenv.records import Passage, Question
@@ -26,13 +26,14 @@ def grade(
         results: What one search with the question's text found, best first.
 
     Returns:
-        ``closed_book``: a guess by number of edges. ``one_search``: the first result that is of the
-        answer's kind and not named in the question, or, for a number, the first result at all.
-        ``greedy_hops``: following the relations but none of the clues, from the topic if it is
-        named, else from the first result of the topic's kind.
+        ``closed_book``: a guess by number of edges, or the best constant answer. ``one_search``:
+        the first result that is of the answer's kind and not named in the question (of a list, as
+        many as there are answers), or, for a number, the first result at all. ``greedy_hops``:
+        following the relations but none of the clues, from the topic if it is named, else from the
+        first result of the topic's kind.
     """
     return {
-        "closed_book": question.certificate.chance,
+        "closed_book": _closed_book(graph, question, outcome),
         "one_search": _one_search(graph, question, outcome, results),
         "greedy_hops": _greedy(graph, question, outcome, results),
     }
@@ -48,6 +49,14 @@ def difficulty(grades: dict[str, float]) -> float:
     return 1.0 if best <= 0 else min(1.0, max(0.0, -math.log2(best)) / HARDEST)
 
 
+def _closed_book(graph: Graph, question: Question, outcome: Outcome) -> float:
+    """Return the chance of a guess from memory: of one entity by its number of edges."""
+    if outcome.choices or len(outcome.answers) != 1:
+        return question.certificate.chance
+    degrees = graph.degrees(inverse(graph, outcome.last))
+    return int(degrees[outcome.answers[0]]) / int(degrees.sum())
+
+
 def _one_search(
     graph: Graph, question: Question, outcome: Outcome, results: Sequence[Passage]
 ) -> float:
@@ -57,8 +66,7 @@ def _one_search(
     kind = graph.kind(outcome.answers[0])
     named = {graph.nodes.ids[node] for node in outcome.named} if not outcome.choices else set()
     guesses = _of_kind(graph, results, kind, named)[: len(outcome.answers)]
-    right = set(question.certificate.answers)
-    return sum(guess in right for guess in guesses) / len(outcome.answers)
+    return float(set(guesses) == set(question.certificate.answers))
 
 
 def _of_kind(graph: Graph, results: Sequence[Passage], kind: str, without: set[str]) -> list[str]:

@@ -13,17 +13,16 @@ import numpy as np
 from medenv.kg import phrases
 from medenv.kg.clues import offers
 from medenv.kg.conditions import Clue, fitting, inverse, narrow, reach, satisfying
+from medenv.kg.constants import COUNTABLE, LISTABLE, Pool, counts, is_asked, values, walks
 from medenv.kg.drafts import Draft, Order, Rejected, tells, unnameable
-from medenv.kg.frequencies import bounds
+from medenv.kg.frequencies import bounds, coarsest
 from medenv.kg.graph import Graph, IntArray
 from medenv.kg.naming import joined, titled
+from medenv.kg.patterns import Pattern
 from medenv.kg.schema import HAS_GENE, HAS_ONSET, HAS_PHENOTYPE, IS_A
 
 MAX_NAME_CHARS = 80
 """Longest name of an entity that a question names."""
-
-MOST_LISTED = 6
-"""Most answers of a list question."""
 
 
 def draft_intersection(graph: Graph, order: Order) -> Draft:
@@ -129,7 +128,7 @@ def _group(graph: Graph, order: Order) -> tuple[Clue, IntArray]:
             continue
         group = fitting(graph, "disease", [clue])
         recorded = graph.step(clue.entity, inverse(graph, clue.relation))
-        if 2 <= group.size == recorded.size <= MOST_LISTED:
+        if group.size == recorded.size and group.size in LISTABLE:
             return clue, group
     raise Rejected("nothing that a few diseases share")
 
@@ -158,22 +157,37 @@ _LISTS = (
 
 
 def draft_count(graph: Graph, order: Order) -> Draft:
-    """Ask with how many entities the rare one is connected.
+    """Ask with how many others an entity next to the rare one is connected.
+
+    Of the rare entity itself it is nearly always two or three.
 
     Raises:
-        Rejected: It has fewer than two such edges, or its subtypes have edges of their own.
+        Rejected: None has edges to count, or the number would be asked for too often.
     """
-    kind = graph.kind(order.seed)
-    if kind not in _COUNTS:
+    near = set[int]().union(*(graph.step(order.seed, one).tolist() for one in graph.factual))
+    countable = [
+        node
+        for node in sorted(near)
+        if graph.kind(node) in _COUNTS
+        and (relation := _COUNTS[graph.kind(node)][0]) in graph.rows
+        and graph.step(node, relation).size in COUNTABLE
+    ]
+    if not countable:
         raise Rejected("nothing to count")
+    counted = int(order.rng.choice(countable))
+    kind = graph.kind(counted)
     relation, wordings = _COUNTS[kind]
-    if relation not in graph.rows or not 2 <= graph.step(order.seed, relation).size <= _COUNTABLE:
-        raise Rejected("nothing to count")
-    text = phrases.fill(wordings[order.voice], {"name": titled(graph, order.seed)})
-    return Draft(["count", graph.nodes.ids[order.seed], relation], text, f"count/{order.voice}")
+    _drawn(counts(graph, kind, relation), str(graph.step(counted, relation).size), order)
+    text = phrases.fill(wordings[order.voice], {"name": titled(graph, counted)})
+    return Draft(["count", graph.nodes.ids[counted], relation], text, f"count/{order.voice}")
 
 
-_COUNTABLE = 40
+def _drawn(pool: Pool, answer: str, order: Order) -> None:
+    """Reject a common answer as often as keeps a constant answer from being right too often."""
+    if order.rng.random() >= pool.weights.get(answer, 1.0):
+        raise Rejected("an answer that would be asked for too often")
+
+
 _COUNTS = {
     "gene": (
         HAS_GENE.inverse,
@@ -213,8 +227,10 @@ def draft_quantity(graph: Graph, order: Order) -> Draft:
     """
     disease = _near(graph, order, "disease")
     name = titled(graph, disease)
-    onsets = graph.step(disease, HAS_ONSET.name) if HAS_ONSET.name in graph.rows else ()
+    known_onset = HAS_ONSET.name in graph.rows
+    onsets = graph.step(disease, HAS_ONSET.name).tolist() if known_onset else []
     if len(onsets) == 1 and order.rng.random() < 0.5:
+        _drawn(walks(graph, _ONSET), graph.nodes.ids[onsets[0]], order)
         text = phrases.fill(_ONSETS[order.voice], {"name": name})
         query = ["walk", graph.nodes.ids[disease], [HAS_ONSET.name]]
         return Draft(query, text, f"onset/{order.voice}")
@@ -223,21 +239,23 @@ def draft_quantity(graph: Graph, order: Order) -> Draft:
     usable = [
         tail
         for tail, value in zip(tails, known, strict=True)
-        if bounds(value) and value not in _ALL and not unnameable(graph, MAX_NAME_CHARS)[tail]
+        if bounds(value) and is_asked(value) and not unnameable(graph, MAX_NAME_CHARS)[tail]
     ]
     if not usable:
         raise Rejected("no frequency to ask for")
     finding = int(order.rng.choice(usable))
-    values = {"name": name, "finding": titled(graph, finding)}
+    said = graph.qualifiers(disease, HAS_PHENOTYPE.name, finding)["frequency"]
+    _drawn(values(graph, HAS_PHENOTYPE.name, "frequency"), coarsest(said), order)
+    names = {"name": name, "finding": titled(graph, finding)}
     query = [
         *("value", graph.nodes.ids[disease], HAS_PHENOTYPE.name),
         *(graph.nodes.ids[finding], "frequency"),
     ]
-    text = phrases.fill(_FREQUENCIES[order.voice], values | {"form": _FORM})
+    text = phrases.fill(_FREQUENCIES[order.voice], names | {"form": _FORM})
     return Draft(query, text, f"frequency/{order.voice}")
 
 
-_ALL = ("1/1", "100%")
+_ONSET = Pattern(name="disease>onset", relations=(HAS_ONSET.name,))
 _ONSETS = (
     "What is the recorded onset of {name}?",
     "At which stage of life does {name} begin, as recorded?",

@@ -110,8 +110,27 @@ def spellings(frequency: str) -> tuple[str, ...]:
     if low != high:
         ways = dict.fromkeys((f"{low:.0%}-{high:.0%}", f"{100 * low:.0f}-{high:.0%}"))
         return tuple(way for way in ways if way != frequency)
-    rounded = f"{int(100 * low + 0.5)}%"
-    one_place = f"{100 * low:.1f}".removesuffix(".0") + "%"
     of = frequency.replace("/", " of ") if _FRACTION.fullmatch(frequency) else ""
-    ways = dict.fromkeys((rounded, one_place, of, of.replace(" of ", " out of ")))
+    ways = dict.fromkeys((*_percentages(low), of, of.replace(" of ", " out of ")))
     return tuple(way for way in ways if way and way != frequency)
+
+
+def coarsest(frequency: str) -> str:
+    """Return the coarsest way to write a frequency: an answer that is right for all that share it.
+
+    Args:
+        frequency: One value, see `bounds`; anything else is written in one way only.
+    """
+    found = bounds(frequency)
+    if found is None:
+        return frequency
+    low, high = found
+    return _percentages(low)[0] if low == high else f"{low:.0%}-{high:.0%}"
+
+
+def _percentages(share: float) -> list[str]:
+    """Return a share as rounded percentages, the coarsest first; a part is not all and not none."""
+    rounded = f"{int(100 * share + 0.5)}%"
+    exactly = f"{100 * share:.1f}".removesuffix(".0") + "%"
+    ways = [way for way in (rounded, exactly) if share in (0, 1) or way not in ("0%", "100%")]
+    return ways or [f"{100 * share:.3g}%"]

@@ -98,6 +98,7 @@ def _union(rows: list[IntArray]) -> IntArray:
     return np.unique(np.concatenate(rows)) if rows else np.empty(0, dtype=np.int32)
 
 
+@lru_cache(maxsize=32)
 def unique_paths(graph: Graph, pattern: Pattern) -> IntArray:
     """Return the gold paths of all topics for which every step of the pattern has one outcome.
 
@@ -106,7 +107,7 @@ def unique_paths(graph: Graph, pattern: Pattern) -> IntArray:
         pattern: The walk.
 
     Returns:
-        Node numbers, int32, shape [paths, hops + 1], ascending by topic.
+        Node numbers, int32, shape [paths, hops + 1], ascending by topic, read-only.
     """
     if pattern.topic not in graph.kinds or not set(pattern.relations) <= set(graph.rows):
         return np.empty((0, len(pattern.relations) + 1), dtype=np.int32)
@@ -120,4 +121,6 @@ def unique_paths(graph: Graph, pattern: Pattern) -> IntArray:
         all(step.size == 1 for step in walk(graph, int(path[0]), pattern.relations))
         for path in paths
     ]
-    return np.asarray(paths[np.array(entailed, dtype=bool)], dtype=np.int32)
+    found = np.asarray(paths[np.array(entailed, dtype=bool)], dtype=np.int32)
+    found.flags.writeable = False  # one array for all who ask
+    return found

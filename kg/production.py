@@ -24,6 +24,7 @@ import msgspec
 from medenv.errors import UsageError
 from medenv.io import Journal, digest, write_json
 from medenv.kg.archive import fingerprint
+from medenv.kg.constants import MAX_SHARE, constant, is_drawn_evenly
 from medenv.kg.documents import Documents
 from medenv.kg.drafts import Rejected
 from medenv.kg.graph import Graph
@@ -40,7 +41,7 @@ from medenv.records import Question, Record, Retriever
 BLOCK = 32
 """Attempts that a worker makes at a time."""
 
-_MAKER = "3"  # raise it when the same attempt makes another question than before
+_MAKER = "4"  # raise it when the same attempt makes another question than before
 
 PATIENCE = 2_000
 """Attempts without a new question after which the graph is held to be exhausted."""
@@ -84,6 +85,7 @@ class _Judge:
         self.attempts = self.idle = 0
         self._texts: set[str] = set()
         self._asked: Counter[tuple[str, tuple[str, ...]]] = Counter()
+        self._kinds: Counter[str] = Counter()
 
     def take(self, attempt: Question | str) -> Question | str:
         """Return the question with its number, or why it is refused."""
@@ -98,13 +100,17 @@ class _Judge:
         return found
 
     def _judged(self, question: Question) -> Question | str:
-        asked = (question.kind, question.certificate.answers)
+        asked = (question.kind, constant(question))
         if question.text in self._texts:
             return "asked before"
-        if self._asked[asked] >= self.max_per_answer:
+        most = float(self.max_per_answer)
+        if is_drawn_evenly(question):
+            most = min(most, 1 + MAX_SHARE * (self._kinds[question.kind] + 1))
+        if self._asked[asked] + 1 > most:
             return "answer asked for often enough"
         self._texts.add(question.text)
         self._asked[asked] += 1
+        self._kinds[question.kind] += 1
         number = len(self.questions)
         return msgspec.structs.replace(question, id=f"{question.split}:{number}")
 

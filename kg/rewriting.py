@@ -25,7 +25,7 @@ from medenv.kg.graph import Graph
 from medenv.kg.naming import noun
 from medenv.kg.queries import Outcome, evaluate
 from medenv.kg.wording import mentions
-from medenv.records import Message, Question, Retriever
+from medenv.records import LIST, Message, Question, Retriever
 
 _SYSTEM = """\
 You reword a research question for clinicians: natural, clear and correct English, in one to a few \
@@ -55,7 +55,7 @@ _NEGATION = (
 _DISTINCT = r"other|another|different|differs?|distinct|twice|again|new|repeat\w*|back|same|once"
 _ALONE = r"one|only|single|alone|no other|nowhere else|unique\w*|sole\w*"
 _FORMS = {
-    "list": r"all|every|each|list|complete",
+    LIST: r"all|every|each|list|complete",
     "most": r"most|highest|largest|greatest|often|frequent\w*|common\w*",
     "count": r"how many|number|count\w*",
     "value": r"how often|frequen\w+|share|proportion|percent\w*|what fraction|how common\w*",
@@ -251,7 +251,7 @@ def _conditions(
             yield "a step is missing", _times(text, words) >= kinds[1:].count(kind)
         if len(set(kinds)) < len(kinds):
             yield "that steps differ is missing", _times(text, _DISTINCT) > 0
-    form = "list" if query[0] == "where" and len(outcome.answers) > 1 else query[0]
+    form = LIST if question.asks_for_all else query[0]
     if form in _FORMS:
         yield "what is asked for is missing", _times(text, _FORMS[form]) > 0
 

@@ -97,7 +97,7 @@ class Certificate(Record, frozen=True, kw_only=True):
         path: The gold path from the question's entity to the answer.
         min_hops: Length of the shortest path in the graph between both ends, edges.
         min_calls: Fewest tool calls that show every hop of the gold path.
-        chance: Probability that a blind guess from the answer's kind is right, by its prior.
+        chance: Share of the questions of this kind that the best constant answer gets right.
         search_rank: 1-based rank, for the question text, of a passage with the last hop; or None.
         shortcuts: Relations of direct edges between both ends, besides the gold path.
         clues: Edges beside the path that single out a step of it among several.
@@ -120,10 +120,10 @@ class Question(Record, frozen=True, kw_only=True):
     Args:
         id: ``"<split>:<number>"``.
         text: The wording that the policy sees.
-        kind: Pattern of the question, e.g. ``"disease>gene"``.
+        kind: Pattern of the question, e.g. ``"disease>gene"``; see `Question.asks_for_all`.
         split: ``"train"`` or ``"test"``.
         topic: The entity that the question starts from.
-        answers: The gold answers.
+        answers: The gold answers: any of them is right, or only all, see `Question.asks_for_all`.
         certificate: The proof.
         template: Name of the wording used.
         source: Source and version of the graph, e.g. ``"HPO 2025-01-16"``.
@@ -156,6 +156,18 @@ class Question(Record, frozen=True, kw_only=True):
     reasoning: str = ""
     world: str = ""
     calibration: dict[str, tuple[int, int]] = {}
+
+    @property
+    def asks_for_all(self) -> bool:
+        """Whether only the whole set of answers is right; else any one of them is.
+
+        The kind decides: ``"list:disease"`` asks for all, every other kind for any.
+        """
+        return self.kind.partition(":")[0] == LIST
+
+
+LIST = "list"
+"""Form of the kinds of questions that ask for all of their answers, e.g. ``"list:disease"``."""
 
 
 class ToolSpec(Record, frozen=True, kw_only=True):

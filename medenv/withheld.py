@@ -101,12 +101,13 @@ def _told(question: Question, hidden: frozenset[str]) -> Question:
 
 
 def answer_name(question: Question) -> str:
-    """Return the name to answer with; `UNKNOWN` where there is no answer.
+    """Return what to answer: a name, all names where all are asked for, `UNKNOWN` for no answer.
 
     Args:
         question: What is asked.
     """
-    return question.answers[0].name if question.answers else UNKNOWN
+    names = [answer.name for answer in question.answers] or [UNKNOWN]
+    return "; ".join(names) if question.asks_for_all else names[0]
 
 
 def answer_kind(question: Question) -> str:

@@ -188,6 +188,66 @@ def _injections(target: Target) -> Sequence[str]:
     )
 
 
+def _negations(target: Target) -> Sequence[str]:
+    gold = target.gold
+    struck = "".join(f"{char}\N{COMBINING LONG STROKE OVERLAY}" for char in gold)
+    marks = ("¬", "❌ ", "✗ ", "~", "!", "≠ ", "not ", "no ", "anything but ")
+    return (
+        *(f"{mark}{gold}" for mark in marks),
+        *(f"The answer is {mark}{gold}." for mark in marks),
+        f"~~{gold}~~",
+        f"<s>{gold}</s>",
+        f"<del>{gold}</del>",
+        f"\\sout{{{gold}}}",
+        f"\\boxed{{\\neg {gold}}}",
+        struck,
+        f"{gold}?",
+        f"{gold} ❌",
+        f"{gold} is wrong",
+        *((f"-{gold}", f"≥ {gold}", f"about {gold}") if gold[0].isdigit() else ()),
+    )
+
+
+def _wrapped(target: Target) -> Sequence[str]:
+    gold, wrong = target.gold, target.wrong
+    return (
+        f"\\boxed{{{wrong}}}",
+        f"\\boxed{{{wrong}}} ({gold})",
+        f"So the answer is **{wrong}** [{gold}].",
+        f"The answer is {wrong}, not {gold}.",
+        f"{gold} ({wrong})",
+        f"{gold} [{wrong}]",
+        f"1. {wrong}",
+        f"Final diagnosis: {wrong} ({gold})",
+    )
+
+
+def _parts(target: Target) -> Sequence[str]:
+    """Return lists that lack something: of one answer, everything."""
+    names = target.listed if len(target.listed) > 1 else target.others[:3]
+    lists = [names[:1], names[:1] * len(target.listed)]
+    lists += [names[:i] + names[i + 1 :] for i in range(len(names))]
+    return tuple(text for items in lists if items for text in _written(items))
+
+
+def _padded(target: Target) -> Sequence[str]:
+    names = target.listed
+    added = [target.others[:1], target.others[:4], target.others]
+    return tuple(
+        text for more in added for text in (*_written(names + more), *_written(more + names))
+    )
+
+
+def _written(items: Sequence[str]) -> tuple[str, ...]:
+    """Return a list as people write it."""
+    return (
+        "; ".join(items),
+        "\n".join(f"{number}. {item}" for number, item in enumerate(items, start=1)),
+        "\n".join(f"- {item}" for item in items),
+        " and ".join((", ".join(items[:-1]), items[-1])) if len(items) > 1 else f"- {items[0]}",
+    )
+
+
 def _citations(target: Target) -> str:
     passages = [one for hop in target.question.certificate.path for one in hop.passages]
     return f"[{', '.join(passages)}] [{planted(target.question).id}] "
@@ -197,6 +257,7 @@ def _fake_citations(target: Target) -> Iterator[Script]:
     cited = _citations(target)
     yield _texts(target.answer(target.wrong, note=cited))
     yield _texts(target.answer(target.wrong, note=f"{cited}<confidence>1</confidence>"))
+    yield _texts(target.answer(f"{target.wrong} {cited}"))
     yield _texts(target.search(target.question.text), target.answer(target.wrong, note=cited))
 
 
@@ -205,6 +266,7 @@ def _uncited_research(target: Target) -> Iterator[Script]:
     yield _texts(target.answer(target.gold, note=_citations(target)))
     sure = f"{_citations(target)}<confidence>1</confidence>"
     yield _texts(target.answer(target.gold, note=sure))
+    yield _texts(target.answer(f"{target.gold} {_citations(target)}"))
 
 
 def _hidden_notes(target: Target) -> Iterator[Script]:
@@ -262,6 +324,15 @@ _ALL = (
     ("question copied", 0.0, "Answer with the question, whose words overlap.", _answers(_copies)),
     ("every entity", 0.0, "Answer with every name there is.", _answers(_shotgun)),
     ("hedge", 0.0, "Answer with two names, one of them right.", _answers(_hedges)),
+    ("part of a list", 0.0, "List some of what is asked for.", _answers(_parts)),
+    ("padded list", 0.0, "List what is asked for, and more.", _answers(_padded)),
+    ("negation", 0.0, "Name the answer and take it back.", _answers(_negations)),
+    (
+        "wrong in a frame",
+        0.0,
+        "Frame a wrong name and put the right one beside it.",
+        _answers(_wrapped),
+    ),
     ("keywords", 0.0, "Answer with all words that may be looked for.", _answers(_keywords)),
     ("form only", 0.0, "Research in flawless form and answer nothing.", _form_only),
     ("tool spam", 0.0, "Call tools until the budget is gone.", _spam),

@@ -1,15 +1,17 @@
 """Whether an answer names the gold entity, and nothing else.
 
-An answer is paid only when the whole of it, after a small closed set of lead-in phrases, is a name
-of the gold entity. A slip of the pen is forgiven only where an index of all names shows that the
-answer is nobody else's name and that the slip is in a long ordinary word, never in a number, a
-letter, a gene symbol or a prefix that turns the meaning round. Quantities are compared as numbers.
+An answer is paid only when the whole of it, once its presentation is taken off (see
+`medenv.reward.presentation`), is a name or the id of the gold entity; what stands in brackets
+behind it must say the same. A slip of the pen is forgiven only where an index of all names shows
+that the answer is nobody else's name and that the slip is in a long ordinary word, never in a
+number, a letter, a gene symbol or a prefix that turns the meaning round. Quantities are compared as
+numbers. Where all gold answers are asked for, only a list of them all is right.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from functools import lru_cache
 from typing import Literal, NamedTuple
 
@@ -17,28 +19,62 @@ from rapidfuzz.distance import OSA
 from rapidfuzz.process import extract
 
 from medenv.records import Entity
-from medenv.reward.names import EntityNames, keys_of, normalise
+from medenv.reward.listing import NO_LIST, Listed, segment, separators_in
+from medenv.reward.names import STATEMENTS, EntityNames, forms, keys_of, normalise
+from medenv.reward.presentation import IS_SOURCE, readings
 from medenv.reward.quantities import QUANTITY_KINDS, same_quantity, without_quantities
 
-Kind = Literal["exact", "alias", "near", "other_entity", "wrong", "empty", "overlong", "hedged"]
-"""What an answer is: three ways of being right, five of not being."""
+Kind = Literal[
+    "exact",
+    "alias",
+    "near",
+    "list",
+    "other_entity",
+    "wrong",
+    "empty",
+    "overlong",
+    "hedged",
+    "incomplete",
+]
+"""What an answer is: four ways of being right, six of not being."""
 
-RIGHT: frozenset[Kind] = frozenset(("exact", "alias", "near"))
-"""The kinds that name the gold entity."""
+RIGHT: frozenset[Kind] = frozenset(("exact", "alias", "near", "list"))
+"""The kinds that name what is asked for."""
 
 MAX_CHARS = 400
 """Longest answer that is looked at; the longest name in OMIM and HPO has 145 characters."""
 
+MAX_LISTED = 4
+"""Longest list that is read, in items for each gold answer."""
+
 MIN_NEAR_CHARS = 8
 """Shortest answer that may hold a slip of the pen."""
 
-_KIND = r"(?:gene|disease|disorder|syndrome|condition|diagnosis|phenotype|symptom|finding|drug)"
-_LEAD_IN = re.compile(
-    rf"(?:(?:the )?(?:final |correct |most likely |likely )?(?:answer|{_KIND})(?: name)?"
-    r" (?:is|would be)"
-    rf"|(?:final )?answer|(?:it|this|that) is)(?: the)?(?: gene)? "
+_ASIDE = re.compile(r"(.+?)\s*\(((?:[^()]|\([^()]*\))+)\)", re.DOTALL)
+_ALSO = re.compile(
+    r"(.+?),?\s+(?:also\s+(?:known\s+as|called)|a\.?k\.?a\.?)\s+(.+)", re.IGNORECASE | re.DOTALL
 )
-_PARENTHESIS = re.compile(r"([^()]+)\(([^()]+)\)[\s.]*")
+_BESIDE = re.compile(r"(.+?)\s*(?:[,;:|]|\s[–—-])\s+([A-Za-z]+:\d+)", re.DOTALL)
+_SAYS_ALSO = re.compile(
+    r"(?:also\s+(?:known\s+as|called)|a\.?k\.?a\.?|abbreviated(?:\s+as)?|abbreviation|synonym"
+    r"|symbol)\s*:?\s+(?=\S)",
+    re.IGNORECASE,
+)
+_ABBREVIATION = re.compile(r"(?=(?:[^A-Z]*[A-Z]){2})[A-Za-z]{2,8}(?:[- ]?\d{1,2}[A-Z]?)?")
+_NEGATIVES = frozenset(("EXCL", "NO", "NONE", "NOR", "NOT", "RO"))
+_WORD = re.compile(r"(?<!')[a-z]+|(?<=')[a-z]{2,}")
+_SMALL_WORDS = frozenset(("a", "and", "by", "due", "in", "of", "or", "the", "to", "with"))
+_MOST_ASIDES = 4
+_SEPARATORS = 2  # in the names of others, where those of the gold answers have fewer
+_BEHIND = re.compile(r"(?:\([^()]*\)|\[[^\[\]]*\])\s*$")
+_ABOUT = re.compile(r"(?:≈|~|about|approximately|approx\.?|ca\.?|i\.e\.,?)\s*", re.IGNORECASE)
+_LABELS = {
+    "hp": frozenset(("hp", "hpo")),
+    "ncbigene": frozenset(("entrez", "gene", "ncbi", "ncbigene")),
+    "omim": frozenset(("mim", "omim")),
+    "orpha": frozenset(("orpha", "orphanet")),
+}
+"""Namespaces to what people call them."""
 _LIST = re.compile(
     r"[,;/|&\n()?]|\b(?:or|and|vs|versus|either|also|alternatively|possibly)\b", re.IGNORECASE
 )
@@ -67,36 +103,140 @@ class Match(NamedTuple):
     Attributes:
         kind: What it is.
         reason: Why, in words.
+        entity: Id of the gold answer that it names, or "" for none or several.
     """
 
     kind: Kind
     reason: str
+    entity: str = ""
 
     @property
     def right(self) -> bool:
-        """Whether the answer names the gold entity."""
+        """Whether the answer names what is asked for."""
         return self.kind in RIGHT
 
 
+class _Gold:
+    """The gold answers by their canonical names.
+
+    Attributes:
+        entities: The answers, without the names that are quantities.
+        measured: Those that are quantities.
+        kinds: Their kinds.
+        ids: Their ids.
+        by_id: Canonical id to id.
+        preferred: Canonical preferred name to its bearer.
+        aliases: Any other canonical name to its bearer.
+        separators: Most separators of lists that stand in one of their names.
+    """
+
+    def __init__(self, gold: Sequence[Entity]) -> None:
+        self.measured = tuple(entity for entity in gold if entity.kind in QUANTITY_KINDS)
+        self.entities = tuple(map(_without_quantities, gold))
+        self.kinds = frozenset(entity.kind for entity in gold)
+        self.ids = frozenset(entity.id for entity in gold)
+        self.by_id = {normalise(one.id): one.id for one in gold if one.kind not in STATEMENTS}
+        names = [name for one in gold for name in (one.name, *one.aliases)]
+        self.separators = max((_SEPARATORS, *map(separators_in, names)))
+        self.preferred: dict[str, Entity] = {}
+        self.aliases: dict[str, Entity] = {}
+        for entity in self.entities:
+            name, others = keys_of(entity)
+            self.preferred.setdefault(name, entity)
+            for other in others:
+                self.aliases.setdefault(other, entity)
+        self.preferred.pop("", None)
+
+    def only(self, entity_id: str) -> _Gold:
+        """Return one of the answers alone."""
+        if len(self.ids) == 1:
+            return self
+        measured = [one for one in self.measured if one.id == entity_id]
+        named = [one for one in self.entities if one.id == entity_id]
+        return _gold((*measured, *named) if measured else tuple(named))
+
+
+@lru_cache(maxsize=1 << 12)
+def _gold(gold: tuple[Entity, ...]) -> _Gold:
+    return _Gold(gold)
+
+
 def judge_answer(
-    answer: str | None, gold: Sequence[Entity], names: EntityNames | None = None
+    answer: str | None,
+    gold: Sequence[Entity],
+    names: EntityNames | None = None,
+    *,
+    all_of: bool = False,
 ) -> Match:
-    """Judge whether an answer names one of the gold entities.
+    """Judge whether an answer names what it should, and nothing else.
 
     Args:
         answer: The answer that the policy wrote, or None.
         gold: The gold answers.
         names: All names known, which a near miss is held against; without it only exact names
             and aliases count.
+        all_of: Whether all gold answers are asked for. Otherwise one of them is right, and so is
+            any list of nothing but gold answers.
 
     Returns:
         The kind of match and the reason for it.
     """
     if answer is None or not answer.strip():
         return Match("empty", "no answer was given")
-    if len(answer) > MAX_CHARS:
-        return Match("overlong", f"{len(answer)} characters; a name has at most {MAX_CHARS}")
-    return _judged(answer, tuple(gold), names)
+    if len(answer) <= MAX_CHARS:
+        match = _judged(answer, tuple(gold), names)
+    else:
+        match = Match("overlong", f"{len(answer)} characters; a name has at most {MAX_CHARS}")
+    if len(gold) < 2 or (match.right and not all_of):
+        return match
+    listed = read_list(answer, gold, names)
+    if not all_of and listed.named and all(listed.named):
+        return Match("list", f"{len(listed.named)} of {len(gold)} right answers, and no other")
+    if listed.found == len(gold) == len(listed.named) and not listed.alternatives:
+        return Match("list", "all of the answers, and no other")
+    if match.right:
+        return Match("incomplete", f"one of {len(gold)} answers that are asked for")
+    if all_of and listed.found:
+        found, items = listed.found, len(listed.named)
+        return Match("incomplete", f"{found} of {len(gold)} answers in a list of {items}")
+    return match
+
+
+def read_list(answer: str, gold: Sequence[Entity], names: EntityNames | None = None) -> Listed:
+    """Read the items of an answer that lists names.
+
+    Args:
+        answer: The answer that the policy wrote.
+        gold: The gold answers.
+        names: All names known.
+
+    Returns:
+        What each item names; nothing for more than `MAX_LISTED` items for each gold answer.
+    """
+    if len(answer) > MAX_CHARS * len(gold):
+        return NO_LIST
+    target, golds = _gold(tuple(gold)), tuple(gold)
+
+    def named(item: str, joined: bool) -> str | None:
+        if joined and not _may_be_name(item, target, names):
+            return None
+        match = _judged(item, golds, names)
+        return match.entity if match.right else "" if match.kind == "other_entity" else None
+
+    *_, (text, _, _) = readings(answer, names)
+    return segment(text, named, separators=target.separators, most=MAX_LISTED * len(gold))
+
+
+def _may_be_name(text: str, gold: _Gold, names: EntityNames | None) -> bool:
+    """Return whether a text is a known name, whatever stands in brackets behind it."""
+    for _ in range(_MOST_ASIDES):
+        key = normalise(text)
+        if key in gold.preferred or key in gold.aliases or (names is not None and key in names):
+            return True
+        if (left := _BEHIND.sub("", text)) == text:
+            return False
+        text = left
+    return False
 
 
 @lru_cache(maxsize=1 << 14)
@@ -105,28 +245,30 @@ def _judged(answer: str, gold: tuple[Entity, ...], names: EntityNames | None) ->
     key = normalise(answer)
     if not key:
         return Match("empty", "the answer holds no legible character")
-    if any(entity.kind in QUANTITY_KINDS for entity in gold):
-        measured = _quantity(answer, gold)
-        if measured is not None:
-            return measured
-        gold = tuple(map(_without_quantities, gold))
-    for reading in _readings(key, gold, names is not None):
-        match = _match_key(reading, gold, names)
-        if match is not None:
-            return match
-    return (
-        _with_synonym(answer, gold, names) or _near(key, gold, names) or _why_not(answer, key, gold)
-    )
+    target = _gold(gold)
+    read = list(readings(answer, names))
+    # "X [2]" is X with a source, though there may be an "X 2".
+    for reading in sorted(read, key=lambda one: one.marked):
+        if match := _match(reading.text, target, names):
+            return _contradicted(reading.cited, target, names) or match
+    text = read[-1].text
+    for form in dict.fromkeys(forms(text, next(iter(target.kinds), ""))[1:]):
+        if match := _match_key(normalise(form), target, names):
+            return _contradicted(read[-1].cited, target, names) or match
+    return _near(normalise(text), target.entities, names) or _why_not(answer, key, target)
 
 
-def _quantity(answer: str, gold: Sequence[Entity]) -> Match | None:
-    """Return whether an answer that is a quantity is the gold one, or None where either is none."""
-    verdicts = {
-        entity.id: same_quantity(answer, entity) for entity in gold if entity.kind in QUANTITY_KINDS
-    }
+def _match(text: str, gold: _Gold, names: EntityNames | None) -> Match | None:
+    """Return what a text is whole, or None where it is nothing that is known."""
+    return _plain_match(text, gold, names) or _with_asides(text, gold, names)
+
+
+def _quantity(text: str, gold: Sequence[Entity]) -> Match | None:
+    """Return whether a text that is a quantity is a gold one, or None where either is none."""
+    verdicts = {entity.id: same_quantity(text, entity) for entity in gold}
     equal = [name for name, same in verdicts.items() if same]
     if equal:
-        return Match("exact", f"is the quantity of {equal[0]}")
+        return Match("exact", f"is the quantity of {equal[0]}", equal[0])
     differs = any(same is False for same in verdicts.values())
     return Match("wrong", "is another quantity") if differs else None
 
@@ -136,46 +278,33 @@ def _without_quantities(entity: Entity) -> Entity:
     return without_quantities(entity) if entity.kind in QUANTITY_KINDS else entity
 
 
-def _readings(key: str, gold: Sequence[Entity], indexed: bool) -> list[str]:
-    """Return the answer as it stands, then without a lead-in or a word that says its kind.
+def _without_kind(key: str, gold: _Gold, *, indexed: bool) -> Iterator[str]:
+    """Yield a canonical name as it stands, then without a word that says its kind.
 
     A trailing "disease" goes only where an index shows whose name the rest is: "Cushing disease"
     and "Cushing syndrome" are two diseases.
     """
-    readings = [key]
-    lead_in = _LEAD_IN.match(key)
-    if lead_in is not None:
-        readings.append(key[lead_in.end() :])
-    kinds = {entity.kind for entity in gold}
-    for reading in tuple(readings):
-        if "gene" in kinds:
-            readings.append(reading.removeprefix("gene ").removesuffix(" gene"))
-        if "disease" in kinds and indexed:
-            readings.append(reading.removesuffix(" disease").removesuffix(" disorder"))
-    return readings
+    yield key
+    if "gene" in gold.kinds and key.endswith(" gene"):
+        yield key.removesuffix(" gene")
+    if "disease" in gold.kinds and indexed and key.endswith((" disease", " disorder")):
+        yield key.rpartition(" ")[0]
 
 
-def _match_key(key: str, gold: Sequence[Entity], names: EntityNames | None) -> Match | None:
+def _match_key(key: str, gold: _Gold, names: EntityNames | None) -> Match | None:
     """Return how a canonical name is one of a gold or of another entity, or None."""
-    aliased: Entity | None = None
-    for entity in gold:
-        preferred, others = keys_of(entity)
-        if key == preferred:
-            return Match("exact", f"is the name of {entity.id}")
-        if aliased is None and key in others:
-            aliased = entity
+    if entity := gold.preferred.get(key):
+        return Match("exact", f"is the name of {entity.id}", entity.id)
+    aliased = gold.aliases.get(key)
     if aliased is None:
         return _other(key, names, "")
-    return _other(key, names, aliased.kind, {entity.id for entity in gold}) or Match(
-        "alias", f"is another name of {aliased.id}"
+    return _other(key, names, aliased.kind, gold.ids) or Match(
+        "alias", f"is another name of {aliased.id}", aliased.id
     )
 
 
 def _other(
-    key: str,
-    names: EntityNames | None,
-    kind: str,
-    gold_ids: set[str] | frozenset[str] = frozenset(),
+    key: str, names: EntityNames | None, kind: str, gold_ids: frozenset[str] = frozenset()
 ) -> Match | None:
     """Return the match with an entity that is not gold, of the given kind or of any ("")."""
     if names is None:
@@ -186,15 +315,125 @@ def _other(
     return Match("other_entity", f"is a name of {', '.join(others)}") if others else None
 
 
-def _with_synonym(answer: str, gold: Sequence[Entity], names: EntityNames | None) -> Match | None:
-    """Accept "name (other name)" where both are names of the same gold entity."""
-    parts = _PARENTHESIS.fullmatch(answer)
-    if parts is None:
+def _with_asides(
+    text: str, gold: _Gold, names: EntityNames | None, left: int = _MOST_ASIDES
+) -> Match | None:
+    """Accept "name (aside)" where the name is gold and the aside says nothing but the same."""
+    parts = _ASIDE.fullmatch(text) or _ALSO.fullmatch(text) or _BESIDE.fullmatch(text)
+    if parts is None or not left:
         return None
-    for entity in gold:
-        matches = [_match_key(normalise(part), (entity,), names) for part in parts.groups()]
-        if all(match is not None and match.right for match in matches):
-            return Match("alias", f"is two names of {entity.id}")
+    main, aside = parts.groups()
+    match = _plain_match(main, gold, names) or _with_asides(main, gold, names, left - 1)
+    if match is None or not match.right:
+        return _turned_round(main, aside, gold, names) or match
+    same = gold.only(match.entity)
+    if all(_says_the_same(piece.strip(), same, names) for piece in re.split("[;,]", aside)) or (
+        _says_the_same(aside.strip(), same, names)
+    ):
+        return match
+    return Match("hedged", "what stands in brackets is no other name of the gold answer")
+
+
+def _plain_match(text: str, gold: _Gold, names: EntityNames | None) -> Match | None:
+    """Return what a text without asides is: a quantity, a name or an id, or None."""
+    if gold.measured and (measured := _quantity(text, gold.measured)):
+        return measured
+    key = normalise(text)
+    for reading in _without_kind(key, gold, indexed=names is not None):
+        if match := _match_key(reading, gold, names):
+            return match
+    if gold_id := _id_in(key, gold):
+        return Match("alias", "is the id of the gold answer", gold_id)
+    if names is not None and (kind := names.kind(text)) and kind in gold.kinds:
+        return Match("other_entity", f"is the id of another {kind}")
+    return None
+
+
+def _turned_round(main: str, aside: str, gold: _Gold, names: EntityNames | None) -> Match | None:
+    """Accept "abbreviation (name)"."""
+    match = _plain_match(aside, gold, names)
+    if match is None or not match.right:
+        return None
+    return match if _says_the_same(main.strip(), gold.only(match.entity), names) else None
+
+
+def _says_the_same(piece: str, gold: _Gold, names: EntityNames | None) -> bool:
+    """Return whether an aside is another name, the id, the kind or a source of the gold answer."""
+    piece = _SAYS_ALSO.sub("", piece, count=1) if _SAYS_ALSO.match(piece) else piece
+    key = normalise(piece)
+    if key in gold.preferred or key in gold.aliases or key in gold.kinds:
+        return True
+    if _id_in(key, gold):
+        return True
+    about = _ABOUT.match(piece)
+    if any(same_quantity(piece[about.end() if about else 0 :], one) for one in gold.measured):
+        return True
+    if IS_SOURCE.fullmatch(piece):
+        return True
+    owned = names is not None and bool(names.owners(key) - gold.ids)
+    return any(
+        found == "surely" or (found == "maybe" and not owned)
+        for entity in gold.entities
+        if entity.kind != "gene"
+        for name in (entity.name, *entity.aliases)
+        if (found := _abbreviates(piece, name))
+    )
+
+
+def _id_in(key: str, gold: _Gold) -> str:
+    """Return the id of the gold answer that a canonical text is, or ""; "MIM 1" is "OMIM:1"."""
+    if key in gold.by_id:
+        return gold.by_id[key]
+    *said, number = key.split() or [""]
+    for known, gold_id in gold.by_id.items():
+        space, _, local = known.partition(" ")
+        if number == local and said and _LABELS.get(space, {space}).issuperset(_id_words(said)):
+            return gold_id
+    return ""
+
+
+def _id_words(words: Sequence[str]) -> list[str]:
+    return [word for word in words if word not in ("id", "number", "entry", "no")]
+
+
+def _abbreviates(short: str, name: str) -> Literal["", "maybe", "surely"]:
+    """Return whether a text is an abbreviation of a name, as "CMT1A" is of one that ends in 1A.
+
+    Surely it is one where it is the first letters of the name's words. Maybe it is one where its
+    letters stand in the name in their order, the first at the beginning of a word. Its number, if
+    it has one, is the name's.
+
+    Source: Schwartz and Hearst 2003, A simple algorithm for identifying abbreviation definitions.
+    """
+    if not _ABBREVIATION.fullmatch(short) or short.upper() in _NEGATIVES:
+        return ""
+    words, parts = normalise(name).split(), normalise(short).split()
+    at = next((place for place, part in enumerate(parts) if part.isdigit()), len(parts))
+    if at < len(parts):
+        first = next((place for place, word in enumerate(words) if word.isdigit()), len(words))
+        end = first + 1
+        while end < len(words) and len(words[end]) == 1:
+            end += 1
+        if parts[at:] != words[first:end]:
+            return ""
+    letters = re.split("[^a-z]", short.lower(), maxsplit=1)[0]
+    spoken = _WORD.findall(name.casefold())
+    if letters in ("".join(w[0] for w in spoken if w not in left) for left in ((), _SMALL_WORDS)):
+        return "surely"
+    spelled = " ".join(spoken)
+    begun = re.search(rf"\b{letters[:1]}", spelled) if letters else None
+    rest = iter(spelled[begun.end() :]) if begun else iter("")
+    return "maybe" if begun and all(letter in rest for letter in letters[1:]) else ""
+
+
+def _contradicted(cited: Sequence[str], gold: _Gold, names: EntityNames | None) -> Match | None:
+    """Return the match with another entity whose id stands in brackets behind a gold name."""
+    spaces = {gold_id.partition(":")[0] for gold_id in gold.by_id.values()}
+    for one in cited:
+        known = names.kind(one) if names is not None else ""
+        of_an_entity = known in gold.kinds or (one.partition(":")[0] in spaces and "#" not in one)
+        if of_an_entity and one not in gold.ids:
+            return Match("other_entity", f"{one} in brackets is another entity")
     return None
 
 
@@ -211,7 +450,7 @@ def _near(key: str, gold: Sequence[Entity], names: EntityNames | None) -> Match 
         for other in _one_edit_away(key, names):
             if names.owners(other) - gold_ids:
                 return Match("other_entity", f"is as near to {other!r} as to {meant!r}")
-        return Match("near", f"is {meant!r} of {entity.id} but for one letter")
+        return Match("near", f"is {meant!r} of {entity.id} but for one letter", entity.id)
     return None
 
 
@@ -285,22 +524,20 @@ def owners_of(answer: str, gold: Sequence[Entity], names: EntityNames) -> frozen
 
     Args:
         answer: The answer that the policy wrote.
-        gold: The gold answers, whose kind decides which lead-in may go.
+        gold: The gold answers, whose kind decides which word that says a kind may go.
         names: All names known.
     """
-    for reading in _readings(normalise(answer[: MAX_CHARS + 1]), gold, True):
-        owners = names.owners(reading)
-        if owners:
-            return owners
+    target = _gold(tuple(gold))
+    for reading in readings(answer[: MAX_CHARS + 1], names):
+        for key in _without_kind(normalise(reading.text), target, indexed=True):
+            if owners := names.owners(key):
+                return owners
     return frozenset()
 
 
-def _why_not(answer: str, key: str, gold: Sequence[Entity]) -> Match:
+def _why_not(answer: str, key: str, gold: _Gold) -> Match:
     """Say how an answer that names no gold entity goes wrong."""
-    wanted = {
-        name for entity in gold for keys in (keys_of(entity),) for name in (keys[0], *keys[1])
-    }
-    wanted.discard("")
+    wanted = {*gold.preferred, *gold.aliases}
     parts = {normalise(part) for part in _LIST.split(answer)}
     if len(parts - {""}) > 1 and parts & wanted:
         return Match("hedged", "a gold name is one of several answers")

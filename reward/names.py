@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections import defaultdict
 from collections.abc import Iterable
 from functools import lru_cache
@@ -14,18 +15,35 @@ from medenv.io import read_json, write_bytes
 from medenv.records import Entity, Record
 from medenv.text import GREEK, american, fold, singular
 
-_TOKEN = re.compile(r"[^\W\d_]+|\d+|[+%<>=&]|(?<=\w)-(?![\w-]|\s+(?:and\b|or\b|to\b|&))")
-_SYMBOL = re.compile(r"(?<![^\W\d_])[^\W\d_]{5,}+(?=-?\d)")  # whole runs alone: linear
+_TOKEN = re.compile(
+    r"[^\W\d_]+|\d+|[+%<>=&?|~^$]|[^\x00-\x7f\w\s]"
+    r"|(?<=\d)\.(?=\d)|(?<!\S)\.(?=\d)"  # a decimal point
+    r"|(?<=\w)-(?![\w-]|\s+(?:and\b|or\b|to\b|&))"  # a charge
+    r"|(?<=\de)-(?=\d)|(?<![\w-])-(?=\.?\d)|(?<=[(\[])-(?=[)\]])|(?<=\s)-(?=\s*$)"  # a minus
+    r"|\[\s\](?=\s)"  # a box that is not ticked
+    r"|(?<=\w)\*(?=\w)|(?<!\w)!(?=[\w=])"  # a product, a negation
+)
+"""Words, numbers and the symbols that carry meaning; all other punctuation only parts them."""
+
+_MARKS = frozenset("?|~^$!*")
+"""Marks on words, which say nothing by themselves."""
+
+_SYMBOL = re.compile(r"(?<![^\W\d_])[^\W\d_]{5,}+(?=-?\d)")
 _ARTICLE = re.compile(r"\s*(?:the|an?)\s+(?=\S)")
 _POSSESSIVE = re.compile(r"'s\b|(?<=s)'(?!\w)")
+_COMPARISONS = str.maketrans({"≤": "<=", "⩽": "<=", "≦": "<=", "≥": ">=", "⩾": ">=", "≧": ">="})
+_SUBTYPE_I = re.compile(r"\b([IVX]+)i\b")
 _ROMAN = re.compile(r"(x{0,3}(?:ix|iv|v?i{0,3}))([a-h]?)")
 _NUMBERING = re.compile(
     r"(?:^|\s)((?:type\s+)?(?:\d+[a-z]{0,2}|[ivx]+[a-h]?|[a-h]))$", re.IGNORECASE
 )
+_TYPE_FIRST = re.compile(r"(type\s+(?:\d+[a-z]?|[ivx]+[a-h]?|[a-h]))\s+(\S.*)", re.IGNORECASE)
+_HYPHEN = re.compile(r"(?<=[^\W\d_])[-\u2010\u2011](?=[^\W\d_][^\W\dA-Z_])")
 _COUNTED = frozenset(("type", "subtype", "stage", "grade", "class", "factor", "group"))
-_SHORT = {"&": "and", "grey": "gray"}
+_NUMBERED = frozenset(("deficiency", "disease", "dysplasia", "syndrome"))
+_SHORT = {"&": "and", "grey": "gray", "disk": "disc"}
 _GREEK = {letter: f" {name} " for letter, name in GREEK.items()}
-_GREEK_LETTER = re.compile("-?([α-ω])")
+_GREEK_LETTER = re.compile(r"-?([α-ω])(?:-(?=\w))?")
 _ROMAN_VALUE = {
     roman: str(value)
     for value, roman in enumerate(
@@ -36,6 +54,15 @@ _ROMAN_VALUE = {
     if roman
 }
 
+STATEMENTS = frozenset(("option", "prevalence", "value"))
+"""Kinds of answers that state something instead of naming it; what they list has an order."""
+
+_DIRECTION = re.compile(
+    r"(?:increas|decreas|elevat|reduc|rais|lower)ed|high|low|normal|positive|negative|absent"
+    r"|present|yes|no|true|false|[\W\d_]+",
+    re.IGNORECASE,
+)
+
 
 @lru_cache(maxsize=1 << 16)
 def normalise(text: str) -> str:
@@ -43,11 +70,12 @@ def normalise(text: str) -> str:
 
     Folded: compatibility forms (NFKC), case, accents, invisible characters, punctuation and
     spacing, a leading article, the possessive 's, Greek letters against their names, British
-    against American spelling, plurals, "&" against "and", and "type II" against "type 2" against
+    against American spelling, plurals, "&" against "and", and "type II" against "type 2", "II" and
     "2". Letters and digits are separate tokens: "IL-2" is "IL2" while "NKX2-1" is not "NKX21".
 
-    Not folded: look-alike letters of other scripts, digits, the sign in "HER2+" and "HER2-",
-    and every word that can tell two entities apart ("disease", "syndrome", "gene").
+    Not folded: look-alike letters of other scripts, digits, every word that can tell two entities
+    apart ("disease", "syndrome", "gene"), and every symbol that carries meaning: arrows, signs and
+    charges ("HER2+", "-80"), comparisons, decimal points, powers, negations and question marks.
 
     Args:
         text: A name or an answer.
@@ -55,13 +83,21 @@ def normalise(text: str) -> str:
     Returns:
         Lower-case tokens joined by one space; empty where nothing legible is left.
     """
-    folded = fold(text)
+    folded = fold(_SUBTYPE_I.sub(r"\1 i", text))
     if not folded.isascii():
-        folded = _GREEK_LETTER.sub(lambda match: _GREEK[match[1]], folded)
+        folded = _GREEK_LETTER.sub(lambda match: _GREEK[match[1]], folded.translate(_COMPARISONS))
+        folded = "".join(map(_unless_punctuation, folded))
     folded = _POSSESSIVE.sub("", folded)
     article = _ARTICLE.match(folded)
     tokens = _TOKEN.findall(folded, article.end() if article else 0)
+    if all(token in _MARKS for token in tokens):
+        return ""
     return " ".join(_fold_words(tokens, frozenset(_SYMBOL.findall(folded))))
+
+
+def _unless_punctuation(char: str) -> str:
+    """Return a character, or a space for punctuation of other scripts, which only parts words."""
+    return " " if char > "\x7f" and unicodedata.category(char)[0] == "P" and char != "‰" else char
 
 
 def _fold_words(tokens: list[str], symbols: frozenset[str]) -> list[str]:
@@ -70,11 +106,15 @@ def _fold_words(tokens: list[str], symbols: frozenset[str]) -> list[str]:
     Symbols are words that a number is part of, and keep their last letter: CAPNS1 is not CAPN1.
     """
     out: list[str] = []
-    for word in tokens:
+    for place, word in enumerate(tokens, start=1):
         token = _SHORT.get(word, word)
-        if out and out[-1] in _COUNTED:
-            token, letter = _arabic(token)
-            if out[-1] == "type" and (len(token) == 1 or token.isdigit()):
+        before = out[-1] if out else ""
+        number, letter = "", ""
+        if token[0] in "ivx":
+            number, letter = _arabic(token, before, last=place == len(tokens))
+        if number or before == "type":
+            token = number or (_fold_word(token) if len(token) >= 5 else token)
+            if before == "type" and (len(token) == 1 or token.isdigit()):
                 out.pop()
             out.extend((token, letter) if letter else (token,))
         elif len(token) < 5:
@@ -84,25 +124,37 @@ def _fold_words(tokens: list[str], symbols: frozenset[str]) -> list[str]:
     return out
 
 
-def _arabic(token: str) -> tuple[str, str]:
-    """Read a Roman numeral with an optional letter after it ("iib" is "2", "b")."""
+def _arabic(token: str, before: str, *, last: bool) -> tuple[str, str]:
+    """Read a Roman numeral with an optional letter after it ("iib" is "2", "b"), or nothing.
+
+    Without a word such as "type" before it, one letter is a numeral only behind a word, and "x"
+    only where it ends what has numbers: the X of "trisomy X" is no ten.
+    """
     match = _ROMAN.fullmatch(token)
     if match is None or not match[1]:
-        return (_fold_word(token) if len(token) >= 5 else token), ""
-    return _ROMAN_VALUE[match[1]], match[2]
+        return "", ""
+    numeral, letter = match[1], match[2]
+    if before not in _COUNTED:
+        behind_word = before.isalpha() and (len(before) >= 4 or len(numeral) > 1)
+        alone = len(numeral) == 1
+        if not behind_word or (alone and letter and not last):
+            return "", ""
+        if numeral == "x" and not (last and before in _NUMBERED):
+            return "", ""
+    return _ROMAN_VALUE[numeral], letter
 
 
 def _fold_word(word: str) -> str:
-    """Fold plural and British spelling of a word of five letters or more."""
-    return american(singular(word))
+    """Fold British spelling and plural of a word of five letters or more."""
+    return singular(american(word))
 
 
 @lru_cache(maxsize=1 << 15)
 def keys_of(entity: Entity) -> tuple[str, tuple[str, ...]]:
     """Return the canonical forms of an entity's preferred name and of its other names.
 
-    A name with commas is also known in its spoken order: "Deafness, autosomal recessive 12" is
-    "autosomal recessive deafness 12".
+    A name is also known in the other forms in which people write it, see `forms`, and without a
+    catalogue's question mark.
 
     Args:
         entity: The entity.
@@ -111,21 +163,57 @@ def keys_of(entity: Entity) -> tuple[str, tuple[str, ...]]:
         The preferred name's form and the others', sorted, without empty ones.
     """
     preferred = normalise(entity.name)
-    others = {normalise(form) for name in (entity.name, *entity.aliases) for form in _forms(name)}
+    names = (entity.name, *entity.aliases)
+    unmarked = [name.replace("?", "") for name in names if "?" in name]
+    others = {normalise(form) for name in (*names, *unmarked) for form in forms(name, entity.kind)}
     return preferred, tuple(sorted(others - {preferred, ""}))
 
 
-def _forms(name: str) -> list[str]:
-    """Return a name as it stands and, where it has commas, in its spoken order."""
+def forms(name: str, kind: str) -> list[str]:
+    """Return a name as it stands and as people write it otherwise.
+
+    In its spoken order where it has commas ("Deafness, autosomal recessive 12" is "autosomal
+    recessive deafness 12"), its type last ("type 2 diabetes"), and without its hyphens ("Xlinked").
+
+    Args:
+        name: The name.
+        kind: The kind of its entity; of what states something the order counts.
+    """
+    found = [name]
+    if kind not in STATEMENTS:
+        found += _spoken(name)
+    if typed := _TYPE_FIRST.fullmatch(name.strip()):
+        found.append(f"{typed[2]} {typed[1]}")
+    if _HYPHEN.search(name):
+        found.append(_HYPHEN.sub("", name))
+    return found
+
+
+def _spoken(name: str) -> list[str]:
+    """Return a name with commas in the orders in which it is spoken, its number last or not."""
     parts = [part.strip() for part in name.split(",")]
-    if not 2 <= len(parts) <= 4 or not all(parts):
-        return [name]
-    forms = [name, " ".join(reversed(parts))]
+    if not 2 <= len(parts) <= 4 or not all(parts) or all(map(_DIRECTION.match, parts)):
+        return []
     number = _NUMBERING.search(parts[-1])
-    if number is not None:
-        parts[-1] = parts[-1][: number.start()]
-        forms.append(" ".join((*reversed(parts), number[1])))
-    return forms
+    bare = [*parts[:-1], parts[-1][: number.start()]] if number else []
+    spoken = []
+    for order in _ORDERS[len(parts)]:
+        spoken.append(" ".join(parts[i] for i in order))
+        if number:
+            moved = [bare[i] for i in order]
+            spoken.append(" ".join((*moved, number[1])))
+            spoken.append(
+                " ".join(f"{part} {number[1]}" if part == parts[0] else part for part in moved)
+            )
+    return spoken
+
+
+_ORDERS = {
+    2: ((1, 0),),
+    3: ((2, 1, 0), (1, 0, 2), (2, 0, 1), (1, 2, 0), (0, 2, 1)),
+    4: ((3, 2, 1, 0),),
+}
+"""How many parts a name has, to the orders in which it is spoken."""
 
 
 class NameTable(Record, frozen=True, kw_only=True):

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from functools import lru_cache
 
-from medenv.records import Entity, Trajectory
+from medenv.records import Trajectory
 from medenv.reward.contract import Knowledge, Value, final_answer
-from medenv.reward.equivalence import MAX_CHARS, judge_answer, owners_of
-from medenv.reward.names import EntityNames, normalise
+from medenv.reward.equivalence import judge_answer, owners_of, read_list
+from medenv.reward.names import normalise
+from medenv.reward.presentation import readings, without_subject
 
 PARENT_CREDIT = 0.25
 """What `kinship` pays for the gold entity's direct parent: true, but less than was asked."""
@@ -30,17 +31,16 @@ _ABSTENTIONS = frozenset(
         "unanswerable",
     )
 )
-_LINES = re.compile(r"[\n;]+")
-_WORDS = (re.compile(r"\s+or\s+|\s*[/|]\s*"), re.compile(r"\s+and\s+"))
-_MAX_JOINED = 4
-_MAX_LISTED = 4
+_SEPARATORS = tuple(map(re.compile, (r"[\n;]+", ",", r"\s+or\s+|\s*[/|]\s*", r"\s+and\s+")))
+_LONGEST_ABSTENTION = 160
 
 
 def accuracy(trajectory: Trajectory, knowledge: Knowledge) -> Value:
     """Pay 1 for an answer that is a name of a gold entity, `knowledge.near` for a misspelt one.
 
-    Where there are several gold answers, one of them is right, and so is the list of them all; any
-    other list is not. Where there is none, saying so is right.
+    A question that asks for all of its answers is right only by a list of them all, and nothing
+    else on it; of other questions one answer is right, and so is a list of right ones. Where there
+    is no answer, saying so is right.
 
     Known exploit: naming many candidates, or burying the gold name in a long answer; both are
     wrong, since the whole answer must be a name.
@@ -49,17 +49,15 @@ def accuracy(trajectory: Trajectory, knowledge: Knowledge) -> Value:
         trajectory: A finished episode.
         knowledge: The index of names and the price of a near miss.
     """
-    answer, gold = final_answer(trajectory), trajectory.question.answers
+    answer, question = final_answer(trajectory), trajectory.question
+    gold = question.answers
     if not gold:
         right = answer is not None and is_abstention(answer)
         return Value(float(right), f"there is no answer, which was {'' if right else 'not '}said")
-    match = judge_answer(answer, gold, knowledge.names)
-    said = f"{match.kind}: {match.reason}"
-    if match.right:
-        return Value(knowledge.near if match.kind == "near" else 1.0, said)
-    if len(gold) > 1 and f1(answer or "", gold, knowledge.names) == 1.0:
-        return Value(1.0, "all of them")
-    return Value(0.0, said)
+    all_of = len(gold) > 1 and question.asks_for_all
+    match = judge_answer(answer, gold, knowledge.names, all_of=all_of)
+    paid = knowledge.near if match.kind == "near" else float(match.right)
+    return Value(paid, f"{match.kind}: {match.reason}")
 
 
 def format_(trajectory: Trajectory, _: Knowledge) -> Value:
@@ -81,10 +79,10 @@ def format_(trajectory: Trajectory, _: Knowledge) -> Value:
 
 
 def list_f1(trajectory: Trajectory, knowledge: Knowledge) -> Value:
-    """Pay the F1 between the answers listed and the gold answers.
+    """Pay the F1 between the answers listed and the gold answers, where all are asked for.
 
-    With one gold answer it is `accuracy`: listing is then hedging. An entity listed twice counts
-    once for and twice against.
+    Where any answer will do it is `accuracy`: listing is then hedging. An entity listed twice
+    counts once for and twice against.
 
     Known exploit: listing everything; each wrong item lowers precision, and a list far longer
     than the gold one pays nothing.
@@ -93,11 +91,11 @@ def list_f1(trajectory: Trajectory, knowledge: Knowledge) -> Value:
         trajectory: A finished episode.
         knowledge: The index of names.
     """
-    answer, gold = final_answer(trajectory), trajectory.question.answers
-    if len(gold) < 2 or answer is None:
+    answer, question = final_answer(trajectory), trajectory.question
+    if len(question.answers) < 2 or not question.asks_for_all or answer is None:
         return accuracy(trajectory, knowledge)
-    raw = f1(answer, gold, knowledge.names)
-    return Value(raw, f"F1 {raw:.2f} against {len(gold)} gold answers")
+    raw = read_list(answer, question.answers, knowledge.names).f1(len(question.answers))
+    return Value(raw, f"F1 {raw:.2f} against {len(question.answers)} gold answers")
 
 
 def kinship(trajectory: Trajectory, knowledge: Knowledge) -> Value:
@@ -126,13 +124,18 @@ def kinship(trajectory: Trajectory, knowledge: Knowledge) -> Value:
     return Value(0.0, f"{named} is no relative of the gold answer")
 
 
+@lru_cache(maxsize=1 << 12)
 def is_abstention(answer: str) -> bool:
     """Return whether an answer says that there is none, in one of a closed set of phrases.
 
     Args:
         answer: The answer that the policy wrote.
     """
-    return len(answer) < 80 and normalise(answer) in _ABSTENTIONS
+    return len(answer) < _LONGEST_ABSTENTION and any(
+        normalise(text) in _ABSTENTIONS
+        for reading in readings(answer)
+        for text in (reading.text, without_subject(reading.text))
+    )
 
 
 def entities_in(answer: str) -> frozenset[str]:
@@ -142,56 +145,6 @@ def entities_in(answer: str) -> frozenset[str]:
         answer: The answer that the policy wrote.
     """
     pieces = {answer}
-    for separator in (_LINES, re.compile(","), *_WORDS):
+    for separator in _SEPARATORS:
         pieces |= {part for piece in pieces for part in separator.split(piece)}
     return frozenset(map(normalise, pieces)) - {""}
-
-
-def f1(answer: str, gold: Sequence[Entity], names: EntityNames | None) -> float:
-    """Return the F1 between the entities that an answer lists and the gold ones.
-
-    Args:
-        answer: Names in lines, or parted by semicolons, commas, "and" or "or".
-        gold: The gold answers.
-        names: All names known.
-
-    Returns:
-        ``2 * hits / (listed + gold)`` in [0, 1]; 0 for more than four times as many items as
-        there are gold answers.
-    """
-    if len(answer) > MAX_CHARS * len(gold):
-        return 0.0
-    items = _items(answer, gold, names)
-    if len(items) > _MAX_LISTED * len(gold):
-        return 0.0
-    hits = {
-        entity.id for entity in gold for item in items if judge_answer(item, (entity,), names).right
-    }
-    return 2 * len(hits) / (len(items) + len(gold))
-
-
-def _items(answer: str, gold: Sequence[Entity], names: EntityNames | None) -> list[str]:
-    """Split an answer into the names listed, leaving together what is one name with commas."""
-    items: list[str] = []
-    for line in _LINES.split(answer):
-        parts = [part for part in line.split(",") if part.strip()]
-        while parts and len(items) <= _MAX_LISTED * len(gold):
-            taken = min(_MAX_JOINED, len(parts))
-            while taken > 1 and not judge_answer(",".join(parts[:taken]), gold, names).right:
-                taken -= 1
-            items.extend(_split(",".join(parts[:taken]), gold, names, _WORDS))
-            parts = parts[taken:]
-    return items
-
-
-def _split(
-    text: str,
-    gold: Sequence[Entity],
-    names: EntityNames | None,
-    separators: tuple[re.Pattern[str], ...],
-) -> list[str]:
-    """Split a text at the first separator and its parts at the next, but never inside a name."""
-    if not separators or judge_answer(text, gold, names).right:
-        return [text]
-    pieces = filter(str.strip, separators[0].split(text))
-    return [item for piece in pieces for item in _split(piece, gold, names, separators[1:])]

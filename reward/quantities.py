@@ -1,14 +1,17 @@
 """Numbers with units: whether an answer states the very quantity that was asked for.
 
 Quantities are compared exactly, as fractions of whole numbers: 5 % is 0.05 and 1 in 20, 12 weeks
-are 84 days but not 3 months. Whatever is not certainly one quantity is none: a list of two, a vague
-one ("about 5"), an unknown unit, digits of other scripts. Units are a closed list; a library that
-knows them all would also read what nobody meant.
+are 84 days but not 3 months. What is rounded is equal where rounding explains the difference:
+66.7 % is two thirds. Whatever is not certainly one quantity is none: a list of two, a vague one
+("about 5"), an unknown unit, digits of other scripts. Units are a closed list; a library that knows
+them all would also read what nobody meant.
 """
 
 from __future__ import annotations
 
 import re
+import unicodedata
+from collections.abc import Sequence
 from fractions import Fraction
 from functools import lru_cache
 from typing import NamedTuple
@@ -86,7 +89,39 @@ _SPELLED = str.maketrans(
         "\u2265": ">=",
     }
 )
-_POWER = re.compile(r"\s*[x×*]\s*10(?:\^([-+]?[0-9]{1,2})|([-+][0-9]{1,2}))(?![0-9])")
+_SUPERSCRIPT = re.compile("(?<=[0-9])[⁺⁻]?[⁰¹²³⁴-⁹]+")
+_SUPERSCRIPTS = str.maketrans("⁺⁻⁰¹²³⁴⁵⁶⁷⁸⁹", "+-0123456789")
+_VULGAR = re.compile("(?<![0-9])[½⅓⅔¼¾⅕-⅞]")
+_POWER = re.compile(
+    r"\s*[x×*]\s*10(?:\^([-+]?[0-9]{1,2})|([-+][0-9]{1,2}))(?![0-9])"
+    r"|(?<![0-9.,])10\^([-+]?[0-9]{1,2})(?![0-9])"
+)
+_ONES = "zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen"
+_ONES += " fifteen sixteen seventeen eighteen nineteen"
+_TENS = "twenty thirty forty fifty sixty seventy eighty ninety"
+_WORDED = {word: number for number, word in enumerate(_ONES.split())} | {
+    word: 10 * number for number, word in enumerate(_TENS.split(), start=2)
+}
+_WORDED_NUMBER = re.compile(
+    rf"\b(?P<tens>[a-z]+ty)[- ](?P<ones>{'|'.join(list(_WORDED)[1:10])})\b"
+    rf"|\b(?:{'|'.join(sorted(_WORDED, key=len, reverse=True))})\b",
+    re.IGNORECASE,
+)
+_NOUNS = (
+    r"(?:diseases?|disorders?|conditions?|syndromes?|diagnos[ei]s|genes?|findings?|phenotypes?"
+    r"|symptoms?|signs?|features?|abnormalit(?:y|ies)|drugs?|medications?|entit(?:y|ies))"
+)
+_COUNTED = re.compile(
+    rf"((?:[0-9]+|[0-9]{{1,3}}(?:[, ][0-9]{{3}})+)) (?:(?:distinct|different|unique|separate|such"
+    rf"|associated|reported|recorded|known) )*{_NOUNS}"
+    r"(?: (?:in total|in all|altogether|reported|recorded|associated))?|([0-9]+) in (?:total|all)",
+    re.IGNORECASE,
+)
+_PATIENTS = re.compile(
+    r"(.*(?:%|percent|/).*) (?:of|in) (?:(?:all|the|affected|reported) )*"
+    r"(?:patients|cases|individuals|people|persons|subjects)",
+    re.IGNORECASE,
+)
 _LEAD_IN = re.compile(
     r"(?:the )?(?:final )?(?:answer|value|number)(?: is)?:? |it is ", re.IGNORECASE
 )
@@ -120,21 +155,46 @@ def quantity(text: str) -> Quantity | None:
 
     Args:
         text: Such as ``"5 %"``, ``"3/4"``, ``"1-9 / 100 000"``, ``"<1 in 1,000,000"``,
-            ``"2.5 mg/dL"`` or ``"12 weeks"``.
+            ``"2.5 mg/dL"``, ``"12 weeks"``, ``"two diseases"`` or ``"75 % of patients"``.
 
     Returns:
         The quantity, or None where the text is not certainly one.
     """
-    if len(text) > MAX_CHARS:
-        return None
-    clean = " ".join(text.translate(_SPELLED).split()).rstrip(".")
-    lead_in = _LEAD_IN.match(clean)
-    clean = clean[lead_in.end() :] if lead_in else clean
-    clean = _POWER.sub(lambda found: f"e{found[1] or found[2]}", clean)
+    clean = _cleaned(text)
     bound = _BOUND.match(clean)
     if bound is None:
         return _between(clean)
     return _bounded(_between(clean[bound.end() :].strip()), str(bound.lastgroup))
+
+
+def _cleaned(text: str) -> str:
+    """Return a text with numbers in digits and without what is counted; "" where it is too long."""
+    if len(text) > MAX_CHARS:
+        return ""
+    if not text.isascii():
+        text = _SUPERSCRIPT.sub(lambda power: "^" + power[0].translate(_SUPERSCRIPTS), text)
+        text = _VULGAR.sub(lambda part: unicodedata.normalize("NFKC", part[0]), text)
+    clean = " ".join(text.translate(_SPELLED).split()).rstrip(".")
+    if lead_in := _LEAD_IN.match(clean):
+        clean = clean[lead_in.end() :]
+    clean = _POWER.sub(_in_exponents, clean)
+    clean = _WORDED_NUMBER.sub(_in_digits, clean).replace("per cent", "percent")
+    if counted := _COUNTED.fullmatch(clean):
+        return counted[1] or counted[2]
+    clean = re.sub(r"^in (?=[0-9])", "", clean, flags=re.IGNORECASE)
+    of_patients = _PATIENTS.fullmatch(clean)
+    return of_patients[1] if of_patients else clean
+
+
+def _in_exponents(power: re.Match[str]) -> str:
+    return f"1e{power[3]}" if power[3] else f"e{power[1] or power[2]}"
+
+
+def _in_digits(worded: re.Match[str]) -> str:
+    tens = _WORDED.get((worded["tens"] or "").lower())
+    if worded["tens"]:
+        return worded[0] if tens is None else str(tens + _WORDED[worded["ones"].lower()])
+    return str(_WORDED[worded[0].lower()])
 
 
 def same_quantity(answer: str, gold: Entity) -> bool | None:
@@ -147,12 +207,79 @@ def same_quantity(answer: str, gold: Entity) -> bool | None:
     Returns:
         None where the answer is no quantity, or no name of the gold answer is one.
     """
-    wanted = {found for name in (gold.name, *gold.aliases) if (found := quantity(name))}
+    names = [name for name in (gold.name, *gold.aliases) if quantity(name)]
     twice = _PARENTHESIS.fullmatch(answer)
-    stated = [quantity(part) for part in (twice.groups() if twice else (answer,))]
-    if not wanted or None in stated:
+    parts = [part.strip() for part in (twice.groups() if twice else (answer,))]
+    stated = [quantity(part) for part in parts]
+    if not names or None in stated:
         return None
-    return wanted.issuperset(one for one in stated if one is not None)
+    known = {name: _measured(name) for name in names}
+    exact = [name for name, found in known.items() if found and not found.step]
+    # Of an exact share its percentages are roundings, which are right as far as they go.
+    wanted = {
+        quantity(name) for name, found in known.items() if not (exact and found and found.step)
+    }
+    return all(
+        one in wanted or _differs_by_rounding(part, names)
+        for part, one in zip(parts, stated, strict=True)
+    )
+
+
+class _Measured(NamedTuple):
+    """A number as it is written.
+
+    Attributes:
+        value: The number in base units.
+        step: What one more in its last digit adds, in base units; 0 where it is exact.
+        dimension: What it measures.
+    """
+
+    value: Fraction
+    step: Fraction
+    dimension: Dimension
+
+
+def _differs_by_rounding(answer: str, names: Sequence[str]) -> bool:
+    """Return whether rounding explains how an answer differs from a gold quantity.
+
+    A share of so many is exact: the answer is it, rounded to at least whole percents. What is
+    measured has as many digits as it has: an answer with more is right where it rounds to that. A
+    count is never rounded, and a part never to all or none.
+    """
+    said = _measured(answer)
+    known = [found for name in names if (found := _measured(name))]
+    exact = [found for found in known if not found.step]
+    if said is None:
+        return False
+    for gold in exact or known:
+        if said.dimension != gold.dimension or (said.value in (0, 1) and gold.dimension == SHARE):
+            continue
+        step = said.step if exact else gold.step
+        fine = step <= _PERCENT if exact else said.step < step and gold.value >= 10 * step
+        if fine and abs(said.value - gold.value) <= step / 2 and (gold.dimension or step < 1):
+            return True
+    return False
+
+
+_PERCENT = Fraction(1, 100)
+
+
+def _measured(text: str) -> _Measured | None:
+    """Read one number as it is written, or None where it is a range, a bound or no number."""
+    clean = _cleaned(text)
+    if found := _OF.fullmatch(clean):
+        share = _share_of(found)
+        if share is None or share.low is None or share.low != share.high:
+            return None
+        return _Measured(share.low, Fraction(0), SHARE)
+    if (found := _SINGLE.fullmatch(clean)) and (unit := _unit(found[2] or "")):
+        size, dimension = unit
+        digits, _, exponent = found[1].lower().partition("e")
+        places = len(digits.partition(".")[2]) - int(exponent or 0)
+        value = _number(found[1]) * size
+        dimension = dimension or (SHARE if 0 < value < 1 else ())
+        return _Measured(value, size / Fraction(10) ** places, dimension)
+    return None
 
 
 @lru_cache(maxsize=1 << 12)

@@ -6,15 +6,12 @@ concern.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Generator
 from itertools import combinations
 
 from medenv.dialects.base import Dialect
 from medenv.records import Passage, Question, Record
-
-UNKNOWN = "unknown"
-"""How one says that there is no answer."""
+from medenv.withheld import answer_kind, answer_name
 
 Script = Generator[str, str, None]
 """Yields the cheater's texts and is sent the observations."""
@@ -44,8 +41,14 @@ class Target(Record, frozen=True, kw_only=True):
 
     @property
     def gold(self) -> str:
-        """The name of a gold answer; `UNKNOWN` where there is none, for saying so is right then."""
-        return self.question.answers[0].name if self.question.answers else UNKNOWN
+        """A right answer: "unknown" where there is none, for saying so is right then."""
+        return answer_name(self.question)
+
+    @property
+    def listed(self) -> tuple[str, ...]:
+        """The names that a right answer lists; one where any answer will do."""
+        answers = self.question.answers
+        return tuple(one.name for one in answers) if self.question.asks_for_all else (self.gold,)
 
     @property
     def guess(self) -> str:
@@ -55,8 +58,7 @@ class Target(Record, frozen=True, kw_only=True):
     @property
     def kind(self) -> str:
         """The kind of entity that is asked for."""
-        answers = self.question.answers
-        return answers[0].kind if answers else re.split("[>:]", self.question.kind)[-1]
+        return answer_kind(self.question)
 
     @property
     def wrong(self) -> str:
@@ -100,8 +102,7 @@ def honest(target: Target) -> Script:
         shown = yield target.search(target.question.topic.name)
         read = [one for one in fewest_passages(target.question) if one in shown]
     cited = f"[{', '.join(read)}] " if read else ""
-    names = "; ".join(answer.name for answer in target.question.answers) or target.gold
-    yield target.answer(names, note=f"{cited}<confidence>1</confidence>")
+    yield target.answer(target.gold, note=f"{cited}<confidence>1</confidence>")
 
 
 def fewest_passages(question: Question) -> tuple[str, ...]:
@@ -125,7 +126,7 @@ def planted(question: Question) -> Passage:
     Args:
         question: The question whose answer it gives away.
     """
-    gold = question.answers[0].name if question.answers else UNKNOWN
+    gold = answer_name(question)
     return Passage(
         id=f"planted:{question.id}#0",
         title=question.text,

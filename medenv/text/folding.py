@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import unicodedata
 from functools import lru_cache
 
@@ -16,16 +17,24 @@ _SPELLED = str.maketrans(
         "‑": "-",
         "–": "-",
         "−": "-",
+        "⁄": "/",
     }
 )
+_POWER = re.compile("(?<=[0-9])[⁺⁻]?[⁰¹²³⁴-⁹]+")
+_MIXED_FRACTION = re.compile("(?<=[0-9])(?=[¼-¾⅐-⅞])")
 _INVISIBLE = frozenset(("Mn", "Me", "Cf", "Cc", "Cs", "Co", "Cn"))
+_TRADE_MARKS = "©®™℠"
+_FORBIDDEN = "\N{COMBINING ENCLOSING CIRCLE BACKSLASH}"
+_OVERLAY = 1
+"""Combining class of strokes through a character, which turn its meaning round."""
+
 _KEPT = 1 << 14
 _IOTA_BELOW = "\u0345"
 """The one mark that folds to a letter: the iota of Greek vowels such as "ᾳ"."""
 
 
 class _Visible(dict[int, int | str | None]):
-    """Table for `str.translate`: white space to a space, marks and invisible characters to nothing.
+    """Table for `str.translate`: white space to a space, what `fold` drops to nothing.
 
     Filled as characters are met, since a table of all of Unicode takes a second and 100 MB.
     """
@@ -35,8 +44,10 @@ class _Visible(dict[int, int | str | None]):
         value: int | str | None = code
         if char.isspace():
             value = " "
-        elif char != _IOTA_BELOW and (
-            unicodedata.category(char) in _INVISIBLE or unicodedata.combining(char)
+        elif char in _TRADE_MARKS or (
+            char not in (_IOTA_BELOW, _FORBIDDEN)
+            and unicodedata.combining(char) != _OVERLAY
+            and (unicodedata.category(char) in _INVISIBLE or unicodedata.combining(char))
         ):
             value = None
         if len(self) < _KEPT:
@@ -51,8 +62,10 @@ def fold(text: str, *, keep_case: bool = False) -> str:
     """Return the text lower-cased, without accents and in compatibility form.
 
     Composed and decomposed spellings, full-width forms, typographic quotes and dashes fold to one
-    form. Invisible characters are dropped and each white-space character becomes a space. Letters
-    of other scripts, Greek included, are kept. Takes time linear in the text.
+    form. Invisible characters and trade marks are dropped and each white-space character becomes a
+    space. Letters of other scripts, Greek included, are kept. So is what carries meaning: a power
+    stays a power (``"10²"`` is ``"10^2"``, not 102), and a stroke through a character stays
+    (``"≠"`` is not ``"="``). Takes time linear in the text.
 
     Args:
         text: Any text.
@@ -66,7 +79,8 @@ def fold(text: str, *, keep_case: bool = False) -> str:
             text = text.translate(_VISIBLE)
         return text if keep_case else text.lower()
     # Marks go first: Unicode's normal forms sort a run of marks in quadratic time.
-    text = unicodedata.normalize("NFKC", text.translate(_VISIBLE))
+    text = _POWER.sub(lambda power: f"^{power[0]}", text.translate(_VISIBLE))
+    text = unicodedata.normalize("NFKC", _MIXED_FRACTION.sub(" ", text))
     text = (text if keep_case else text.casefold()).translate(_SPELLED)
     return unicodedata.normalize("NFKD", text).translate(_VISIBLE).replace(_IOTA_BELOW, "ι")
 

@@ -7,16 +7,39 @@ import unicodedata
 from collections.abc import Mapping
 from types import MappingProxyType
 
+_OUR = "arm behavi col fav flav harb hum lab neighb od parl rig sav tum vap vig"
+_LL = "channel label level model signal travel tunnel"
 _AMERICAN = {
-    "behaviour": "behavior",
+    **{f"{stem}our": f"{stem}or" for stem in _OUR.split()},
+    **{f"{stem}ll": f"{stem}l" for stem in _LL.split()},
+    **{f"{stem}ogue": f"{stem}og" for stem in ("anal", "catal", "dial", "homol")},
+    "ageing": "aging",
+    "aluminium": "aluminum",
+    "artefact": "artifact",
+    "calibre": "caliber",
     "centre": "center",
-    "colour": "color",
+    "defence": "defense",
+    "draught": "draft",
     "fibre": "fiber",
-    "odour": "odor",
+    "goitre": "goiter",
+    "grey": "gray",
+    "judgement": "judgment",
+    "licence": "license",
+    "litre": "liter",
+    "maneuvre": "maneuver",
+    "metre": "meter",
+    "mould": "mold",
+    "plough": "plow",
+    "practis": "practic",
+    "programme": "program",
+    "sabre": "saber",
     "sulph": "sulf",
-    "tumour": "tumor",
+    "theatre": "theater",
+    "titre": "titer",
 }
-_BRITISH = re.compile("|".join(_AMERICAN))
+_BRITISH = re.compile(
+    "|".join(_AMERICAN) + r"|(?<=[a-z]{3})(?P<sound>[iy])s(?=(?:e[drs]?|ing|ations?)$)"
+)
 _NOT_PLURAL = ("ss", "us", "is", "as", "os")
 
 GREEK: Mapping[str, str] = MappingProxyType(
@@ -32,11 +55,11 @@ def american(word: str) -> str:
     """Return the American spelling of a word: "haematoma" is "hematoma", "tumour" is "tumor".
 
     Args:
-        word: A folded word; ae and oe stay in words of fewer than six letters.
+        word: A folded word; ae and oe stay in words of fewer than five letters.
     """
-    if len(word) >= 6:
+    if len(word) >= 5:
         word = word.replace("ae", "e").replace("oe", "e")
-    return _BRITISH.sub(lambda match: _AMERICAN[match[0]], word)
+    return _BRITISH.sub(lambda match: _AMERICAN.get(match[0]) or f"{match['sound']}z", word)
 
 
 def singular(word: str) -> str:

@@ -1,5 +1,6 @@
 """Cheaters against every environment and preset, and against rewards that deserve it."""
 
+import contextlib
 import json
 import math
 
@@ -12,9 +13,12 @@ from typer.testing import CliRunner
 from medenv import cli_rewards
 from medenv.attack import HONEST, Arena, exploitability
 from medenv.errors import UnknownNameError, UsageError
+from medenv.kg import Documents, toy_graph
+from medenv.kg.drafts import Rejected
+from medenv.kg.workshop import SynthesisConfig, Workshop
 from medenv.registration import ENVIRONMENTS
 from medenv.registry import make_env
-from medenv.reward import COMPONENTS, PRESETS, Composition, Value, compose
+from medenv.reward import COMPONENTS, PRESETS, Composition, Value, compose, judge_answer
 from medenv.reward.attack import ATTACKS
 from medenv.reward.confidence import ABSTENTION_UTILITY
 from medenv.reward.evidence import first_seen
@@ -24,6 +28,7 @@ from ..chat_server import ChatServer
 from . import careless
 
 MINE = "tests/Mine-v0"
+LISTS = "tests/Lists-v0"
 FEW = 6
 
 
@@ -187,6 +192,42 @@ def test_an_environment_of_another_package_is_attacked_like_ours(mine):
     assert {question.split for question in arena.questions} == {"test"}
     assert all(one.kept for one in arena.findings("evidence", arena.reward("evidence")))
     assert not all(one.kept for one in arena.findings("x", careless.whole_results))
+
+
+@pytest.fixture(scope="module")
+def lists():
+    """An environment whose questions ask for all diseases that share something."""
+    graph = toy_graph()
+    config = SynthesisConfig(kinds={"list": 1}, rare_percent=100, test_share=0.3)
+    workshop, made = Workshop(Documents(graph), config, 0), {}
+    for i in range(60):
+        with contextlib.suppress(Rejected):
+            question = workshop.attempt("train", i)
+            made.setdefault(question.text, msgspec.structs.replace(question, id=f"train:{i}"))
+    asked = tuple(made.values())
+    register(id=LISTS, entry_point=lambda **given: make_env(**{"questions": asked, **given}))
+    yield Arena(LISTS)
+    del registry[LISTS]
+
+
+@pytest.mark.parametrize("preset", PRESETS)
+def test_a_question_for_all_answers_pays_neither_a_part_nor_a_padded_list(lists, preset):
+    assert {question.asks_for_all for question in lists.questions} == {True}
+    found = lists.findings(preset, lists.reward(preset))
+    assert [one for one in found if not one.kept] == []
+    assert found[0].worst == pytest.approx(1.0)
+
+
+def any_of(trajectory):
+    """A reward that pays a list question for any answer of it."""
+    return careless._score(
+        float(judge_answer(trajectory.answer, trajectory.question.answers).right)
+    )
+
+
+def test_a_reward_that_pays_a_part_of_a_list_is_found_out(lists):
+    broken = {one.attack for one in lists.findings("any", any_of) if not one.kept}
+    assert "part of a list" in broken
 
 
 @pytest.mark.parametrize(

@@ -24,9 +24,11 @@ def results(graph: Graph, *entities: str) -> list[Passage]:
 STEPS = [["has_gene", []], ["gene_of", []]]
 
 
-def test_the_guess_is_the_chance_of_the_certificate(graph: Graph) -> None:
+def test_a_guess_from_memory_goes_by_number_of_edges(graph: Graph) -> None:
     made, outcome = question(graph, ["chain", "TOY:D6", STEPS], "Night lake syndrome ...")
-    assert grade(graph, made, outcome, [])["closed_book"] == made.certificate.chance
+    degrees = graph.degrees("has_gene")
+    share = int(degrees[graph.number("TOY:D5")]) / int(degrees.sum())
+    assert grade(graph, made, outcome, [])["closed_book"] == pytest.approx(share)
 
 
 def test_one_search_takes_the_first_result_of_the_answers_kind_that_is_not_named(

@@ -39,6 +39,7 @@ PRODUCT = Hop(head=SCN1A.id, relation="makes", tail="PR:1", passages=("UniProt:P
 def question(
     *answers: Entity,
     text: str = "Which gene causes the disease?",
+    kind: str = "disease>gene",
     min_calls: int = 2,
     path: Sequence[Hop] = (ASSOCIATION, PRODUCT),
 ) -> Question:
@@ -46,7 +47,7 @@ def question(
     return Question(
         id="train:0",
         text=text,
-        kind="disease>gene",
+        kind=kind,
         split="train",
         topic=DRAVET,
         answers=golds,

@@ -37,8 +37,8 @@ ATAXIA = disease(3, "Ataxia and deafness")
 LIST = (DEAFNESS, USHER, ATAXIA)
 
 
-def listing(answer, gold=LIST):
-    return list_f1(episode(answering(answer), asked=question(*gold)), NOTHING).raw
+def listing(answer, gold=LIST, measure=list_f1, kind="list:disease"):
+    return measure(episode(answering(answer), asked=question(*gold, kind=kind)), NOTHING).raw
 
 
 @pytest.mark.parametrize(
@@ -79,13 +79,45 @@ def test_with_one_gold_answer_a_list_is_a_hedge():
     assert list_f1(episode(), NOTHING).raw == 0
 
 
-def test_accuracy_takes_one_of_several_gold_answers_or_all_but_no_other_list():
-    def right(answer):
-        asked = question(SCN1A, SCN2A)
-        return accuracy(episode(answering(answer), asked=asked), NOTHING).raw
+@pytest.mark.parametrize(
+    ("answer", "right"),
+    [
+        ("Deafness, autosomal recessive 12; Usher syndrome type 1; Ataxia and deafness", True),
+        ("Ataxia and deafness, Usher syndrome 1 and autosomal recessive deafness 12", True),
+        ("Usher syndrome type 1; Ataxia and deafness", False),
+        ("Usher syndrome type 1", False),
+        ("Usher syndrome type 1, Usher syndrome type 1, Ataxia and deafness", False),
+        (f"{'; '.join(one.name for one in LIST)}; Marfan syndrome", False),
+        (f"{'; '.join(one.name for one in LIST)}; Ataxia and deafness", False),
+        (" or ".join(one.name for one in LIST), False),
+        ("", False),
+    ],
+)
+def test_a_question_for_all_answers_is_right_only_by_the_whole_list(answer, right):
+    assert listing(answer, measure=accuracy) == right
 
-    assert right("SCN1A") == right("SCN2A") == right("SCN2A and SCN1A") == 1
-    assert right("SCN1A, SCN2A, SCN8A") == right("SCN1A, SCN8A") == right("SCN1A SCN2A") == 0
+
+@pytest.mark.parametrize(
+    ("answer", "right"),
+    [
+        ("SCN1A", True),
+        ("SCN2A", True),
+        ("SCN2A and SCN1A", True),
+        ("SCN1A, SCN2A, SCN8A", False),
+        ("SCN1A, SCN8A", False),
+        ("SCN1A SCN2A", False),
+    ],
+)
+def test_a_question_for_any_answer_is_right_by_one_or_several_right_ones(answer, right):
+    gold = (SCN1A, SCN2A)
+    for measure in (accuracy, list_f1):
+        assert listing(answer, gold, measure, kind="disease>gene") == right
+
+
+def test_the_kind_of_a_question_says_whether_all_its_answers_are_asked_for():
+    kinds = ("list:disease", "list:value", "disease>gene", "negation:disease", "listing>gene", "")
+    found = [question(*LIST, kind=kind).asks_for_all for kind in kinds]
+    assert found == [True, True, False, False, False, False]
 
 
 EPILEPSY = disease(10, "Epilepsy")
@@ -218,6 +250,31 @@ def test_the_true_probability_is_the_best_confidence_to_state(right):
 )
 def test_abstaining_is_worth_more_than_being_wrong_and_less_than_being_right(answer, utility):
     assert abstention(episode(answering(answer)), NOTHING).raw == utility
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        "Unknown",
+        "**Unknown**",
+        r"\boxed{\text{unknown}}",
+        "So the final answer is: unknown.",
+        "The causative gene is not known.",
+        "The gene cannot be determined.",
+        "Answer: I don’t know [1]",
+        "1. unknown",
+    ],
+)
+def test_that_there_is_no_answer_is_said_as_an_answer_is(said):
+    assert is_abstention(said)
+
+
+@pytest.mark.parametrize(
+    "said",
+    ["not unknown", "¬unknown", "~~unknown~~", "unknown?", "unknown (SCN1A)", "SCN1A or unknown"],
+)
+def test_what_else_is_said_or_taken_back_is_no_abstention(said):
+    assert not is_abstention(said)
 
 
 def test_silence_is_no_abstention():

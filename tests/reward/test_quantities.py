@@ -139,6 +139,80 @@ def test_a_class_of_frequency_is_its_name_and_its_range_but_nothing_within():
     assert not judge_answer("50 %", (frequent,), NAMES).right
 
 
+FRAMED = [
+    ("2", "**2**"),
+    ("2", "`2`"),
+    ("2", '"2"'),
+    ("2", r"\boxed{2}"),
+    ("2", "2 diseases"),
+    ("2", "two (2)"),
+    ("2", "2 (two)"),
+    ("2", "There are two distinct diseases."),
+    ("2", "So the answer is **2** [1]."),
+    ("2", "2 in total"),
+    ("21", "twenty-one"),
+    ("1200", "a total of 1,200 findings"),
+    ("2/3", "67%"),
+    ("2/3", "66.7%"),
+    ("2/3", "66.67 %"),
+    ("2/3", "0.667"),
+    ("2/3", "2/3 (≈ 67%)"),
+    ("2/3", "two out of three patients"),
+    ("2/3", r"\frac{2}{3}"),
+    ("1/2", "½"),
+    ("66.7%", "2/3"),
+    ("66.7%", "66.67%"),
+    ("3/4", "75 per cent of patients"),
+    ("3/4", "In 3 of 4 patients (75%)"),
+    ("0.001", "10⁻³"),
+    ("0.001", "10^{-3}"),
+]
+
+
+@pytest.mark.parametrize(("gold", "answer"), FRAMED)
+def test_a_number_may_be_framed_counted_worded_and_rounded(gold, answer):
+    assert judge_answer(answer, (value(gold),), NAMES).right
+
+
+@pytest.mark.parametrize(
+    ("gold", "answer"),
+    [
+        ("2", "3 diseases"),
+        ("2", "two (3)"),
+        ("2", "2.4"),
+        ("2", "2?"),
+        ("2", "~~2~~"),
+        ("2", "about two diseases"),
+        ("2", "2 or three diseases"),
+        ("2", "at least 2 diseases"),
+        ("2", "2 mg"),
+        ("2/3", "66.8%"),
+        ("2/3", "66%"),
+        ("2/3", "67.0%"),
+        ("2/3", "70%"),
+        ("2/3", "2/3 (≈ 70%)"),
+        ("2/3", "≈ 67%"),
+        ("299/300", "100%"),
+        ("1/300", "0%"),
+        ("66.7%", "66.8%"),
+        ("66.7%", "67%"),
+        ("5%", "5.4%"),
+        ("0.001", "10³"),
+        ("103", "10³"),
+    ],
+)
+def test_a_number_that_rounding_does_not_explain_is_wrong(gold, answer):
+    assert not judge_answer(answer, (value(gold),), NAMES).right
+
+
+def test_of_an_exact_share_a_percentage_is_right_as_far_as_it_goes():
+    share = value("157/183", "86%", "85.8%")
+    right = [
+        said for said in ("86%", "85.8%", "85.79%", "86.0%") if judge_answer(said, [share]).right
+    ]
+    assert right == ["86%", "85.8%", "85.79%"]
+
+
 def test_a_wrong_quantity_says_so():
     assert judge_answer("4 %", (value("5 %"),)).reason == "is another quantity"
     assert judge_answer("5 %", (value("5 %"),)).kind == "exact"
