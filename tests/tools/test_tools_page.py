@@ -21,7 +21,7 @@ def test_the_page_names_every_tool() -> None:
     assert set(TOOLS.names()) <= set(re.findall(r"`(\w+)`", rows))
 
 
-@pytest.mark.parametrize(("code", "printed"), CODE, ids=["mcp", "slow", "corpus"])
+@pytest.mark.parametrize(("code", "printed"), CODE, ids=["mcp", "slow", "corpus", "analysis"])
 def test_an_example_prints_what_stands_below_it(code: str, printed: str, tmp_path: Path) -> None:
     pytest.importorskip("mcp", reason="the extra `mcp` is not installed")
     (tmp_path / "examples").symlink_to(ROOT / "examples")
