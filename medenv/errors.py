@@ -4,7 +4,7 @@
     ├── UsageError              the caller's mistake; one line that says what to do
     │   ├── UnknownNameError    a name nobody registered; carries the nearest known one
     │   └── DataError           a file missing, cut short or malformed; carries file and line
-    ├── ContextFullError        no room for another turn; ends the episode for lack of tokens
+    ├── TokensExhaustedError    no room left to write in: the end of an episode's tokens
     └── InfraError              the outside world failed; never scored, always masked and counted
         ├── ToolUnavailableError
         ├── CorpusUnavailableError
@@ -71,7 +71,7 @@ class DataError(UsageError):
         return type(self), (self.path, self.problem, self.line)
 
 
-class ContextFullError(MedEnvError):
+class TokensExhaustedError(MedEnvError):
     """The conversation leaves no room in the policy's context for another turn."""
 
 

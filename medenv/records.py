@@ -348,3 +348,15 @@ class Policy(Protocol):
     def act(self, messages: Sequence[Message]) -> str:
         """Return the policy's text for the conversation so far."""
         ...
+
+
+class Written(Record, frozen=True, kw_only=True, gc=False):
+    """What a policy that counts its tokens wrote in a turn.
+
+    Args:
+        text: The text.
+        tokens: How many tokens it has; 0 where the policy was not told.
+    """
+
+    text: str
+    tokens: int = 0

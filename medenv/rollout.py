@@ -9,14 +9,14 @@ import time
 from collections.abc import Awaitable, Callable, Coroutine, Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Any, NamedTuple, Protocol, TypeVar
+from typing import Any, Protocol, TypeVar
 
 from medenv.deadlines import Deadline, Deadlines
 from medenv.episode import Episode, EpisodeRules
 from medenv.errors import (
-    ContextFullError,
     InfraError,
     PolicyUnavailableError,
+    TokensExhaustedError,
     ToolUnavailableError,
     UsageError,
 )
@@ -30,6 +30,7 @@ from medenv.records import (
     Scored,
     ToolCall,
     ToolResult,
+    Written,
 )
 from medenv.tools import ToolBox
 
@@ -40,13 +41,6 @@ _G = TypeVar("_G")
 _T = TypeVar("_T")
 
 
-class Written(NamedTuple):
-    """A policy's text and its length in tokens, from a policy that knows it."""
-
-    text: str
-    tokens: int
-
-
 class AsyncPolicy(Protocol):
     """Writes the next text of an episode without blocking."""
 
@@ -54,8 +48,8 @@ class AsyncPolicy(Protocol):
         """Return the policy's text for the conversation so far.
 
         Raises:
-            ContextFullError: The conversation leaves no room for a text; the episode ends for lack
-                of tokens.
+            TokensExhaustedError: The conversation leaves no room for a text; the episode ends for
+                tokens, and is scored.
         """
         ...
 
@@ -250,7 +244,7 @@ class Rollouts:
                     policy.act, told, PolicyUnavailableError, text_limit
                 )
                 calls = (
-                    episode.advance(*written)
+                    episode.advance(written.text, written.tokens)
                     if isinstance(written, Written)
                     else episode.advance(written)
                 )
@@ -261,7 +255,7 @@ class Rollouts:
                         else await _together([in_a_task(call) for call in calls])
                     )
                     episode.observe(results)
-        except ContextFullError:
+        except TokensExhaustedError:
             episode.exhaust("tokens")
         except InfraError as error:
             episode.fail(str(error))

@@ -18,13 +18,12 @@ import msgspec
 from verl.experimental.agent_loop.agent_loop import AgentLoopBase, AgentLoopOutput, register
 
 from medenv.episode import Episode
-from medenv.errors import ContextFullError, PolicyUnavailableError, UsageError
+from medenv.errors import PolicyUnavailableError, TokensExhaustedError, UsageError
 from medenv.integrations.config import plain
 from medenv.integrations.verl_rows import AGENT_NAME
 from medenv.integrations.verl_unscored import Unscored, report
 from medenv.integrations.world import World, load_world
-from medenv.records import Message, Question, Score, Scored
-from medenv.rollout import Written
+from medenv.records import Message, Question, Score, Scored, Written
 
 _LOG = logging.getLogger(__name__)
 
@@ -131,7 +130,7 @@ class _ServerPolicy:
             messages: The conversation so far.
 
         Raises:
-            ContextFullError: What is new in the conversation leaves no room for a text.
+            TokensExhaustedError: What is new in the conversation leaves no room for a text.
             PolicyUnavailableError: The server failed.
             UsageError: The prompt is longer than verl's limit.
         """
@@ -143,7 +142,7 @@ class _ServerPolicy:
                 "actor_rollout_ref.rollout.max_model_len higher"
             )
         if room < 1:
-            raise ContextFullError("the response has reached its length")
+            raise TokensExhaustedError("the response has reached its length")
         out = await self._generate(min(room, self._turn_tokens()))
         ids = list(out.token_ids)
         if self.logprobs is not None:
@@ -156,7 +155,7 @@ class _ServerPolicy:
         self.response += ids
         self.mask += [1] * len(ids)
         self._note(out.extra_fields or {})
-        return Written(self._text(ids), len(ids))
+        return Written(text=self._text(ids), tokens=len(ids))
 
     def output(self, scored: Scored, sampling: str) -> AgentLoopOutput:
         """Return the episode as verl's sample.
@@ -197,7 +196,7 @@ class _ServerPolicy:
             merged, _, _ = await self._loop.ct_merge_context_msg(before, messages, stream, [])
             appended += merged.token_ids[len(stream) :]
             if len(appended) >= self._room():
-                raise ContextFullError("the last observation leaves no room for an answer")
+                raise TokensExhaustedError("the last observation leaves no room for an answer")
             self.response += appended
             self.mask += [0] * len(appended)
             if self.logprobs is not None:

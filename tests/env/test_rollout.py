@@ -12,15 +12,15 @@ import pytest
 
 from medenv.episode import Episode
 from medenv.errors import (
-    ContextFullError,
     InfraError,
     JudgeUnavailableError,
     PolicyUnavailableError,
+    TokensExhaustedError,
     UsageError,
 )
 from medenv.policies import Texts
-from medenv.records import Message, Policy, Score, Scored, Trajectory
-from medenv.rollout import Patience, Rollouts, Written
+from medenv.records import Message, Policy, Score, Scored, Trajectory, Written
+from medenv.rollout import Patience, Rollouts
 from medenv.tools import Search, Tool, ToolBox, ToolOutput, tool
 
 from ..fakes import ANSWER, HERMES, SEARCH, Flaky, Shelf, exact, question, rules
@@ -155,8 +155,8 @@ class Counted:
     async def act(self, messages: Sequence[Message]) -> Written:
         self.left -= 1
         if self.left < 0:
-            raise ContextFullError("no room")
-        return Written(SEARCH, 7)
+            raise TokensExhaustedError("no room")
+        return Written(text=SEARCH, tokens=7)
 
 
 def test_an_episode_that_the_caller_started_is_played_with_its_tokens_counted() -> None:
