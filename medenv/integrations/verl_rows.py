@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
 import msgspec
 import pyarrow as pa
 import pyarrow.parquet as pq
+from omegaconf import DictConfig
 
 from medenv.episode import Episode, EpisodeRules
 from medenv.errors import UsageError
-from medenv.integrations.chat_tokens import ChatTokens
+from medenv.integrations.chat_tokens import ChatTokens, open_tokenizer
 from medenv.io import whole_path
 from medenv.records import Question
 from medenv.withheld import answer_name
@@ -78,15 +79,38 @@ def fitting(
     return fits
 
 
-def write_rows(path: Path, table: Sequence[dict[str, Any]]) -> None:
-    """Write rows as parquet, replacing the file only when all are written.
+def write_rows(
+    config: DictConfig, tables: Mapping[Path, Sequence[dict[str, Any]]], say: Callable[[str], None]
+) -> None:
+    """Write rows as parquet, all of them or, where a prompt is refused, none.
 
     Args:
-        path: The file.
-        table: The rows.
+        config: The composed config; names the policy and the longest prompt.
+        tables: File to rows; a file is replaced only when all its rows are written.
+        say: Receives how many rows are left out, in words.
+
+    Raises:
+        UsageError: As `fitting`.
     """
-    with whole_path(path) as partial:
-        pq.write_table(pa.Table.from_pylist(list(table)), partial)
+    model, most = config.actor_rollout_ref.model, int(config.data.max_prompt_length)
+    tokenizer = open_tokenizer(
+        model.tokenizer_path or model.path, trust_remote_code=bool(model.trust_remote_code)
+    )
+    tokenizer.chat_template = model.custom_chat_template or tokenizer.chat_template
+    tokens = ChatTokens(tokenizer, config.data.apply_chat_template_kwargs)
+    leave_out = bool(config.data.filter_overlong_prompts)
+    fits = {
+        path: fitting(table, tokens, most, leave_out=leave_out) for path, table in tables.items()
+    }
+    for path, kept in fits.items():
+        left_out = len(tables[path]) - len(kept)
+        if left_out:
+            say(
+                f"leaving out {left_out:,} of {len(tables[path]):,} prompts in {path.name}, longer "
+                f"than {most} tokens"
+            )
+        with whole_path(path) as partial:
+            pq.write_table(pa.Table.from_pylist(kept), partial)
 
 
 def count_rows(path: Path) -> int:

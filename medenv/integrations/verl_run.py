@@ -24,7 +24,6 @@ from typing import Any
 import msgspec
 from omegaconf import DictConfig, OmegaConf
 
-from medenv.integrations.chat_tokens import ChatTokens, open_tokenizer
 from medenv.integrations.checkpoints import EXPORT, Layout, resume
 from medenv.integrations.config import plain
 from medenv.integrations.following import HEARTBEAT, Logged, follow, next_metrics, persist
@@ -33,7 +32,7 @@ from medenv.integrations.lora import merge_adapter
 from medenv.integrations.preflight import check_policy
 from medenv.integrations.processes import Tree, mark_of, own_folder
 from medenv.integrations.verl_algorithm import check_algorithm
-from medenv.integrations.verl_rows import count_rows, fitting, rows, write_rows
+from medenv.integrations.verl_rows import count_rows, rows, write_rows
 from medenv.integrations.world import make_world_parts, schedule_of
 from medenv.kg import read_questions
 from medenv.workspace import Step, Workspace, WorkspaceSettings, open_workspace
@@ -214,7 +213,7 @@ _OF_OTHER_RECIPES = (
 
 
 def _write_rows(run: Run, step: Step) -> None:
-    data, (train_file, val_file) = run.config.data, run.rows
+    train_file, val_file = run.rows
     train = read_questions(run.workspace.questions("train"))
     test = read_questions(run.workspace.questions("test"))
     section: dict[str, Any] = plain(run.config.medenv)
@@ -224,26 +223,5 @@ def _write_rows(run: Run, step: Step) -> None:
     held_out = rows(test, rules, "sampled", evaluation["samples"])
     if evaluation["greedy"]:
         held_out += rows(test, rules, "greedy", 1)
-    tokens = _chat_tokens(run.config)
     tables = {train_file: rows(train, rules, "sampled"), val_file: held_out}
-    for path, table in tables.items():
-        tables[path] = kept = fitting(
-            table, tokens, int(data.max_prompt_length), leave_out=data.filter_overlong_prompts
-        )
-        if len(kept) < len(table):
-            step(
-                f"leaving out {len(table) - len(kept):,} of {len(table):,} prompts in {path.name}, "
-                f"longer than {data.max_prompt_length} tokens"
-            )
-    for path, table in tables.items():
-        write_rows(path, table)
-
-
-def _chat_tokens(config: DictConfig) -> ChatTokens:
-    """Return the policy's chat format, as verl will use it."""
-    model = config.actor_rollout_ref.model
-    tokenizer = open_tokenizer(
-        model.tokenizer_path or model.path, trust_remote_code=bool(model.trust_remote_code)
-    )
-    tokenizer.chat_template = model.custom_chat_template or tokenizer.chat_template
-    return ChatTokens(tokenizer, config.data.get("apply_chat_template_kwargs"))
+    write_rows(run.config, tables, step)

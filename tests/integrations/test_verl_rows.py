@@ -16,7 +16,7 @@ from medenv.integrations.chat_tokens import ChatTokens
 from medenv.integrations.config import register_schema
 from medenv.integrations.verl_algorithm import check_algorithm
 from medenv.integrations.verl_rows import count_rows, fitting
-from medenv.integrations.verl_run import Run, prepare
+from medenv.integrations.verl_run import Run, open_run
 
 ROOT = Path(__file__).parents[2]
 POLICY = ROOT / "models" / "tiny_policy"
@@ -38,7 +38,8 @@ def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def prepared(root: Path, *overrides: str) -> tuple[Run, list[str]]:
     said: list[str] = []
-    return prepare(composed(root, *overrides), said.append), said
+    with open_run(composed(root, *overrides), said.append) as run:
+        return run, said
 
 
 @pytest.fixture(scope="module")
