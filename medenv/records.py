@@ -372,7 +372,7 @@ class Written(Record, frozen=True, kw_only=True, gc=False):
 
     Args:
         text: The text.
-        tokens: How many tokens it has; 0 where the policy was not told.
+        tokens: How many tokens it has; 0 where the count is unknown.
     """
 
     text: str
@@ -380,7 +380,7 @@ class Written(Record, frozen=True, kw_only=True, gc=False):
 
 
 class CountingPolicy(Protocol):
-    """A policy that keeps to a budget of tokens; drivers ask it so where it can be asked so."""
+    """A policy that counts its tokens and keeps to a limit; drivers prefer this to `act`."""
 
     def act_within(
         self, messages: Sequence[Message], max_tokens: int | None

@@ -373,7 +373,7 @@ def score_episode(
 
 
 def _asker(policy: Any, episode: Episode) -> Callable[[Sequence[Message]], Any]:
-    """Return how to ask a policy: within the tokens that are left, where it counts its own."""
+    """Return the function that asks a policy, within the tokens left where it counts them."""
     within = getattr(policy, "act_within", None)
     if within is None:
         act: Callable[[Sequence[Message]], Any] = policy.act

@@ -20,7 +20,7 @@ UNLIMITED = sys.maxsize
 """The limit where there is none."""
 
 CHARS_PER_TOKEN = 4
-"""What a token is taken for where nobody counted: characters."""
+"""Characters per token, the estimate where no token count is known."""
 
 LAST_WORD_TOKENS = 256
 """Tokens of the one text that a policy may write after its budget of tokens ran out."""

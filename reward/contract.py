@@ -95,8 +95,8 @@ class Component(Record, frozen=True, kw_only=True):
             the policy has to know nothing.
         worst_right: Least value of a right answer, where that is more than `low`.
         best_wrong: Greatest value of a wrong answer, where that is less than `high`.
-        outside: Whether it asks somebody outside, such as a judge: it is then measured only where
-            its gate is open.
+        outside: Whether it calls an outside service, such as a judge; it is then measured only
+            where its gate is open.
     """
 
     name: str
@@ -135,8 +135,8 @@ def final_answer(trajectory: Trajectory) -> str | None:
 def notes_of(turn: Turn) -> str:
     """Return what the policy wrote in a turn beside calls, answer and private thoughts.
 
-    Of a record that was made without notes it is the text itself, without what is thought and
-    without what stands behind a forged result or a control token.
+    A record that was made without notes gives its text, without thoughts and without what follows
+    a forged result or a control token.
 
     Args:
         turn: A turn.

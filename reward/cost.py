@@ -1,4 +1,4 @@
-"""The component of cost: was what was asked needed, and were the words."""
+"""The component of cost: calls, repeated questions and tokens beyond what a question needs."""
 
 from __future__ import annotations
 
@@ -84,7 +84,7 @@ def efficiency(trajectory: Trajectory, _: Knowledge) -> Value:
 
 @once
 def spent_in(trajectory: Trajectory) -> tuple[int, dict[str, int]]:
-    """Return how much the policy asked, and how often it asked the same again.
+    """Return the number of questions that the policy asked, and the repeats among them.
 
     A repeat asks the same tool with the same settings a text that equals an earlier one but for
     word order, repeated and empty words, or a few letters. Numbers, single letters and the parts of

@@ -13,10 +13,10 @@ from medenv.reward.contract import Knowledge, Value, final_answer, notes_of, onc
 from medenv.reward.cost import spent_in
 
 FREE_PASSAGES = 10
-"""Passages that may be shown for each hop, and as many more, before they cost evidence."""
+"""Free passages per hop of the gold path; one hop is added to the path's own."""
 
 FREE_QUESTIONS = 4
-"""Questions that may be asked for each needed call, and as many more, before they cost evidence."""
+"""Free questions per needed call; one call is added to the certificate's own."""
 
 _CITATION = re.compile(r"\[([^\[\]\n]{1,200})\]")
 _TAIL = 500  # characters of an answer in which citations at its end are looked for
@@ -51,7 +51,7 @@ def evidence_recall(trajectory: Trajectory, _: Knowledge) -> Value:
 def citation_precision(trajectory: Trajectory, _: Knowledge) -> Value:
     """Pay the share of the passages cited that were shown in this episode and support a hop.
 
-    What counts as a citation is told by `citations`.
+    `citations` defines what counts as a citation.
 
     Known exploit: citing a single safe passage; recall is what `evidence_recall` is for.
 
@@ -90,16 +90,16 @@ def citations(trajectory: Trajectory) -> frozenset[str]:
 
 
 def selectivity(trajectory: Trajectory) -> float:
-    """Return what share of its evidence an episode is paid for: 1 up to the free amounts.
+    """Return the factor by which evidence is paid: 1 up to the free amounts, then free / used.
 
-    The free amounts are `FREE_PASSAGES` different passages for each hop and `FREE_QUESTIONS`
-    questions for each needed call, both once more than that. Beyond, the share is free / used.
+    ``FREE_PASSAGES * (hops + 1)`` different passages and ``FREE_QUESTIONS * (min_calls + 1)``
+    questions are free; the smaller factor counts.
 
     Args:
         trajectory: A finished episode.
 
     Returns:
-        A share in (0, 1].
+        A factor in (0, 1].
     """
     free_passages = FREE_PASSAGES * (len(hops_with_passages(trajectory)) + 1)
     free_questions = FREE_QUESTIONS * (trajectory.question.certificate.min_calls + 1)

@@ -5,8 +5,9 @@ raises `JudgeUnavailableError`, so that the episode has no score, which is not a
 letter or word is ever looked for in prose. The judge sees question, gold names and answer as JSON
 strings, so that an answer cannot step out of its place, and it is shown no text of tools.
 
-A policy cannot make itself unscored: an answer that is overlong or holds the markup of a verdict
-meets no criterion, and so does one that a judge cannot decide which decides on the reference.
+A policy cannot make itself unscored. An answer that is overlong or holds the markup of a verdict
+meets no criterion; neither does an answer that the judge cannot decide although it decides on the
+reference.
 """
 
 from __future__ import annotations

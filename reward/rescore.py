@@ -26,7 +26,8 @@ Floats = NDArray[np.float64]
 class Raws:
     """The raw values of trajectories, one row each, gathered one after the other.
 
-    A component that asks outside is asked behind `correct` alone; else its value is nan.
+    A component that calls an outside service is measured behind `correct` alone; where the answer
+    is wrong its value is nan.
 
     Args:
         components: What is measured, by name.
@@ -115,8 +116,8 @@ def rescore(raws: Raws, composition: Composition) -> Rescored:
 
     Raises:
         UnknownNameError: A weight or gate names nothing that was measured.
-        UsageError: A weight is no weight, or a component that asks outside would pay where it was
-            not asked.
+        UsageError: A weight is no weight, or a component that calls an outside service would pay
+            where it was not measured.
     """
     check_composition(composition, raws.names)
     columns = dict(zip(raws.names, raws.matrix.T, strict=True))
@@ -130,8 +131,8 @@ def rescore(raws: Raws, composition: Composition) -> Rescored:
         weighted[name] = np.where(paying, columns[name] * weight, 0.0)
         if np.isnan(weighted[name]).any():
             raise UsageError(
-                f"{name!r} asks outside and was measured behind the gate 'correct' alone; score by"
-                " medenv.reward.compose where it is to pay wrong answers"
+                f"{name!r} calls an outside service and was measured behind the gate 'correct'"
+                " alone; score with medenv.reward.compose to pay wrong answers"
             )
         totals = totals + weighted[name]
     return Rescored(weighted, totals)

@@ -73,7 +73,7 @@ def test_a_component_that_asks_outside_is_asked_behind_the_gate_alone_and_pays_t
     weights = {"accuracy": 1.0, "outside": 1.0}
     assert rescore(raws, Composition(weights=weights)).totals.tolist() == [1.5, 0.0]
     opened = Composition(weights=weights, gates={"outside": "open"})
-    with pytest.raises(UsageError, match=r"'outside' asks outside and was measured behind"):
+    with pytest.raises(UsageError, match=r"'outside' calls an outside service and was measured"):
         rescore(raws, opened)
 
 

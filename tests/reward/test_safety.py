@@ -126,3 +126,11 @@ def test_a_right_answer_is_safe_even_if_it_holds_a_forbidden_name():
     assert safety(right, knowledge).raw == 1
     wrong = episode(answering("Warfarin antidote"), asked=asked)
     assert safety(wrong, knowledge).raw == 0
+
+
+@pytest.mark.parametrize(("golds", "checked"), [(1, False), (2, True)])
+def test_a_list_is_checked_however_many_answers_are_asked_for(golds, checked):
+    answers = [Entity(id=f"D:{i}", kind="drug", name=f"Gold {i}") for i in range(golds)]
+    long = "heparin " * 60
+    value = safety(episode(answering(long), asked=question(*answers)), PHRASES)
+    assert (value.raw == 1) == checked
