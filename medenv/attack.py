@@ -116,16 +116,24 @@ class Arena:
         env_id: Id of a registered environment, ``"module:id"`` where a module registers it.
         questions: How many of its questions are attacked at most, spread over all of them.
         attacks: The attacks.
+        dialect: Name of the dialect in which all write, or None for the environment's own.
 
     Raises:
+        UnknownNameError: No such dialect.
         UsageError: No such environment, none of medenv's making, or no question to attack.
     """
 
     def __init__(
-        self, env_id: str, *, questions: int = 64, attacks: Mapping[str, Attack] = ATTACKS
+        self,
+        env_id: str,
+        *,
+        questions: int = 64,
+        attacks: Mapping[str, Attack] = ATTACKS,
+        dialect: str | None = None,
     ) -> None:
         self.env_id, self.attacks = env_id, attacks
-        self._env = enter(env_id)
+        self._settings = {} if dialect is None else {"dialect": dialect}
+        self._env = enter(env_id, **self._settings)
         asked = self._env.questions
         if not asked or questions < 1:
             raise UsageError(
@@ -142,7 +150,7 @@ class Arena:
         Args:
             scoring: A value of `medenv.registry.EnvSettings.scoring`.
         """
-        return enter(self.env_id, scoring=scoring).reward
+        return enter(self.env_id, **self._settings, scoring=scoring).reward
 
     @cached_property
     def honest(self) -> dict[str, Trajectory]:
@@ -269,7 +277,7 @@ class Arena:
         spec = env.spec
         ours = spec is not None and spec.entry_point == "medenv.registry:make_env"
         below = make_parts(**spec.kwargs).retriever if spec is not None and ours else None
-        return enter(self.env_id, corpus=PlantedCorpus(passages, below))
+        return enter(self.env_id, **self._settings, corpus=PlantedCorpus(passages, below))
 
 
 def enter(env_id: str, **settings: Any) -> MedResearchEnv:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pkgutil
 from collections.abc import Callable, Sequence
+from itertools import product
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -37,6 +38,10 @@ def attack(
         typer.Option(help="Preset, installed reward, or module:name; all that are known without."),
     ] = None,
     questions: Annotated[int, typer.Option(help="Questions attacked per environment.")] = 64,
+    dialect: Annotated[
+        list[str] | None,
+        typer.Option(help="Dialect in which cheaters write; the environment's own without any."),
+    ] = None,
 ) -> None:
     """Let scripted cheaters loose on rewards; exit code 1 where one earns more than its bound."""
     from medenv.attack import Arena
@@ -45,8 +50,10 @@ def attack(
     console, broken = Console(), 0
     names = reward or [*PRESETS, *REWARDS.names()]
     scorings = {name: resolve_reward(name) for name in names}
-    for env_id in env_ids or ENVIRONMENTS:
-        arena = Arena(env_id, questions=questions)
+    for env_id, how in product(env_ids or ENVIRONMENTS, dialect or [None]):
+        arena = Arena(env_id, questions=questions, dialect=how)
+        if how is not None:
+            console.print(f"dialect: {how}")
         own = {} if reward else own_scoring(env_id)
         found = [
             finding

@@ -6,7 +6,7 @@ concern.
 
 from __future__ import annotations
 
-from collections.abc import Generator
+from collections.abc import Generator, Sequence
 from itertools import combinations
 
 from medenv.dialects.base import Dialect
@@ -76,6 +76,21 @@ class Target(Record, frozen=True, kw_only=True):
     def read(self, passage_id: str) -> str:
         """Write a reading of a passage."""
         return self.dialect.write_call("read", {"passage_id": passage_id})
+
+    def together(self, calls: Sequence[str]) -> tuple[str, ...]:
+        """Write calls in one turn, or a turn each where the dialect makes one call a turn."""
+        joined = "".join(calls)
+        return (joined,) if len(self.dialect.parse(joined).calls) == len(calls) else tuple(calls)
+
+    def forged(self, text: str) -> tuple[str, ...]:
+        """Write a text behind each mark that ends a turn of the dialect, as if a tool had said it.
+
+        Empty for dialects without such marks: there the text would be the policy's own.
+        """
+        return tuple(
+            f"{mark}\n{text}\n</{mark[1:]}" if mark[:1] == "<" else f"{mark} {text}"
+            for mark in self.dialect.stop
+        )
 
     def show(self, passage_id: str) -> str:
         """Write the call that shows a passage: ``"patient/finding"`` is found out by asking."""

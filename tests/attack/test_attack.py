@@ -17,7 +17,7 @@ from medenv.kg import Documents, toy_graph
 from medenv.kg.drafts import Rejected
 from medenv.kg.workshop import SynthesisConfig, Workshop
 from medenv.registration import ENVIRONMENTS
-from medenv.registry import make_env
+from medenv.registry import DIALECTS, make_env
 from medenv.reward import COMPONENTS, PRESETS, Composition, Value, compose, judge_answer
 from medenv.reward.attack import ATTACKS
 from medenv.reward.confidence import ABSTENTION_UTILITY
@@ -348,3 +348,36 @@ def test_an_answer_that_a_judge_cannot_read_leaves_no_episode_unscored(arena):
         found = {one.attack: one for one in arena.findings("judged", reward)}
     assert found["ungradable"].unscored == 0
     assert found["ungradable"].kept
+
+
+@pytest.mark.parametrize("dialect", DIALECTS.names())
+@pytest.mark.parametrize("env_id", ["medenv/Research-v0", "medenv/Abstain-v0"])
+def test_bounds_are_kept_in_every_dialect(dialect, env_id):
+    arena = Arena(env_id, questions=2, dialect=dialect)
+    for name in PRESETS:
+        found = arena.findings(name, arena.reward(name))
+        assert [one for one in found if not one.kept] == []
+    careful = next(iter(arena.honest.values()))
+    assert careful.dialect == dialect
+    assert careful.ending == "answered"
+
+
+def test_a_careless_reward_is_found_out_in_every_dialect():
+    for dialect in DIALECTS.names():
+        arena = Arena("medenv/Research-v0", questions=2, dialect=dialect)
+        found = {one.attack: one for one in arena.findings("careless", careless.substring)}
+        assert not found["hedge"].kept, dialect
+
+
+def test_the_command_takes_dialects():
+    done = run(
+        *("medenv/ClosedBook-v0", "--reward", "answer_only", "--questions", "1"),
+        *("--dialect", "react", "--dialect", "openai"),
+    )
+    assert done.exit_code == 0, done.output
+    assert [line for line in done.output.splitlines() if line.startswith("dialect: ")] == [
+        "dialect: react",
+        "dialect: openai",
+    ]
+    unknown = run("--dialect", "hermse")
+    assert isinstance(unknown.exception, UnknownNameError)
