@@ -272,11 +272,7 @@ class Trajectory(Record, frozen=True, kw_only=True, gc=False):
         seed: Seed of the episode.
         config_hash: Hash of the settings that can change a score.
         seconds: Wall-clock time from reset to end.
-<<<<<<< ours
         failure: What failed where the ending is ``"unavailable"`` or the reward raised; or ``""``.
-=======
-        failure: What failed where there is no score, else ``""``.
->>>>>>> theirs
     """
 
     question: Question

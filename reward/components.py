@@ -37,7 +37,7 @@ _ALL = (
     Component(
         name="list_f1",
         measure=list_f1,
-        rationale="How much of a list of gold answers was found, where there are several.",
+        rationale="How much of a list was found, where all of its answers are asked for.",
         exploit="Listing everything; wrong items cost precision, long lists pay nothing.",
         worst_right=1.0,
     ),

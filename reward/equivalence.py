@@ -54,9 +54,12 @@ _ASIDE = re.compile(r"(.+?)\s*\(((?:[^()]|\([^()]*\))+)\)", re.DOTALL)
 _ALSO = re.compile(
     r"(.+?),?\s+(?:also\s+(?:known\s+as|called)|a\.?k\.?a\.?)\s+(.+)", re.IGNORECASE | re.DOTALL
 )
-_BESIDE = re.compile(r"(.+?)\s*(?:[,;:|]|\s[–—-])\s+([A-Za-z]+:\d+)", re.DOTALL)
+_BESIDE = re.compile(
+    r"(.+?)\s*(?:[,;:|]|\s[–—-])\s+([A-Za-z]+:\d+)|([A-Za-z]+:\d+)(?:\s[–—-]|[,;:])\s+(.+)",
+    re.DOTALL,
+)
 _SAYS_ALSO = re.compile(
-    r"(?:also\s+(?:known\s+as|called)|a\.?k\.?a\.?|abbreviated(?:\s+as)?|abbreviation|synonym"
+    r"(?:also\s+(?:known\s+as|called)|a\.?k\.?a\.?|abbreviated(?:\s+as)?|abbr\.?|abbreviation|synonym"
     r"|symbol)\s*:?\s+(?=\S)",
     re.IGNORECASE,
 )
@@ -322,7 +325,7 @@ def _with_asides(
     parts = _ASIDE.fullmatch(text) or _ALSO.fullmatch(text) or _BESIDE.fullmatch(text)
     if parts is None or not left:
         return None
-    main, aside = parts.groups()
+    main, aside = (part for part in parts.groups() if part)
     match = _plain_match(main, gold, names) or _with_asides(main, gold, names, left - 1)
     if match is None or not match.right:
         return _turned_round(main, aside, gold, names) or match
@@ -361,7 +364,8 @@ def _says_the_same(piece: str, gold: _Gold, names: EntityNames | None) -> bool:
     """Return whether an aside is another name, the id, the kind or a source of the gold answer."""
     piece = _SAYS_ALSO.sub("", piece, count=1) if _SAYS_ALSO.match(piece) else piece
     key = normalise(piece)
-    if key in gold.preferred or key in gold.aliases or key in gold.kinds:
+    kind = key.removesuffix(" symbol").removesuffix(" name")
+    if key in gold.preferred or key in gold.aliases or kind in gold.kinds:
         return True
     if _id_in(key, gold):
         return True

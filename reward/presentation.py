@@ -174,11 +174,12 @@ _SOURCE = r"(?:(?:see|source|ref|reference|passage|doc|document|citation|from|pe
 _CITED_NUMBERS = r"\^?\d{1,3}(?:†\w+)?(?:\s*[,;–-]\s*\d{1,3})*"
 _CITED_IDS = rf"(?:{_ID})(?:\s*[,;]\s*(?:{_ID}))*"
 _CITATION = re.compile(
-    rf"(?:\s*[\[【]{_SOURCE}(?:{_CITED_NUMBERS}|{_CITED_IDS})[\]】])+$", re.IGNORECASE
+    rf"(?:\s*\^?[\[【]{_SOURCE}(?:{_CITED_NUMBERS}|{_CITED_IDS})[\]】])+$", re.IGNORECASE
 )
 _CITED = re.compile(r"[^\s\[\]【】,;]+")
 IS_SOURCE = re.compile(
-    rf"{_SOURCE}(?:\S+\#\d+|PMID:?\s?\d+|\[(?:{_CITED_NUMBERS}|{_CITED_IDS})\])", re.IGNORECASE
+    rf"(?:passage|source|ref)\s\d{{1,3}}|{_SOURCE}(?:\S+\#\d+|PMID:?\s?\d+|\[(?:{_CITED_NUMBERS}|{_CITED_IDS})\])",
+    re.IGNORECASE,
 )
 """What says where an answer is from, in round brackets behind it."""
 
@@ -239,9 +240,9 @@ _CONNECTIVE = (
     r"|to\s+(?:conclude|summari[sz]e|sum\s+up)|exactly|precisely|a\s+total\s+of)(?:\s*[,:])?\s+"
 )
 _GROUNDS = (
-    r"(?:based\s+on|according\s+to|given|going\s+by)\s+"
-    r"(?:(?:the|these|this|all|available|retrieved|provided|given|cited|above|search|research)\s+)*"
-    r"(?:evidence|passages?|records?|results?|information|findings|data|sources?|documents?"
+    r"(?:based\s+on|according\s+to|given|going\s+by|from)\s+"
+    r"(?:(?:the|these|this|my|all|available|retrieved|provided|given|cited|above|search|research)\s+)*"
+    r"(?:evidence|research|passages?|records?|results?|information|findings|data|sources?|documents?"
     r"|(?:knowledge\s+)?graph|database|text|literature|corpus|references?)"
     r"(?:\s+(?:above|provided|retrieved|found|available))?\s*,\s+"
 )
@@ -269,9 +270,9 @@ _NOUN = (
     r"|entities|term|name|list|solution|variants?)"
 )
 _THE = (
-    rf"[\"'“]?(?:(?:the|my|our|its|his|her|this|that|a|an|one|these|those|all)\s+){{0,2}}"
+    rf"[\"'“]?(?:(?:the|my|our|its|his|her|this|that|a|an|one|these|those|all|patient['’]s)\s+){{0,2}}"
     rf"(?:(?:\d{{1,3}}|{_NUMERAL})\s+)?(?:{_MODIFIER}\s+)*{_NOUN}(?:\s+of\s+(?:the\s+)?{_NOUN})?"
-    r"(?:\s+(?:name|symbol))?(?:\(s\))?[\"'”]?"
+    r"(?:(?:['’]s)?\s+(?:name|symbol))?(?:\(s\))?[\"'”]?"
     r"(?:\s+(?:responsible|involved|implicated|concerned|identified|in\s+question|asked\s+for))?"
 )
 _VERB = r"\s+(?:is|are|was|were|would\s+be|must\s+be)(?:\s*:)?\s+"
@@ -285,8 +286,9 @@ _LEAD_IN = re.compile(
     re.IGNORECASE,
 )
 _PRONOUN = re.compile(
-    rf"(?:(?:it|this|that)(?:\s+is|\s+would\s+be|['’]s)|(?:these|they|those|there)\s+are"
-    rf"|there\s+is|(?:the|this)\s+patient\s+(?:has|is\s+diagnosed\s+with|suffers\s+from))"
+    r"(?:(?:it|this|that)(?:\s+is|\s+would\s+be|['’]s)(?:\s+a\s+case\s+of)?|there\s+is"
+    r"|(?:these|they|those|there)\s+are"
+    r"|(?:the|this)\s+patient\s+(?:has|is\s+diagnosed\s+with|suffers\s+from))"
     rf"\s+{_ADVERB}(?=\S)",
     re.IGNORECASE,
 )

