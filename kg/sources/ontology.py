@@ -68,6 +68,6 @@ def add_terms(builder: GraphBuilder, ontology: Ontology, kind: Callable[[str], s
                 outside += 1
     for old, new in replaced.items():
         builder.replace(old, new)
-    told = {"parents outside the file": outside}
-    told |= {f"lines not read: {name}": count for name, count in ontology.ignored.items()}
-    notes |= {name: count for name, count in told.items() if count}
+    if outside:
+        notes["parents outside the file"] = outside
+    notes |= {f"lines not read: {name}": count for name, count in ontology.ignored.items()}

@@ -82,8 +82,9 @@ class Journal(Generic[T]):
             raise DataError(self.path, f"is no journal ({error})", 1) from error
         changed = [name for name, value in run.items() if self.head.get(name) != value]
         if changed:
-            told = ", ".join(f"{n} {self.head.get(n, 'none')!r}, now {run[n]!r}" for n in changed)
-            raise DataError(self.path, f"belongs to another run ({told}); name another folder")
+            values = (f"{n} {self.head.get(n, 'none')!r}, now {run[n]!r}" for n in changed)
+            problem = f"belongs to another run ({', '.join(values)}); name another folder"
+            raise DataError(self.path, problem)
         decoder = msgspec.json.Decoder(type_)
         for i, line in enumerate(lines[1:]):
             try:

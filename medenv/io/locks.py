@@ -74,9 +74,13 @@ class FileLock:
         os.pwrite(self._number, raw, 0)
 
     def release(self) -> None:
-        """Release the lock; once is enough."""
+        """Release the lock, also for processes forked meanwhile; once is enough."""
+        import fcntl
+
         if self._close.alive:
             os.ftruncate(self._number, 0)
+            with contextlib.suppress(OSError):  # where there are no locks
+                fcntl.flock(self._number, fcntl.LOCK_UN)
             self._close()
 
     def _read(self) -> dict[str, str]:

@@ -41,12 +41,12 @@ def whole_path(path: Path | str) -> Iterator[Path]:
         DataError: The file cannot be written there.
     """
     path = Path(os.path.realpath(path))
-    with _told(path):
+    with _naming(path):
         path.parent.mkdir(parents=True, exist_ok=True)
     partial = _partial(path)
     try:
         yield partial
-        with _told(path):
+        with _naming(path):
             _sync(partial)
             partial.replace(path)
             _sync(path.parent)
@@ -65,11 +65,11 @@ def whole_file(path: Path | str) -> Iterator[BinaryIO]:
         DataError: The file cannot be written there.
     """
     with whole_path(path) as partial:
-        with _told(Path(path)):
+        with _naming(Path(path)):
             file = partial.open("xb")
         try:
             yield file
-            with _told(Path(path)):
+            with _naming(Path(path)):
                 file.close()  # writes what is left
         finally:
             file.close()
@@ -85,7 +85,7 @@ def write_bytes(path: Path | str, content: bytes) -> None:
     Raises:
         DataError: It cannot be written.
     """
-    with whole_file(path) as file, _told(Path(path)):
+    with whole_file(path) as file, _naming(Path(path)):
         file.write(content)
 
 
@@ -133,8 +133,10 @@ def write_records(path: Path | str, records: Iterable[Any]) -> int:
         out = cast(BinaryIO, gzip.GzipFile("", "wb", fileobj=file, mtime=0)) if packed else file
         for count, record in enumerate(records, 1):  # noqa: B007 - the last count is returned
             line = encode(record) + b"\n"
-            with _told(Path(path)):
+            try:
                 out.write(line)
+            except OSError as error:
+                raise DataError(path, f"cannot be written: {error.strerror or error}") from error
         if packed:
             out.close()
     return count
@@ -159,11 +161,11 @@ def whole_folder(
     if existing == "refuse" and final.exists() and not _empty(final):
         raise DataError(final, "holds something else already; name a new folder")
     partial = _partial(final)
-    with _told(final):
+    with _naming(final):
         partial.mkdir(parents=True)
     try:
         yield partial
-        with _told(final):
+        with _naming(final):
             for parent, _, names in os.walk(partial):
                 for name in names:
                     _sync(Path(parent, name))
@@ -217,7 +219,7 @@ def _sync(path: Path) -> None:
 
 
 @contextmanager
-def _told(path: Path) -> Iterator[None]:
+def _naming(path: Path) -> Iterator[None]:
     """Name the file that could not be written."""
     try:
         yield

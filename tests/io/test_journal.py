@@ -160,6 +160,24 @@ def test_a_lock_is_released_once_and_by_the_end_of_its_block(tmp_path: Path) -> 
         lock.release()
 
 
+FORKED = """
+import os, sys, time
+from medenv.io import FolderLock
+lock = FolderLock(sys.argv[1])
+child = os.fork()
+if child == 0:
+    time.sleep(600)
+lock.release()
+FolderLock(sys.argv[1]).release()
+os.kill(child, 9)
+os.waitpid(child, 0)
+"""
+
+
+def test_a_lock_is_released_for_forked_processes_too(tmp_path: Path) -> None:
+    subprocess.run([sys.executable, "-c", FORKED, str(tmp_path)], check=True)
+
+
 def test_a_lock_that_nobody_keeps_is_free(tmp_path: Path) -> None:
     FolderLock(tmp_path)
     FolderLock(tmp_path)
