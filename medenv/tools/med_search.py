@@ -10,7 +10,7 @@ from medenv.errors import UsageError
 from medenv.records import Passage, Retriever
 from medenv.text import fold, fold_name
 from medenv.tools.base import Tool, ToolOutput
-from medenv.tools.search import show_hits
+from medenv.tools.search import problem_of, show_hits
 
 TIERS: Mapping[str, float] = MappingProxyType(
     {
@@ -93,8 +93,8 @@ class MedSearch(Tool):
             query: Words to look for, such as the name of a disease, gene or symptom.
             sources: Words of which one must be in the name of a passage's source; empty for all.
         """
-        if not query.strip():
-            return ToolOutput(text="the query is empty: write words to look for", status="bad_call")
+        if problem := problem_of([query]):
+            return ToolOutput(text=problem, status="bad_call")
         if len(sources) > _SOURCES:
             text = f"at most {_SOURCES} sources at once, got {len(sources)}"
             return ToolOutput(text=text, status="bad_call")

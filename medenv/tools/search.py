@@ -11,6 +11,9 @@ from medenv.tools.base import Tool, ToolOutput
 MAX_QUERIES = 8
 """Queries of one call."""
 
+MAX_QUERY_CHARS = 2_000
+"""Characters of one query: a search takes as long as its query, and blocks the event loop."""
+
 _QUERY_CHARS = 200  # that are shown above what was found
 _KEPT_LINES = 4_000  # of each rank
 _NOTHING = "No passage matches; try other words."
@@ -50,10 +53,10 @@ class Search(Tool):
             query: Words to look for, such as the name of a disease, gene or symptom; or a list.
         """
         queries = [query] if isinstance(query, str) else query
-        if len(queries) == 1 and queries[0].strip():  # as most calls are
+        if len(queries) == 1 and 0 < len(queries[0].strip()) <= MAX_QUERY_CHARS:  # as most are
             return self._output(self._retriever.search(queries, self._k)[0])
-        if not queries or len(queries) > MAX_QUERIES or not all(map(str.strip, queries)):
-            return ToolOutput(text=_what_is_wrong(queries), status="bad_call")
+        if problem := problem_of(queries):
+            return ToolOutput(text=problem, status="bad_call")
         found = self._retriever.search(queries, self._k)
         numbers: dict[str, int] = {}  # one numbering for all queries, so that [n] is one passage
         parts = []
@@ -122,7 +125,17 @@ def _brief(query: str) -> str:
     return query if len(query) <= _QUERY_CHARS else query[:_QUERY_CHARS] + "…"
 
 
-def _what_is_wrong(queries: list[str]) -> str:
+def problem_of(queries: list[str]) -> str:
+    """Return what is wrong with the queries of a call, or nothing.
+
+    Args:
+        queries: As the policy wrote them.
+    """
     if len(queries) > MAX_QUERIES:
         return f"at most {MAX_QUERIES} queries at once, got {len(queries)}"
-    return "the query is empty: write words to look for"
+    if not queries or not all(map(str.strip, queries)):
+        return "the query is empty: write words to look for"
+    longest = max(len(query.strip()) for query in queries)
+    if longest > MAX_QUERY_CHARS:
+        return f"a query has at most {MAX_QUERY_CHARS} characters, got {longest}"
+    return ""

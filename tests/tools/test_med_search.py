@@ -67,8 +67,9 @@ def test_sources_can_be_chosen_and_are_searched_for_far_down() -> None:
     assert run(MedSearch(Ranked()), query="x", sources=["nothing"]).status == "empty"
 
 
-def test_an_empty_query_is_refused() -> None:
-    assert run(MedSearch(Ranked()), query=" ").status == "bad_call"
+@pytest.mark.parametrize("query", [" ", "x" * 2001], ids=["empty", "long"])
+def test_an_empty_query_and_one_that_is_too_long_are_refused(query: str) -> None:
+    assert run(MedSearch(Ranked()), query=query).status == "bad_call"
 
 
 @pytest.mark.parametrize("wrong", [{"k": 0}, {"weight": 1.1}, {"half_life": 0.0}], ids=str)

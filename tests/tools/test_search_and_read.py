@@ -192,8 +192,13 @@ def test_the_time_to_find_words_grows_with_the_text(text: str, find: str) -> Non
     assert time.perf_counter() - began < 5
 
 
-def test_a_long_query_is_not_shown_whole() -> None:
-    found = run(Search(Shelf([])), query=["x" * 100_000, "y"])
+def test_a_query_that_is_too_long_is_refused_and_a_long_one_not_shown_whole() -> None:
+    for query in ("x" * 2001, ["y", "x" * 100_000]):
+        refused = run(Search(Shelf()), query=query)
+        assert refused.status == "bad_call"
+        assert "at most 2000 characters" in refused.text
+    found = run(Search(Shelf([])), query=["x" * 2000, "y"])
+    assert found.status == "empty"
     assert len(found.text) < 500
 
 
