@@ -142,11 +142,11 @@ def resume(folder: Path, layout: Layout) -> Checkpoint | None:
         layout: How they are laid out.
 
     Returns:
-        The checkpoint that training goes on from, or None where it begins anew.
+        The checkpoint that training resumes from, or None to start from scratch.
 
     Raises:
-        UsageError: Another number of processes saved it than are to load it, or there is a newer
-            one of which the exported policy alone is left.
+        UsageError: It was saved by another number of processes than will load it, or only the
+            exported policy of a newer one is left.
     """
     if not layout.is_fsdp or not folder.exists():
         return None
@@ -154,15 +154,15 @@ def resume(folder: Path, layout: Layout) -> Checkpoint | None:
     alone = max((one for one in _steps(folder) if _is_policy_alone(one[1], layout)), default=None)
     if alone is not None and (newest is None or newest.step < alone[0]):
         raise UsageError(
-            f"{alone[1]} holds a policy without optimizer or position in the data, which training "
-            f"goes on from: {_anew(alone[1], layout)}"
+            f"{alone[1]} holds the exported policy alone, without the state that resuming needs: "
+            f"{_from_weights(alone[1], layout)}"
         )
     if newest is not None and newest.processes != layout.processes:
         raise UsageError(
-            f"{newest.folder} was saved by {newest.processes} processes, each with files of its "
-            f"own, and {layout.processes} are to load it: set trainer.nnodes and "
+            f"{newest.folder} was saved by {newest.processes} processes, with files for each, and "
+            f"{layout.processes} would load it: set trainer.nnodes and "
             f"trainer.n_gpus_per_node to {newest.processes} in all, or "
-            f"{_anew(newest.folder, layout)}"
+            f"{_from_weights(newest.folder, layout)}"
         )
     prune(folder, layout)
     latest = folder / LATEST
@@ -248,13 +248,13 @@ def _export(checkpoint: Path, layout: Layout) -> Path:
 
 
 def _is_policy_alone(checkpoint: Path, layout: Layout) -> bool:
-    """Whether somebody removed all but the policy; verl writes it after the shards of the model."""
+    """Whether all but the policy was removed; verl writes the policy after the model's shards."""
     export = _export(checkpoint, layout)
     return holds_policy(export) and not any(export.parent.glob("model_world_size_*"))
 
 
-def _anew(checkpoint: Path, layout: Layout) -> str:
+def _from_weights(checkpoint: Path, layout: Layout) -> str:
     return (
-        "begin another run with its weights (optimizer and order of the data start anew): run=NAME "
+        "start another run from its weights (with a new optimizer and order of the data): run=NAME "
         f"medenv.policy={_export(checkpoint, layout)}"
     )

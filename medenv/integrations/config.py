@@ -206,8 +206,8 @@ class HardwareSection:
     """What the preset needs, and how its processes are started.
 
     `patience_seconds` is how long training may make no progress, `restarts` how often a trainer
-    that failed after its first step is started again from its newest checkpoint. `launch` stands
-    before the trainer's command, e.g. [nice, -n, "5"] or [srun, --exclusive].
+    that failed after its first step is restarted from its newest checkpoint. `launch` stands before
+    the trainer's command, e.g. [nice, -n, "5"] or [srun, --exclusive].
     """
 
     memory_gb: float = 0.0

@@ -23,12 +23,12 @@ HEARTBEAT = "heartbeat.json"
 
 
 class Heartbeat(Record, frozen=True, kw_only=True):
-    """What the trainer's own process reports about itself, rewritten whenever it changes.
+    """Progress of a trainer as its own process reports it; rewritten at every change.
 
     Args:
         step: The step that it is in.
         episodes: Episodes that have ended with a score since it started.
-        lost: What has died and cannot come back, or empty.
+        lost: The process that has died, or empty.
     """
 
     step: int = 0
@@ -41,7 +41,7 @@ class Heartbeat(Record, frozen=True, kw_only=True):
 
     @classmethod
     def read(cls, path: Path | None) -> Heartbeat:
-        """Return the last report; that of a trainer that has not begun where there is no file."""
+        """Return the last report; zeros where there is none."""
         if path is None or not path.exists():
             return cls()
         return msgspec.json.decode(path.read_bytes(), type=cls)
@@ -52,7 +52,7 @@ class TrainingFailedError(InfraError):
 
 
 def next_metrics(folder: Path) -> Path:
-    """Return the file for the metrics of a new attempt: verl's file logger begins it anew.
+    """Return the file for the metrics of a new attempt; verl's file logger overwrites its file.
 
     Args:
         folder: The folder with a file for each attempt; made where it is missing.
@@ -111,15 +111,15 @@ def persist(
     is_finished: Callable[[], bool],
     say: Callable[[str], None],
 ) -> Iterator[Logged]:
-    """Yield what a trainer logs, starting it again where it fails after it has made progress.
+    """Yield what a trainer logs, and restart it when it fails after its first step.
 
-    A trainer that fails before its first step would fail again; it is not started a second time.
+    A trainer that fails before its first step would fail again, and is not restarted.
 
     Args:
-        attempt: Starts the trainer, from its newest checkpoint, and yields what it logs.
-        restarts: How often it may be started again.
-        is_finished: Whether nothing is left to be done, however the trainer ended.
-        say: Receives why it is started again, in words.
+        attempt: Starts the trainer from its newest checkpoint, and yields what it logs.
+        restarts: How often it may be restarted.
+        is_finished: Returns whether training is complete, however the trainer ended.
+        say: Receives the reason of a restart, in words.
 
     Raises:
         TrainingFailedError: It failed before its first step, or once more than `restarts` times.
@@ -136,7 +136,7 @@ def persist(
                 return
             if not steps or number == restarts:
                 raise
-            say(f"{error}; starting again from the newest checkpoint ({number + 1} of {restarts})")
+            say(f"{error}; restarting from the newest checkpoint ({number + 1} of {restarts})")
 
 
 def _why(log: Path) -> str:

@@ -1,8 +1,8 @@
-"""What a run is about: every setting that changes its result, kept in its folder.
+"""Record the settings that a run's result depends on, and refuse others in its folder.
 
-All settings count but those that are known not to matter: where files lie, how long and how often,
-and what the machine needs. A run that ran out of memory goes on with smaller micro-batches; with
-another reward it does not.
+Every setting counts except those that are known not to matter: paths, durations and frequencies,
+and settings of the machine. A run that ran out of memory resumes with smaller micro-batches; it
+does not resume with another reward.
 """
 
 from __future__ import annotations
@@ -25,28 +25,28 @@ from medenv.records import Record
 FILE = "identity.json"
 
 FREE = (
-    # Where files lie, and what others are called by.
+    # Paths and names.
     *("run", "medenv.run", "medenv.root", "medenv.workspace", "data.train_files", "data.val_files"),
     *("trainer.default_local_dir", "trainer.default_hdfs_dir", "trainer.project_name"),
     *("trainer.experiment_name", "trainer.logger", "trainer.rollout_data_dir"),
     *("trainer.validation_data_dir", "trainer.v1.sampler.sampler_kwargs.rollout_dir"),
-    # How long, how often, and what is kept.
+    # Durations, frequencies, and how many checkpoints are kept.
     *("trainer.total_training_steps", "trainer.total_epochs", "trainer.save_freq"),
     *("trainer.test_freq", "trainer.val_before_train", "trainer.log_val_generations"),
     *("trainer.resume_mode", "trainer.resume_from_path", "trainer.del_local_ckpt_after_load"),
     *("trainer.esi_redundant_time", "trainer.max_actor_ckpt_to_keep"),
     *("trainer.max_critic_ckpt_to_keep", "trainer.max_ckpt_to_keep"),
     *("trainer.checkpoint_callback_class", "trainer.remove_previous_ckpt_in_save"),
-    # What the machine needs.
+    # The machine.
     *("medenv.hardware", "ray_kwargs", "transfer_queue", "global_profiler", "profiler"),
     *("trainer.device", "trainer.nnodes", "trainer.n_gpus_per_node", "trainer.balance_batch"),
     *("trainer.profile_interval", "trainer.ray_wait_register_center_timeout"),
     "actor_rollout_ref.nccl_timeout",
 )
-"""Keys, and subtrees, that change no result."""
+"""Keys and subtrees that do not change a result."""
 
 FREE_IN_SFT = ("medenv.evaluation", "medenv.scoring")
-"""Subtrees that change nothing in a supervised run; its validations keep settings of their own."""
+"""Subtrees that do not change a supervised run; each validation has an identity of its own."""
 
 _MACHINE = re.compile(
     r"""(.*\.)? (?:
@@ -61,7 +61,7 @@ _MACHINE = re.compile(
     | distributed_executor_backend | swap_space | cpu_offload_gb )""",
     re.VERBOSE,
 )
-"""Keys anywhere that say how a computation is spread over memory, devices and time."""
+"""Keys at any depth that distribute a computation over memory, devices and time."""
 
 
 class Identity(Record, frozen=True, kw_only=True):
@@ -109,7 +109,7 @@ def identity(config: DictConfig, free: Sequence[str] = ()) -> dict[str, Any]:
 
     Args:
         config: The composed config.
-        free: Further keys and subtrees that change nothing in this kind of run.
+        free: Further keys and subtrees to leave out.
 
     Returns:
         Dotted key to value.
@@ -122,7 +122,7 @@ def significant(settings: Mapping[str, Any], free: Sequence[str] = ()) -> dict[s
 
     Args:
         settings: Nested settings as plain data.
-        free: Further keys and subtrees that change nothing.
+        free: Further keys and subtrees to leave out.
 
     Returns:
         Dotted key to value.
@@ -137,9 +137,9 @@ def significant(settings: Mapping[str, Any], free: Sequence[str] = ()) -> dict[s
 
 
 def claim(folder: Path, settings: Mapping[str, Any], begun: bool) -> bool:
-    """Take a folder for a run with these settings.
+    """Claim a folder for a run with these settings.
 
-    Settings may be corrected as long as nothing has come of them.
+    Settings may change until the folder holds results.
 
     Args:
         folder: The folder; made where it is missing.
@@ -147,11 +147,11 @@ def claim(folder: Path, settings: Mapping[str, Any], begun: bool) -> bool:
         begun: Whether the folder holds results already.
 
     Returns:
-        Whether it was taken with the same settings before, so that what was prepared fits.
+        Whether it was claimed with the same settings before; prepared data can be reused then.
 
     Raises:
-        OtherSettingsError: The results in it are those of other settings.
-        UsageError: An earlier version of medenv began the run and kept no such settings.
+        OtherSettingsError: The folder holds results of other settings.
+        UsageError: An earlier version of medenv began the run and recorded fewer settings.
     """
     mine: dict[str, Any] = msgspec.json.decode(msgspec.json.encode(dict(settings)))
     try:
@@ -160,8 +160,8 @@ def claim(folder: Path, settings: Mapping[str, Any], begun: bool) -> bool:
         theirs = {}
     if begun and not theirs:
         raise UsageError(
-            f"{folder} holds a run of an earlier version of medenv, which kept too few of its "
-            "settings to go on with it: give this one another name with run=..."
+            f"{folder} holds a run of an earlier version of medenv, which recorded too few of its "
+            "settings to resume it: give this one another name with run=..."
         )
     changed = {
         key: (theirs.get(key, ABSENT), mine.get(key, ABSENT))
@@ -178,7 +178,7 @@ def claim(folder: Path, settings: Mapping[str, Any], begun: bool) -> bool:
 def files_digest(path: str) -> str:
     """Return a hash of a file, or of the files in a folder, by names, sizes, beginnings and ends.
 
-    Weights differ everywhere when they differ, so that gigabytes need not be read.
+    Trained weights differ everywhere, so that it is enough to read a sample of large files.
 
     Args:
         path: The file or folder.

@@ -1,8 +1,8 @@
-"""LoRA checkpoints as plain models.
+"""Merge LoRA adapters into exported checkpoints.
 
 verl exports a policy that is trained with LoRA under PEFT's names (`base_model.model. ...
-.base_layer.weight`). `from_pretrained` knows none of them and starts from random weights, with a
-warning at most.
+.base_layer.weight`). `from_pretrained` finds none of the names it needs and initialises the model
+at random, with a warning at most.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ PREFIX = "base_model.model."
 def merge_adapter(checkpoint: Path, model: DictConfig) -> bool:
     """Merge the adapter into a checkpoint's exported weights, unless that is done.
 
-    A kill at any moment leaves either export, or both; the next call finishes what is left.
+    A kill at any moment leaves one of the two exports whole; the next call finishes the merge.
 
     Args:
         checkpoint: The folder that verl saved one model in.

@@ -85,7 +85,7 @@ def mark_of(folder: Path) -> str:
 
 @contextmanager
 def own_folder(folder: Path, say: Callable[[str], None]) -> Iterator[None]:
-    """Hold a run's folder alone, and end the processes that a killed program left running in it.
+    """Lock a run's folder, and end the processes that a killed program left running in it.
 
     Args:
         folder: The run's folder; made where it is missing.

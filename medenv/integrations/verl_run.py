@@ -2,7 +2,7 @@
 
 outputs/<run>/
 config.yaml       the composed config that the trainer was started with
-identity.json     all settings that change the result; a run with others does not continue here
+identity.json     all settings that the result depends on; a run with others is refused here
 data/             the rows that verl reads
 metrics/          one JSONL file for each attempt, one line a step
 rollouts/         every episode: train/, val-sampled/, val-greedy/, a file a step
@@ -89,7 +89,7 @@ class Run:
         return dict(sorted(merged.items()))
 
     def is_begun(self) -> bool:
-        """Whether anything has come of its settings: a logged step, or a checkpoint."""
+        """Whether there are results: a logged step, or a checkpoint."""
         saved = Path(self.config.trainer.default_local_dir).glob("global_step_*")
         return bool(self.metrics()) or any(saved)
 
@@ -104,16 +104,16 @@ class Run:
 
 @contextmanager
 def open_run(config: DictConfig, step: Step) -> Iterator[Run]:
-    """Hold a run's folder, and build what the run needs or find it built.
+    """Lock a run's folder, and build the data that the run needs or reuse it.
 
-    Processes that a killed recipe left running in the folder are ended.
+    Processes that a killed recipe left running in the folder are ended first.
 
     Args:
         config: The composed config; `medenv.workspace` is set here.
         step: Receives what is being done, in words.
 
     Yields:
-        The run; its folder is held until the context ends.
+        The run; its folder is locked until the context ends.
 
     Raises:
         InUseError: Another process holds the folder.
@@ -142,21 +142,21 @@ def open_run(config: DictConfig, step: Step) -> Iterator[Run]:
 
 
 def train(run: Run, say: Callable[[str], None]) -> Iterator[Logged]:
-    """Train, or go on from the newest whole checkpoint; yields each step as it is logged.
+    """Train, or resume from the newest whole checkpoint; yields each step as it is logged.
 
-    A trainer that fails after its first step is started again, as often as the preset allows.
+    A trainer that fails after its first step is restarted as often as the preset allows.
     Whatever ends the iteration, no process of the run is left behind.
 
     Args:
         run: An open run.
-        say: Receives what it goes on from, and why it is started again, in words.
+        say: Receives what training resumes from and the reason of a restart, in words.
 
     Yields:
         Step (0 is the validation before training) and what verl logged for it.
 
     Raises:
-        TrainingFailedError: The trainer failed, or made no progress for as long as the preset's
-            patience, once more than it may be started again.
+        TrainingFailedError: The trainer failed, lost a process or made no progress for as long as
+            the preset's patience, and may not be restarted any more.
         UsageError: The checkpoint was saved by another number of processes.
     """
     restarts = int(run.config.medenv.hardware.restarts)
@@ -169,7 +169,7 @@ def _attempt(run: Run, say: Callable[[str], None]) -> Iterator[Logged]:
     if trainer.resume_mode == "auto":
         found = resume(Path(trainer.default_local_dir), Layout.of(run.config))
         if found is not None:
-            say(f"going on after step {found.step}")
+            say(f"resuming after step {found.step}")
             merge_adapter(found.folder / "actor", run.config.actor_rollout_ref.model)
     OmegaConf.save(run.config, run.folder / "config.yaml", resolve=True)
     heartbeat, metrics = run.folder / HEARTBEAT, next_metrics(run.folder / "metrics")
@@ -192,7 +192,7 @@ def _attempt(run: Run, say: Callable[[str], None]) -> Iterator[Logged]:
 
 
 def _identity(run: Run) -> dict[str, Any]:
-    """Return all settings of a run that change its result, and hashes of the files they name."""
+    """Return all settings that a run's result depends on, and hashes of the files they name."""
     optimizers = [run.config.actor_rollout_ref.actor.optim, run.config.critic.optim]
     scheduled = any(
         one.lr_scheduler_type != "constant" or one.lr_warmup_steps_ratio > 0 for one in optimizers

@@ -83,10 +83,10 @@ def train_stage(
         config: The composed config.
         run: What it does.
         hardware: The config's `medenv.hardware` as plain data.
-        say: Receives what it goes on from, and why it is started again, in words.
+        say: Receives what training resumes from and the reason of a restart, in words.
 
     Raises:
-        TrainingFailedError: The trainer failed, once more than it may be started again.
+        TrainingFailedError: The trainer failed and may not be restarted any more.
         UsageError: The checkpoint was saved by another number of processes.
     """
     saved = run.folder / "checkpoints" / f"global_step_{run.steps}"
@@ -111,7 +111,7 @@ def _attempt(
     folder.mkdir(parents=True, exist_ok=True)
     metrics, log = next_metrics(folder / "metrics"), folder / "train.log"
     if newest := resume(folder / "checkpoints", Layout.of_sft(config)):
-        say(f"going on after step {newest.step}")
+        say(f"resuming after step {newest.step}")
     changes = {
         "data": {"train_files": str(run.lessons)},
         "model": {"path": run.start},

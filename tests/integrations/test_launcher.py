@@ -98,7 +98,7 @@ def test_a_trainer_that_died_is_started_again_from_the_newest_whole_checkpoint(
         (save(saved, 3, GRPO) / "data.pt").unlink()  # died while it was written
         assert trained(run, said) == [1, 2, 3, 4]
         assert run.is_finished()
-        assert said[0] == "going on after step 2"
+        assert said[0] == "resuming after step 2"
         assert "the engine is gone" in said[1]
         assert "(1 of 2)" in said[1]
         assert sorted(path.name for path in saved.glob("global_*")) == [
@@ -123,7 +123,7 @@ def test_a_checkpoint_of_another_world_size_is_refused_before_anything_starts(
     chosen = config(tmp_path, "fail_at_once", 60.0, "trainer.n_gpus_per_node=2")
     with open_run(chosen, print) as run:
         save(Path(run.config.trainer.default_local_dir), 2, GRPO)
-        with pytest.raises(UsageError, match=r"saved by 1 processes.* 2 are to load it"):
+        with pytest.raises(UsageError, match=r"saved by 1 processes.* 2 would load it"):
             trained(run, [])
         assert not run.log.exists()
 
