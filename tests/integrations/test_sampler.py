@@ -33,13 +33,20 @@ tq = pytest.importorskip("transfer_queue")
 
 @pytest.fixture(scope="module")
 def queue() -> Iterator[None]:
-    ray.init(
-        num_cpus=4,
-        include_dashboard=False,
-        object_store_memory=80_000_000,
-        log_to_driver=False,
-        configure_logging=False,
-    )
+    for last in (False, False, True):
+        try:
+            ray.init(
+                num_cpus=4,
+                include_dashboard=False,
+                object_store_memory=80_000_000,
+                log_to_driver=False,
+                configure_logging=False,
+            )
+            break
+        except Exception:  # Ray gives its own processes half a minute, on a busy machine too
+            ray.shutdown()
+            if last:
+                raise
     tq.init(OmegaConf.create({"backend": {"SimpleStorage": {"num_data_storage_units": 1}}}))
     yield
     tq.close()
