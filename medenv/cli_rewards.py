@@ -50,7 +50,7 @@ def attack(
     console, broken = Console(), 0
     names = reward or [*PRESETS, *REWARDS.names()]
     scorings = {name: resolve_reward(name) for name in names}
-    for env_id, how in product(env_ids or ENVIRONMENTS, dialect or [None]):
+    for env_id, how in product(env_ids or ENVIRONMENTS, dialect or (None,)):
         arena = Arena(env_id, questions=questions, dialect=how)
         if how is not None:
             console.print(f"dialect: {how}")
