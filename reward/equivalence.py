@@ -531,8 +531,13 @@ def owners_of(answer: str, gold: Sequence[Entity], names: EntityNames) -> frozen
         gold: The gold answers, whose kind decides which word that says a kind may go.
         names: All names known.
     """
-    target = _gold(tuple(gold))
-    for reading in readings(answer[: MAX_CHARS + 1], names):
+    return _owners(answer[: MAX_CHARS + 1], tuple(gold), names)
+
+
+@lru_cache(maxsize=1 << 12)
+def _owners(answer: str, gold: tuple[Entity, ...], names: EntityNames) -> frozenset[str]:
+    target = _gold(gold)
+    for reading in readings(answer, names):
         for key in _without_kind(normalise(reading.text), target, indexed=True):
             if owners := names.owners(key):
                 return owners

@@ -7,7 +7,7 @@ from functools import lru_cache
 
 from medenv.records import Trajectory
 from medenv.reward.contract import Knowledge, Value, final_answer
-from medenv.reward.equivalence import judge_answer, owners_of, read_list
+from medenv.reward.equivalence import Match, judge_answer, owners_of, read_list
 from medenv.reward.names import normalise
 from medenv.reward.presentation import readings, without_subject
 
@@ -56,7 +56,13 @@ def accuracy(trajectory: Trajectory, knowledge: Knowledge) -> Value:
         return Value(float(right), f"there is no answer, which was {'' if right else 'not '}said")
     all_of = len(gold) > 1 and question.asks_for_all
     match = judge_answer(answer, gold, knowledge.names, all_of=all_of)
-    paid = knowledge.near if match.kind == "near" else float(match.right)
+    return _paid(match, knowledge.near)
+
+
+@lru_cache(maxsize=1 << 12)
+def _paid(match: Match, near: float) -> Value:
+    """Return what a verdict pays; several components ask for the same one."""
+    paid = near if match.kind == "near" else float(match.right)
     return Value(paid, f"{match.kind}: {match.reason}")
 
 
