@@ -2,9 +2,9 @@
 
     python stand_in.py <the trainer's command> <config.yaml>
 
-Episodes are really played and really scored, by a policy that knows every second answer. It goes on
-after the step of its last checkpoint. Where the config's environment names the run in STOP_RUN it
-fails after its first step, as long as the file STOP_FILE exists.
+Episodes are really played and really scored, by a policy that knows every second answer. It saves
+no checkpoint. Where the config's environment names the run in STOP_RUN it fails after its first
+step, as long as the file STOP_FILE exists.
 """
 
 import json
@@ -41,18 +41,14 @@ def main(path):
     section = plain(config.medenv)
     folder = Path(section["root"]) / section["run"]
     (folder / f"pid-{os.getpid()}").touch()
-    checkpoint = folder / "checkpoints" / "latest_checkpointed_iteration.txt"
-    done = int(checkpoint.read_text()) if checkpoint.exists() else 0
     with Path(os.environ["VERL_FILE_LOGGER_PATH"]).open("a") as metrics:
-        for step in range(done + 1, config.trainer.total_training_steps + 1):
+        for step in range(1, config.trainer.total_training_steps + 1):
             data = {"reward/accuracy/raw": 0.1 * step, "reward/total": 0.2 * step}
             if step == config.trainer.total_training_steps:
                 file = folder / "rollouts" / "val-sampled" / f"{step:06d}.jsonl"
                 write_records(file, evaluate(section))
                 data["val-core/medenv/sampled/acc/mean@1"] = 0.5
             metrics.write(json.dumps({"step": step, "data": data}) + "\n")
-            checkpoint.parent.mkdir(exist_ok=True)
-            checkpoint.write_text(str(step))
             if os.environ["STOP_RUN"] == section["run"] and Path(os.environ["STOP_FILE"]).exists():
                 raise RuntimeError("out of memory")
 

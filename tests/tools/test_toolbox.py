@@ -478,5 +478,5 @@ def test_every_tool_meets_the_calls_that_were_found_to_break_it() -> None:
             result = box.run(call("read", passage_id=passage, start=start, find=find))
             assert result.status in ("empty", "bad_call")
     assert box.run(call("read", passage_id=passage, find="a " * 400)).status == "bad_call"
-    for query in ("\ud800", "x" * 1_000_000):
-        assert box.run(call("search", query=query)).status in ("empty", "ok")
+    assert box.run(call("search", query="\ud800")).status in ("empty", "ok")
+    assert box.run(call("search", query="x" * 1_000_000)).status == "bad_call"
