@@ -314,16 +314,18 @@ def test_the_calls_of_one_turn_are_made_at_once(play: Play) -> None:
     assert shown.index("found a") < shown.index("found b") < shown.index("found c")
 
 
-def test_a_bug_in_one_episode_yields_no_sample_and_is_told(play: Play) -> None:
+def test_a_bug_in_a_tool_is_an_observation_and_the_episode_is_scored(play: Play) -> None:
     @tool
     def search(query: str) -> ToolOutput:
         """Fail."""
         raise KeyError(query)
 
-    outputs, server = play(CALL("search", {"query": "x"}) + "<|im_end|>", tools=[search])
-    assert outputs == []
-    assert server.unscored[0].trajectory.ending == "unavailable"
-    assert "KeyError" in server.unscored[0].trajectory.failure
+    call, answer = CALL("search", {"query": "x"}), ANSWER("nobody")
+    (output,), server = play(f"{call}<|im_end|>", f"{answer}<|im_end|>", tools=[search])
+    assert server.unscored == []
+    scored = msgspec.json.decode(output.extra_fields["scored"], type=Scored)
+    assert scored.trajectory.ending == "answered"
+    assert scored.trajectory.turns[0].results[0].status == "bad_call"
 
 
 def test_sampling_stops_where_the_dialect_says_and_the_rest_is_not_read(
