@@ -304,7 +304,7 @@ def test_validation_counts_the_episodes_that_have_no_score(make: Make, tmp_path:
     batch, _ = make().sample(global_steps=3, partition_id="val", batch_size=2)
     assert groups_of(batch) == {"uid0": 2}
     summary = summarise(stored(tmp_path, "val-sampled"))
-    assert (summary.episodes, summary.infrastructure_failures) == (2, 1)
+    assert (summary.episodes, summary.missing) == (2, 1)
     assert [one.score.total for one in stored(tmp_path, "val-greedy")] == [None]
 
 
