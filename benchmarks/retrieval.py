@@ -61,7 +61,7 @@ class Question(msgspec.Struct):
 
 
 class Row(NamedTuple):
-    """What one way of searching comes to: a figure for each question, and its pace."""
+    """The nDCG of each question and the speed of one retriever."""
 
     name: str
     ndcg: list[float]

@@ -78,7 +78,7 @@ FRAMES: dict[str, tuple[Text, ...]] = {
     "as an item": _filled("1. {}", "1) {}", "- {}", "* {}", "• {}", "(1) {}", "- **{}**"),
     "as a sentence": _filled("It is {}.", "This is {}.", "It's {}.", "{} is the answer.", "{}!"),
 }
-"""What may stand around any right answer."""
+"""Wrappings of right answers of any kind."""
 
 OF_KIND: dict[str, tuple[Text, ...]] = {
     "disease": _filled(
@@ -100,7 +100,7 @@ OF_KIND: dict[str, tuple[Text, ...]] = {
         *("The reported finding is {}.", "The symptom is {}", "The clinical feature is {}."),
     ),
 }
-"""What says the kind of a right answer."""
+"""Wrappings of right answers that state the kind of the answer."""
 
 NEGATIONS: tuple[Text, ...] = _filled(
     *("¬{}", "❌ {}", "✗ {}", "{} ❌", "not {}", "Not {}.", "NOT {}", "no {}", "anything but {}"),

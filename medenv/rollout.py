@@ -9,7 +9,7 @@ import time
 from collections.abc import Awaitable, Callable, Coroutine, Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Any, Protocol, TypeVar
+from typing import Any, Protocol, TypeVar, cast
 
 import msgspec
 
@@ -24,6 +24,7 @@ from medenv.errors import (
     describe,
 )
 from medenv.records import (
+    CountingPolicy,
     Message,
     Policy,
     Question,
@@ -372,13 +373,12 @@ def score_episode(
     return Scored(trajectory=trajectory, score=score, sample=sample, step=step)
 
 
-def _asker(policy: Any, episode: Episode) -> Callable[[Sequence[Message]], Any]:
+def _asker(policy: Policy | AsyncPolicy, episode: Episode) -> Callable[[Sequence[Message]], Any]:
     """Return the function that asks a policy, within the tokens left where it counts them."""
-    within = getattr(policy, "act_within", None)
-    if within is None:
-        act: Callable[[Sequence[Message]], Any] = policy.act
-        return act
-    return lambda told: within(told, episode.tokens_left)
+    if not hasattr(policy, "act_within"):
+        return policy.act
+    counting = cast(CountingPolicy, policy)
+    return lambda told: counting.act_within(told, episode.tokens_left)
 
 
 def _advance(episode: Episode, written: Any) -> tuple[ToolCall, ...]:
