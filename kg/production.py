@@ -138,7 +138,7 @@ def produce(
         made: Told the number of questions so far, from time to time.
 
     Raises:
-        InUseError: Another process makes questions with this journal.
+        FolderInUseError: Another process makes questions with this journal.
         DataError: The journal belongs to another run, or is damaged before its last line.
         UsageError: The graph holds fewer questions.
         CorpusUnavailableError: The retriever did not answer.

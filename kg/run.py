@@ -101,7 +101,7 @@ def synthesize_set(
 
     Raises:
         UsageError: A setting cannot be, or the graph holds fewer questions.
-        InUseError: Another process makes a set in the folder.
+        FolderInUseError: Another process makes a set in the folder.
         DataError: A file is missing or damaged, or the folder holds another run's journals.
     """
     with FolderLock(Path(settings.folder) / "work"):

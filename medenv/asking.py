@@ -40,7 +40,7 @@ def open_journal(path: Path | str, run: str, model: str) -> Journal[Kept]:
         model: Name of the model that is asked.
 
     Raises:
-        InUseError: Another process asks with the same journal.
+        FolderInUseError: Another process asks with the same journal.
         DataError: It belongs to another run or model, or is damaged before its last line.
     """
     today = datetime.datetime.now(datetime.UTC).date().isoformat()

@@ -3,8 +3,7 @@
     MedEnvError
     ├── UsageError              the caller's mistake; one line that says what to do
     │   ├── UnknownNameError    a name nobody registered; carries the nearest known one
-    │   ├── DataError           a file missing, cut short or malformed; carries file and line
-    │   └── InUseError          a folder or file that another process works in
+    │   └── DataError           a file missing, cut short or malformed; carries file and line
     └── InfraError              the outside world failed; never scored, always masked and counted
         ├── ToolUnavailableError
         ├── CorpusUnavailableError
@@ -70,26 +69,6 @@ class DataError(UsageError):
     def __reduce__(self) -> tuple[type[DataError], tuple[Path, str, int | None]]:
         """Pickle by the constructor's own arguments, so the error crosses process borders."""
         return type(self), (self.path, self.problem, self.line)
-
-
-class InUseError(UsageError):
-    """A folder or file that another process works in.
-
-    Args:
-        path: The folder or file.
-        holder: Who works in it, in words; empty where that is not known.
-    """
-
-    def __init__(self, path: Path | str, holder: str = "") -> None:
-        self.path, self.holder = Path(path), holder
-        super().__init__(
-            f"{path} is in use by {holder or 'another process'}: wait for its end, or take another "
-            "folder"
-        )
-
-    def __reduce__(self) -> tuple[type[InUseError], tuple[Path, str]]:
-        """Pickle by the constructor's own arguments, so the error crosses process borders."""
-        return type(self), (self.path, self.holder)
 
 
 class InfraError(MedEnvError):

@@ -13,7 +13,8 @@ import pytest
 
 from medenv.asking import Asking, Kept, Patience, open_journal
 from medenv.endpoint import Endpoint, EndpointSettings
-from medenv.errors import DataError, InUseError, ModelUnavailableError, UsageError
+from medenv.errors import DataError, ModelUnavailableError, UsageError
+from medenv.io import FolderInUseError
 
 from .chat_server import ChatServer, asked_by
 
@@ -191,7 +192,7 @@ def test_a_journal_of_another_run_or_damaged_is_refused(tmp_path: Path):
 
 def test_two_never_ask_with_one_journal(tmp_path: Path):
     with ChatServer(shout) as server, asking(server, tmp_path / "j") as first:
-        with pytest.raises(InUseError):
+        with pytest.raises(FolderInUseError):
             asking(server, tmp_path / "j")
         first.ask(requests(2))
     with ChatServer(shout) as server, asking(server, tmp_path / "j") as again:

@@ -220,7 +220,7 @@ def evaluate(
 
     Raises:
         UsageError: A setting cannot be.
-        InUseError: Another process evaluates in the folder.
+        FolderInUseError: Another process evaluates in the folder.
         OtherSettingsError: The folder holds an evaluation with other settings.
         DataError: A folder is missing or damaged.
         PolicyUnavailableError: No episode could be played, or `FAILURES` of them one after the

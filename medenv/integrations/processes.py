@@ -92,7 +92,7 @@ def own_folder(folder: Path, say: Callable[[str], None]) -> Iterator[None]:
         say: Receives what is being done, in words.
 
     Raises:
-        InUseError: Another process holds the folder.
+        FolderInUseError: Another process holds the folder.
         UsageError: Processes of an earlier start cannot be ended.
     """
     with FolderLock(folder):

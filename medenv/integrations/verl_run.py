@@ -116,7 +116,7 @@ def open_run(config: DictConfig, step: Step) -> Iterator[Run]:
         The run; its folder is locked until the context ends.
 
     Raises:
-        InUseError: Another process holds the folder.
+        FolderInUseError: Another process holds the folder.
         OtherSettingsError: The folder holds a run with other settings.
         UsageError: Settings contradict each other, or a prompt is too long.
     """

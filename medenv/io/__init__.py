@@ -9,7 +9,7 @@
 
 from medenv.io.hashing import digest, file_digest
 from medenv.io.journal import Journal
-from medenv.io.locks import FolderLock
+from medenv.io.locks import FolderInUseError, FolderLock
 from medenv.io.reading import (
     Malformed,
     decode_json,
@@ -35,6 +35,7 @@ from medenv.io.writing import (
 )
 
 __all__ = [
+    "FolderInUseError",
     "FolderLock",
     "Journal",
     "Malformed",

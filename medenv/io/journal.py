@@ -40,7 +40,7 @@ class Journal(Generic[T]):
         known: The records, in the file's order; it grows with each `append`.
 
     Raises:
-        InUseError: Another process has it open.
+        FolderInUseError: Another process has it open.
         DataError: It belongs to another run, is damaged before its last line, or cannot be written.
     """
 
@@ -53,6 +53,7 @@ class Journal(Generic[T]):
     ) -> None:
         self.path = Path(path)
         self._lock = FileLock(self.path.with_name(f".{self.path.name}.lock"), self.path)
+        self._lock.acquire()
         try:
             flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT
             self._number = os.open(self.path, flags, 0o666)

@@ -1,94 +1,121 @@
-"""One process at a time: a lock that the system releases with the process that holds it."""
+"""A lock on a folder or a journal, held by one process at a time."""
 
 from __future__ import annotations
 
 import contextlib
-import datetime
 import os
-import socket
-import warnings
+import platform
+import shlex
+import sys
+import time
 import weakref
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Self
 
 import msgspec
 
-from medenv.errors import DataError, InUseError
+from medenv.errors import DataError, UsageError
 from medenv.io.reading import Malformed, decode_json
+from medenv.records import Record
+
+LOCK_FILE = ".lock"
+
+
+class Holder(Record, frozen=True, kw_only=True):
+    """The process that holds a lock.
+
+    Args:
+        pid: Its number.
+        host: The machine that it runs on.
+        command: Its command line.
+        since: When it took the lock, local time.
+    """
+
+    pid: int
+    host: str
+    command: str
+    since: str
+
+    def __str__(self) -> str:
+        return f"process {self.pid} on {self.host} since {self.since} ({self.command})"
+
+
+class FolderInUseError(UsageError):
+    """Another process works in the folder, or writes the journal.
+
+    Args:
+        folder: The folder, or the journal.
+        holder: Who holds it, or None where the lock's file does not say.
+    """
+
+    def __init__(self, folder: Path, holder: Holder | None) -> None:
+        self.folder, self.holder = folder, holder
+        super().__init__(
+            f"{folder} is in use by {holder or 'another process'}: wait until it has ended, or "
+            "choose another folder"
+        )
+
+    def __reduce__(self) -> tuple[type[FolderInUseError], tuple[Path, Holder | None]]:
+        """Pickle by the constructor's own arguments, so the error crosses process borders."""
+        return type(self), (self.folder, self.holder)
 
 
 class FileLock:
-    """A lock on a file of its own, held until it is released or the process ends.
+    """A lock on a file of its own, as a context manager.
 
-    The file stays when the lock is released, empty then; while it is held, and after a holder that
-    was killed, it says who holds or held it.
+    The kernel holds the lock for this process: it is gone when the process is, however that ended.
+    The file itself stays, and says who held it last.
 
     Args:
-        path: The lock's file; its folder is made where it does not exist.
+        path: The lock's file; its folder is made where it is missing.
         about: What is locked, for messages.
-        **note: Further facts that the file states while the lock is held.
-
-    Attributes:
-        left: What the last holder noted, where it ended without releasing the lock; else empty.
 
     Raises:
-        InUseError: Another process holds the lock, or another part of this one.
-        DataError: The file cannot be written.
+        FolderInUseError: On entering, when another process holds the lock.
+        DataError: On entering, when the file cannot be written.
+        UsageError: On entering, when the file system has no locks.
     """
 
-    def __init__(self, path: Path | str, about: Path | str, **note: str) -> None:
+    def __init__(self, path: Path, about: Path) -> None:
+        self.path, self.about = path, about
+        self._number = -1
+        self._close: weakref.finalize[[int], FileLock] | None = None
+
+    def acquire(self) -> None:
+        """Take the lock, or raise; see the class."""
         import fcntl  # not on every system, and nothing else needs it
 
-        self.path = Path(path)
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
             self._number = os.open(self.path, os.O_RDWR | os.O_CREAT, 0o666)
         except OSError as error:
             raise DataError(self.path, f"cannot be written: {error.strerror}") from error
-        self._close = weakref.finalize(self, os.close, self._number)
+        close = self._close = weakref.finalize(self, os.close, self._number)
         try:
             fcntl.flock(self._number, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            holder = self._read()
-            self._close()
-            raise InUseError(about, _described(holder)) from None
+            holder = _holder(os.pread(self._number, 1 << 16, 0))
+            close()
+            raise FolderInUseError(self.about, holder) from None
         except OSError as error:
-            warnings.warn(
-                f"{about}: the file system has no locks ({error.strerror}); start no second run",
-                stacklevel=2,
-            )
-        self.left: Mapping[str, str] = self._read()
-        self.note(**note)
-
-    def note(self, **note: str) -> None:
-        """State who holds the lock, and further facts.
-
-        Args:
-            **note: The facts, e.g. a mark that the holder's own processes bear.
-        """
-        now = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
-        mine = {"pid": str(os.getpid()), "host": socket.gethostname(), "since": now}
-        raw = msgspec.json.encode({**mine, **note}) + b"\n"
+            close()
+            raise UsageError(
+                f"{self.about} cannot be locked ({error.strerror}): put it on a file system that "
+                "has locks"
+            ) from error
         os.ftruncate(self._number, 0)
-        os.pwrite(self._number, raw, 0)
+        os.pwrite(self._number, msgspec.json.encode(_myself()), 0)
 
     def release(self) -> None:
         """Release the lock, also for processes forked meanwhile; once is enough."""
         import fcntl
 
-        if self._close.alive:
-            os.ftruncate(self._number, 0)
-            with contextlib.suppress(OSError):  # where there are no locks
-                fcntl.flock(self._number, fcntl.LOCK_UN)
+        if self._close is not None and self._close.alive:
+            fcntl.flock(self._number, fcntl.LOCK_UN)
             self._close()
 
-    def _read(self) -> dict[str, str]:
-        with contextlib.suppress(Malformed):
-            return decode_json(os.pread(self._number, 1 << 16, 0) or b"{}", dict[str, str])
-        return {}
-
     def __enter__(self) -> Self:
+        self.acquire()
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -96,23 +123,31 @@ class FileLock:
 
 
 class FolderLock(FileLock):
-    """Exclusive use of a folder.
+    """Exclusive use of a folder, as a context manager.
 
     Args:
-        folder: The folder, made where it does not exist.
-        **note: Further facts that the lock's file states while the lock is held.
+        folder: The folder; made where it is missing.
 
     Raises:
-        InUseError: Another process works in the folder.
-        DataError: The folder cannot be written.
+        FolderInUseError: On entering, when another process holds the folder.
+        DataError: On entering, when the folder cannot be written.
+        UsageError: On entering, when the file system has no locks.
     """
 
-    def __init__(self, folder: Path | str, **note: str) -> None:
-        super().__init__(Path(folder) / ".lock", folder, **note)
+    def __init__(self, folder: Path) -> None:
+        super().__init__(folder / LOCK_FILE, folder)
 
 
-def _described(holder: Mapping[str, str]) -> str:
-    if "pid" not in holder:
-        return ""
-    where = "" if holder.get("host") == socket.gethostname() else f" on {holder.get('host')}"
-    return f"process {holder['pid']}{where} (since {holder.get('since', 'an unknown time')})"
+def _myself() -> Holder:
+    return Holder(
+        pid=os.getpid(),
+        host=platform.node(),
+        command=shlex.join(sys.argv),
+        since=time.strftime("%Y-%m-%d %H:%M:%S"),
+    )
+
+
+def _holder(raw: bytes) -> Holder | None:
+    with contextlib.suppress(Malformed):
+        return decode_json(raw, Holder)
+    return None  # it has just taken the lock and not written its name yet

@@ -30,7 +30,7 @@ class Journal(io.Journal[K]):
         type_: The record type of its lines.
 
     Raises:
-        InUseError: Another process has it open.
+        FolderInUseError: Another process has it open.
         DataError: It belongs to another run, is damaged before its last line, or holds a key twice.
     """
 

@@ -20,7 +20,6 @@ from medenv.dialects import Hermes
 from medenv.endpoint import EndpointSettings
 from medenv.errors import (
     DataError,
-    InUseError,
     PolicyUnavailableError,
     TokensExhaustedError,
     UnknownNameError,
@@ -30,7 +29,7 @@ from medenv.integrations.chat_tokens import ChatTokens
 from medenv.integrations.evaluation import EvaluationSettings, evaluate
 from medenv.integrations.identity import OtherSettingsError
 from medenv.integrations.writing import Desk, Sampling, TokenPolicy, TransformersEngine, Wanted, cut
-from medenv.io import FolderLock
+from medenv.io import FolderInUseError, FolderLock
 from medenv.kg import QuestionConfig
 from medenv.records import Message
 from medenv.report.headline import rich_table
@@ -154,7 +153,7 @@ def test_a_policy_that_was_trained_further_is_not_evaluated_as_the_same(
 
 
 def test_two_processes_do_not_evaluate_in_one_folder(made: str, tmp_path: Path) -> None:
-    with FolderLock(tmp_path), pytest.raises(InUseError, match=f"process {os.getpid()} "):
+    with FolderLock(tmp_path), pytest.raises(FolderInUseError, match=f"process {os.getpid()} "):
         evaluate(settings(made, tmp_path))
 
 

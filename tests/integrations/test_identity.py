@@ -10,7 +10,7 @@ import pytest
 from hydra import compose, initialize_config_dir
 from omegaconf import DictConfig, OmegaConf
 
-from medenv.errors import InUseError, UsageError
+from medenv.errors import UsageError
 from medenv.integrations.checkpoints import LATEST
 from medenv.integrations.config import register_schema
 from medenv.integrations.identity import (
@@ -22,6 +22,7 @@ from medenv.integrations.identity import (
     identity,
 )
 from medenv.integrations.verl_run import open_run
+from medenv.io import FolderInUseError
 
 ROOT = Path(__file__).parents[2]
 TINY = ROOT / "models" / "tiny_policy"
@@ -191,7 +192,7 @@ def test_a_moved_root_is_the_same_run(tmp_path: Path) -> None:
 def test_two_processes_are_not_in_one_run_folder(tmp_path: Path) -> None:
     with (
         open_run(config(tmp_path), print),
-        pytest.raises(InUseError),
+        pytest.raises(FolderInUseError),
         open_run(config(tmp_path), print),
     ):
         pass

@@ -14,11 +14,12 @@ import pytest
 from hydra import compose, initialize_config_dir
 from omegaconf import DictConfig
 
-from medenv.errors import InUseError, UsageError
+from medenv.errors import UsageError
 from medenv.integrations.config import register_schema
 from medenv.integrations.following import TrainingFailedError
 from medenv.integrations.processes import mark_of, marked
 from medenv.integrations.verl_run import Run, open_run, train
+from medenv.io import FolderInUseError
 
 from .test_checkpoints import GRPO, save
 
@@ -151,7 +152,7 @@ def test_what_a_killed_recipe_left_behind_is_ended_by_the_next_start(tmp_path: P
         while (line := recipe.stdout.readline()) and line != "step 1\n":
             pass
         with (
-            pytest.raises(InUseError, match=f"process {recipe.pid} "),
+            pytest.raises(FolderInUseError, match=f"process {recipe.pid} "),
             open_run(config(tmp_path, "leave_orphans"), print),
         ):
             pass

@@ -1,20 +1,16 @@
-"""Journals and locks: one process at a time, and nothing lost but what was being written."""
+"""Journals: one process at a time, and nothing lost but what was being written."""
 
 from __future__ import annotations
 
 import os
-import pickle
-import signal
 import stat
-import subprocess
-import sys
 from pathlib import Path
 
 import msgspec
 import pytest
 
-from medenv.errors import DataError, InUseError, UsageError
-from medenv.io import FolderLock, Journal
+from medenv.errors import DataError
+from medenv.io import FolderInUseError, Journal
 
 RUN = {"run": "7", "model": "m"}
 
@@ -95,7 +91,7 @@ def test_another_runs_journal_and_a_damaged_one_are_refused_and_left_free(
 def test_a_second_one_is_refused_in_one_line_that_names_file_and_process(tmp_path: Path) -> None:
     path = tmp_path / "j.jsonl"
     with opened(path) as journal:
-        with pytest.raises(InUseError) as caught:
+        with pytest.raises(FolderInUseError) as caught:
             opened(path)
         assert "\n" not in str(caught.value)
         assert str(path) in str(caught.value)
@@ -122,74 +118,3 @@ def test_a_write_that_fails_leaves_the_journal_as_it_was(
         monkeypatch.undo()
         journal.append(Row(3))
     assert opened(tmp_path / "j.jsonl").known == [Row(1), Row(3)]
-
-
-HOLD = (
-    "import sys, time; from medenv.io import FolderLock; from pathlib import Path\n"
-    "lock = FolderLock(sys.argv[1], mark='abc'); print('held', flush=True); time.sleep(600)\n"
-)
-
-
-def test_a_folder_in_use_is_refused_until_its_process_ends_however_that_is(tmp_path: Path) -> None:
-    with subprocess.Popen(
-        [sys.executable, "-c", HOLD, str(tmp_path)], stdout=subprocess.PIPE, text=True
-    ) as child:
-        try:
-            assert child.stdout is not None
-            assert child.stdout.readline() == "held\n"
-            with pytest.raises(InUseError) as caught:
-                FolderLock(tmp_path)
-            assert f"process {child.pid} (since 20" in str(caught.value)
-            assert caught.value.path == tmp_path
-        finally:
-            child.send_signal(signal.SIGKILL)
-            child.wait()
-    with FolderLock(tmp_path) as lock:
-        assert (lock.left["mark"], lock.left["pid"]) == ("abc", str(child.pid))
-    with FolderLock(tmp_path, mark="def") as lock:
-        assert lock.left == {}, "the last holder released it"
-
-
-def test_a_lock_is_released_once_and_by_the_end_of_its_block(tmp_path: Path) -> None:
-    with FolderLock(tmp_path / "new") as lock:
-        with pytest.raises(InUseError):
-            FolderLock(tmp_path / "new")
-        lock.release()
-        with FolderLock(tmp_path / "new"):
-            pass
-        lock.release()
-
-
-FORKED = """
-import os, sys, time
-from medenv.io import FolderLock
-lock = FolderLock(sys.argv[1])
-child = os.fork()
-if child == 0:
-    time.sleep(600)
-lock.release()
-FolderLock(sys.argv[1]).release()
-os.kill(child, 9)
-os.waitpid(child, 0)
-"""
-
-
-def test_a_lock_is_released_for_forked_processes_too(tmp_path: Path) -> None:
-    subprocess.run([sys.executable, "-c", FORKED, str(tmp_path)], check=True)
-
-
-def test_a_lock_that_nobody_keeps_is_free(tmp_path: Path) -> None:
-    FolderLock(tmp_path)
-    FolderLock(tmp_path)
-
-
-def test_a_folder_that_cannot_hold_a_lock_is_named(tmp_path: Path) -> None:
-    (tmp_path / "file").write_text("")
-    with pytest.raises(DataError, match="cannot be written"):
-        FolderLock(tmp_path / "file")
-
-
-def test_the_refusal_crosses_process_borders(tmp_path: Path) -> None:
-    error = pickle.loads(pickle.dumps(InUseError(tmp_path, "process 7")))
-    assert isinstance(error, UsageError)
-    assert (error.path, error.holder) == (tmp_path, "process 7")

@@ -10,6 +10,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from medenv.errors import DataError, UsageError
+from medenv.io import FolderInUseError, FolderLock
 from medenv.kg import Graph, QuestionSet, load_hpo, read_questions, verify, write_questions
 from medenv.kg.archive import fingerprint
 from medenv.kg.card import Origin, data_card, write_card
@@ -262,3 +263,14 @@ def test_a_misspelt_setting_is_an_error(tmp_path: Path, override: str) -> None:
     done = recipe(override, "source=toy", f"folder={tmp_path}")
     assert done.returncode != 0
     assert not (tmp_path / "train.jsonl").exists()
+
+
+def test_a_second_synthesis_in_a_folder_is_refused_before_it_builds_anything(
+    tmp_path: Path,
+) -> None:
+    said: list[str] = []
+    settings = SynthesisSettings(folder=str(tmp_path / "set"), source="toy")
+    with FolderLock(tmp_path / "set" / "work"), pytest.raises(FolderInUseError) as caught:
+        synthesize_set(settings, said.append)
+    assert caught.value.folder == tmp_path / "set" / "work"
+    assert said == []
