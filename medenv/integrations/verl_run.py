@@ -34,6 +34,7 @@ from medenv.integrations.processes import Tree, mark_of, own_folder
 from medenv.integrations.verl_algorithm import check_algorithm
 from medenv.integrations.verl_rows import count_rows, rows, write_rows
 from medenv.integrations.world import make_world_parts, schedule_of
+from medenv.io import write_text
 from medenv.kg import read_questions
 from medenv.workspace import Step, Workspace, WorkspaceSettings, open_workspace
 
@@ -171,7 +172,7 @@ def _attempt(run: Run, say: Callable[[str], None]) -> Iterator[Logged]:
         if found is not None:
             say(f"resuming after step {found.step}")
             merge_adapter(found.folder / "actor", run.config.actor_rollout_ref.model)
-    OmegaConf.save(run.config, run.folder / "config.yaml", resolve=True)
+    write_text(run.folder / "config.yaml", OmegaConf.to_yaml(run.config, resolve=True))
     heartbeat, metrics = run.folder / HEARTBEAT, next_metrics(run.folder / "metrics")
     heartbeat.unlink(missing_ok=True)
     command = [sys.executable, "-m", "medenv.integrations.verl_main"]

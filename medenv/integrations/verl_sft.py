@@ -27,7 +27,7 @@ from medenv.integrations.following import Logged, follow, next_metrics, persist
 from medenv.integrations.lessons import School, stage_folder
 from medenv.integrations.lora import merge_adapter
 from medenv.integrations.processes import Tree, mark_of
-from medenv.io import whole_folder
+from medenv.io import whole_folder, write_text
 
 ENOUGH_EPOCHS = 1_000
 """The number of steps ends a stage, never the number of epochs."""
@@ -124,7 +124,8 @@ def _attempt(
             "default_local_dir": str(folder / "checkpoints"),
         },
     }
-    OmegaConf.save(OmegaConf.merge(config, changes), folder / "config.yaml", resolve=True)
+    merged = OmegaConf.merge(config, changes)
+    write_text(folder / "config.yaml", OmegaConf.to_yaml(merged, resolve=True))
     tree = Tree(
         [
             *(sys.executable, "-m", "torch.distributed.run", "--standalone"),
