@@ -32,13 +32,13 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from medenv.corpus import BM25Retriever
-from medenv.corpus.wire import SearchRequest
 from medenv.errors import MedEnvError
 from medenv.kg import Documents, load_hpo
+from medenv.retrieval import BM25Retriever
+from medenv.retrieval.wire import SearchRequest
 
 GOAL_RATE, GOAL_P99 = 2_000, 50.0
-COMMAND = [sys.executable, "-c", "from medenv.cli import main; main()", "serve", "corpus"]
+COMMAND = [sys.executable, "-c", "from medenv.cli.main import main; main()", "serve", "corpus"]
 TICKS = os.sysconf("SC_CLK_TCK")
 
 

@@ -32,15 +32,15 @@ from numpy.typing import NDArray
 from rich.console import Console
 from rich.table import Table
 
-from medenv.cases import Case, phenopacket_cases
+from medenv.build.resources import COMMONEST, disease_model
+from medenv.diagnosis.cases import Case, phenopacket_cases
+from medenv.diagnosis.model import DiseaseModel, Weights
 from medenv.errors import MedEnvError
 from medenv.kg import Graph, load_hpo
-from medenv.kg.rarity import by_prevalence
+from medenv.kg.graph.rarity import by_prevalence
 from medenv.kg.sources.orphapackets import load_orphapackets
-from medenv.resources import COMMONEST, disease_model
 from medenv.tools.ask import Patient
 from medenv.tools.diagnose import MAX_FINDINGS, MAX_SUGGESTIONS, Diagnose
-from medenv.tools.diagnosis import DiseaseModel, Weights
 
 TOP = (1, 3, 10)
 AS_THE_TOOL = "Bayes, as the tool"

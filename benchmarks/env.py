@@ -28,8 +28,8 @@ from rich.table import Table
 from scripted import Canned, Clock, bytes_per_episode, plain_env, script, steps_per_second
 from zipf_corpus import corpus, drawn_words, queries
 
-from medenv.registry import make_parts
-from medenv.rollout import CONCURRENCY
+from medenv.build.environment import make_parts
+from medenv.rollouts.driver import CONCURRENCY
 
 ROUNDS = 3  # of a peer between two of ours
 SIZES = (
@@ -223,7 +223,7 @@ def main() -> None:
         return
     bench = Bench(given)
     gc.collect()
-    gc.freeze()  # as before training and evaluation, see `medenv.integrations.world`
+    gc.freeze()  # as before training and evaluation, see `medenv.integrations.verl.training_env`
     told = Console(stderr=True)
     for job in track(bench.jobs(), "measuring", console=told, transient=True, auto_refresh=False):
         job()  # while nothing else runs in this process, not even the bar

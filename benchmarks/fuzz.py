@@ -24,12 +24,12 @@ from rich.console import Console
 from rich.progress import track
 from rich.table import Table
 
-from medenv.corpus import BM25Retriever
+from medenv.build.environment import DIALECTS, make_dialect
 from medenv.dialects import Dialect
-from medenv.episode import Budget, Episode, EpisodeRules
+from medenv.episodes.episode import Budget, Episode, EpisodeRules
 from medenv.errors import MedEnvError
 from medenv.kg import Documents, toy_graph, toy_questions
-from medenv.registry import DIALECTS, make_dialect
+from medenv.retrieval import BM25Retriever
 from medenv.tools import Read, Search, ToolBox
 
 BLOCK = 1_000

@@ -29,15 +29,15 @@ import numpy as np
 from large_graphs import entailed_ends, joined, random_ends
 from plain_chains import plain_around, plain_chain, plain_longest
 
-from medenv.corpus import BM25Retriever
 from medenv.kg import Documents, Graph, load_hpo
-from medenv.kg.chains import longest_chain
-from medenv.kg.drafts import Rejected
-from medenv.kg.production import Recipe, produce, workers
-from medenv.kg.rarity import rare_nodes
+from medenv.kg.graph.chains import longest_chain
+from medenv.kg.graph.rarity import rare_nodes
+from medenv.kg.graph.topology import Topology
+from medenv.kg.questions.drafts import Rejected
+from medenv.kg.questions.generator import SynthesisConfig, Workshop
+from medenv.kg.questions.production import Recipe, produce, workers
 from medenv.kg.sources.hpo import NAMESPACES
-from medenv.kg.topology import Topology
-from medenv.kg.workshop import SynthesisConfig, Workshop
+from medenv.retrieval import BM25Retriever
 
 SCALED = 2_000  # questions of each process
 
@@ -183,7 +183,7 @@ def measured_large(name: str, graph: Graph) -> None:
     with tempfile.TemporaryDirectory() as folder:
         graph.save(Path(folder) / "graph")
         call = f"Graph.load({str(Path(folder) / 'graph')!r})"
-        code = "import medenv.kg.kernel\n" + MEASURED.format(call=call) + WITH_TOPOLOGY
+        code = "import medenv.kg.graph.kernel\n" + MEASURED.format(call=call) + WITH_TOPOLOGY
         *_, told = in_fresh_process(code).splitlines()
         report(f"{name}: {graph.edge_count:,} edges", told, "<= 100 MB")
     topology = Topology(graph, 100_000)
@@ -201,7 +201,7 @@ def measured_large(name: str, graph: Graph) -> None:
 WITH_TOPOLOGY = """
 for rows in graph.rows.values():
     rows.tails.sum(), rows.starts.sum()
-from medenv.kg.topology import Topology
+from medenv.kg.graph.topology import Topology
 topology = Topology(graph, 100_000)
 topology.neighbours(0)
 print(f"with topology +{resident() - before:.0f} MB")

@@ -25,12 +25,12 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from medenv.corpus import BM25Retriever
-from medenv.corpus.loaders import LOADERS, load_corpus
 from medenv.errors import DataError, MedEnvError
 from medenv.io import read_records
 from medenv.kg import Documents, Graph, load_hpo
 from medenv.records import Passage
+from medenv.retrieval import BM25Retriever
+from medenv.retrieval.loaders import LOADERS, load_corpus
 from medenv.tools.med_search import MedSearch
 
 WEIGHTS = (1.0, 0.9, 0.8, 0.7, 0.6, 0.5, 0.3, 0.0)

@@ -11,9 +11,9 @@ from typing import Any
 
 from scripted import script
 
-from medenv.policies import Texts
-from medenv.registry import Parts
-from medenv.rollout import Rollouts
+from medenv.build.environment import Parts
+from medenv.rollouts.driver import Rollouts
+from medenv.rollouts.policies import Texts
 from medenv.tools import Tool, ToolBox, ToolOutput
 
 LATENCY = 0.02

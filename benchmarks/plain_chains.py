@@ -6,7 +6,7 @@ import time
 
 import networkx as nx
 
-from medenv.kg.topology import Subgraph
+from medenv.kg.graph.topology import Subgraph
 
 
 def plain_around(graph: nx.Graph[int], seed: int, fan: int, hops: int) -> nx.Graph[int]:

@@ -29,12 +29,12 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from medenv.corpus import BM25Retriever
-from medenv.corpus.loaders import load_corpus
 from medenv.errors import DataError, MedEnvError
+from medenv.evaluation.statistics import paired_cluster_bootstrap
 from medenv.kg import Documents, Graph, load_hpo
 from medenv.records import Passage
-from medenv.statistics import paired_cluster_bootstrap
+from medenv.retrieval import BM25Retriever
+from medenv.retrieval.loaders import load_corpus
 from medenv.text import ENGLISH, Analysis
 
 DEPTH = 100

@@ -26,14 +26,15 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from medenv.ablate import Bank, ablate
+from medenv.ablation.offline import Bank, ablate
+from medenv.build.environment import make_dialect, make_parts
 from medenv.io import read_records, write_records
-from medenv.kg import Documents, Graph, QuestionConfig, load_hpo, synthesize, toy_graph
-from medenv.policies import Guesser, Oracle, Teacher, Wanderer
+from medenv.kg import Documents, Graph, QuestionConfig, load_hpo, toy_graph
+from medenv.kg.questions.synthesize import synthesize
 from medenv.records import Entity, Scored
-from medenv.registry import make_dialect, make_parts
 from medenv.reward import COMPONENTS, PRESETS, Composition, EntityNames, Knowledge, compose
-from medenv.reward.arms import Arm, leave_one_out, preset_arm, ungated
+from medenv.reward.analysis.variants import Arm, leave_one_out, preset_arm, ungated
+from medenv.rollouts.policies import Guesser, Oracle, Teacher, Wanderer
 
 GOAL_RATE, GOAL_SECONDS, GOAL_GIB = 20_000, 60.0, 2.0
 PASSES = 10
@@ -54,7 +55,7 @@ def world(name: str) -> World:
     if name != "toy":
         documents = Documents(graph)
         made = synthesize(graph, documents, QuestionConfig(n_train=1800, n_test=200), 0)
-        from medenv.corpus import BM25Retriever
+        from medenv.retrieval import BM25Retriever
 
         settings = {
             "questions": (*made.train, *made.test),

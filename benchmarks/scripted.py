@@ -7,9 +7,9 @@ import time
 import tracemalloc
 from collections.abc import Callable, Sequence
 
-from medenv.env import MedResearchEnv
+from medenv.build.environment import Parts, make_parts
+from medenv.envs.env import MedResearchEnv
 from medenv.records import Passage, Question
-from medenv.registry import Parts, make_parts
 
 Clock = Callable[[], float]
 PASSAGES = [

@@ -29,7 +29,7 @@ from wrapped_answers import MAKERS, Case
 from medenv.errors import MedEnvError
 from medenv.kg import Graph, load_hpo
 from medenv.reward import EntityNames, judge_answer
-from medenv.reward.outcome import is_abstention
+from medenv.reward.components.outcome import is_abstention
 
 UNDUE_REJECTS, UNDUE_ACCEPTS = 0.02, 0.001
 """Goals of every category."""

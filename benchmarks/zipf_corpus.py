@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from medenv.corpus import BM25Retriever
 from medenv.records import Passage
+from medenv.retrieval import BM25Retriever
 
 
 def drawn_words(size: int) -> NDArray[np.int64]:

@@ -3,16 +3,16 @@
 if __name__ != "medenv.kg":
     raise ImportError("`kg/` is the source of `medenv.kg`; import it by that name")
 
-from medenv.kg.build import GraphBuilder
-from medenv.kg.certificate import certify, search_rank, verify
+from medenv.kg.certificates.certificate import certify, search_rank, verify
 from medenv.kg.documents import Documents
 from medenv.kg.graph import Graph, GraphInfo
-from medenv.kg.patterns import PATTERNS, Pattern
-from medenv.kg.schema import Relation
+from medenv.kg.graph.builder import GraphBuilder
+from medenv.kg.graph.schema import Relation
+from medenv.kg.questions.patterns import PATTERNS, Pattern
+from medenv.kg.questions.store import leakage, read_questions, write_questions
+from medenv.kg.questions.synthesize import QuestionConfig, QuestionSet, synthesize
 from medenv.kg.sources.hpo import load_hpo
-from medenv.kg.store import leakage, read_questions, write_questions
-from medenv.kg.synthesize import QuestionConfig, QuestionSet, synthesize
-from medenv.kg.toy import toy_graph, toy_questions
+from medenv.kg.sources.toy import toy_graph, toy_questions
 
 __all__ = [
     "PATTERNS",

@@ -8,24 +8,24 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any
 
-from medenv.registration import register_all
+from medenv.envs.registration import register_all
 
 if TYPE_CHECKING:
+    from medenv.build.environment import make_env, make_parts
     from medenv.dialects import Hermes
-    from medenv.env import MedResearchEnv
-    from medenv.episode import Budget, Episode, EpisodeRules
+    from medenv.envs.env import MedResearchEnv
+    from medenv.episodes.episode import Budget, Episode, EpisodeRules
     from medenv.errors import DataError, InfraError, MedEnvError, UnknownNameError, UsageError
     from medenv.records import Passage, Question, Score, Scored, ToolCall, ToolResult, Trajectory
-    from medenv.registry import make_env, make_parts
-    from medenv.rollout import Rollouts
+    from medenv.rollouts.driver import Rollouts
     from medenv.tools import Tool, ToolBox, ToolOutput, tool
 
 __version__ = "0.1.0"
 
 _HOMES = {
     "medenv.dialects": ("Hermes",),
-    "medenv.env": ("MedResearchEnv",),
-    "medenv.episode": ("Budget", "Episode", "EpisodeRules"),
+    "medenv.envs.env": ("MedResearchEnv",),
+    "medenv.episodes.episode": ("Budget", "Episode", "EpisodeRules"),
     "medenv.errors": ("DataError", "InfraError", "MedEnvError", "UnknownNameError", "UsageError"),
     "medenv.records": (
         "Passage",
@@ -36,8 +36,8 @@ _HOMES = {
         "ToolResult",
         "Trajectory",
     ),
-    "medenv.registry": ("make_env", "make_parts"),
-    "medenv.rollout": ("Rollouts",),
+    "medenv.build.environment": ("make_env", "make_parts"),
+    "medenv.rollouts.driver": ("Rollouts",),
     "medenv.tools": ("Tool", "ToolBox", "ToolOutput", "tool"),
 }
 _HOME = {name: home for home, names in _HOMES.items() for name in names}

@@ -22,13 +22,13 @@ from rich.console import Console
 from rich.markup import escape
 
 from medenv.errors import InfraError
-from medenv.integrations import preflight
-from medenv.integrations.config import check_config, register_schema
-from medenv.integrations.launching import FROM_CHECKPOINT, launch, told_in_one_line
-from medenv.integrations.processes import stop_on_signals
-from medenv.integrations.progress import training_bar
-from medenv.integrations.verl_run import Run, open_run, train
-from medenv.integrations.verl_sweep import Comparison, Plan, choose, compare
+from medenv.integrations.hydra.config import check_config, register_schema
+from medenv.integrations.hydra.launching import FROM_CHECKPOINT, launch, told_in_one_line
+from medenv.integrations.verl import preflight
+from medenv.integrations.verl.processes import stop_on_signals
+from medenv.integrations.verl.progress import training_bar
+from medenv.integrations.verl.run import Run, open_run, train
+from medenv.integrations.verl.sweep import Comparison, Plan, choose, compare
 from medenv.report.sweep import sweep_table
 
 console = Console()

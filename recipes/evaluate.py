@@ -16,11 +16,11 @@ from omegaconf import DictConfig, OmegaConf
 from rich.console import Console
 
 from medenv.errors import UsageError
-from medenv.integrations.evaluation import Evaluation, EvaluationSettings, evaluate
-from medenv.integrations.launching import launch, told_in_one_line
-from medenv.integrations.progress import steps_bar
+from medenv.evaluation.run import Evaluation, EvaluationSettings, evaluate
+from medenv.integrations.hydra.launching import launch, told_in_one_line
+from medenv.integrations.verl.progress import steps_bar
+from medenv.report.formatting import show, span
 from medenv.report.headline import rich_table
-from medenv.report.words import show, span
 
 console = Console()
 

@@ -23,20 +23,20 @@ import hydra
 from omegaconf import DictConfig
 from rich.console import Console
 
-from medenv.integrations import preflight
-from medenv.integrations.config import check_config, register_schema
-from medenv.integrations.finetuning import (
+from medenv.integrations.hydra.config import check_config, register_schema
+from medenv.integrations.hydra.launching import FROM_CHECKPOINT, launch, told_in_one_line
+from medenv.integrations.verl import preflight
+from medenv.integrations.verl.finetuning import (
     described,
     is_course,
     open_course,
     validate,
     without_other_trainers,
 )
-from medenv.integrations.launching import FROM_CHECKPOINT, launch, told_in_one_line
-from medenv.integrations.lessons import open_school, prepare_stage, write_held_out
-from medenv.integrations.processes import own_folder, stop_on_signals
-from medenv.integrations.progress import steps_bar
-from medenv.integrations.verl_sft import export, taught_policy, teach, train_stage
+from medenv.integrations.verl.lessons import open_school, prepare_stage, write_held_out
+from medenv.integrations.verl.processes import own_folder, stop_on_signals
+from medenv.integrations.verl.progress import steps_bar
+from medenv.integrations.verl.sft import export, taught_policy, teach, train_stage
 
 TREE = "sft_trainer_engine"
 console = Console()

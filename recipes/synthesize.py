@@ -33,11 +33,11 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
+from medenv.build.llm_stages import Improvement, model_use
 from medenv.errors import UsageError
-from medenv.improving import Improvement, model_use
-from medenv.integrations.launching import launch, told_in_one_line
-from medenv.integrations.schemas import hydra_schema, schema
-from medenv.kg.run import SynthesisSettings, synthesize_set
+from medenv.integrations.hydra.launching import launch, told_in_one_line
+from medenv.integrations.hydra.schemas import hydra_schema, schema
+from medenv.kg.questions.synthesis import SynthesisSettings, synthesize_set
 
 console = Console()
 ConfigStore.instance().store(

@@ -18,8 +18,8 @@ from omegaconf import DictConfig, OmegaConf
 from rich.console import Console
 
 from medenv.errors import UsageError
-from medenv.integrations.launching import launch, told_in_one_line
-from medenv.integrations.progress import steps_bar
+from medenv.integrations.hydra.launching import launch, told_in_one_line
+from medenv.integrations.verl.progress import steps_bar
 from medenv.trajectories.run import make_trajectories
 from medenv.trajectories.settings import TrajectorySettings
 
@@ -42,9 +42,9 @@ def settings_of(config: DictConfig) -> TrajectorySettings:
 
 def write_tokens(settings: TrajectorySettings, policy: str) -> None:
     """Write the set as token ids with loss masks, for verl's SFT trainer."""
-    from medenv.integrations.chat_tokens import ChatTokens, open_tokenizer
-    from medenv.integrations.cli_drift import read_chats
-    from medenv.integrations.finetuning import write_lessons
+    from medenv.integrations.hf.chat_tokens import ChatTokens, open_tokenizer
+    from medenv.integrations.verl.finetuning import write_lessons
+    from medenv.trajectories.exports import read_chats
 
     path, longest = Path(settings.folder) / "lessons.parquet", settings.limits.tokens
     chats = read_chats(Path(settings.folder))

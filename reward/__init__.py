@@ -3,20 +3,20 @@
 if __name__ != "medenv.reward":
     raise ImportError("`reward/` is the source of `medenv.reward`; import it by that name")
 
-from medenv.reward.components import COMPONENTS
-from medenv.reward.composition import GATES, PRESETS, Composition, Gate, Reward, compose
-from medenv.reward.contract import Checked, Component, Knowledge, Value
-from medenv.reward.equivalence import Match, judge_answer
-from medenv.reward.groups import (
+from medenv.reward.analysis.groups import (
     advantage_shares,
     dead_group_rate,
     group_advantages,
     phantom_advantage_rate,
 )
-from medenv.reward.names import EntityNames, normalise
-from medenv.reward.process import turn_rewards
+from medenv.reward.analysis.shuffle import shuffle_batch, shuffle_within_group
+from medenv.reward.answers.equivalence import Match, judge_answer
+from medenv.reward.answers.names import EntityNames, normalise
+from medenv.reward.components.catalogue import COMPONENTS
+from medenv.reward.components.contract import Checked, Component, Knowledge, Value
+from medenv.reward.components.process import turn_rewards
+from medenv.reward.composition import GATES, PRESETS, Composition, Gate, Reward, compose
 from medenv.reward.schedule import Ramp, Schedule
-from medenv.reward.shuffle import shuffle_batch, shuffle_within_group
 
 __all__ = [
     "COMPONENTS",

@@ -10,9 +10,9 @@ import msgspec
 
 from medenv.errors import UnknownNameError, UsageError
 from medenv.records import Part, Record, Score, Trajectory
-from medenv.reward.components import COMPONENTS
-from medenv.reward.contract import Component, Knowledge, Value
-from medenv.reward.names import EntityNames
+from medenv.reward.answers.names import EntityNames
+from medenv.reward.components.catalogue import COMPONENTS
+from medenv.reward.components.contract import Component, Knowledge, Value
 
 
 class Gate(Record, frozen=True, kw_only=True):

@@ -15,7 +15,7 @@ settings.register_profile("same", derandomize=True, print_blob=True)
 settings.load_profile("same")
 
 TRAINING = ("tests/integrations/test_training.py", "tests/integrations/test_sweep.py")
-LONG = (*TRAINING, "tests/integrations/test_finetuning.py", "tests/integrations/test_evaluation.py")
+LONG = (*TRAINING, "tests/integrations/test_finetuning.py", "tests/evaluation/test_run.py")
 
 
 def place(nodeid: str) -> int:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from medenv.dialects import Hermes
-from medenv.episode import Budget, EpisodeRules
+from medenv.episodes.episode import Budget, EpisodeRules
 from medenv.errors import ToolUnavailableError
 from medenv.records import (
     Certificate,

@@ -62,7 +62,7 @@ def test_the_wheel_holds_medenv_and_nothing_beside_it(tmp_path: Path) -> None:
     (wheel,) = tmp_path.glob("medenv-*.whl")
     names = zipfile.ZipFile(wheel).namelist()
     assert {name.split("/")[0] for name in names if ".dist-info/" not in name} == {"medenv"}
-    for needed in ("medenv/kg/graph.py", "medenv/reward/composition.py", "medenv/py.typed"):
+    for needed in ("medenv/kg/graph/graph.py", "medenv/reward/composition.py", "medenv/py.typed"):
         assert needed in names
 
 

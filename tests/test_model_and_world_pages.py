@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from medenv.cli import app
+from medenv.cli.main import app
 from medenv.kg import toy_graph
 from medenv.kg.sources import open_source
 

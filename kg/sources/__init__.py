@@ -21,9 +21,9 @@ GROUP = "medenv.kg_sources"
 
 SOURCES = {
     "hpo": "medenv.kg.sources.hpo:load_hpo",
-    "toy": "medenv.kg.toy:toy_graph",
-    "saved": "medenv.kg.archive:load_graph",
-    "extracted": "medenv.kg.growth:load_extracted",
+    "toy": "medenv.kg.sources.toy:toy_graph",
+    "saved": "medenv.kg.graph.archive:load_graph",
+    "extracted": "medenv.kg.extraction.pipeline:load_extracted",
     "tsv": "medenv.kg.sources.tsv:load_tsv",
     "obo": "medenv.kg.sources.ontology:load_obo",
     "orphapackets": "medenv.kg.sources.orphapackets:load_orphapackets",

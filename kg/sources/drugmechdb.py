@@ -12,9 +12,9 @@ import msgspec
 
 from medenv.errors import DataError
 from medenv.io import numbered_records
-from medenv.kg.build import GraphBuilder
 from medenv.kg.graph import Graph, GraphInfo
-from medenv.kg.schema import Relation
+from medenv.kg.graph.builder import GraphBuilder
+from medenv.kg.graph.schema import Relation
 from medenv.kg.sources.tsv import kind_of, relation_name
 
 LICENCE = "DrugMechDB, CC0 1.0: https://github.com/SuLab/DrugMechDB"

@@ -21,10 +21,10 @@ from typing import NamedTuple
 
 from medenv.errors import DataError, UnknownNameError, UsageError
 from medenv.io import digest, file_digest, locate, numbered_lines, read_rows
-from medenv.kg.build import GraphBuilder
-from medenv.kg.frequencies import bounds, canonical
+from medenv.kg.documents.frequencies import bounds, canonical
 from medenv.kg.graph import Graph, GraphInfo
-from medenv.kg.schema import ATTRIBUTES, HAS_GENE, QUALIFIERS
+from medenv.kg.graph.builder import GraphBuilder
+from medenv.kg.graph.schema import ATTRIBUTES, HAS_GENE, QUALIFIERS
 from medenv.kg.sources.obo import Ontology, Term, read_obo
 from medenv.kg.sources.ontology import add_terms
 

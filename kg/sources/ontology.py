@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-from medenv.kg.build import GraphBuilder
 from medenv.kg.graph import Graph, GraphInfo
-from medenv.kg.schema import IS_A
+from medenv.kg.graph.builder import GraphBuilder
+from medenv.kg.graph.schema import IS_A
 from medenv.kg.sources.obo import Ontology, read_obo
 
 

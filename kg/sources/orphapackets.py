@@ -14,10 +14,10 @@ from typing import Any
 
 from medenv.errors import DataError, UsageError
 from medenv.io import numbered_records, read_json
-from medenv.kg.build import GraphBuilder
-from medenv.kg.frequencies import EXCLUDED, canonical
+from medenv.kg.documents.frequencies import EXCLUDED, canonical
 from medenv.kg.graph import Graph, GraphInfo
-from medenv.kg.schema import (
+from medenv.kg.graph.builder import GraphBuilder
+from medenv.kg.graph.schema import (
     HAS_GENE,
     HAS_INHERITANCE,
     HAS_ONSET,

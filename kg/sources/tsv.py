@@ -16,9 +16,9 @@ import msgspec
 
 from medenv.errors import DataError, UsageError
 from medenv.io import locate, read_rows
-from medenv.kg.build import GraphBuilder
 from medenv.kg.graph import Graph, GraphInfo
-from medenv.kg.schema import Relation
+from medenv.kg.graph.builder import GraphBuilder
+from medenv.kg.graph.schema import Relation
 from medenv.records import Record
 
 _NODE = {"id": "id", "name": "name", "kind": "kind"}

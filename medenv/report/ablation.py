@@ -9,12 +9,12 @@ from rich import box
 from rich.table import Table
 from rich.text import Text
 
-from medenv.ablate import Ablation, ArmResult
+from medenv.ablation.offline import Ablation, ArmResult
+from medenv.evaluation.statistics import Interval
 from medenv.report.dots import Dots, dots
+from medenv.report.formatting import Unit, number, show, span
 from medenv.report.html import write_page
-from medenv.report.words import Unit, number, show, span
 from medenv.reward import COMPONENTS, Composition
-from medenv.statistics import Interval
 
 MEASURES: tuple[tuple[str, str, Unit, str], ...] = (
     ("reward", "Mean reward", "count", "What an episode earns on average."),

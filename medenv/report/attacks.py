@@ -8,7 +8,7 @@ from rich import box
 from rich.table import Table
 from rich.text import Text
 
-from medenv.attack import HONEST, Finding
+from medenv.ablation.attack import HONEST, Finding
 
 
 def attack_table(findings: Sequence[Finding]) -> Table:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Literal, NamedTuple
 
 from medenv.errors import UsageError
-from medenv.report.words import minus, number
+from medenv.report.formatting import minus, number
 
 Point = tuple[float, float]
 Tone = Literal[

@@ -6,9 +6,9 @@ import math
 from collections.abc import Mapping
 from typing import NamedTuple
 
+from medenv.evaluation.statistics import Interval
 from medenv.report.charts import axis_text, ticks
-from medenv.report.words import Unit, show, show_difference, span
-from medenv.statistics import Interval
+from medenv.report.formatting import Unit, show, show_difference, span
 
 WIDTH = 440.0
 _LEFT, _RIGHT, _ROW, _TOP, _BOTTOM = 14.0, 14.0, 36.0, 6.0, 34.0

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
+from medenv.evaluation.measures import MEASURES, MISSING, Measure
+from medenv.evaluation.statistics import Interval
 from medenv.records import Record
 from medenv.report.dots import Dots, dots
-from medenv.report.measures import MEASURES, MISSING, Measure
-from medenv.report.words import show, show_difference, span
-from medenv.reward.arms import Contrast
-from medenv.statistics import Interval
+from medenv.report.formatting import show, show_difference, span
+from medenv.reward.analysis.variants import Contrast
 
 if TYPE_CHECKING:
     from medenv.report.sweep import Sweep

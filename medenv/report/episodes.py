@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from medenv.evaluation.measures import accuracy, is_missing
 from medenv.records import Certificate, Question, Record, Scored
-from medenv.report.measures import accuracy, is_missing
 
 _QUOTAS = {"gained": 4, "lost": 2, "right both times": 2, "wrong both times": 2}
 RULE = (

@@ -23,7 +23,7 @@ def explorer(title: str, lead: str, foot: str, data: Mapping[str, Any]) -> str:
         title: Heading.
         lead: A sentence below it.
         foot: Source, version and terms of the data.
-        data: A `medenv.kg.pictures.Picture`, or a `Catalogue` of questions to search and filter.
+        data: A `medenv.kg.graph.pictures.Picture`, or a `Catalogue` of questions to search.
     """
     script, style = _read("explorer.js.j2"), _read("page.css.j2") + _read("explorer.css.j2")
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()

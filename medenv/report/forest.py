@@ -6,9 +6,9 @@ import math
 from collections.abc import Sequence
 from typing import NamedTuple
 
+from medenv.evaluation.statistics import Interval
+from medenv.report.formatting import show
 from medenv.report.headline import Row
-from medenv.report.words import show
-from medenv.statistics import Interval
 
 WIDTH, LEFT, RIGHT = 440.0, 14.0, 14.0
 _ROW, _TOP, _BOTTOM = 54.0, 4.0, 40.0

@@ -9,9 +9,9 @@ from rich.table import Table
 from rich.text import Text
 
 from medenv.errors import UsageError
-from medenv.records import Record, Scored
-from medenv.report.measures import MEASURES, MISSING, Measure, is_missing
-from medenv.report.summary import (
+from medenv.evaluation.measures import MEASURES, MISSING, Measure, is_missing
+from medenv.evaluation.statistics import Interval, paired_difference
+from medenv.evaluation.summary import (
     counted,
     hops_of,
     mean_of,
@@ -20,8 +20,8 @@ from medenv.report.summary import (
     strata,
     values_by_question,
 )
-from medenv.report.words import NBSP, Unit, show, show_difference, span
-from medenv.statistics import Interval, paired_difference
+from medenv.records import Record, Scored
+from medenv.report.formatting import NBSP, Unit, show, show_difference, span
 
 _ACCURACY, _HOPS, _EPISODES = "Accuracy", "Accuracy by hops, sampled", "Episodes, sampled"
 _MISSING = "Episodes that never came"

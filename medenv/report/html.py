@@ -18,7 +18,7 @@ import jinja2
 from markupsafe import Markup
 
 from medenv.io import write_text
-from medenv.report import words
+from medenv.report import formatting as words
 from medenv.report.charts import SMALL, draw, shared_legend
 
 NOTICE = "For research use. Not medical advice: do not use it to make decisions about patients."

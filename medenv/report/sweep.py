@@ -12,15 +12,15 @@ from rich.table import Table
 from rich.text import Text
 
 from medenv.errors import UsageError
+from medenv.evaluation.measures import MEASURES, MISSING, Measure, is_missing
+from medenv.evaluation.statistics import Interval, cluster_bootstrap, paired_difference
+from medenv.evaluation.summary import counted, values_by_question
 from medenv.records import Record, Scored
 from medenv.report.charts import Chart, Point, Series, Tone, smooth
 from medenv.report.dots import Dots, dots
 from medenv.report.effects import Effect, effect_charts, in_words
+from medenv.report.formatting import show, show_difference, span
 from medenv.report.html import write_page
-from medenv.report.measures import MEASURES, MISSING, Measure, is_missing
-from medenv.report.summary import counted, values_by_question
-from medenv.report.words import show, show_difference, span
-from medenv.statistics import Interval, cluster_bootstrap, paired_difference
 
 CURVES = (
     ("reward/accuracy/raw", "Accuracy while learning", "accuracy, %", True),

@@ -7,6 +7,8 @@ from pathlib import Path
 import msgspec
 from rich.table import Table
 
+from medenv.evaluation.measures import is_missing
+from medenv.evaluation.summary import Summary, summarise
 from medenv.records import Record, Scored
 from medenv.report.curves import Run, component_charts, learning_charts, other_charts
 from medenv.report.episodes import RULE, choose, passages_of, path_steps
@@ -21,8 +23,6 @@ from medenv.report.headline import (
     verdict,
 )
 from medenv.report.html import write_page
-from medenv.report.measures import is_missing
-from medenv.report.summary import Summary, summarise
 
 
 class TrainingReport(Record, frozen=True, kw_only=True):

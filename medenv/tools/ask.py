@@ -4,37 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from medenv.records import Record
+from medenv.diagnosis.cases import Patient, passage_id
+from medenv.diagnosis.model import DiseaseModel
 from medenv.tools.base import Tool, ToolOutput
-from medenv.tools.diagnosis import DiseaseModel
 
 MOST_AT_ONCE = 3
 """Findings told by one question; a broader question has to be put more precisely."""
-
-
-class Patient(Record, frozen=True, kw_only=True):
-    """A patient and what can be found out about them.
-
-    Args:
-        id: Id under which the patient is asked about, e.g. ``"CASE:17"``.
-        disease: Id of the disease.
-        present: Ids of the findings that the patient has, the presenting ones first.
-        absent: Ids of the findings that were looked for and not found.
-        complete: Whether every finding that is neither present nor implied is absent; otherwise it
-            is not on record.
-        age: Age in words, or ``""``.
-        sex: Sex in words, or ``""``.
-        articles: Ids of the articles that describe the patient; the policy never sees them.
-    """
-
-    id: str
-    disease: str
-    present: tuple[str, ...]
-    absent: tuple[str, ...] = ()
-    complete: bool = True
-    age: str = ""
-    sex: str = ""
-    articles: tuple[str, ...] = ()
 
 
 class Ask(Tool):
@@ -81,13 +56,3 @@ class Ask(Tool):
         if ruled_out:
             return ToolOutput(text=f"{asked.name}: absent.")
         return ToolOutput(text=f"{asked.name}: not on record.", status="empty")
-
-
-def passage_id(patient: Patient, finding: str) -> str:
-    """Return the id under which a patient's finding counts as evidence.
-
-    Args:
-        patient: The patient.
-        finding: Id of the finding.
-    """
-    return f"{patient.id}/{finding}"

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from medenv.diagnosis.model import DiseaseModel
 from medenv.errors import UsageError
 from medenv.tools.base import Tool, ToolOutput
-from medenv.tools.diagnosis import DiseaseModel
 
 MAX_FINDINGS = 200
 """Findings that one call can give, present and absent ones together."""

@@ -14,10 +14,10 @@ from medenv.errors import UsageError
 from medenv.io import whole_path, write_json, write_text
 from medenv.kg.graph import GraphInfo
 from medenv.records import Record
+from medenv.retrieval.filtered import answer_kind
 from medenv.trajectories.filters import token_count
 from medenv.trajectories.records import Rollout
 from medenv.trajectories.selection import Selection
-from medenv.withheld import answer_kind
 
 K = TypeVar("K", int, str)
 

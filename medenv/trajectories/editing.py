@@ -10,7 +10,7 @@ from typing import NamedTuple
 import msgspec
 
 from medenv.dialects.base import Dialect
-from medenv.endpoint import Endpoint, EndpointSettings
+from medenv.llm.endpoint import Endpoint, EndpointSettings
 from medenv.trajectories.filters import Bench, verdict
 from medenv.trajectories.gate import ClosedError, Gate
 from medenv.trajectories.journal import Journal

@@ -6,9 +6,9 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from medenv.episode import Episode, EpisodeRules
-from medenv.errors import UsageError
-from medenv.io import write_records
+from medenv.episodes.episode import Episode, EpisodeRules
+from medenv.errors import DataError, UsageError
+from medenv.io import read_records, write_records
 from medenv.records import Message, Record, Trajectory
 from medenv.trajectories.filters import mistaken
 from medenv.trajectories.records import Rollout
@@ -174,3 +174,24 @@ def to_dataset(rollouts: Iterable[Rollout], rules: EpisodeRules) -> datasets.Dat
 def _plain(messages: Iterable[Message]) -> Iterator[dict[str, str]]:
     for one in messages:
         yield {"role": one["role"], "content": one["content"]}
+
+
+def chats_file(path: Path) -> Path:
+    """Return the file of chat lines of a set, given its folder or that file."""
+    return path / "chat.jsonl" if path.is_dir() else path
+
+
+def read_chats(path: Path) -> list[Chat]:
+    """Return the episodes of a set.
+
+    Args:
+        path: Its folder, or its file of chat lines.
+
+    Raises:
+        DataError: There are none.
+    """
+    file = chats_file(path)
+    chats = list(read_records(file, Chat))
+    if not chats:
+        raise DataError(file, "expected episodes as chat lines, got none")
+    return chats

@@ -12,14 +12,14 @@ from typing import NamedTuple
 
 import msgspec
 
+from medenv.episodes.rules import CHARS_PER_TOKEN
 from medenv.errors import UsageError
 from medenv.records import Record, Trajectory, Turn
-from medenv.rules import CHARS_PER_TOKEN
 from medenv.trajectories.faults import FAILED
 from medenv.trajectories.leaks import Names, leaks
 from medenv.trajectories.records import Rollout
-from medenv.trajectories.sight import names as mentions
-from medenv.trajectories.sight import shown
+from medenv.trajectories.revealed import names as mentions
+from medenv.trajectories.revealed import shown
 
 _FOREIGN = re.compile(r"[\u0370-\u1fff\u2c00-\ud7ff\uf900-\ufaff]")
 _GREEK = re.compile(r"[\u0370-\u03ff]")

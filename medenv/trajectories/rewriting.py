@@ -12,8 +12,8 @@ from collections.abc import Mapping, Sequence
 import msgspec
 
 from medenv.dialects.base import Dialect, neutralise
-from medenv.endpoint import Endpoint
 from medenv.errors import TokensExhaustedError
+from medenv.llm.endpoint import Endpoint
 from medenv.records import Message, Trajectory, Turn
 from medenv.trajectories.leaks import Names, leaks
 

@@ -23,28 +23,28 @@ from typing import NamedTuple
 
 import msgspec
 
+from medenv.build.environment import Parts, make_parts
+from medenv.build.workspace import open_workspace
 from medenv.errors import UsageError
 from medenv.io import whole_folder, write_records
 from medenv.kg import Graph, read_questions
-from medenv.kg.archive import fingerprint
-from medenv.kg.run import synthesize_set
+from medenv.kg.graph.archive import fingerprint
+from medenv.kg.questions.synthesis import synthesize_set
 from medenv.kg.sources import open_source
 from medenv.records import Question
-from medenv.registry import Parts, make_parts
-from medenv.rollout import Patience
+from medenv.rollouts.driver import Patience
 from medenv.trajectories.card import Told, TrajectoryCard, trajectory_card, write_card
+from medenv.trajectories.collector import Studio, Teaching
 from medenv.trajectories.editing import Editor, edit
 from medenv.trajectories.exports import to_dataset, write_chat, write_preferences
 from medenv.trajectories.filters import Bench
 from medenv.trajectories.journal import Journal
 from medenv.trajectories.leaks import Names, leaks
-from medenv.trajectories.making import Studio, Teaching
 from medenv.trajectories.records import Part, Rollout
 from medenv.trajectories.selection import Selection
 from medenv.trajectories.served import Served, ServedSettings, described
 from medenv.trajectories.settings import TeacherSettings, TrajectorySettings
 from medenv.trajectories.teachers import Explorer, Hasty, Thinker
-from medenv.workspace import open_workspace
 
 
 class Stage(NamedTuple):

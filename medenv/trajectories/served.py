@@ -11,7 +11,7 @@ from typing import Any, Literal
 import msgspec
 
 from medenv.dialects.base import Dialect
-from medenv.endpoint import Endpoint
+from medenv.llm.endpoint import Endpoint
 from medenv.records import Message, Question, Record, Written
 from medenv.trajectories.leaks import guidance_text
 

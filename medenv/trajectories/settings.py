@@ -7,22 +7,22 @@ from typing import Any
 
 import msgspec
 
+from medenv.build.workspace import WorkspaceSettings
 from medenv.dialects.base import PromptStyle
-from medenv.endpoint import Endpoint, EndpointSettings
 from medenv.errors import DataError, UsageError
 from medenv.io import read_records
-from medenv.kg.run import SynthesisSettings
+from medenv.kg.questions.synthesis import SynthesisSettings
+from medenv.llm.endpoint import Endpoint, EndpointSettings
 from medenv.records import Record
+from medenv.trajectories.collector import Plan
 from medenv.trajectories.filters import Limits
-from medenv.trajectories.making import Plan
-from medenv.workspace import WorkspaceSettings
 
 KINDS = ("oracle", "openai")
 EXPORTS = ("chat", "datasets", "preferences")
 
 
 class EnvOptions(Record, frozen=True, kw_only=True):
-    """The environment in which is played; see `medenv.registry.EnvSettings`.
+    """The environment in which is played; see `medenv.build.environment.EnvSettings`.
 
     Args:
         env_id: Versioned id.

@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from medenv.kg import Graph
-from medenv.kg.conditions import Clue, read_clues
-from medenv.kg.frequencies import in_words
-from medenv.kg.naming import called, noun
-from medenv.kg.phrases import predicates, said
+from medenv.kg.certificates.conditions import Clue, read_clues
+from medenv.kg.documents.frequencies import in_words
+from medenv.kg.documents.naming import called, noun
+from medenv.kg.questions.phrases import predicates, said
 from medenv.records import Hop, Question
 
 SEARCHED_CHARS = 240

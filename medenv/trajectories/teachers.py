@@ -9,11 +9,11 @@ import numpy as np
 from medenv.dialects.base import Dialect
 from medenv.errors import UsageError
 from medenv.kg import Graph
-from medenv.policies import Script, ScriptedPolicy
 from medenv.records import Policy, Question
+from medenv.retrieval.filtered import answer_kind
+from medenv.rollouts.policies import Script, ScriptedPolicy
 from medenv.trajectories.steps import Step, Wordbook
 from medenv.trajectories.walk import Move, Setting, Walk
-from medenv.withheld import answer_kind
 
 WRONG_ID = "DOC:{number}#0"
 """An id that no document has."""

@@ -14,13 +14,13 @@ import msgspec
 import numpy as np
 
 from medenv.dialects.base import Dialect
-from medenv.policies import Script
 from medenv.records import Hop, Question
+from medenv.retrieval.filtered import answer_kind
+from medenv.rollouts.policies import Script
 from medenv.trajectories.faults import FAILED
-from medenv.trajectories.sight import Sight
+from medenv.trajectories.lexicon import Words
+from medenv.trajectories.revealed import Sight
 from medenv.trajectories.steps import Step, Wordbook, steps_of
-from medenv.trajectories.words import Words
-from medenv.withheld import answer_kind
 
 READ_ON = 1_850
 """Where a document is read on, characters: a little before the first window ends."""

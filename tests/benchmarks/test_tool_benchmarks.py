@@ -12,11 +12,10 @@ from types import ModuleType
 import numpy as np
 import pytest
 
-from medenv.cases import Case
+from medenv.diagnosis.cases import Case, Patient
 from medenv.errors import DataError
 from medenv.kg import GraphBuilder, GraphInfo
-from medenv.kg.schema import HAS_PHENOTYPE, IS_A
-from medenv.tools.ask import Patient
+from medenv.kg.graph.schema import HAS_PHENOTYPE, IS_A
 
 FOLDER = Path(__file__).parents[2] / "benchmarks"
 

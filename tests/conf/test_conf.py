@@ -11,13 +11,13 @@ from hydra import compose, initialize_config_dir
 from hydra.errors import ConfigCompositionException, HydraException
 from omegaconf import DictConfig, OmegaConf
 
-from medenv.episode import Budget
+from medenv.build.plugins import retriever_factory
+from medenv.build.workspace import WorkspaceSettings
+from medenv.episodes.episode import Budget
 from medenv.errors import UsageError
-from medenv.integrations import config as schema
+from medenv.integrations.hydra import config as schema
 from medenv.kg import QuestionConfig
-from medenv.plugins import retriever_factory
 from medenv.text import ENGLISH, PLAIN, Analysis, analysis_of
-from medenv.workspace import WorkspaceSettings
 
 CONF = Path(__file__).parents[2] / "conf"
 OURS = ("world", "env", "scoring", "policy", "algo", "hardware")

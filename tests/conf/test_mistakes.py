@@ -17,8 +17,8 @@ from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from medenv.errors import UnknownNameError, UsageError
-from medenv.integrations.config import register_schema
-from medenv.integrations.launching import (
+from medenv.integrations.hydra.config import register_schema
+from medenv.integrations.hydra.launching import (
     FROM_CHECKPOINT,
     check_overrides,
     explained,

@@ -11,10 +11,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from medenv.build.environment import DIALECTS, make_dialect
 from medenv.dialects import Dialect
-from medenv.episode import Budget, Episode, EpisodeRules
+from medenv.episodes.episode import Budget, Episode, EpisodeRules
 from medenv.records import Message, Passage
-from medenv.registry import DIALECTS, make_dialect
 from medenv.tools import Read, Search, ToolBox
 
 from ..fakes import Shelf, question

@@ -10,13 +10,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from medenv.calls import MAX_CALLS
+from medenv.build.environment import DIALECTS, make_dialect
 from medenv.dialects import Dialect, QwenXml, SearchR1
 from medenv.dialects.tags import MAX_PROBLEMS
-from medenv.episode import Budget, Episode, EpisodeRules
+from medenv.episodes.calls import MAX_CALLS
+from medenv.episodes.episode import Budget, Episode, EpisodeRules
 from medenv.errors import UnknownNameError
 from medenv.records import ToolResult, ToolSpec
-from medenv.registry import DIALECTS, make_dialect
 from medenv.tools import Search, ToolBox
 
 from ..fakes import Shelf, question, result

@@ -8,7 +8,7 @@ import msgspec
 import pytest
 
 from medenv.dialects import OpenAITools, chat_messages, chat_tools
-from medenv.episode import Budget, Episode, EpisodeRules
+from medenv.episodes.episode import Budget, Episode, EpisodeRules
 from medenv.tools import Search, ToolBox
 
 from ..fakes import Shelf, question

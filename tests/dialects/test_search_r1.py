@@ -2,10 +2,10 @@
 
 import pytest
 
+from medenv.build.environment import make_parts
 from medenv.dialects.search_r1 import SearchR1
 from medenv.errors import UsageError
 from medenv.records import ToolSpec
-from medenv.registry import make_parts
 from medenv.tools import ToolOutput, tool
 
 

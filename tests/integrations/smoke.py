@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 import psutil
 
-from medenv.integrations.processes import MARK
+from medenv.integrations.verl.processes import MARK
 
 ROOT = Path(__file__).parents[2]
 

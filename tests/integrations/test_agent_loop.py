@@ -16,14 +16,14 @@ from hydra import compose, initialize_config_dir
 from omegaconf import DictConfig, OmegaConf
 from transformers import AutoTokenizer
 
+from medenv.build.workspace import WorkspaceSettings, open_workspace
 from medenv.dialects import Hermes
 from medenv.errors import UsageError
-from medenv.integrations.config import register_schema
+from medenv.integrations.hydra.config import register_schema
 from medenv.kg import QuestionConfig, read_questions
 from medenv.records import Question, Scored
 from medenv.reward import Reward
 from medenv.tools import Search, Tool, ToolBox, ToolOutput, tool
-from medenv.workspace import WorkspaceSettings, open_workspace
 
 from ..fakes import Flaky
 
@@ -108,8 +108,8 @@ def play(config: DictConfig, question: Question, monkeypatch: pytest.MonkeyPatch
     from verl.experimental.agent_loop.agent_loop import DictConfigWrap
     from verl.utils.dataset.rl_dataset import RLHFDataset
 
-    from medenv.integrations import verl_agent_loop
-    from medenv.integrations.verl_unscored import Unscored
+    from medenv.integrations.verl import agent_loop as verl_agent_loop
+    from medenv.integrations.verl.unscored import Unscored
 
     tokenizer = AutoTokenizer.from_pretrained(ROOT / config.medenv.policy)
 

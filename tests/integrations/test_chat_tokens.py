@@ -12,16 +12,16 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from medenv.build.environment import make_parts
+from medenv.cli.template import toy_chats
 from medenv.dialects import Hermes
-from medenv.episode import Episode
+from medenv.episodes.episode import Episode
 from medenv.errors import UnknownNameError, UsageError
-from medenv.integrations.chat_tokens import ChatTokens
-from medenv.integrations.cli_drift import toy_chats
-from medenv.integrations.drift import drift_of, drifts
+from medenv.integrations.hf.chat_template import drift_of, drifts
+from medenv.integrations.hf.chat_tokens import ChatTokens
 from medenv.kg import toy_graph
-from medenv.registry import make_parts
-from medenv.teaching import lesson
 from medenv.trajectories.exports import Chat, messages_of
+from medenv.trajectories.sft import lesson
 from medenv.trajectories.teachers import Thinker
 
 from ..dialects.test_chat_templates import TEMPLATES, TOKENS
@@ -286,8 +286,8 @@ def test_tokens_merged_across_a_border_are_drift_of_the_same_text() -> None:
 
 def test_the_command_prints_a_report_and_tells_of_a_folder_without_a_tokenizer() -> None:
     def run(*arguments: str) -> subprocess.CompletedProcess[str]:
-        command = [sys.executable, "-m", "medenv.cli", "drift", *arguments]
-        program = "from medenv.cli import main; main()"
+        command = [sys.executable, "-m", "medenv.cli.main", "drift", *arguments]
+        program = "from medenv.cli.main import main; main()"
         command = [sys.executable, "-c", program, "drift", *arguments]
         return subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
 

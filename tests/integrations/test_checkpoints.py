@@ -18,8 +18,8 @@ from omegaconf import DictConfig
 from safetensors.torch import save_file
 
 from medenv.errors import UsageError
-from medenv.integrations.checkpoints import LATEST, Layout, holds_policy, prune, resume, whole
-from medenv.integrations.config import register_schema
+from medenv.integrations.hydra.config import register_schema
+from medenv.integrations.verl.checkpoints import LATEST, Layout, holds_policy, prune, resume, whole
 
 ROOT = Path(__file__).parents[2]
 TINY = ROOT / "models" / "tiny_policy"

@@ -16,11 +16,13 @@ from omegaconf import DictConfig, OmegaConf
 from peft import LoraConfig
 from transformers import AutoTokenizer
 
+from medenv.cli.template import toy_chats
 from medenv.errors import DataError, UsageError
-from medenv.integrations.chat_tokens import ChatTokens
-from medenv.integrations.cli_drift import toy_chats
-from medenv.integrations.config import check_config, register_schema
-from medenv.integrations.finetuning import (
+from medenv.evaluation.summary import read_scored
+from medenv.integrations.hf.chat_tokens import ChatTokens
+from medenv.integrations.hydra.config import check_config, register_schema
+from medenv.integrations.hydra.identity import OtherSettingsError
+from medenv.integrations.verl.finetuning import (
     is_course,
     open_course,
     validate,
@@ -28,11 +30,9 @@ from medenv.integrations.finetuning import (
     without_other_trainers,
     write_lessons,
 )
-from medenv.integrations.identity import OtherSettingsError
-from medenv.integrations.verl_sft import export, train_stage
-from medenv.integrations.verl_sft_data import Lessons
+from medenv.integrations.verl.sft import export, train_stage
+from medenv.integrations.verl.sft_data import Lessons
 from medenv.io import write_records
-from medenv.report.summary import read_scored
 
 from .test_lora import load, logprobs, saved_by_verl, trained
 

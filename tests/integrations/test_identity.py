@@ -11,9 +11,8 @@ from hydra import compose, initialize_config_dir
 from omegaconf import DictConfig, OmegaConf
 
 from medenv.errors import UsageError
-from medenv.integrations.checkpoints import LATEST
-from medenv.integrations.config import register_schema
-from medenv.integrations.identity import (
+from medenv.integrations.hydra.config import register_schema
+from medenv.integrations.hydra.identity import (
     ABSENT,
     FILE,
     OtherSettingsError,
@@ -21,7 +20,8 @@ from medenv.integrations.identity import (
     files_digest,
     identity,
 )
-from medenv.integrations.verl_run import open_run
+from medenv.integrations.verl.checkpoints import LATEST
+from medenv.integrations.verl.run import open_run
 from medenv.io import FolderInUseError
 
 ROOT = Path(__file__).parents[2]

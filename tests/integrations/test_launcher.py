@@ -15,10 +15,10 @@ from hydra import compose, initialize_config_dir
 from omegaconf import DictConfig
 
 from medenv.errors import UsageError
-from medenv.integrations.config import register_schema
-from medenv.integrations.following import TrainingFailedError
-from medenv.integrations.processes import mark_of, marked
-from medenv.integrations.verl_run import Run, open_run, train
+from medenv.integrations.hydra.config import register_schema
+from medenv.integrations.verl.following import TrainingFailedError
+from medenv.integrations.verl.processes import mark_of, marked
+from medenv.integrations.verl.run import Run, open_run, train
 from medenv.io import FolderInUseError
 
 from .test_checkpoints import GRPO, save
@@ -133,8 +133,8 @@ TRAINING = """
 import sys
 from pathlib import Path
 from hydra import compose, initialize_config_dir
-from medenv.integrations.config import register_schema
-from medenv.integrations.verl_run import open_run, train
+from medenv.integrations.hydra.config import register_schema
+from medenv.integrations.verl.run import open_run, train
 register_schema()
 with initialize_config_dir(sys.argv[1], version_base="1.3"):
     config = compose("train", overrides=sys.argv[2:])

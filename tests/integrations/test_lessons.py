@@ -13,10 +13,12 @@ from hydra import compose, initialize_config_dir
 from omegaconf import DictConfig
 from transformers import AutoTokenizer
 
+from medenv.build.environment import make_parts
+from medenv.build.workspace import WorkspaceSettings, open_workspace
 from medenv.dialects import Hermes
 from medenv.errors import UnknownNameError, UsageError
-from medenv.integrations.config import plain, register_schema
-from medenv.integrations.lessons import (
+from medenv.integrations.hydra.config import plain, register_schema
+from medenv.integrations.verl.lessons import (
     HELD_OUT,
     School,
     open_school,
@@ -25,10 +27,8 @@ from medenv.integrations.lessons import (
     write_held_out,
 )
 from medenv.kg import read_questions, toy_graph, toy_questions
-from medenv.policies import Oracle
-from medenv.registry import make_parts
-from medenv.renaming import Renamer
-from medenv.workspace import WorkspaceSettings, open_workspace
+from medenv.rollouts.policies import Oracle
+from medenv.trajectories.renaming import Renamer
 
 CONF = Path(__file__).parents[2] / "conf"
 TOY = [

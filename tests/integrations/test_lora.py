@@ -14,9 +14,9 @@ from peft import LoraConfig, PeftModel, get_peft_model
 from transformers import AutoConfig, AutoModelForCausalLM
 
 from medenv.errors import DataError
-from medenv.integrations.checkpoints import holds_policy
-from medenv.integrations.lora import merge_adapter
-from medenv.integrations.verl_sft import export
+from medenv.integrations.verl.checkpoints import holds_policy
+from medenv.integrations.verl.lora import merge_adapter
+from medenv.integrations.verl.sft import export
 
 TINY = Path(__file__).parents[2] / "models" / "tiny_policy"
 IDS = torch.tensor([[3, 17, 256, 901, 4, 77, 1500, 12]])

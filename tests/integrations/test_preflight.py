@@ -13,7 +13,7 @@ import pytest
 from omegaconf import DictConfig, OmegaConf
 
 from medenv.errors import UnknownNameError, UsageError
-from medenv.integrations import preflight
+from medenv.integrations.verl import preflight
 
 
 def config(root: Path, **changes: Any) -> DictConfig:

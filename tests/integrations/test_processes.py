@@ -8,7 +8,7 @@ from pathlib import Path
 
 import psutil
 
-from medenv.integrations.processes import MARK, Tree, mark_of, marked, own_folder
+from medenv.integrations.verl.processes import MARK, Tree, mark_of, marked, own_folder
 
 FLEEING = """
 import os, subprocess, sys, time

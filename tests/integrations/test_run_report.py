@@ -8,14 +8,14 @@ from pathlib import Path
 import pytest
 from omegaconf import OmegaConf
 
-from medenv.integrations.verl_report import curves, episodes
-from medenv.integrations.verl_run import Run
+from medenv.build.workspace import Facts, Workspace
+from medenv.evaluation.measures import is_missing
+from medenv.evaluation.summary import summarise, write_scored
+from medenv.integrations.verl.report import curves, episodes
+from medenv.integrations.verl.run import Run
 from medenv.kg import write_questions
 from medenv.records import Scored
 from medenv.report.headline import pair
-from medenv.report.measures import is_missing
-from medenv.report.summary import summarise, write_scored
-from medenv.workspace import Facts, Workspace
 
 from ..report.builder import rollout
 

@@ -8,9 +8,9 @@ import msgspec
 import pytest
 from omegaconf import DictConfig, OmegaConf
 
-from medenv.integrations.checkpoints import LATEST, Layout, holds_policy, whole
-from medenv.integrations.following import HEARTBEAT, Heartbeat
-from medenv.integrations.identity import FILE, Identity
+from medenv.integrations.hydra.identity import FILE, Identity
+from medenv.integrations.verl.checkpoints import LATEST, Layout, holds_policy, whole
+from medenv.integrations.verl.following import HEARTBEAT, Heartbeat
 
 from .smoke import LAST
 

@@ -15,9 +15,9 @@ from omegaconf import OmegaConf
 from tensordict import NonTensorStack, TensorDict
 
 from medenv.errors import InfraError, UsageError
-from medenv.integrations.verl_unscored import PARTITION, Unscored, report
+from medenv.evaluation.summary import read_scored, summarise
+from medenv.integrations.verl.unscored import PARTITION, Unscored, report
 from medenv.records import Part, Score, Scored, Trajectory
-from medenv.report.summary import read_scored, summarise
 from medenv.reward import group_advantages
 
 from ..fakes import question
@@ -114,7 +114,7 @@ Make = Callable[..., Any]
 
 @pytest.fixture
 def make(tmp_path: Path) -> Make:
-    from medenv.integrations.verl_sampler import make_sampler
+    from medenv.integrations.verl.sampler import make_sampler
 
     def made(mode: str = "sync", refill_fn: Any = None, **settings: Any) -> Any:
         kwargs = {

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from medenv.report.summary import read_scored
+from medenv.evaluation.summary import read_scored
 
 from .smoke import LAST, LONGER, NAME, ROOT, logged, marked_processes
 

@@ -8,10 +8,11 @@ import pytest
 import torch
 from transformers import AutoTokenizer, PreTrainedTokenizerFast, Qwen3ForCausalLM
 
+from medenv.build.environment import make_parts
 from medenv.dialects import Hermes
-from medenv.episode import Episode
+from medenv.episodes.episode import Episode
 from medenv.errors import UsageError
-from medenv.integrations.tiny_policy import (
+from medenv.integrations.hf.tiny_policy import (
     TURN_END,
     TinyPolicyConfig,
     new_model,
@@ -19,9 +20,8 @@ from medenv.integrations.tiny_policy import (
     write_new_policy,
 )
 from medenv.kg import toy_graph, toy_questions
-from medenv.policies import Guesser, Oracle
-from medenv.registry import make_parts
-from medenv.teaching import grounded, lesson, taught
+from medenv.rollouts.policies import Guesser, Oracle
+from medenv.trajectories.sft import grounded, lesson, taught
 
 NAMES = ["Waardenburg syndrome, type 1", "KCNQ2", "β-thalassaemia (mild)", "Night lake syndrome"]
 

@@ -13,7 +13,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from medenv.report.summary import read_scored
+from medenv.evaluation.summary import read_scored
 from medenv.reward import shuffle_batch
 
 from .smoke import LAST, LONGER, ROOT, Stopped, logged, train

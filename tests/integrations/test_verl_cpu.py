@@ -18,8 +18,8 @@ import pytest
 import torch
 import torch.distributed
 
-from medenv.integrations.verl_cpu.plugin import answer_for_vllm_cpu, fold_double_gloo
-from medenv.integrations.verl_cpu.vllm_plugin import keep_weight
+from medenv.integrations.verl.cpu.plugin import answer_for_vllm_cpu, fold_double_gloo
+from medenv.integrations.verl.cpu.vllm_plugin import keep_weight
 
 ROLLOUT = "workers/rollout/vllm_rollout"
 WITHOUT_ACCELERATOR = pytest.mark.skipif(
@@ -117,7 +117,7 @@ def test_the_packed_layer_keeps_its_weight() -> None:
 
 OUTSIDE = """
 from vllm.model_executor.layers import utils
-from medenv.integrations.verl_cpu.vllm_plugin import register
+from medenv.integrations.verl.cpu.vllm_plugin import register
 before = utils.dispatch_cpu_unquantized_gemm
 register()
 print(utils.dispatch_cpu_unquantized_gemm is before)
@@ -139,7 +139,7 @@ def test_the_vllm_plugin_acts_inside_verls_servers_alone(rank: str | None, untou
 LOOK = """
 import sys
 import verl
-print("medenv.integrations.verl_agent_loop" in sys.modules)
+print("medenv.integrations.verl.agent_loop" in sys.modules)
 from verl.experimental.agent_loop.agent_loop import _agent_loop_registry
 from verl.plugin.platform import get_platform
 from verl.workers.engine import EngineRegistry
@@ -159,5 +159,5 @@ def test_a_process_that_imports_verl_finds_platform_engines_and_agent_loop() -> 
         "cpu",
         "CpuLanguageModelEngine",
         "CpuValueModelEngine",
-        "medenv.integrations.verl_agent_loop.MedEnvAgentLoop",
+        "medenv.integrations.verl.agent_loop.MedEnvAgentLoop",
     ]

@@ -12,11 +12,11 @@ from omegaconf import DictConfig, OmegaConf
 from transformers import AutoTokenizer
 
 from medenv.errors import UsageError
-from medenv.integrations.chat_tokens import ChatTokens
-from medenv.integrations.config import register_schema
-from medenv.integrations.verl_algorithm import check_algorithm
-from medenv.integrations.verl_rows import count_rows, fitting
-from medenv.integrations.verl_run import Run, open_run
+from medenv.integrations.hf.chat_tokens import ChatTokens
+from medenv.integrations.hydra.config import register_schema
+from medenv.integrations.verl.algorithm import check_algorithm
+from medenv.integrations.verl.rows import count_rows, fitting
+from medenv.integrations.verl.run import Run, open_run
 
 ROOT = Path(__file__).parents[2]
 POLICY = ROOT / "models" / "tiny_policy"

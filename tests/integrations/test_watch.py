@@ -20,7 +20,7 @@ pytestmark = [
 ACTORS = """
 import os, signal, time
 import ray
-from medenv.integrations.verl_watch import Actors
+from medenv.integrations.verl.watch import Actors
 
 @ray.remote
 class Worker:
@@ -83,7 +83,7 @@ def server() -> Iterator[tuple[str, dict[str, int]]]:
 def test_a_dead_engine_behind_a_living_server_is_named(
     server: tuple[str, dict[str, int]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from medenv.integrations.verl_watch import dead_engine
+    from medenv.integrations.verl.watch import dead_engine
 
     monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:9")  # our own servers are behind no proxy
     address, answer = server
@@ -94,7 +94,7 @@ def test_a_dead_engine_behind_a_living_server_is_named(
 
 
 def test_episodes_that_ended_with_a_score_are_counted_and_nothing_else() -> None:
-    from medenv.integrations.verl_watch import finished
+    from medenv.integrations.verl.watch import finished
 
     queue = {
         "train": {

@@ -7,24 +7,24 @@ from pathlib import Path
 
 import pytest
 
-from medenv.asking import open_journal
-from medenv.cases import phenopacket_cases
-from medenv.corpus import PassageFile, PassageStore
-from medenv.corpus.loaders import load_corpus
+from medenv.build.resources import disease_model
+from medenv.build.workspace import Workspace
+from medenv.diagnosis.cases import phenopacket_cases
 from medenv.errors import DataError
+from medenv.evaluation.summary import read_scored
 from medenv.kg import Graph, load_hpo, read_questions, toy_graph
-from medenv.kg.card import read_card
-from medenv.kg.overlap import overlaps
+from medenv.kg.questions.card import read_card
+from medenv.kg.questions.overlap import overlaps
+from medenv.kg.questions.store import read_leakage
 from medenv.kg.sources import open_source
-from medenv.kg.store import read_leakage
-from medenv.kg.world_files import read_world_file
-from medenv.report.summary import read_scored
-from medenv.resources import disease_model
+from medenv.kg.worlds.files import read_world_file
+from medenv.llm.batch import open_journal
+from medenv.retrieval import PassageFile, PassageStore
+from medenv.retrieval.loaders import load_corpus
 from medenv.reward import EntityNames
 from medenv.trajectories.journal import Journal
 from medenv.trajectories.records import Rollout
 from medenv.trajectories.settings import read_settings
-from medenv.workspace import Workspace
 
 BAD = b'{"name": "caf\xe9"}'
 

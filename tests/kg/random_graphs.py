@@ -4,8 +4,8 @@ import networkx as nx
 import numpy as np
 
 from medenv.kg import Graph, GraphBuilder, GraphInfo
-from medenv.kg.schema import HAS_GENE, HAS_INHERITANCE, HAS_PHENOTYPE, IS_A, QUALIFIERS
-from medenv.kg.topology import Subgraph
+from medenv.kg.graph.schema import HAS_GENE, HAS_INHERITANCE, HAS_PHENOTYPE, IS_A, QUALIFIERS
+from medenv.kg.graph.topology import Subgraph
 
 
 def random_graph(

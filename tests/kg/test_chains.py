@@ -5,8 +5,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from medenv.errors import UsageError
-from medenv.kg.chains import longest_chain
-from medenv.kg.topology import Topology
+from medenv.kg.graph.chains import longest_chain
+from medenv.kg.graph.topology import Topology
 
 from .random_graphs import from_networkx, grid, random_graph, undirected
 

@@ -4,12 +4,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from medenv.kg import Graph, GraphBuilder, GraphInfo
-from medenv.kg.clues import Choice, describe, offers, single_out
-from medenv.kg.conditions import Clue, fitting, narrow
-from medenv.kg.drafts import tells
-from medenv.kg.kernel import shared
-from medenv.kg.phrases import plural, predicate, predicates
-from medenv.kg.schema import HAS_PHENOTYPE, QUALIFIERS
+from medenv.kg.certificates.conditions import Clue, fitting, narrow
+from medenv.kg.graph.kernel import shared
+from medenv.kg.graph.schema import HAS_PHENOTYPE, QUALIFIERS
+from medenv.kg.questions.clues import Choice, describe, offers, single_out
+from medenv.kg.questions.drafts import tells
+from medenv.kg.questions.phrases import plural, predicate, predicates
 
 from .random_graphs import random_graph
 

@@ -7,8 +7,8 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from medenv.kg import toy_graph, toy_questions
-from medenv.kg.coined import TOKEN, Coiner
-from medenv.kg.worlds import WorldSettings, make_world
+from medenv.kg.worlds.pseudonyms import TOKEN, Coiner
+from medenv.kg.worlds.worlds import WorldSettings, make_world
 
 
 @settings(max_examples=60, deadline=None)

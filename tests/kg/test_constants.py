@@ -5,10 +5,10 @@ from collections import Counter
 import pytest
 
 from medenv.kg import Documents, Graph, load_hpo, verify
-from medenv.kg.certificate import prove
-from medenv.kg.constants import COUNTABLE, MAX_SHARE, constant
-from medenv.kg.production import produce
-from medenv.kg.workshop import SynthesisConfig, Workshop
+from medenv.kg.certificates.certificate import prove
+from medenv.kg.certificates.constants import COUNTABLE, MAX_SHARE, constant
+from medenv.kg.questions.generator import SynthesisConfig, Workshop
+from medenv.kg.questions.production import produce
 from medenv.records import Question
 from medenv.reward import judge_answer
 

@@ -1,14 +1,14 @@
 import numpy as np
 import pytest
 
-from medenv.corpus import BM25Retriever
 from medenv.kg import Documents, Graph
-from medenv.kg.certificate import SEARCH_DEPTH, rank_among
-from medenv.kg.difficulty import difficulty, grade
-from medenv.kg.drafts import Draft, Order, Rejected, finish
-from medenv.kg.queries import Outcome, evaluate
-from medenv.kg.workshop import SynthesisConfig, Workshop
+from medenv.kg.certificates.certificate import SEARCH_DEPTH, rank_among
+from medenv.kg.certificates.queries import Outcome, evaluate
+from medenv.kg.questions.difficulty import difficulty, grade
+from medenv.kg.questions.drafts import Draft, Order, Rejected, finish
+from medenv.kg.questions.generator import SynthesisConfig, Workshop
 from medenv.records import Passage, Question
+from medenv.retrieval import BM25Retriever
 
 
 def question(graph: Graph, query: list[object], text: str) -> tuple[Question, Outcome]:

@@ -2,8 +2,8 @@ import pytest
 
 from medenv.errors import UsageError
 from medenv.kg import Documents, Graph, GraphBuilder, GraphInfo
-from medenv.kg.documents import PASSAGE_CHARS, render
-from medenv.kg.schema import HAS_PHENOTYPE, QUALIFIERS
+from medenv.kg.documents.documents import PASSAGE_CHARS, render
+from medenv.kg.graph.schema import HAS_PHENOTYPE, QUALIFIERS
 from medenv.records import Passage
 
 

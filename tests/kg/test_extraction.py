@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from medenv.errors import UsageError
-from medenv.kg.extraction import (
+from medenv.kg.extraction.extraction import (
     MEDICAL,
     RelationRule,
     check_rules,

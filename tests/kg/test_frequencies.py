@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from medenv.kg.frequencies import FREQUENCIES, bounds, canonical, spellings
+from medenv.kg.documents.frequencies import FREQUENCIES, bounds, canonical, spellings
 
 
 @pytest.mark.parametrize(

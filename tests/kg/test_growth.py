@@ -12,15 +12,15 @@ from pathlib import Path
 
 import pytest
 
-from medenv.asking import Patience
-from medenv.corpus import BM25Retriever
-from medenv.endpoint import Endpoint, EndpointSettings
 from medenv.errors import DataError, ModelUnavailableError, UsageError
 from medenv.kg import Documents, Graph, toy_graph
-from medenv.kg.certificate import prove
-from medenv.kg.growth import ExtractionConfig, extract_graph
+from medenv.kg.certificates.certificate import prove
+from medenv.kg.extraction.pipeline import ExtractionConfig, extract_graph
 from medenv.kg.sources import open_source
+from medenv.llm.batch import Patience
+from medenv.llm.endpoint import Endpoint, EndpointSettings
 from medenv.records import Passage
+from medenv.retrieval import BM25Retriever
 
 from ..chat_server import ChatServer, asked_by
 from .recorded import CORPUS, REPLIES, reply
@@ -182,10 +182,10 @@ def test_a_server_that_fails_three_times_in_ten_costs_tries_and_no_edge(tmp_path
 
 PROGRAM = """
 import sys
-from medenv.corpus import BM25Retriever
-from medenv.endpoint import Endpoint, EndpointSettings
-from medenv.asking import Patience
-from medenv.kg.growth import ExtractionConfig, extract_graph
+from medenv.retrieval import BM25Retriever
+from medenv.llm.endpoint import Endpoint, EndpointSettings
+from medenv.llm.batch import Patience
+from medenv.kg.extraction.pipeline import ExtractionConfig, extract_graph
 corpus = BM25Retriever.load(sys.argv[2])
 endpoint = Endpoint(EndpointSettings(url=sys.argv[1], model="reader-1"))
 extract_graph(sys.argv[3], endpoint, corpus, ExtractionConfig(discovery=0.3), Patience(at_once=2))

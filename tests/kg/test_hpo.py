@@ -8,7 +8,7 @@ import pytest
 
 from medenv.errors import DataError, UnknownNameError, UsageError
 from medenv.kg import Graph, load_hpo
-from medenv.kg.drafts import name_problem
+from medenv.kg.questions.drafts import name_problem
 from medenv.kg.sources.hpo import bundled_folder
 
 Damage = Callable[[Path], object]

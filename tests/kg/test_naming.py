@@ -1,7 +1,7 @@
 import pytest
 
 from medenv.kg import GraphBuilder, GraphInfo
-from medenv.kg.naming import a_noun, called, joined, lowered, nouns, titled
+from medenv.kg.documents.naming import a_noun, called, joined, lowered, nouns, titled
 
 
 @pytest.mark.parametrize(

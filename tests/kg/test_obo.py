@@ -8,8 +8,8 @@ import pytest
 
 from medenv.errors import DataError, UsageError
 from medenv.kg import Graph, GraphBuilder, GraphInfo
-from medenv.kg.merging import merge
-from medenv.kg.schema import IS_A
+from medenv.kg.graph.merging import merge
+from medenv.kg.graph.schema import IS_A
 from medenv.kg.sources import open_source
 from medenv.kg.sources.obo import Ontology, read_obo
 

@@ -12,12 +12,12 @@ import pytest
 import typer
 from typer.testing import CliRunner
 
-from medenv.cli_kg import register
+from medenv.cli.kg import register
 from medenv.errors import DataError, UsageError
 from medenv.kg import Graph, QuestionSet, read_questions, write_questions
-from medenv.kg.pictures import catalogue, neighbourhood, pictured
-from medenv.kg.run import SynthesisSettings, synthesize_set
-from medenv.kg.workshop import SynthesisConfig
+from medenv.kg.graph.pictures import catalogue, neighbourhood, pictured
+from medenv.kg.questions.generator import SynthesisConfig
+from medenv.kg.questions.synthesis import SynthesisSettings, synthesize_set
 from medenv.records import Question
 from medenv.report.explorer import explorer, write_explorer
 

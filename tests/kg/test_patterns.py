@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 
 from medenv.errors import UnknownNameError, UsageError
 from medenv.kg import PATTERNS, Documents, Graph, GraphBuilder, GraphInfo, certify, toy_graph
-from medenv.kg.patterns import pattern_named, unique_paths, walk
-from medenv.kg.schema import HAS_GENE, HAS_PHENOTYPE, IS_A
+from medenv.kg.graph.schema import HAS_GENE, HAS_PHENOTYPE, IS_A
+from medenv.kg.questions.patterns import pattern_named, unique_paths, walk
 
 DISEASES = [f"D{n}" for n in range(5)]
 GENES = [f"G{n}" for n in range(4)]

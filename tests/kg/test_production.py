@@ -12,10 +12,10 @@ import pytest
 
 from medenv.errors import DataError, UnknownNameError, UsageError
 from medenv.kg import Documents, Graph, read_questions, verify, write_questions
-from medenv.kg.production import Produced, Recipe, produce, workers, write_set
-from medenv.kg.rare_chains import ChainConfig
-from medenv.kg.store import leakage_certificate
-from medenv.kg.workshop import KINDS, SynthesisConfig, Workshop
+from medenv.kg.questions.generator import KINDS, SynthesisConfig, Workshop
+from medenv.kg.questions.production import Produced, Recipe, produce, workers, write_set
+from medenv.kg.questions.rare_chains import ChainConfig
+from medenv.kg.questions.store import leakage_certificate
 
 from .random_graphs import random_graph
 
@@ -126,9 +126,9 @@ import sys
 from pathlib import Path
 sys.path.insert(0, sys.argv[3])
 from medenv.kg import Documents, Graph
-from medenv.kg.production import Recipe, produce, workers
+from medenv.kg.questions.production import Recipe, produce, workers
 import msgspec
-from medenv.kg.workshop import SynthesisConfig
+from medenv.kg.questions.generator import SynthesisConfig
 if __name__ == "__main__":
     folder = Path(sys.argv[1])
     config = msgspec.json.decode((folder / "config.json").read_bytes(), type=SynthesisConfig)

@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 
 from medenv.errors import UsageError
 from medenv.kg import Documents, Graph
-from medenv.kg.certificate import CLUES_ENOUGH, prove
-from medenv.kg.conditions import fitting, read_clues
-from medenv.kg.queries import evaluate
+from medenv.kg.certificates.certificate import CLUES_ENOUGH, prove
+from medenv.kg.certificates.conditions import fitting, read_clues
+from medenv.kg.certificates.queries import evaluate
 
 from .random_graphs import random_graph
 

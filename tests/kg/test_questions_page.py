@@ -5,8 +5,8 @@ import io
 import re
 from pathlib import Path
 
-from medenv.kg.rare_chains import ChainConfig
-from medenv.kg.workshop import SynthesisConfig
+from medenv.kg.questions.generator import SynthesisConfig
+from medenv.kg.questions.rare_chains import ChainConfig
 
 ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs" / "questions.md").read_text(encoding="utf-8")

@@ -11,15 +11,15 @@ import pytest
 
 from medenv.errors import UsageError
 from medenv.kg import Documents, Graph, load_hpo, verify
-from medenv.kg.drafts import Draft, Order, Rejected, finish
-from medenv.kg.facts import MAKERS
-from medenv.kg.phrases import VOICES
-from medenv.kg.queries import evaluate
-from medenv.kg.rare_chains import ChainConfig, draft_chain
-from medenv.kg.rarity import rare_nodes
+from medenv.kg.certificates.queries import evaluate
+from medenv.kg.graph.rarity import rare_nodes
+from medenv.kg.graph.topology import Topology
+from medenv.kg.questions.drafts import Draft, Order, Rejected, finish
+from medenv.kg.questions.facts import MAKERS
+from medenv.kg.questions.phrases import VOICES
+from medenv.kg.questions.rare_chains import ChainConfig, draft_chain
+from medenv.kg.questions.wording import mentions
 from medenv.kg.sources.hpo import bundled_folder
-from medenv.kg.topology import Topology
-from medenv.kg.wording import mentions
 from medenv.records import Question
 
 from .random_graphs import random_graph

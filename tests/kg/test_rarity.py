@@ -7,8 +7,8 @@ from hypothesis import strategies as st
 
 from medenv.errors import UnknownNameError, UsageError
 from medenv.kg import Documents, Graph, GraphBuilder, GraphInfo, load_hpo
-from medenv.kg.rarity import by_degree, by_documents, by_prevalence, rare_nodes, upper_share
-from medenv.kg.schema import Relation
+from medenv.kg.graph.rarity import by_degree, by_documents, by_prevalence, rare_nodes, upper_share
+from medenv.kg.graph.schema import Relation
 from medenv.kg.sources.hpo import NAMESPACES, bundled_folder
 from medenv.records import Passage
 

@@ -16,14 +16,14 @@ import pytest
 
 from medenv.errors import CorpusUnavailableError, UsageError
 from medenv.kg import Documents, Graph, GraphBuilder, GraphInfo, leakage, verify
-from medenv.kg.certificate import leaks
-from medenv.kg.patterns import closure
-from medenv.kg.production import Produced, produce
-from medenv.kg.proving import prove_all
-from medenv.kg.rare_chains import ChainConfig
-from medenv.kg.sampling import STRATEGIES, sample
-from medenv.kg.schema import IS_A
-from medenv.kg.workshop import KINDS, SynthesisConfig, Workshop
+from medenv.kg.certificates.certificate import leaks
+from medenv.kg.certificates.proving import prove_all
+from medenv.kg.graph.sampling import STRATEGIES, sample
+from medenv.kg.graph.schema import IS_A
+from medenv.kg.questions.generator import KINDS, SynthesisConfig, Workshop
+from medenv.kg.questions.patterns import closure
+from medenv.kg.questions.production import Produced, produce
+from medenv.kg.questions.rare_chains import ChainConfig
 from medenv.records import Passage, Question
 
 from .random_graphs import from_networkx, random_graph

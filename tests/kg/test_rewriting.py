@@ -10,15 +10,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from medenv.asking import Asking, Patience, open_journal
-from medenv.corpus import BM25Retriever
-from medenv.endpoint import Endpoint, EndpointSettings
 from medenv.kg import Documents, Graph, toy_graph, toy_questions, verify
-from medenv.kg.production import produce
-from medenv.kg.queries import evaluate
-from medenv.kg.rewriting import digest, phrases, prompt, read_wording, rewrite
-from medenv.kg.workshop import Workshop
+from medenv.kg.certificates.queries import evaluate
+from medenv.kg.questions.generator import Workshop
+from medenv.kg.questions.production import produce
+from medenv.kg.questions.rewriting import digest, phrases, prompt, read_wording, rewrite
+from medenv.llm.batch import Asking, Patience, open_journal
+from medenv.llm.endpoint import Endpoint, EndpointSettings
 from medenv.records import Question
+from medenv.retrieval import BM25Retriever
 
 from ..chat_server import ChatServer, asked_by
 from .random_graphs import random_graph

@@ -7,8 +7,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from medenv.errors import UnknownNameError, UsageError
-from medenv.kg.sampling import STRATEGIES, sample
-from medenv.kg.topology import Subgraph, Topology
+from medenv.kg.graph.sampling import STRATEGIES, sample
+from medenv.kg.graph.topology import Subgraph, Topology
 
 from .random_graphs import from_networkx, grid, random_graph, undirected
 

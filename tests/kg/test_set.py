@@ -12,15 +12,15 @@ import pytest
 from medenv.errors import DataError, UsageError
 from medenv.io import FolderInUseError, FolderLock
 from medenv.kg import Graph, QuestionSet, load_hpo, read_questions, verify, write_questions
-from medenv.kg.archive import fingerprint
-from medenv.kg.card import Origin, data_card, write_card
-from medenv.kg.exports import flat, to_dataset, verl_rows, write_verl
-from medenv.kg.overlap import ngrams, overlaps
-from medenv.kg.production import Produced
-from medenv.kg.run import SynthesisSettings, synthesize_set
+from medenv.kg.graph.archive import fingerprint
+from medenv.kg.graph.specialties import SPECIALTIES
+from medenv.kg.questions.card import Origin, data_card, write_card
+from medenv.kg.questions.exports import flat, to_dataset, verl_rows, write_verl
+from medenv.kg.questions.generator import SynthesisConfig
+from medenv.kg.questions.overlap import ngrams, overlaps
+from medenv.kg.questions.production import Produced
+from medenv.kg.questions.synthesis import SynthesisSettings, synthesize_set
 from medenv.kg.sources.hpo import bundled_folder
-from medenv.kg.specialties import SPECIALTIES
-from medenv.kg.workshop import SynthesisConfig
 from medenv.records import Entity, Question
 
 ROOT = Path(__file__).parents[2]

@@ -8,15 +8,15 @@ from typing import Any
 
 import pytest
 
-from medenv.corpus.loaders import load_corpus
+from medenv.build.plugins import KG_SOURCES
 from medenv.errors import DataError, UnknownNameError, UsageError
 from medenv.kg import Documents, Graph, GraphBuilder, GraphInfo, toy_graph
-from medenv.kg.certificate import prove
-from medenv.kg.merging import merge
-from medenv.kg.schema import HAS_GENE, HAS_PHENOTYPE
+from medenv.kg.certificates.certificate import prove
+from medenv.kg.graph.merging import merge
+from medenv.kg.graph.schema import HAS_GENE, HAS_PHENOTYPE
 from medenv.kg.sources import SOURCES, open_source, source_names
 from medenv.kg.sources.tsv import relation_name
-from medenv.plugins import KG_SOURCES
+from medenv.retrieval.loaders import load_corpus
 
 from .conftest import OBO
 

@@ -6,11 +6,11 @@ import pytest
 
 from medenv.errors import UsageError
 from medenv.kg import Documents, Graph, load_hpo
-from medenv.kg.patterns import closure
-from medenv.kg.production import produce
+from medenv.kg.graph.specialties import SPECIALTIES, UNMAPPED, Specialties
+from medenv.kg.questions.generator import SynthesisConfig, Workshop
+from medenv.kg.questions.patterns import closure
+from medenv.kg.questions.production import produce
 from medenv.kg.sources.hpo import bundled_folder
-from medenv.kg.specialties import SPECIALTIES, UNMAPPED, Specialties
-from medenv.kg.workshop import SynthesisConfig, Workshop
 
 
 @pytest.fixture(scope="module")

@@ -16,11 +16,11 @@ from medenv.kg import (
     QuestionSet,
     leakage,
     load_hpo,
-    synthesize,
     toy_questions,
     verify,
 )
-from medenv.kg.schema import HAS_GENE
+from medenv.kg.graph.schema import HAS_GENE
+from medenv.kg.questions.synthesize import synthesize
 from medenv.kg.sources.hpo import bundled_folder
 from medenv.records import Question
 

@@ -6,8 +6,8 @@ from hypothesis import strategies as st
 
 from medenv.errors import UsageError
 from medenv.kg import Graph, GraphBuilder, GraphInfo
-from medenv.kg.schema import HAS_INHERITANCE
-from medenv.kg.topology import Topology
+from medenv.kg.graph.schema import HAS_INHERITANCE
+from medenv.kg.graph.topology import Topology
 
 from .random_graphs import random_graph, undirected
 

@@ -2,7 +2,7 @@ import pytest
 
 from medenv.errors import UnknownNameError
 from medenv.kg import PATTERNS
-from medenv.kg.wording import WORDINGS, mentions, unfit, wordings
+from medenv.kg.questions.wording import WORDINGS, mentions, unfit, wordings
 
 
 def test_every_pattern_has_at_least_three_phrasings_that_name_the_topic() -> None:

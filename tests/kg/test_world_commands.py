@@ -5,13 +5,13 @@ from pathlib import Path
 
 from typer.testing import CliRunner
 
-from medenv.cli import app
+from medenv.cli.main import app
 from medenv.kg import read_questions, toy_graph, toy_questions, write_questions
-from medenv.kg.rare_chains import ChainConfig
-from medenv.kg.run import SynthesisSettings, synthesize_set
-from medenv.kg.workshop import SynthesisConfig
-from medenv.kg.world_files import read_world, read_world_file
-from medenv.kg.worlds import check_world
+from medenv.kg.questions.generator import SynthesisConfig
+from medenv.kg.questions.rare_chains import ChainConfig
+from medenv.kg.questions.synthesis import SynthesisSettings, synthesize_set
+from medenv.kg.worlds.files import read_world, read_world_file
+from medenv.kg.worlds.worlds import check_world
 
 from .random_graphs import random_graph
 

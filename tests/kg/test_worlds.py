@@ -11,18 +11,18 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from medenv.corpus import BM25Retriever
 from medenv.errors import DataError, UnknownNameError, UsageError
 from medenv.kg import Documents, Graph, read_questions, toy_graph, toy_questions, verify
-from medenv.kg.drafts import Rejected
-from medenv.kg.production import produce
-from medenv.kg.unanswerable import both_ends
-from medenv.kg.wording import mentions
-from medenv.kg.workshop import Workshop
-from medenv.kg.world_files import env_settings, read_world, read_world_file, write_world
-from medenv.kg.worlds import VARIANTS, World, WorldSettings, check_world, make_world
+from medenv.kg.questions.drafts import Rejected
+from medenv.kg.questions.generator import Workshop
+from medenv.kg.questions.production import produce
+from medenv.kg.questions.wording import mentions
+from medenv.kg.worlds.files import env_settings, read_world, read_world_file, write_world
+from medenv.kg.worlds.unanswerable import both_ends
+from medenv.kg.worlds.worlds import VARIANTS, World, WorldSettings, check_world, make_world
 from medenv.records import Question
-from medenv.withheld import ABSTAIN
+from medenv.retrieval import BM25Retriever
+from medenv.retrieval.filtered import ABSTAIN
 
 from .brute import brute
 from .random_graphs import random_graph

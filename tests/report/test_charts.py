@@ -9,12 +9,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from medenv.errors import UsageError
+from medenv.evaluation.statistics import Interval
 from medenv.report.charts import Chart, Series, draw, shared_legend, smooth, ticks
 from medenv.report.curves import Run, component_charts, learning_charts, other_charts
 from medenv.report.forest import forest
+from medenv.report.formatting import number, odds, show, show_difference, span
 from medenv.report.headline import accuracy_rows, headline, pair
-from medenv.report.words import number, odds, show, show_difference, span
-from medenv.statistics import Interval
 
 from .builder import metrics, rollout
 

@@ -8,11 +8,11 @@ import pytest
 from rich.console import Console
 
 from medenv.errors import UsageError
+from medenv.evaluation.measures import MEASURES, accuracy
 from medenv.records import Score
 from medenv.report.effects import effects, in_words, sweep_markdown
-from medenv.report.measures import MEASURES, accuracy
 from medenv.report.sweep import Sweep, TrainedRun, curves, sweep_table, verdict, write_sweep
-from medenv.reward.arms import Contrast
+from medenv.reward.analysis.variants import Contrast
 
 from .builder import metrics, rollout
 

@@ -4,7 +4,7 @@ import pytest
 
 from medenv.errors import UnknownNameError, UsageError
 from medenv.reward import PRESETS, Composition
-from medenv.reward.arms import (
+from medenv.reward.analysis.variants import (
     Arm,
     Contrast,
     check_arms,

@@ -8,15 +8,15 @@ from hypothesis import strategies as st
 from medenv.errors import UsageError
 from medenv.records import Entity, ToolCall
 from medenv.reward import EntityNames, Knowledge
-from medenv.reward.contract import final_answer
-from medenv.reward.cost import (
+from medenv.reward.components.contract import final_answer
+from medenv.reward.components.cost import (
     CALL_TOKENS,
     MAX_EXTRA_CALLS,
     TURN_TOKENS,
     efficiency,
     spent_in,
 )
-from medenv.reward.outcome import accuracy, format_
+from medenv.reward.components.outcome import accuracy, format_
 
 from .builder import SCN1A, answering, episode, malformed, question, search
 

@@ -22,8 +22,8 @@ from medenv.reward import (
     Value,
     compose,
 )
-from medenv.reward.confidence import ABSTENTION_UTILITY
-from medenv.reward.outcome import CHILD_CREDIT
+from medenv.reward.components.confidence import ABSTENTION_UTILITY
+from medenv.reward.components.outcome import CHILD_CREDIT
 
 from .builder import DRAVET, SCN1A, SCN2A, answering, episode, malformed, search
 

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from medenv.records import Entity
 from medenv.reward import EntityNames, judge_answer
-from medenv.reward.equivalence import MAX_CHARS
+from medenv.reward.answers.equivalence import MAX_CHARS
 
 from .builder import DRAVET, SCN1A, SCN2A
 

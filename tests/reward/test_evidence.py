@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 from medenv.errors import UsageError
 from medenv.records import Parsed, Score, Turn
 from medenv.reward import Knowledge, compose, turn_rewards
-from medenv.reward.confidence import calibration
-from medenv.reward.cost import efficiency
-from medenv.reward.evidence import (
+from medenv.reward.components.confidence import calibration
+from medenv.reward.components.cost import efficiency
+from medenv.reward.components.evidence import (
     FREE_PASSAGES,
     FREE_QUESTIONS,
     citation_precision,
@@ -20,7 +20,12 @@ from medenv.reward.evidence import (
     evidence_recall,
     first_seen,
 )
-from medenv.reward.process import MALFORMED_COST, REPEAT_COST, process, turn_values
+from medenv.reward.components.process import (
+    MALFORMED_COST,
+    REPEAT_COST,
+    process,
+    turn_values,
+)
 
 from .builder import (
     ASSOCIATION,

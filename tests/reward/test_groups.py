@@ -16,7 +16,7 @@ from medenv.reward import (
     group_advantages,
     phantom_advantage_rate,
 )
-from medenv.reward.groups import (
+from medenv.reward.analysis.groups import (
     EPSILON,
     liveness_by_group,
     rank_correlations,

@@ -9,8 +9,8 @@ import pytest
 
 from medenv.errors import JudgeUnavailableError, UsageError
 from medenv.reward import COMPONENTS, Composition, Knowledge, Value
+from medenv.reward.components.judge import Judge, JudgeSettings, read_verdict
 from medenv.reward.composition import Reward
-from medenv.reward.judge import Judge, JudgeSettings, read_verdict
 
 from .builder import answering, episode
 

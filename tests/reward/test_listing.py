@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from medenv.records import Entity
 from medenv.reward import EntityNames, judge_answer
-from medenv.reward.equivalence import MAX_LISTED, read_list
+from medenv.reward.answers.equivalence import MAX_LISTED, read_list
 
 GOLD = tuple(
     Entity(id=f"D:{number}", kind="disease", name=name)

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from medenv.errors import DataError
 from medenv.records import Entity
 from medenv.reward import EntityNames, normalise
-from medenv.reward.names import keys_of
+from medenv.reward.answers.names import keys_of
 
 from .builder import DRAVET, SCN1A, SCN2A
 

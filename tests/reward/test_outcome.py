@@ -8,13 +8,13 @@ from hypothesis import strategies as st
 from medenv.dialects import Hermes
 from medenv.records import Entity, Parsed, Turn
 from medenv.reward import EntityNames, Knowledge
-from medenv.reward.confidence import (
+from medenv.reward.components.confidence import (
     ABSTENTION_UTILITY,
     abstention,
     calibration,
     stated_confidence,
 )
-from medenv.reward.outcome import (
+from medenv.reward.components.outcome import (
     CHILD_CREDIT,
     PARENT_CREDIT,
     accuracy,

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from medenv.records import Entity
 from medenv.reward import EntityNames, judge_answer
-from medenv.reward.presentation import MAX_LAYERS, readings
+from medenv.reward.answers.presentation import MAX_LAYERS, readings
 
 from .builder import SCN1A, SCN2A
 

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from medenv.records import Entity
 from medenv.reward import EntityNames, judge_answer
-from medenv.reward.quantities import MAX_CHARS, quantity
+from medenv.reward.answers.quantities import MAX_CHARS, quantity
 
 NAMES = EntityNames([Entity(id="G:1", kind="gene", name="SCN1A")])
 

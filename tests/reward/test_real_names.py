@@ -9,8 +9,8 @@ import pytest
 
 from medenv.records import Entity
 from medenv.reward import EntityNames, judge_answer, normalise
-from medenv.reward.equivalence import is_slip
-from medenv.reward.names import keys_of
+from medenv.reward.answers.equivalence import is_slip
+from medenv.reward.answers.names import keys_of
 
 
 def lines(name):

@@ -8,9 +8,9 @@ from hypothesis import strategies as st
 
 from medenv.errors import UnknownNameError, UsageError
 from medenv.reward import COMPONENTS, PRESETS, Component, Composition, EntityNames, Knowledge, Value
-from medenv.reward.arms import leave_one_out, one_at_a_time, preset_arm, ungated
+from medenv.reward.analysis.rescore import Raws, measure, rescore
+from medenv.reward.analysis.variants import leave_one_out, one_at_a_time, preset_arm, ungated
 from medenv.reward.composition import Reward
-from medenv.reward.rescore import Raws, measure, rescore
 
 from .builder import DRAVET, SCN1A, SCN2A, answering, episode, search
 from .test_contract import episodes

@@ -50,7 +50,12 @@ def test_the_examples_print_what_stands_below_them(tmp_path):
         assert done.stdout.split() == printed.split()
     for arguments, printed in COMMANDS:
         done = subprocess.run(
-            [sys.executable, "-c", "from medenv.cli import main; main()", *arguments.split()],
+            [
+                sys.executable,
+                "-c",
+                "from medenv.cli.main import main; main()",
+                *arguments.split(),
+            ],
             capture_output=True,
             text=True,
             check=False,

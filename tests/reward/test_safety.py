@@ -7,9 +7,9 @@ from hypothesis import strategies as st
 from medenv.errors import UnknownNameError
 from medenv.records import Entity
 from medenv.reward import COMPONENTS, Composition, EntityNames, Knowledge, compose
+from medenv.reward.analysis.rescore import measure, rescore
+from medenv.reward.components.safety import forbidden_by, safety
 from medenv.reward.composition import Reward
-from medenv.reward.rescore import measure, rescore
-from medenv.reward.safety import forbidden_by, safety
 
 from .builder import DRAVET, SCN1A, SCN2A, answering, episode, question, search
 from .test_contract import episodes

@@ -14,11 +14,11 @@ from typing import Any
 
 import pytest
 
+from medenv.build.environment import DIALECTS, make_dialect, make_env, make_parts
 from medenv.errors import ToolUnavailableError, UnknownNameError, UsageError
-from medenv.policies import Texts
 from medenv.records import ToolCall, ToolResult
-from medenv.registry import DIALECTS, make_dialect, make_env, make_parts
-from medenv.rollout import Patience
+from medenv.rollouts.driver import Patience
+from medenv.rollouts.policies import Texts
 from medenv.tools import ToolBox
 from medenv.tools.mcp import McpServer, McpTool, ServerSettings, mcp_tools
 from medenv.tools.mcp.tool import read_result

@@ -20,10 +20,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from medenv.env import MedResearchEnv
+from medenv.build.environment import DIALECTS, make_dialect
+from medenv.envs.env import MedResearchEnv
 from medenv.errors import TokensExhaustedError, ToolUnavailableError, UsageError
 from medenv.records import ToolCall, ToolResult
-from medenv.registry import DIALECTS, make_dialect
 from medenv.tools import FunctionTool, Read, Search, Tool, ToolBox, ToolOutput, tool
 from medenv.tools.base import MAX_CHARS
 from medenv.tools.cassette import Cassette

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from medenv.registry import TOOLS
+from medenv.build.environment import TOOLS
 
 ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs" / "tools.md").read_text()

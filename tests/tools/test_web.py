@@ -17,7 +17,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from medenv.errors import ToolUnavailableError, UsageError
-from medenv.network import resolve_host
+from medenv.io.network import resolve_host
 from medenv.records import ToolCall, ToolResult
 from medenv.tools import Tool, ToolBox
 from medenv.tools.web import Fetcher, Refused, SiteFailed, Visit, WebSearch

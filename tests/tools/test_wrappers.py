@@ -8,11 +8,11 @@ from typing import Any
 
 import pytest
 
+from medenv.build.environment import make_env, make_parts
 from medenv.errors import DataError, ToolUnavailableError, UnknownNameError, UsageError
-from medenv.policies import Texts
 from medenv.records import Score, ToolCall, ToolResult, Trajectory
-from medenv.registry import make_env, make_parts
-from medenv.rollout import Patience
+from medenv.rollouts.driver import Patience
+from medenv.rollouts.policies import Texts
 from medenv.tools import Tool, ToolBox, ToolOutput, tool
 from medenv.tools.cassette import Cassette
 from medenv.tools.faults import FAULTS, Faulty

@@ -4,11 +4,11 @@ from pathlib import Path
 
 import pytest
 
-from medenv.kg.rare_chains import ChainConfig
-from medenv.kg.run import SynthesisSettings
-from medenv.kg.workshop import SynthesisConfig
+from medenv.kg.questions.generator import SynthesisConfig
+from medenv.kg.questions.rare_chains import ChainConfig
+from medenv.kg.questions.synthesis import SynthesisSettings
+from medenv.trajectories.collector import Plan
 from medenv.trajectories.filters import Bench, Limits
-from medenv.trajectories.making import Plan
 from medenv.trajectories.run import Stage, open_stage
 from medenv.trajectories.settings import EnvOptions, TrajectorySettings
 

@@ -9,7 +9,7 @@ from hydra import compose, initialize_config_dir
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import open_dict
 
-from medenv.integrations.config import register_schema
+from medenv.integrations.hydra.config import register_schema
 from medenv.io import read_records
 from medenv.trajectories.exports import Chat, to_dataset
 from medenv.trajectories.records import Rollout

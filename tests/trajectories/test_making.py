@@ -12,9 +12,9 @@ import pytest
 
 from medenv.errors import DataError, UsageError
 from medenv.io import read_records
+from medenv.trajectories.collector import Plan
 from medenv.trajectories.exports import Chat, Preference
 from medenv.trajectories.journal import Journal
-from medenv.trajectories.making import Plan
 from medenv.trajectories.records import Rollout
 from medenv.trajectories.run import make_trajectories
 from medenv.trajectories.settings import TeacherSettings, TrajectorySettings

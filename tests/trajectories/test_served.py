@@ -12,11 +12,11 @@ import msgspec
 import pytest
 
 from medenv.dialects import Hermes
-from medenv.endpoint import Endpoint, EndpointSettings
 from medenv.errors import ModelUnavailableError, PolicyUnavailableError
 from medenv.io import read_records
+from medenv.llm.endpoint import Endpoint, EndpointSettings
 from medenv.records import Message, Written
-from medenv.trajectories.making import Plan
+from medenv.trajectories.collector import Plan
 from medenv.trajectories.records import Rewriting, Rollout
 from medenv.trajectories.run import Stage, make_trajectories
 from medenv.trajectories.served import GUIDANCE, MANNER, Served, ServedSettings, asked_as

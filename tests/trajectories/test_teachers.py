@@ -6,18 +6,18 @@ import msgspec
 import numpy as np
 import pytest
 
+from medenv.build.environment import DIALECTS, make_parts
 from medenv.errors import UnknownNameError, UsageError
 from medenv.kg import toy_graph
 from medenv.records import Scored
-from medenv.registry import DIALECTS, make_parts
-from medenv.rollout import Rollouts
-from medenv.teaching import grounded
+from medenv.rollouts.driver import Rollouts
 from medenv.trajectories.faults import FAILED, faulty_box
 from medenv.trajectories.leaks import leaks
+from medenv.trajectories.lexicon import OCCASIONS, Words
+from medenv.trajectories.revealed import Sight, is_symbol, names
 from medenv.trajectories.run import Stage
-from medenv.trajectories.sight import Sight, is_symbol, names
+from medenv.trajectories.sft import grounded
 from medenv.trajectories.teachers import Explorer, Hasty, Thinker
-from medenv.trajectories.words import OCCASIONS, Words
 
 
 def played(

@@ -11,7 +11,7 @@ from types import MappingProxyType
 from typing import IO, TYPE_CHECKING, Any, Literal, TypeVar
 
 from medenv.errors import ToolUnavailableError, UsageError, describe
-from medenv.network import route_to
+from medenv.io.network import route_to
 from medenv.records import Record
 from medenv.tools.secrets import filled
 from medenv.tools.waiting import on_tool_loop, wait_for

@@ -17,7 +17,7 @@ from typing import NamedTuple
 import httpx
 
 from medenv.errors import describe
-from medenv.network import is_public, resolve_host
+from medenv.io.network import is_public, resolve_host
 from medenv.tools.waiting import in_thread, wait_for
 from medenv.tools.web.charset import decode
 

@@ -8,7 +8,7 @@ from typing import Any, Literal
 import httpx
 
 from medenv.errors import ToolUnavailableError, UsageError, describe
-from medenv.network import route_to
+from medenv.io.network import route_to
 from medenv.tools.base import Tool, ToolOutput
 from medenv.tools.secrets import filled
 

@@ -1,0 +1,1 @@
+"""Typed queries, their outcomes, and certificates that prove them."""

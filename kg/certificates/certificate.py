@@ -1,0 +1,295 @@
+"""Certificates: the proof that a question has the answers it claims, made and checked again.
+
+Everything in a certificate is recomputed from the graph and the documents rendered from it, so
+`verify` needs no trust in whoever wrote the question.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from functools import cache, lru_cache
+from typing import Any
+
+import msgspec
+
+from medenv.errors import UsageError
+from medenv.kg.certificates.constants import best_constant
+from medenv.kg.certificates.queries import Edge, Outcome, evaluate
+from medenv.kg.documents import Documents
+from medenv.kg.documents.frequencies import in_words, spellings
+from medenv.kg.graph import Graph
+from medenv.kg.questions.wording import mentions
+from medenv.records import LIST, Certificate, Entity, Hop, Passage, Question, Retriever
+from medenv.text import fold, fold_name
+
+SEARCH_DEPTH = 10
+"""How many results of a search are looked through for `Certificate.search_rank`."""
+
+CLUES_ENOUGH = "clues of the last step"
+"""Shortcut of a chain whose last step can be taken without the steps before it."""
+
+_NUMBERS = (
+    *("zero", "one", "two", "three", "four", "five", "six"),
+    *("seven", "eight", "nine", "ten", "eleven", "twelve"),
+)
+
+
+def certify(documents: Documents, topic: int, relations: Sequence[str]) -> Certificate:
+    """Prove that a walk from a topic has exactly one outcome at every step.
+
+    Args:
+        documents: The documents, with the graph that they are rendered from.
+        topic: The node that the question names.
+        relations: The relations to walk.
+
+    Raises:
+        UsageError: A step has no outcome or several, or a hop is not stated in any passage.
+    """
+    return prove(documents, ["walk", documents.graph.nodes.ids[topic], list(relations)])
+
+
+def prove(documents: Documents, query: list[Any]) -> Certificate:
+    """Answer a query from the graph and prove the answer.
+
+    Args:
+        documents: The documents, with the graph that they are rendered from.
+        query: The query, see `medenv.kg.certificates.queries`.
+
+    Raises:
+        UsageError: It is no query, has no certain answer, or a hop is not stated in any passage.
+    """
+    return certificate_of(documents, query, evaluate(documents.graph, query))
+
+
+def certificate_of(documents: Documents, query: list[Any], outcome: Outcome) -> Certificate:
+    """Return the certificate of a query that was evaluated.
+
+    Args:
+        documents: The documents.
+        query: The query.
+        outcome: What `evaluate` made of it.
+
+    Raises:
+        UsageError: A hop is not stated in any passage.
+    """
+    graph = documents.graph
+    path = tuple(_hop(documents, edge) for edge in outcome.path)
+    clues = tuple(_hop(documents, edge) for edge in outcome.clues)
+    ordered = query[0] in ("walk", "chain")
+    end = outcome.answers[0] if ordered else -1
+    shortcuts = _shortcuts(graph, outcome.topic, end, path) if ordered else ()
+    if outcome.enough:
+        shortcuts += (CLUES_ENOUGH,)
+    return Certificate(
+        query=query,
+        answers=tuple(answer.id for answer in answers_of(graph, outcome)),
+        path=path,
+        min_hops=_distance(graph, outcome.topic, end, limit=len(path)) if ordered else 1,
+        min_calls=_fewest(hop.passages for hop in path),
+        chance=best_constant(graph, query, outcome),
+        shortcuts=shortcuts,
+        clues=clues,
+    )
+
+
+def answers_of(graph: Graph, outcome: Outcome) -> tuple[Entity, ...]:
+    """Return the answers as entities; a number or frequency is one of kind ``"value"``.
+
+    Args:
+        graph: The graph.
+        outcome: What `evaluate` made of a query.
+    """
+    if outcome.answers:
+        return tuple(graph.entity(answer) for answer in outcome.answers)
+    name = in_words(outcome.value)
+    aliases = [_NUMBERS[int(name)]] if name.isdigit() and int(name) < len(_NUMBERS) else []
+    aliases += spellings(outcome.value)
+    return (Entity(id=f"value:{outcome.value}", kind="value", name=name, aliases=tuple(aliases)),)
+
+
+def _hop(documents: Documents, edge: Edge) -> Hop:
+    ids = documents.graph.nodes.ids
+    head, relation, tail = ids[edge[0]], edge[1], ids[edge[2]]
+    passages = documents.supporting(head, relation, tail)
+    if not passages:
+        raise UsageError(f"no passage states that {head} {relation} {tail}")
+    return Hop(head=head, relation=relation, tail=tail, passages=passages)
+
+
+def _distance(graph: Graph, start: int, goal: int, limit: int) -> int:
+    """Return the fewest factual edges between two nodes, at most `limit`."""
+    from medenv.kg.graph.kernel import distance
+
+    return int(distance(*graph.factual_rows, start, goal, limit))
+
+
+def _fewest(passages_of_hops: Iterable[tuple[str, ...]]) -> int:
+    """Return the size of the smallest set of passages that states every hop."""
+    needed = [set(passages) for passages in passages_of_hops]
+    covers = {
+        passage: frozenset(i for i, hop in enumerate(needed) if passage in hop)
+        for passage in sorted(set().union(*needed))
+    }
+
+    @cache
+    def fewest(left: frozenset[int]) -> int:
+        if not left:
+            return 0
+        first = min(left)
+        choices = {left - covers[passage] for passage in needed[first]}
+        return 1 + min(fewest(rest) for rest in choices)
+
+    return fewest(frozenset(range(len(needed))))
+
+
+def _shortcuts(graph: Graph, topic: int, answer: int, hops: tuple[Hop, ...]) -> tuple[str, ...]:
+    gold = {hops[0].relation} if len(hops) == 1 else set()
+    return tuple(
+        name
+        for name in sorted(graph.rows)
+        if name not in gold and graph.has_edge(topic, name, answer)
+    )
+
+
+def search_rank(certificate: Certificate, text: str, retriever: Retriever) -> int | None:
+    """Return the 1-based rank of the first result that states the last hop, or None.
+
+    Args:
+        certificate: The question's certificate.
+        text: The question's text, which is the query.
+        retriever: Searched for the first `SEARCH_DEPTH` results.
+
+    Raises:
+        CorpusUnavailableError: The retriever did not answer.
+    """
+    (results,) = retriever.search([text], SEARCH_DEPTH)
+    return rank_among(certificate, [passage for passage, _ in results])
+
+
+def rank_among(certificate: Certificate, results: Sequence[Passage]) -> int | None:
+    """Return the 1-based rank of the first result that states the last hop, or None.
+
+    Args:
+        certificate: The question's certificate.
+        results: What a search found, best first.
+    """
+    wanted = set(certificate.path[-1].passages)
+    return next((rank for rank, p in enumerate(results, start=1) if p.id in wanted), None)
+
+
+def leaks(graph: Graph, certificate: Certificate, text: str) -> tuple[str, ...]:
+    """Return the names and aliases that a question must not mention and does.
+
+    Those are the path's entities and the answers, save what the question has to name; and the
+    topic, where the question describes it instead of naming it.
+
+    Args:
+        graph: The graph.
+        certificate: The question's certificate.
+        text: The question's text.
+
+    Raises:
+        UsageError: The query has no certain answer.
+    """
+    return leaks_of(graph, evaluate(graph, certificate.query), text)
+
+
+def leaks_of(graph: Graph, outcome: Outcome, text: str) -> tuple[str, ...]:
+    """Return what `leaks` returns, from an outcome.
+
+    Args:
+        graph: The graph.
+        outcome: What `evaluate` made of the query.
+        text: The question's text.
+    """
+    names: list[str] = []
+    for node in outcome.hidden:
+        names += [graph.nodes.names[node], *graph.nodes.aliases[node]]
+    return mentions(text, names)
+
+
+@lru_cache(maxsize=2)
+def documents_of(graph: Graph) -> Documents:
+    """Return the documents of a graph, the same object while the graph is in use."""
+    return Documents(graph)
+
+
+def verify(
+    question: Question,
+    graph: Graph,
+    retriever: Retriever | None = None,
+    documents: Documents | None = None,
+) -> list[str]:
+    """Check a question against the graph, from nothing but its topic and its query.
+
+    Args:
+        question: The question.
+        graph: The graph that it claims to be about.
+        retriever: Where given, the search rank is checked too.
+        documents: The documents of that graph, where some passages are withheld.
+
+    Returns:
+        What is wrong, one line each; empty where everything is proved.
+    """
+    query = question.certificate.query
+    try:
+        outcome = evaluate(graph, query)
+        proof = certificate_of(documents or documents_of(graph), query, outcome)
+    except UsageError as error:
+        return [str(error)]
+    if retriever is None:
+        proof = msgspec.structs.replace(proof, search_rank=question.certificate.search_rank)
+    else:
+        rank = search_rank(proof, question.text, retriever)
+        proof = msgspec.structs.replace(proof, search_rank=rank)
+    problems = [
+        f"{field} is {claimed!r}, the graph says {proved!r}"
+        for field in Certificate.__struct_fields__
+        if (claimed := getattr(question.certificate, field)) != (proved := getattr(proof, field))
+    ]
+    return problems + _claims(question, graph, outcome)
+
+
+def kind_of(graph: Graph, query: list[Any], outcome: Outcome) -> str:
+    """Return the kind of question that a query makes: the kinds on its path, or its form.
+
+    Args:
+        graph: The graph.
+        query: The query.
+        outcome: What `evaluate` made of it.
+    """
+    if query[0] in ("walk", "chain"):
+        path = [outcome.topic, *(tail for _, _, tail in outcome.path)]
+        return ">".join(graph.kind(node) for node in path)
+    if query[0] == "where":
+        form = LIST if len(outcome.answers) > 1 else "intersection"
+        if any(clue[0] == "not" for clue in query[2]):
+            form = "negation"
+        return f"{form}:{query[1]}"
+    return f"{_FORMS[query[0]]}:{graph.kind(outcome.topic)}"
+
+
+_FORMS = {"count": "count", "value": "quantity", "most": "comparison"}
+
+
+def _claims(question: Question, graph: Graph, outcome: Outcome) -> list[str]:
+    """Check what the question says of itself outside its certificate."""
+    kind = kind_of(graph, question.certificate.query, outcome)
+    topic = graph.entity(outcome.topic)
+    answers = answers_of(graph, outcome)
+    checks = {
+        f"kind is {question.kind!r}, the path has {kind!r}": question.kind == kind,
+        f"topic is {question.topic.id!r}, the graph has {topic!r}": question.topic == topic,
+        f"answers differ from the graph's {answers!r}": question.answers == answers,
+        f"source is {question.source!r}, the graph is {graph.info.label!r}": (
+            question.source == graph.info.label
+        ),
+    }
+    problems = [problem for problem, holds in checks.items() if not holds]
+    text = fold(question.text)
+    for node in outcome.named:
+        name = graph.nodes.names[node]
+        if fold_name(name) not in text:
+            problems.append(f"the text does not name {name!r}")
+    found = leaks_of(graph, outcome, question.text)
+    return problems + [f"the text gives away {name!r}" for name in found]

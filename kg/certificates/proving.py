@@ -1,0 +1,64 @@
+"""Many questions proved again at once, their search ranks and grades too."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+
+from medenv.kg.certificates.certificate import SEARCH_DEPTH, rank_among, verify
+from medenv.kg.certificates.queries import evaluate
+from medenv.kg.graph import Graph
+from medenv.kg.questions.difficulty import difficulty, grade
+from medenv.records import Passage, Question, Retriever
+
+BATCH = 64
+"""Questions that are searched for at a time."""
+
+
+def prove_all(
+    questions: Iterable[Question], graph: Graph, retriever: Retriever | None = None
+) -> Iterator[tuple[Question, list[str]]]:
+    """Yield every question with what is wrong with it, one line each; an empty list proves it.
+
+    Args:
+        questions: The questions.
+        graph: The graph that they claim to be about.
+        retriever: Where given, the search rank and the grades of graded questions are checked too.
+
+    Raises:
+        CorpusUnavailableError: The retriever did not answer.
+    """
+    for batch in _batches(questions):
+        problems = [verify(question, graph) for question in batch]
+        graded = [i for i, question in enumerate(batch) if question.grades and not problems[i]]
+        if retriever is not None and graded:
+            found = retriever.search([batch[i].text for i in graded], SEARCH_DEPTH)
+            for i, results in zip(graded, found, strict=True):
+                problems[i] = _graded(batch[i], graph, [passage for passage, _ in results])
+        yield from zip(batch, problems, strict=True)
+
+
+def _batches(questions: Iterable[Question]) -> Iterator[list[Question]]:
+    batch: list[Question] = []
+    for question in questions:
+        batch.append(question)
+        if len(batch) == BATCH:
+            yield batch
+            batch = []
+    if batch:
+        yield batch
+
+
+def _graded(question: Question, graph: Graph, results: Sequence[Passage]) -> list[str]:
+    """Check what a question says of searching for it."""
+    certificate = question.certificate
+    problems = []
+    rank = rank_among(certificate, results)
+    if rank != certificate.search_rank:
+        problems.append(f"search_rank is {certificate.search_rank!r}, the search says {rank!r}")
+    grades = grade(graph, question, evaluate(graph, certificate.query), results)
+    if grades != question.grades:
+        problems.append(f"grades are {question.grades!r}, the solvers say {grades!r}")
+    hardness = round(difficulty(grades), 4)
+    if hardness != question.difficulty:
+        problems.append(f"difficulty is {question.difficulty!r}, the solvers say {hardness!r}")
+    return problems

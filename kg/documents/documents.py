@@ -1,0 +1,266 @@
+"""The graph as readable text: one document per disease, gene and phenotype, cut into passages.
+
+A passage states facts before prose, since a tool shows its first line or two. Names and definitions
+are the source's own, unaltered. Which edges a passage states is known because this module wrote it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from typing import NamedTuple
+
+from medenv.kg.documents.frequencies import bounds, in_words
+from medenv.kg.graph import Graph
+from medenv.kg.graph.schema import (
+    HAS_COURSE,
+    HAS_GENE,
+    HAS_HISTORY,
+    HAS_INHERITANCE,
+    HAS_MODIFIER,
+    HAS_ONSET,
+    HAS_PHENOTYPE,
+    HAS_PREVALENCE,
+    IS_A,
+)
+from medenv.records import Passage
+
+PASSAGE_CHARS = 1_200
+"""Longest text of a passage, characters; a single name longer than that would stand alone."""
+
+LISTED_DISEASES = 5
+"""A phenotype's document names its diseases when they are at most this many."""
+
+_KEPT = 20_000
+"""Most documents that are kept rendered at a time."""
+
+_ATTRIBUTES = (
+    ("Inheritance", HAS_INHERITANCE),
+    ("Onset", HAS_ONSET),
+    ("Course", HAS_COURSE),
+    ("History", HAS_HISTORY),
+    ("Modifiers", HAS_MODIFIER),
+)
+_Edge = tuple[str, int]  # relation and tail; the head is the document's node
+
+
+_Item = tuple[str, _Edge | None]
+"""One entry of a section, with the edge that it states, if any."""
+
+
+class _Section(NamedTuple):
+    """A labelled list, or prose whose items are words; one set apart opens a new passage."""
+
+    label: str
+    items: list[_Item]
+    separator: str = "; "
+    end: str = "."
+    apart: bool = False
+
+
+class Stated(NamedTuple):
+    """A passage and the edges that it states, as (head, relation, tail) in both directions."""
+
+    passage: Passage
+    edges: frozenset[tuple[int, str, int]]
+
+
+@dataclass(frozen=True, eq=False)
+class Documents:
+    """All documents of a graph, rendered when they are asked for.
+
+    Args:
+        graph: The graph that they are rendered from.
+        hidden: Ids of passages that are withheld.
+    """
+
+    graph: Graph
+    hidden: frozenset[str] = frozenset()
+
+    @cached_property
+    def _rendered(self) -> dict[int, tuple[Stated, ...]]:
+        return {}
+
+    def of(self, node: int) -> tuple[Stated, ...]:
+        """Return the passages of a node's document, rendered once while few are kept."""
+        kept = self._rendered
+        if node not in kept:
+            if len(kept) >= _KEPT:
+                kept.clear()
+            kept[node] = self._shown(node)
+        return kept[node]
+
+    def _shown(self, node: int) -> tuple[Stated, ...]:
+        stated = render(self.graph, node)
+        if not self.hidden:
+            return stated
+        return tuple(one for one in stated if one.passage.id not in self.hidden)
+
+    @cached_property
+    def passages(self) -> tuple[Passage, ...]:
+        """All passages, documents in the order of entity ids, passages in reading order."""
+        nodes = range(len(self.graph))
+        return tuple(stated.passage for node in nodes for stated in self._shown(node))
+
+    def supporting(self, head: str, relation: str, tail: str) -> tuple[str, ...]:
+        """Return the ids of all passages that state an edge, in the order of `passages`.
+
+        Raises:
+            UsageError: An entity is not in the graph.
+        """
+        graph = self.graph
+        edge = (graph.number(head), relation, graph.number(tail))
+        return tuple(
+            stated.passage.id
+            for node in sorted({edge[0], edge[2]})
+            for stated in self.of(node)
+            if edge in stated.edges
+        )
+
+
+def render(graph: Graph, node: int) -> tuple[Stated, ...]:
+    """Return the passages of a node's document; none where its kind has no document."""
+    sections = _SECTIONS.get(graph.kind(node), _anything)
+    out = []
+    for number, (text, edges) in enumerate(_pack(sections(graph, node))):
+        passage = Passage(
+            id=f"{graph.nodes.ids[node]}#{number}",
+            title=graph.nodes.names[node],
+            text=text,
+            source=graph.info.label,
+            entity=graph.nodes.ids[node],
+        )
+        stated = {(node, relation, tail) for relation, tail in edges}
+        stated |= {(tail, graph.inverses[relation], node) for relation, tail in edges}
+        out.append(Stated(passage, frozenset(stated)))
+    return tuple(out)
+
+
+def _pack(sections: Iterable[_Section]) -> Iterator[tuple[str, list[_Edge]]]:
+    """Fill passages one after the other; a list that goes on is labelled again."""
+    text, edges = "", list[_Edge]()
+    for label, items, separator, end, apart in sections:
+        if apart and text and items:
+            yield text, edges
+            text, edges = "", []
+        lead = f" {label}: " if text else f"{label}: "
+        whole = separator.join([item for item, _ in items])
+        if items and len(text) + len(lead) + len(whole) + len(end) <= PASSAGE_CHARS:
+            text += lead + whole + end
+            edges += [edge for _, edge in items if edge is not None]
+            continue
+        for item, edge in items:
+            room = PASSAGE_CHARS - len(text) - len(lead) - len(item) - len(end)
+            if text and room < 0:
+                opened = lead == separator
+                yield (text + end if opened else text), edges
+                text, edges = "", []
+                lead = f"{label} (continued): " if opened else f"{label}: "
+            text += lead + item
+            lead = separator
+            if edge is not None:
+                edges.append(edge)
+        if lead == separator:
+            text += end
+    if text:
+        yield text, edges
+
+
+def _disease(graph: Graph, node: int) -> Iterator[_Section]:
+    genes = _named(graph, node, HAS_GENE.name)
+    yield _Section("Associated genes" if len(genes) > 1 else "Associated gene", genes)
+    for label, relation in _ATTRIBUTES[:3]:
+        yield _Section(label, _named(graph, node, relation.name))
+    # Apart, so that no single passage leads from a finding to the gene.
+    yield _Section("Findings", _findings(graph, node), apart=True)
+    for label, relation in _ATTRIBUTES[3:]:
+        yield _Section(label, _named(graph, node, relation.name))
+    yield from _facts(graph, node)
+    yield _Section("Prevalence", _named(graph, node, HAS_PREVALENCE.name))
+    yield _prose(graph, node)
+    yield _Section("Also known as", _aliases(graph, node))
+
+
+def _gene(graph: Graph, node: int) -> Iterator[_Section]:
+    diseases = _named(graph, node, HAS_GENE.inverse)
+    yield _Section("Associated diseases" if len(diseases) > 1 else "Associated disease", diseases)
+    yield from _facts(graph, node)
+    yield _Section("Also known as", _aliases(graph, node))
+
+
+def _phenotype(graph: Graph, node: int) -> Iterator[_Section]:
+    diseases = _named(graph, node, HAS_PHENOTYPE.inverse)
+    if len(diseases) > LISTED_DISEASES:
+        diseases = [(f"{len(diseases):,} diseases", None)]
+    yield _Section("Reported in", diseases)
+    yield from _facts(graph, node)
+    yield _prose(graph, node)
+    yield _Section("Synonyms", _aliases(graph, node))
+    yield _Section("Kind of", _named(graph, node, IS_A.name))
+
+
+def _prose(graph: Graph, node: int) -> _Section:
+    words = graph.nodes.texts[node].split(" ") if graph.nodes.texts[node] else []
+    return _Section("Definition", [(word, None) for word in words], separator=" ", end="")
+
+
+def _anything(graph: Graph, node: int) -> Iterator[_Section]:
+    """A node of any other kind: its factual relations; without one it is an attribute or a hub."""
+    facts = list(_facts(graph, node))
+    if not any(section.items for section in facts):
+        return
+    yield _Section("Kind", [(graph.kind(node).replace("_", " "), None)])
+    yield from facts
+    yield _prose(graph, node)
+    yield _Section("Also known as", _aliases(graph, node))
+
+
+def _facts(graph: Graph, node: int) -> Iterator[_Section]:
+    """The factual relations that no section of its own tells."""
+    for name in graph.factual:
+        if name not in _TOLD:
+            yield _Section(_title(name), _named(graph, node, name))
+
+
+_TOLD = {r for one in (HAS_GENE, HAS_PHENOTYPE) for r in (one.name, one.inverse)}
+
+
+def _title(relation: str) -> str:
+    words = relation.replace("_", " ")
+    back = words.removeprefix("inverse ")
+    return words[:1].upper() + words[1:] if back == words else f"Stands after “{back}” of"
+
+
+_SECTIONS = {"disease": _disease, "gene": _gene, "phenotype": _phenotype}
+"""Kinds of nodes whose documents are set out with care; inheritance and onset have none."""
+
+
+def _named(graph: Graph, node: int, relation: str) -> list[_Item]:
+    """Return what a relation leads to as items by name, in the order of their ids."""
+    if relation not in graph.rows:
+        return []
+    names = graph.nodes.names
+    return [(names[tail], (relation, tail)) for tail in graph.step(node, relation).tolist()]
+
+
+def _aliases(graph: Graph, node: int) -> list[_Item]:
+    return [(alias, None) for alias in graph.nodes.aliases[node]]
+
+
+def _findings(graph: Graph, node: int) -> list[_Item]:
+    """Return a disease's findings with their frequencies, the most frequent first."""
+    relation = HAS_PHENOTYPE.name
+    items = _named(graph, node, relation)
+    known = graph.qualifier_row(node, relation, "frequency") if items else ()
+    ranked = sorted(zip(known, items, strict=True), key=lambda pair: -_share(pair[0]))
+    return [
+        (f"{name} ({in_words(frequency)})" if frequency else name, edge)
+        for frequency, (name, edge) in ranked
+    ]
+
+
+def _share(frequency: str) -> float:
+    """Return the share of patients that a frequency stands for; 0 where it is not known."""
+    found = bounds(frequency.split("|")[0])
+    return found[0] if found else 0.0

@@ -1,0 +1,1 @@
+"""Graphs extracted from a corpus by a language model."""

@@ -1,0 +1,186 @@
+"""Turns nodes and edges, told in any order, into a `Graph`."""
+
+from __future__ import annotations
+
+from array import array
+from collections.abc import Iterable
+
+import numpy as np
+import numpy.typing as npt
+
+from medenv.errors import UsageError
+from medenv.kg.graph import Column, Graph, GraphInfo, IntArray, Nodes, Rows
+from medenv.kg.graph.schema import Relation
+
+BoolArray = npt.NDArray[np.bool_]
+
+
+class _Edges:
+    """The edges of one relation while they come in: node numbers and qualifier codes."""
+
+    def __init__(self, relation: Relation, qualifiers: tuple[str, ...]) -> None:
+        self.relation = relation
+        self.heads, self.tails = array("i"), array("i")
+        self.codes = {name: array("i") for name in qualifiers}
+        self.vocabularies: dict[str, dict[str, int]] = {name: {"": 0} for name in qualifiers}
+
+    def add(self, head: int, tail: int, values: Iterable[str]) -> None:
+        self.heads.append(head)
+        self.tails.append(tail)
+        for (name, codes), value in zip(self.codes.items(), values, strict=True):
+            vocabulary = self.vocabularies[name]
+            codes.append(vocabulary.setdefault(value, len(vocabulary)))
+
+
+class GraphBuilder:
+    """Collects nodes and edges; ids are sorted before they are numbered, whatever the order told.
+
+    The same edge told several times becomes one edge whose qualifiers list the different values,
+    separated by ``"|"`` in the order told.
+
+    Args:
+        info: Source, version and terms.
+    """
+
+    def __init__(self, info: GraphInfo) -> None:
+        self.info = info
+        self._numbers: dict[str, int] = {}
+        self._kinds: list[str] = []
+        self._names: list[str] = []
+        self._aliases: list[tuple[str, ...]] = []
+        self._xrefs: list[tuple[str, ...]] = []
+        self._texts: list[str] = []
+        self._edges: dict[str, _Edges] = {}
+        self._replaced: dict[str, str] = {}
+
+    def __contains__(self, entity_id: object) -> bool:
+        return entity_id in self._numbers
+
+    def kind(self, entity_id: str) -> str:
+        """Return the kind of a node told before."""
+        return self._kinds[self._number(entity_id)]
+
+    def node(
+        self,
+        entity_id: str,
+        *,
+        kind: str,
+        name: str,
+        aliases: Iterable[str] = (),
+        xrefs: Iterable[str] = (),
+        text: str = "",
+    ) -> None:
+        """Tell a node.
+
+        Raises:
+            UsageError: The id was told before.
+        """
+        if entity_id in self._numbers:
+            raise UsageError(f"node {entity_id!r} was told twice")
+        self._numbers[entity_id] = len(self._numbers)
+        self._kinds.append(kind)
+        self._names.append(name)
+        self._aliases.append(tuple(alias for alias in dict.fromkeys(aliases) if alias != name))
+        self._xrefs.append(tuple(dict.fromkeys(xrefs)))
+        self._texts.append(text)
+
+    def relation(self, relation: Relation, qualifiers: tuple[str, ...] = ()) -> None:
+        """Tell a relation and the qualifiers that its edges carry."""
+        self._edges.setdefault(relation.name, _Edges(relation, qualifiers))
+
+    def edge(self, head: str, relation: str, tail: str, values: Iterable[str] = ()) -> None:
+        """Tell an edge between nodes told before, with a value for each of its qualifiers.
+
+        Raises:
+            UsageError: The relation or a node was not told before.
+        """
+        if relation not in self._edges:
+            raise UsageError(f"relation {relation!r} was not told before its edges")
+        self._edges[relation].add(self._number(head), self._number(tail), values)
+
+    def replace(self, old: str, new: str) -> None:
+        """Record that the id of a node added before stands for another one, which is no node's.
+
+        Raises:
+            UsageError: `new` was not added before, or `old` was.
+        """
+        if old in self._numbers:
+            raise UsageError(f"the node {old!r} cannot be replaced by {new!r}: it is in the graph")
+        self._number(new)
+        self._replaced[old] = new
+
+    def _number(self, entity_id: str) -> int:
+        try:
+            return self._numbers[entity_id]
+        except KeyError:
+            raise UsageError(f"node {entity_id!r} was not told before its edges") from None
+
+    def build(self) -> Graph:
+        """Return the graph."""
+        ids = list(self._numbers)
+        order = sorted(range(len(ids)), key=ids.__getitem__)
+        new_number = np.empty(len(ids), dtype=np.int32)
+        new_number[order] = np.arange(len(ids), dtype=np.int32)
+        kinds = tuple(sorted(set(self._kinds)))
+        codes = {kind: code for code, kind in enumerate(kinds)}
+        rows: dict[str, Rows] = {}
+        columns: dict[str, dict[str, Column]] = {}
+        for name, edges in sorted(self._edges.items()):
+            rows[name], rows[edges.relation.inverse], columns[name] = _compress(edges, new_number)
+        return Graph(
+            info=self.info,
+            nodes=Nodes(
+                ids=tuple(ids[i] for i in order),
+                names=tuple(self._names[i] for i in order),
+                aliases=tuple(self._aliases[i] for i in order),
+                xrefs=tuple(self._xrefs[i] for i in order),
+                texts=tuple(self._texts[i] for i in order),
+            ),
+            kinds=kinds,
+            kind_codes=np.array([codes[self._kinds[i]] for i in order], dtype=np.int8),
+            relations={name: edges.relation for name, edges in sorted(self._edges.items())},
+            rows=rows,
+            columns=columns,
+            replaced=dict(sorted(self._replaced.items())),
+        )
+
+
+def _compress(edges: _Edges, new_number: IntArray) -> tuple[Rows, Rows, dict[str, Column]]:
+    """Return forward rows, inverse rows and the columns parallel to the forward rows."""
+    heads = new_number[np.array(edges.heads, dtype=np.int32)]
+    tails = new_number[np.array(edges.tails, dtype=np.int32)]
+    order = np.lexsort((tails, heads))
+    heads, tails = heads[order], tails[order]
+    first = np.ones(heads.size, dtype=bool)
+    first[1:] = (heads[1:] != heads[:-1]) | (tails[1:] != tails[:-1])
+    columns = {
+        name: _merge(np.array(codes, dtype=np.int32)[order], edges.vocabularies[name], first)
+        for name, codes in edges.codes.items()
+    }
+    heads, tails = heads[first], tails[first]
+    backward = np.lexsort((heads, tails))
+    size = new_number.size
+    return (
+        Rows(_starts(heads, size), tails),
+        Rows(_starts(tails, size), heads[backward]),
+        columns,
+    )
+
+
+def _starts(sorted_heads: IntArray, size: int) -> IntArray:
+    counts = np.bincount(sorted_heads, minlength=size)
+    return np.concatenate(([0], np.cumsum(counts))).astype(np.int32)
+
+
+def _merge(codes: IntArray, vocabulary: dict[str, int], first: BoolArray) -> Column:
+    """Keep one code per distinct edge; where several values meet, code their union."""
+    values = list(vocabulary)
+    known = dict(vocabulary)
+    kept = codes[first].copy()
+    starts = np.flatnonzero(first)
+    sizes = np.diff(np.append(starts, codes.size))
+    for edge in np.flatnonzero(sizes > 1):
+        run = codes[starts[edge] : starts[edge] + sizes[edge]]
+        union = "|".join(dict.fromkeys(values[code] for code in run if code))
+        kept[edge] = known.setdefault(union, len(known))
+    return Column(kept, tuple(known))

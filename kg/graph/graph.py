@@ -1,0 +1,308 @@
+"""A typed knowledge graph in compressed sparse rows: immutable, small, and quick to load.
+
+Nodes are numbered in the order of their sorted ids. Every relation is stored in both directions, so
+`step` is a slice of one array. What is known of an edge beside its ends (frequency, evidence, ...)
+lies in columns parallel to the forward direction's edges, as codes into a vocabulary.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+import msgspec
+import numpy as np
+import numpy.typing as npt
+
+from medenv.errors import UnknownNameError, UsageError
+from medenv.kg.graph.schema import Relation
+from medenv.records import Entity, Record
+from medenv.text import name_key
+
+if TYPE_CHECKING:
+    import networkx as nx  # type: ignore[import-untyped]  # ships no types
+
+IntArray = npt.NDArray[np.int32]
+
+
+class GraphInfo(Record, frozen=True, kw_only=True):
+    """Where a graph comes from and on what terms it may be used.
+
+    Args:
+        source: Name of the source, e.g. ``"HPO"``.
+        version: Version or date as the source's own files state it.
+        licence: Terms of use, in words, or a link to them.
+        acknowledgement: The sentence that users of the data have to show.
+        notes: What the reader left out or met, as name to number.
+        world: Empty for a source's own content, else how it was altered: then it is fiction.
+    """
+
+    source: str
+    version: str
+    licence: str = ""
+    acknowledgement: str = ""
+    notes: dict[str, int] = msgspec.field(default_factory=dict)
+    world: str = ""
+
+    @property
+    def label(self) -> str:
+        """Source and version as one string, e.g. ``"HPO 2025-01-16"``."""
+        return f"{self.source} {self.version}".strip()
+
+
+class Nodes(Record, frozen=True, kw_only=True):
+    """The texts of all nodes, each field a tuple parallel to `ids`.
+
+    Args:
+        ids: Sorted identifiers with their namespace.
+        names: Preferred names.
+        aliases: Other names of the same entity.
+        xrefs: The same entity's identifiers elsewhere.
+        texts: Definitions; empty where the source gives none.
+    """
+
+    ids: tuple[str, ...]
+    names: tuple[str, ...]
+    aliases: tuple[tuple[str, ...], ...]
+    xrefs: tuple[tuple[str, ...], ...]
+    texts: tuple[str, ...]
+
+
+class Rows(NamedTuple):
+    """Compressed sparse rows: node n has the tails ``tails[starts[n]:starts[n + 1]]``, sorted."""
+
+    starts: IntArray
+    tails: IntArray
+
+
+class Column(NamedTuple):
+    """One qualifier of a relation's edges: ``values[codes[e]]`` belongs to forward edge e."""
+
+    codes: IntArray
+    values: tuple[str, ...]
+
+
+@dataclass(frozen=True, eq=False)
+class Graph:
+    """An immutable typed graph. Build one with `GraphBuilder`, or read one with `Graph.load`.
+
+    Args:
+        info: Source, version and terms.
+        nodes: Texts of the nodes.
+        kinds: The node kinds that occur, sorted.
+        kind_codes: Kind of each node as an index into `kinds`, int8, shape [nodes].
+        relations: The relations by their forward names.
+        rows: Edges by relation name, forward and inverse.
+        columns: Qualifiers by forward relation name and qualifier name.
+        replaced: Ids of merged and withdrawn entities to the id that stands for each of them now.
+    """
+
+    info: GraphInfo
+    nodes: Nodes
+    kinds: tuple[str, ...]
+    kind_codes: npt.NDArray[np.int8]
+    relations: Mapping[str, Relation]
+    rows: Mapping[str, Rows]
+    columns: Mapping[str, Mapping[str, Column]]
+    replaced: Mapping[str, str] = field(default_factory=dict)
+
+    def __len__(self) -> int:
+        """Return the number of nodes."""
+        return len(self.nodes.ids)
+
+    def __repr__(self) -> str:
+        return f"Graph({self.info.label!r}, nodes={len(self):,}, edges={self.edge_count:,})"
+
+    @property
+    def edge_count(self) -> int:
+        """The number of edges, each counted once, not once per direction."""
+        return sum(self.rows[name].tails.size for name in self.relations)
+
+    @cached_property
+    def inverses(self) -> dict[str, str]:
+        """Every relation name, forward or inverse, to the name of the opposite direction."""
+        forward = {r.name: r.inverse for r in self.relations.values()}
+        return forward | {inverse: name for name, inverse in forward.items()}
+
+    @cached_property
+    def factual(self) -> tuple[str, ...]:
+        """Names of the factual relations in both directions, sorted."""
+        facts = [r for r in self.relations.values() if r.factual]
+        return tuple(sorted({r.name for r in facts} | {r.inverse for r in facts}))
+
+    @cached_property
+    def factual_rows(self) -> Rows:
+        """All factual edges as one undirected adjacency, each neighbour once."""
+        size = len(self)
+        keys = [np.empty(0, dtype=np.int64)]
+        for name in self.factual:
+            starts, tails = self.rows[name]
+            keys.append(np.repeat(np.arange(size, dtype=np.int64), np.diff(starts)) * size + tails)
+        pairs = np.unique(np.concatenate(keys))
+        counts = np.bincount(pairs // size, minlength=size)
+        starts = np.concatenate(([0], np.cumsum(counts))).astype(np.int32)
+        return Rows(starts, (pairs % size).astype(np.int32))
+
+    def number(self, entity_id: str) -> int:
+        """Return the node number of an entity id, or of the one that replaced it.
+
+        Raises:
+            UsageError: The graph has no such entity.
+        """
+        ids = self.nodes.ids
+        at = bisect_left(ids, entity_id)
+        if at < len(ids) and ids[at] == entity_id:
+            return at
+        if entity_id in self.replaced:
+            return self.number(self.replaced[entity_id])
+        near = ", ".join(ids[max(0, at - 1) : at + 1]) or "none, the graph is empty"
+        raise UsageError(f"{self.info.label} has no entity {entity_id!r}; next to it: {near}")
+
+    def entity(self, node: int) -> Entity:
+        """Return the names of a node as a record."""
+        nodes = self.nodes
+        return Entity(
+            id=nodes.ids[node],
+            kind=self.kind(node),
+            name=nodes.names[node],
+            aliases=nodes.aliases[node],
+        )
+
+    def kind(self, node: int) -> str:
+        """Return the kind of a node."""
+        return self.kinds[int(self.kind_codes[node])]
+
+    def of_kind(self, kind: str) -> IntArray:
+        """Return the numbers of all nodes of a kind, ascending, read-only.
+
+        Raises:
+            UnknownNameError: No node has that kind.
+        """
+        if kind not in self._by_kind:
+            raise UnknownNameError("node kind", kind, self.kinds)
+        return self._by_kind[kind]
+
+    @cached_property
+    def _by_kind(self) -> dict[str, IntArray]:
+        found = {
+            kind: np.flatnonzero(self.kind_codes == code).astype(np.int32)
+            for code, kind in enumerate(self.kinds)
+        }
+        for nodes in found.values():
+            nodes.flags.writeable = False  # one array for all who ask
+        return found
+
+    def find(self, name: str) -> tuple[int, ...]:
+        """Return the nodes that bear a name or alias, however it is spelled, ascending."""
+        return tuple(self._by_name.get(name_key(name), ()))
+
+    @cached_property
+    def _by_name(self) -> dict[str, list[int]]:
+        index: dict[str, list[int]] = {}
+        for node, (name, aliases) in enumerate(
+            zip(self.nodes.names, self.nodes.aliases, strict=True)
+        ):
+            for key in {name_key(text) for text in (name, *aliases)}:
+                index.setdefault(key, []).append(node)
+        return index
+
+    def _rows(self, relation: str) -> Rows:
+        try:
+            return self.rows[relation]
+        except KeyError:
+            raise UnknownNameError("relation", relation, self.rows) from None
+
+    def step(self, node: int, relation: str) -> IntArray:
+        """Return the nodes that a relation leads to, ascending, as a view of the stored row.
+
+        Raises:
+            UnknownNameError: The graph has no such relation.
+        """
+        starts, tails = self._rows(relation)
+        return tails[starts[node] : starts[node + 1]]
+
+    def has_edge(self, head: int, relation: str, tail: int) -> bool:
+        """Return whether a relation leads from head to tail."""
+        row = self.step(head, relation)
+        at = bisect_left(row, tail)
+        return at < row.size and int(row[at]) == tail
+
+    def degrees(self, relation: str | None = None) -> IntArray:
+        """Return each node's degree, int32, shape [nodes]: in one relation, or in all of them."""
+        if relation is not None:
+            return np.diff(self._rows(relation).starts)
+        return np.asarray(sum(np.diff(rows.starts) for rows in self.rows.values()), dtype=np.int32)
+
+    def qualifiers(self, head: int, relation: str, tail: int) -> dict[str, str]:
+        """Return what is known of an edge, without the empty qualifiers.
+
+        Raises:
+            UsageError: There is no such edge.
+        """
+        if not self.has_edge(head, relation, tail):
+            ids = self.nodes.ids
+            raise UsageError(f"there is no edge {ids[head]} {relation} {ids[tail]}")
+        if relation not in self.relations:
+            head, relation, tail = tail, self.inverses[relation], head
+        starts, tails = self.rows[relation]
+        edge = int(starts[head] + np.searchsorted(tails[starts[head] : starts[head + 1]], tail))
+        found = {
+            name: column.values[column.codes[edge]]
+            for name, column in self.columns.get(relation, {}).items()
+        }
+        return {name: value for name, value in found.items() if value}
+
+    def qualifier_row(self, head: int, relation: str, qualifier: str) -> tuple[str, ...]:
+        """Return one qualifier of all edges of a forward row, parallel to `step`."""
+        starts, _ = self._rows(relation)
+        start, stop = int(starts[head]), int(starts[head + 1])
+        column = self.columns.get(relation, {}).get(qualifier)
+        if column is None:
+            return ("",) * (stop - start)
+        return tuple(column.values[code] for code in column.codes[start:stop])
+
+    def to_networkx(self, nodes: Iterable[int] | None = None) -> nx.MultiDiGraph[str]:
+        """Return the graph, or the part induced by some nodes, for networkx.
+
+        Nodes are entity ids with ``kind`` and ``name``; edges are forward only, keyed by relation.
+        """
+        import networkx as nx
+
+        ids, names = self.nodes.ids, self.nodes.names
+        kept = sorted(set(range(len(self)) if nodes is None else nodes))
+        inside = np.zeros(len(self), dtype=bool)
+        inside[kept] = True
+        out: nx.MultiDiGraph[str] = nx.MultiDiGraph(source=self.info.label)
+        for node in kept:
+            out.add_node(ids[node], kind=self.kind(node), name=names[node])
+        for relation in self.relations:
+            for node in kept:
+                for tail in self.step(node, relation):
+                    if inside[tail]:
+                        out.add_edge(ids[node], ids[tail], key=relation)
+        return out
+
+    def save(self, folder: Path | str) -> None:
+        """Write the graph to a folder, whole or not at all; an existing one stays as it is.
+
+        Raises:
+            DataError: The folder exists and holds something else than this graph.
+        """
+        from medenv.kg.graph.archive import save_graph
+
+        save_graph(self, Path(folder))
+
+    @classmethod
+    def load(cls, folder: Path | str) -> Graph:
+        """Read a saved graph, its arrays memory-mapped.
+
+        Raises:
+            DataError: A file is missing, cut short or malformed.
+        """
+        from medenv.kg.graph.archive import load_graph
+
+        return load_graph(Path(folder))

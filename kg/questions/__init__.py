@@ -1,0 +1,1 @@
+"""Making questions: drafts, wordings, splits, sets on disk."""

@@ -1,0 +1,216 @@
+"""The data card of a set of questions: what is in it, on what terms, and how hard it is."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from medenv.io import read_json, whole_path, write_json, write_text
+from medenv.kg.graph import GraphInfo
+from medenv.kg.questions.production import Produced
+from medenv.records import Question, Record
+from medenv.retrieval.filtered import answer_kind
+
+BINS = 20
+"""Bars of the figure of difficulties."""
+
+
+class Origin(Record, frozen=True, kw_only=True):
+    """What a graph was read from, see `medenv.kg.sources`: enough to read it again.
+
+    Args:
+        source: Name of the source.
+        path: What it read, or None.
+        options: The source's own options.
+    """
+
+    source: str
+    path: str | None = None
+    options: dict[str, Any] = msgspec.field(default_factory=dict)
+
+
+class DataCard(Record, frozen=True, kw_only=True):
+    """What a set of questions holds.
+
+    Args:
+        source: Source and version of the graph.
+        licence: Terms of the source.
+        acknowledgement: The sentence that users of the data have to show.
+        seed: Seed of the set.
+        questions: Number of questions by split.
+        attempts: Number of attempts by split.
+        kinds: Number of questions by kind, the kinds on a chain's path written as its hops.
+        hops: Number of questions by hops of the gold path.
+        levels: Number of questions by obfuscation level.
+        specialties: Number of questions by specialty.
+        answers: Number of questions by kind of the answer.
+        difficulty: Number of questions in each of `BINS` equal parts of [0, 1]; empty ungraded.
+        found_by_one_search: Share of the questions that the one-search solver answers, or None.
+        rejected: Number of attempts that came to nothing, by reason.
+        origin: What the graph was read from.
+        shared: Number of answers, gold edges, templates, ... that both splits have.
+    """
+
+    source: str
+    licence: str
+    acknowledgement: str
+    seed: int
+    questions: dict[str, int]
+    attempts: dict[str, int]
+    kinds: dict[str, int]
+    hops: dict[str, int]
+    levels: dict[str, int]
+    specialties: dict[str, int]
+    answers: dict[str, int]
+    difficulty: tuple[int, ...]
+    found_by_one_search: float | None
+    rejected: dict[str, int]
+    origin: Origin | None = None
+    shared: dict[str, int] = msgspec.field(default_factory=dict)
+
+
+def data_card(
+    info: GraphInfo,
+    produced: dict[str, Produced],
+    seed: int,
+    origin: Origin | None = None,
+    shared: dict[str, int] | None = None,
+) -> DataCard:
+    """Return the card of the questions of some splits.
+
+    Args:
+        info: The graph's source and terms.
+        produced: What was made, by split.
+        seed: Seed of the set.
+        origin: What the graph was read from, where that is known.
+        shared: What both splits have, see `medenv.kg.questions.store.leakage_certificate`.
+    """
+    questions = [q for made in produced.values() for q in made.questions]
+    graded = [q.difficulty for q in questions if q.difficulty is not None]
+    bins = Counter(min(BINS - 1, int(value * BINS)) for value in graded)
+    searched = [q.grades["one_search"] for q in questions if q.grades]
+    rejected: Counter[str] = Counter()
+    for made in produced.values():
+        rejected.update(made.rejected)
+    return DataCard(
+        source=info.label,
+        licence=info.licence,
+        acknowledgement=info.acknowledgement,
+        seed=seed,
+        questions={split: len(made.questions) for split, made in produced.items()},
+        attempts={split: made.attempts for split, made in produced.items()},
+        kinds=_counted(form(q) for q in questions),
+        hops=_counted(str(len(q.certificate.path)) for q in questions if form(q) == "chain"),
+        levels=_counted(str(q.level) for q in questions),
+        specialties=_counted(q.specialty or "none" for q in questions),
+        answers=_counted(answer_kind(q) for q in questions),
+        difficulty=tuple(bins[i] for i in range(BINS)) if graded else (),
+        found_by_one_search=sum(searched) / len(searched) if searched else None,
+        rejected=dict(sorted(rejected.items())),
+        origin=origin,
+        shared=shared or {},
+    )
+
+
+def form(question: Question) -> str:
+    """Return a question's form: ``"chain"``, or what its kind begins with.
+
+    Args:
+        question: The question.
+    """
+    if question.certificate.query[0] == "walk" and len(question.certificate.path) == 1:
+        return "attribute"
+    return "chain" if ">" in question.kind else question.kind.partition(":")[0]
+
+
+def _counted(values: Iterable[str]) -> dict[str, int]:
+    return dict(sorted(Counter(values).items()))
+
+
+def write_card(folder: Path, card: DataCard) -> None:
+    """Write ``card.json``, ``README.md`` and, for graded sets, ``difficulty.svg``.
+
+    Args:
+        folder: Where to.
+        card: The card.
+    """
+    write_json(folder / "card.json", card)
+    write_text(folder / "README.md", _markdown(card))
+    if card.difficulty:
+        with whole_path(folder / "difficulty.svg") as partial:
+            _figure(partial, card.difficulty)
+
+
+def read_card(folder: Path) -> DataCard:
+    """Read the card that `write_card` wrote.
+
+    Args:
+        folder: The folder of the set.
+
+    Raises:
+        DataError: There is none, or it is damaged.
+    """
+    return read_json(folder / "card.json", DataCard, "the card of a set")
+
+
+def _markdown(card: DataCard) -> str:
+    parts = [
+        f"# Questions from {card.source}",
+        "For research use. Not medical advice: do not use it to make decisions about patients.",
+        f"Seed {card.seed}. " + ", ".join(f"{n:,} {split}" for split, n in card.questions.items()),
+        f"Every question has the answers that {card.source} gives it, no more and no fewer, proved "
+        "by a certificate that anybody can check again. That is a statement about these records, "
+        "not about all that medicine knows.",
+    ]
+    if card.shared:
+        shared = ", ".join(f"{count:,} {what}" for what, count in card.shared.items())
+        parts.append(f"Shared by training and test questions: {shared}.")
+    tables = (
+        ("Specialty", card.specialties),
+        ("Kind", card.kinds),
+        ("Hops of a chain", card.hops),
+        ("Obfuscation level", card.levels),
+        ("Kind of answer", card.answers),
+    )
+    parts += [_table(name, counts) for name, counts in tables if counts]
+    if card.difficulty:
+        share = card.found_by_one_search or 0.0
+        parts += [
+            "![Questions by difficulty](difficulty.svg)",
+            "Difficulty: bits of luck that the best of three offline solvers needs, divided by "
+            f"20. One search with the question's own words answers {share:.1%}.",
+        ]
+    parts += [
+        "## Terms",
+        card.acknowledgement,
+        card.licence,
+        "## Attempts that came to nothing",
+        _table("Reason", card.rejected),
+    ]
+    return "\n\n".join(part for part in parts if part) + "\n"
+
+
+def _table(name: str, counts: dict[str, int]) -> str:
+    rows = "\n".join(f"| {value} | {count:,} |" for value, count in counts.items())
+    return f"| {name} | Questions |\n|---|---:|\n{rows}"
+
+
+def _figure(path: Path, bins: Sequence[int]) -> None:
+    """Draw the histogram; the same counts give the same bytes."""
+    import matplotlib
+    from matplotlib.backends.backend_svg import FigureCanvasSVG
+    from matplotlib.figure import Figure
+
+    with matplotlib.rc_context({"svg.hashsalt": "medenv", "svg.fonttype": "none"}):
+        figure = Figure(figsize=(6, 3), layout="constrained")
+        FigureCanvasSVG(figure)
+        axes = figure.add_subplot()
+        edges = [i / len(bins) for i in range(len(bins))]
+        axes.bar(edges, bins, width=1 / len(bins), align="edge", color="#3b6ea5", edgecolor="white")
+        axes.set(xlabel="difficulty (0 easy, 1 hard)", ylabel="questions", xlim=(0, 1))
+        axes.spines[["top", "right"]].set_visible(False)
+        figure.savefig(path, format="svg", metadata={"Date": None})

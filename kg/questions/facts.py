@@ -1,0 +1,363 @@
+"""Questions that are no chains: intersection, negation, lists, counts, frequencies, comparison.
+
+Each maker drafts one question around the order's rare entity, or rejects it with a reason. What it
+drafts is proved like any other question.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+
+from medenv.kg.certificates.conditions import Clue, fitting, inverse, narrow, reach, satisfying
+from medenv.kg.certificates.constants import (
+    COUNTABLE,
+    LISTABLE,
+    Pool,
+    counts,
+    is_asked,
+    values,
+    walks,
+)
+from medenv.kg.documents.frequencies import bounds, coarsest
+from medenv.kg.documents.naming import joined, titled
+from medenv.kg.graph import Graph, IntArray
+from medenv.kg.graph.schema import HAS_GENE, HAS_ONSET, HAS_PHENOTYPE, IS_A
+from medenv.kg.questions import phrases
+from medenv.kg.questions.clues import offers
+from medenv.kg.questions.drafts import Draft, Order, Rejected, tells, unnameable
+from medenv.kg.questions.patterns import Pattern
+
+MAX_NAME_CHARS = 80
+"""Longest name of an entity that a question names."""
+
+
+def draft_intersection(graph: Graph, order: Order) -> Draft:
+    """Ask which disease has all of some findings, none of which is enough.
+
+    Raises:
+        Rejected: The rare entity leads to no disease that its findings single out.
+    """
+    disease = _near(graph, order, "disease")
+    unfit = unnameable(graph, MAX_NAME_CHARS)
+    findings = [c for c in offers(graph, disease) if c.relation == HAS_PHENOTYPE.name]
+    pool = [c for c in findings if not (unfit[c.entity] or tells(graph, c.entity, disease))]
+    chosen: list[Clue] = []
+    found = graph.of_kind("disease")
+    for place in order.rng.permutation(len(pool)).tolist():
+        left = narrow(graph, found, pool[place])
+        if left.size < found.size and satisfying(graph, pool[place]).size > 1:
+            chosen.append(pool[place])
+            found = left
+        if found.size == 1:
+            break
+    chosen = _needed(graph, chosen)
+    if found.size != 1 or not 2 <= len(chosen) <= _MOST_FINDINGS:
+        raise Rejected("findings do not single out a disease")
+    names = joined([titled(graph, clue.entity) for clue in chosen])
+    values = {"names": names, "all": "both" if len(chosen) == 2 else "all"}
+    text = phrases.fill(_INTERSECTIONS[order.voice], values)
+    query = ["where", "disease", [clue.written(graph) for clue in chosen]]
+    return Draft(query, text, f"intersection/{order.voice}")
+
+
+_MOST_FINDINGS = 6
+_INTERSECTIONS = (
+    "In which disease are {all} of these findings reported: {names}?",
+    "A patient shows {names}. Which disease has {all} of them among its findings?",
+    "Name the one disease in which {names} are {all} reported.",
+    "{names} are reported together in a single disease. Which one is it?",
+)
+
+
+def _needed(graph: Graph, clues: list[Clue]) -> list[Clue]:
+    """Return the clues without those that the others make superfluous."""
+    kept = list(clues)
+    for clue in clues:
+        others = [c for c in kept if c != clue]
+        if others and fitting(graph, "disease", others).size == 1:
+            kept = others
+    return kept
+
+
+def draft_negation(graph: Graph, order: Order) -> Draft:
+    """Ask which of the diseases that share something is not recorded with a finding.
+
+    Raises:
+        Rejected: The rare entity leads to no such group of diseases.
+    """
+    shared, group = _group(graph, order)
+    answer = int(group[order.rng.integers(group.size)])
+    others = group[group != answer]
+    common = set.intersection(
+        *(set(graph.step(int(other), HAS_PHENOTYPE.name).tolist()) for other in others)
+    )
+    absent = [
+        finding
+        for finding in sorted(common - {shared.entity})
+        if not unnameable(graph, MAX_NAME_CHARS)[finding]
+        and answer not in reach(graph, finding, HAS_PHENOTYPE.inverse)
+    ]
+    if not absent:
+        raise Rejected("no finding that all but one disease have")
+    missing = Clue(HAS_PHENOTYPE.name, int(order.rng.choice(absent)), negated=True)
+    text = phrases.fill(
+        _NEGATIONS[order.voice],
+        {
+            "shared": phrases.predicate(graph, shared),
+            "all_shared": phrases.plural(phrases.predicate(graph, shared)),
+            "missing": phrases.predicate(graph, missing),
+        },
+    )
+    query = ["where", "disease", [shared.written(graph), missing.written(graph)]]
+    return Draft(query, text, f"negation/{order.voice}")
+
+
+_NEGATIONS = (
+    "Of the diseases that {all_shared}, which one {missing}?",
+    "Among the diseases that {all_shared} there is one that {missing}. Which one?",
+    "Name the disease that {shared} but {missing}.",
+    "Just one disease that {shared} {missing}. Which one?",
+)
+
+
+def _group(graph: Graph, order: Order) -> tuple[Clue, IntArray]:
+    """Return a clue and the two to six diseases that fit it, around the rare entity.
+
+    They are the same as recorded and as the ontology entails it, so that the list has one reading.
+    """
+    pool = [HAS_GENE.name, HAS_PHENOTYPE.name]
+    disease = _near(graph, order, "disease")
+    clues = [c for c in offers(graph, disease) if c.relation in pool]
+    for place in order.rng.permutation(len(clues)).tolist():
+        clue = clues[place]
+        if unnameable(graph, MAX_NAME_CHARS)[clue.entity]:
+            continue
+        group = fitting(graph, "disease", [clue])
+        recorded = graph.step(clue.entity, inverse(graph, clue.relation))
+        if group.size == recorded.size and group.size in LISTABLE:
+            return clue, group
+    raise Rejected("nothing that a few diseases share")
+
+
+def draft_list(graph: Graph, order: Order) -> Draft:
+    """Ask for all diseases that share a gene or a finding.
+
+    Raises:
+        Rejected: The rare entity leads to no such group of diseases.
+    """
+    shared, group = _group(graph, order)
+    if unnameable(graph, MAX_NAME_CHARS)[group].any():
+        raise Rejected("an answer whose name is unfit")
+    said = phrases.predicate(graph, shared)
+    values = {"shared": said, "all_shared": phrases.plural(said)}
+    text = phrases.fill(_LISTS[order.voice], values)
+    return Draft(["where", "disease", [shared.written(graph)]], text, f"list/{order.voice}")
+
+
+_LISTS = (
+    "List every disease that {shared}.",
+    "Name all diseases that {all_shared}.",
+    "Which diseases {all_shared}? Name them all.",
+    "Give the complete list of diseases that {all_shared}.",
+)
+
+
+def draft_count(graph: Graph, order: Order) -> Draft:
+    """Ask with how many others an entity next to the rare one is connected.
+
+    Of the rare entity itself it is nearly always two or three.
+
+    Raises:
+        Rejected: None has edges to count, or the number would be asked for too often.
+    """
+    near = set[int]().union(*(graph.step(order.seed, one).tolist() for one in graph.factual))
+    countable = [
+        node
+        for node in sorted(near)
+        if graph.kind(node) in _COUNTS
+        and (relation := _COUNTS[graph.kind(node)][0]) in graph.rows
+        and graph.step(node, relation).size in COUNTABLE
+    ]
+    if not countable:
+        raise Rejected("nothing to count")
+    counted = int(order.rng.choice(countable))
+    kind = graph.kind(counted)
+    relation, wordings = _COUNTS[kind]
+    _drawn(counts(graph, kind, relation), str(graph.step(counted, relation).size), order)
+    text = phrases.fill(wordings[order.voice], {"name": titled(graph, counted)})
+    return Draft(["count", graph.nodes.ids[counted], relation], text, f"count/{order.voice}")
+
+
+def _drawn(pool: Pool, answer: str, order: Order) -> None:
+    """Reject a common answer as often as keeps a constant answer from being right too often."""
+    if order.rng.random() >= pool.weights.get(answer, 1.0):
+        raise Rejected("an answer that would be asked for too often")
+
+
+_COUNTS = {
+    "gene": (
+        HAS_GENE.inverse,
+        (
+            "With how many diseases is the gene {name} associated?",
+            "How many diseases are associated with the gene {name}?",
+            "State the number of diseases that the gene {name} is associated with.",
+            "Count the diseases recorded for the gene {name}. How many are there?",
+        ),
+    ),
+    "phenotype": (
+        HAS_PHENOTYPE.inverse,
+        (
+            "In how many diseases is the finding {name} reported?",
+            "How many diseases have the finding {name} among their findings?",
+            "State the number of diseases in which the finding {name} is reported.",
+            "Count the diseases recorded with the finding {name}. How many are there?",
+        ),
+    ),
+    "disease": (
+        HAS_PHENOTYPE.name,
+        (
+            "How many findings are reported in {name}?",
+            "What is the number of findings reported in {name}?",
+            "State the number of findings that {name} is reported with.",
+            "Count the findings recorded for {name}. How many are there?",
+        ),
+    ),
+}
+
+
+def draft_quantity(graph: Graph, order: Order) -> Draft:
+    """Ask how often a finding occurs in a disease, or when the disease begins.
+
+    Raises:
+        Rejected: The rare entity leads to no disease of which that is known.
+    """
+    disease = _near(graph, order, "disease")
+    name = titled(graph, disease)
+    known_onset = HAS_ONSET.name in graph.rows
+    onsets = graph.step(disease, HAS_ONSET.name).tolist() if known_onset else []
+    if len(onsets) == 1 and order.rng.random() < 0.5:
+        _drawn(walks(graph, _ONSET), graph.nodes.ids[onsets[0]], order)
+        text = phrases.fill(_ONSETS[order.voice], {"name": name})
+        query = ["walk", graph.nodes.ids[disease], [HAS_ONSET.name]]
+        return Draft(query, text, f"onset/{order.voice}")
+    known = graph.qualifier_row(disease, HAS_PHENOTYPE.name, "frequency")
+    tails = graph.step(disease, HAS_PHENOTYPE.name).tolist()
+    usable = [
+        tail
+        for tail, value in zip(tails, known, strict=True)
+        if bounds(value) and is_asked(value) and not unnameable(graph, MAX_NAME_CHARS)[tail]
+    ]
+    if not usable:
+        raise Rejected("no frequency to ask for")
+    finding = int(order.rng.choice(usable))
+    said = graph.qualifiers(disease, HAS_PHENOTYPE.name, finding)["frequency"]
+    _drawn(values(graph, HAS_PHENOTYPE.name, "frequency"), coarsest(said), order)
+    names = {"name": name, "finding": titled(graph, finding)}
+    query = [
+        *("value", graph.nodes.ids[disease], HAS_PHENOTYPE.name),
+        *(graph.nodes.ids[finding], "frequency"),
+    ]
+    text = phrases.fill(_FREQUENCIES[order.voice], names | {"form": _FORM})
+    return Draft(query, text, f"frequency/{order.voice}")
+
+
+_ONSET = Pattern(name="disease>onset", relations=(HAS_ONSET.name,))
+_ONSETS = (
+    "What is the recorded onset of {name}?",
+    "At which stage of life does {name} begin, as recorded?",
+    "Name the recorded onset of {name}.",
+    "When does {name} set in, as recorded?",
+)
+_FREQUENCIES = (
+    "How often is the finding {finding} reported in {name}? {form}",
+    "In what share of patients with {name} is the finding {finding} reported? {form}",
+    "State how frequent the finding {finding} is in {name}. {form}",
+    "Of patients with {name}, how many show {finding}, as recorded? {form}",
+)
+_FORM = "Give the fraction, the percentage or the class of frequency on record."
+
+
+def draft_comparison(graph: Graph, order: Order) -> Draft:
+    """Ask in which of two to four diseases a finding is most frequent.
+
+    Raises:
+        Rejected: The rare entity leads to no finding whose frequencies can be compared.
+    """
+    disease = _near(graph, order, "disease")
+    findings = graph.step(disease, HAS_PHENOTYPE.name)
+    for place in order.rng.permutation(findings.size)[:_TRIED].tolist():
+        finding = int(findings[place])
+        chosen = _comparable(graph, finding, order.rng)
+        if not unnameable(graph, MAX_NAME_CHARS)[finding] and len(chosen) >= 2:
+            values = {
+                "finding": titled(graph, finding),
+                "names": "; ".join(titled(graph, node) for node in chosen),
+                "most": "more" if len(chosen) == 2 else "most",
+                "largest": "larger" if len(chosen) == 2 else "largest",
+            }
+            ids = [graph.nodes.ids[node] for node in chosen]
+            query = ["most", HAS_PHENOTYPE.name, graph.nodes.ids[finding], ids]
+            text = phrases.fill(_COMPARISONS[order.voice], values)
+            return Draft(query, text, f"comparison/{order.voice}")
+    raise Rejected("no frequencies to compare")
+
+
+_TRIED = 12
+_COMPARISONS = (
+    "In which of these diseases is the finding {finding} {most} frequent: {names}?",
+    "One of these diseases shows {finding} {most} often. Which one: {names}?",
+    "Compare how often {finding} is reported. Which disease has it {most} often: {names}?",
+    "Name the disease that shows {finding} in the {largest} share of patients: {names}.",
+)
+
+
+def _comparable(graph: Graph, finding: int, rng: np.random.Generator) -> list[int]:
+    """Return up to four diseases in a random order, one of which has the finding most often."""
+    known: list[tuple[tuple[float, float], int]] = []
+    heads = graph.step(finding, HAS_PHENOTYPE.inverse)
+    for place in rng.permutation(heads.size)[:_TRIED].tolist():
+        head = int(heads[place])
+        value = graph.qualifiers(head, HAS_PHENOTYPE.name, finding).get("frequency", "")
+        found = bounds(value)
+        if found and not unnameable(graph, MAX_NAME_CHARS)[head]:
+            known.append((found, head))
+    known.sort(key=lambda pair: (-pair[0][0], pair[1]))
+    if not known:
+        return []
+    low = known[0][0][0]
+    rest = [head for (_, high), head in known[1:] if high < low][:3]
+    chosen = [known[0][1], *rest]
+    return [chosen[int(i)] for i in rng.permutation(len(chosen))]
+
+
+def _near(graph: Graph, order: Order, kind: str) -> int:
+    """Return the rare entity if it is of a kind, else a neighbour that is."""
+    if graph.kind(order.seed) == kind:
+        return order.seed
+    near = sorted(
+        {
+            int(tail)
+            for relation in graph.factual
+            if relation != IS_A.name
+            for tail in graph.step(order.seed, relation)
+            if graph.kind(int(tail)) == kind
+        }
+    )
+    if not near:
+        raise Rejected(f"no {kind} next to the rare entity")
+    return int(order.rng.choice(near))
+
+
+Maker = Callable[[Graph, Order], Draft]
+
+MAKERS: dict[str, Maker] = {
+    "intersection": draft_intersection,
+    "negation": draft_negation,
+    "list": draft_list,
+    "count": draft_count,
+    "quantity": draft_quantity,
+    "comparison": draft_comparison,
+}
+"""The makers by the kind of question."""

@@ -1,0 +1,301 @@
+"""How steps and clues are said, in four voices: tests are worded as no training question is.
+
+A chain is told step by step, one sentence each, and ends with the question. Genes are "associated
+with" diseases and findings "reported in" them: the sources state no causes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from medenv.kg.certificates.conditions import Clue
+from medenv.kg.documents.naming import NOUNS, a_noun, called, joined, lowered, noun, nouns, titled
+from medenv.kg.graph import Graph
+from medenv.kg.graph.schema import ATTRIBUTES
+
+VOICES = 4
+"""Number of voices; the last one is kept for tests."""
+
+
+class _Step(NamedTuple):
+    """How a relation is said: where nothing singles the entity out, and as a group it is one of."""
+
+    bare: tuple[str, str, str, str]
+    group: str
+
+
+_STEPS = {
+    "gene_of": _Step(
+        (
+            "{From} is associated with exactly one {other}disease.",
+            "There is just one {other}disease associated with {from}.",
+            "Only one {other}disease is associated with {from}.",
+            "A single {other}disease is associated with {from}.",
+        ),
+        "associated with {from}",
+    ),
+    "has_gene": _Step(
+        (
+            "{From} is associated with exactly one {other}gene.",
+            "There is just one {other}gene associated with {from}.",
+            "Only one {other}gene is associated with {from}.",
+            "A single {other}gene is associated with {from}.",
+        ),
+        "associated with {from}",
+    ),
+    "phenotype_of": _Step(
+        (
+            "{From} is reported in exactly one {other}disease.",
+            "There is just one {other}disease in which {from} is reported.",
+            "Only one {other}disease is reported with {from}.",
+            "A single {other}disease is known to feature {from}.",
+        ),
+        "in which {from} is reported",
+    ),
+    "has_phenotype": _Step(
+        (
+            "Exactly one {other}finding is reported in {from}.",
+            "There is just one {other}finding that is reported in {from}.",
+            "{From} has only one {other}reported finding.",
+            "A single {other}finding is on record for {from}.",
+        ),
+        "reported in {from}",
+    ),
+}
+_ANY_STEP = _Step(
+    (
+        '{From} has the relation "{relation}" to exactly one {other}{noun}.',
+        'There is just one {other}{noun} to which {from} has the relation "{relation}".',
+        'Only one {other}{noun} is linked from {from} by "{relation}".',
+        'A single {other}{noun} is recorded under "{relation}" of {from}.',
+    ),
+    'to which {from} has the relation "{relation}"',
+)
+_ANY_STEP_BACK = _Step(
+    (
+        'Exactly one {other}{noun} has the relation "{relation}" to {from}.',
+        'There is just one {other}{noun} that has the relation "{relation}" to {from}.',
+        'Only one {other}{noun} is linked to {from} by "{relation}".',
+        'A single {other}{noun} is recorded with "{relation}" for {from}.',
+    ),
+    'with the relation "{relation}" to {from}',
+)
+_ONE_OF = (
+    "Of the {other}{nouns} {group}, exactly one {clues}.",
+    "Just one of the {other}{nouns} {group} {clues}.",
+    "Among the {other}{nouns} {group}, only one {clues}.",
+    "A single {other}{noun} {group} {clues}.",
+)
+_CLOSINGS = (
+    "Which {noun} do you arrive at, going by the records?",
+    "Name the {noun} at the end, as recorded.",
+    "According to the records, what is the {noun} at the end called?",
+    "Identify the {noun} that the records lead to.",
+)
+_DISTINCT = (
+    "No {a_or_b} is meant twice.",
+    "Each {a_and_b} differs from those before it.",
+    "No {a_or_b} comes up again.",
+    "Every {a_and_b} is a new one.",
+)
+_DESCRIBED = (
+    'Start from the {noun} that is defined like this: "{text}"',
+    '{A_noun} is defined as follows: "{text}"',
+    'Consider the {noun} with this definition: "{text}"',
+    'Take the {noun} whose definition reads: "{text}"',
+)
+_SINGLED_OUT = (
+    "Start from the one {noun} that {predicates}.",
+    "There is just one {noun} that {predicates}.",
+    "Only one {noun} {predicates}.",
+    "A single {noun} {predicates}.",
+)
+_SINGLE = {
+    "has_phenotype": "has {names} among its findings",
+    "has_gene": "is associated with the gene {names}",
+    "gene_of": "is associated with {names}",
+    "phenotype_of": "is reported in {names}",
+    "is_a": "is a kind of {names}",
+}
+"""What is said of an entity by a relation; several clues of one relation make one list."""
+
+_VERBS = {relation.name: "has" for relation in ATTRIBUTES.values()} | {
+    "has_gene": "is associated with",
+    "gene_of": "is associated with",
+    "has_phenotype": "is reported with",
+    "phenotype_of": "is reported in",
+    "is_a": "is a kind of",
+}
+_COUNTS = {"phenotype_of": "is reported in {n}", "gene_of": "is associated with {n}"}
+
+
+def said(relation: str) -> str:
+    """Return a relation as the verb of a sentence: ``"is reported in"``.
+
+    Args:
+        relation: Name of the relation.
+    """
+    forward, back = _direction(relation)
+    return _VERBS.get(relation, f'is linked by "{forward}" from' if back else forward)
+
+
+def _direction(relation: str) -> tuple[str, bool]:
+    """Return a relation's forward name in words, and whether it is told backwards."""
+    forward = relation.removeprefix("inverse_")
+    return forward.replace("_", " "), forward != relation
+
+
+def predicate(graph: Graph, clue: Clue) -> str:
+    """Return a clue as what is said of its entity: ``"has childhood onset"``.
+
+    Args:
+        graph: The graph.
+        clue: The clue.
+    """
+    if clue.entity < 0:
+        return _counted(clue, again=False)
+    name, kind = graph.nodes.names[clue.entity], graph.kind(clue.entity)
+    if clue.negated:
+        return f"is not recorded with {titled(graph, clue.entity)}"
+    if clue.relation in _SINGLE:
+        return fill(_SINGLE[clue.relation], {"names": titled(graph, clue.entity)})
+    if name.lower().endswith(kind):
+        return f"has {lowered(name)}"
+    if kind in NOUNS:
+        return f'has the {NOUNS[kind]} "{name}"'
+    forward, back = _direction(clue.relation)
+    other = called(graph, clue.entity)
+    return (
+        f'is linked by "{forward}" from {other}'
+        if back
+        else f'has the relation "{forward}" to {other}'
+    )
+
+
+def predicates(graph: Graph, clues: Sequence[Clue], after: str = "") -> str:
+    """Return clues as what is said of their entity: attributes, names in lists, numbers last.
+
+    Args:
+        graph: The graph.
+        clues: At least one.
+        after: The relation from the entity back to the one before it, if there is one: of that
+            relation it has one edge already.
+    """
+    named: dict[str, list[str]] = {}
+    attributes, rest, counts = [], [], dict[str, str]()
+    for clue in clues:
+        if clue.entity < 0:
+            counts[clue.relation] = _counted(clue, clue.relation == after)
+        elif clue.relation in _SINGLE and not clue.negated:
+            named.setdefault(clue.relation, []).append(titled(graph, clue.entity))
+        elif (told := predicate(graph, clue)).startswith("has "):
+            attributes.append(told.removeprefix("has "))
+        else:
+            rest.append(told)
+    lists = []
+    for relation in sorted(named, key=list(_SINGLE).index, reverse=True):
+        told = fill(_SINGLE[relation], {"names": joined(named[relation])})
+        number = counts.pop(relation, "").split(" ", 2)[2:]  # the verb is said already
+        lists.append(joined([_also(told) if relation == after else told, *number]))
+    first = [f"has {joined(attributes)}"] if attributes else []
+    return joined([*first, *rest, *lists, *counts.values()])
+
+
+def _also(told: str) -> str:
+    verb, _, rest = told.partition(" ")
+    return f"is also {rest}" if verb == "is" else f"also {told}"
+
+
+def plural(singular: str) -> str:
+    """Return what is said of one entity as it is said of several: ``"have childhood onset"``.
+
+    Args:
+        singular: What `predicate` returned.
+    """
+    verb, _, rest = singular.partition(" ")
+    if rest.endswith("its findings"):
+        rest = rest.removesuffix("its findings") + "their findings"
+    verb = {"has": "have", "is": "are"}.get(verb, verb)
+    return f"{verb} {rest}"
+
+
+def _counted(clue: Clue, again: bool) -> str:
+    between = "or" if clue.high == clue.low + 1 else "to"
+    number = f"{clue.low} {between} {clue.high} diseases in all"
+    if clue.low == clue.high == 1:
+        number = "no other disease" if again else "a single disease"
+    elif clue.low == clue.high:
+        number = f"{clue.low} diseases in all"
+    counted = _COUNTS.get(clue.relation)
+    if counted:
+        return fill(counted, {"n": number})
+    number = str(clue.low) if clue.low == clue.high else f"{clue.low} to {clue.high}"
+    return f'has {number} relations of the kind "{clue.relation.replace("_", " ")}"'
+
+
+def step(graph: Graph, voice: int, reference: str, hop: tuple[str, int, bool], clues: str) -> str:
+    """Return the sentence that takes one step.
+
+    Args:
+        graph: The graph.
+        voice: Number of the voice.
+        reference: How the entity before is referred to: ``"that disease"``.
+        hop: The relation, the node that it leads to, whether one of its kind was met before.
+        clues: The clues on it in words, or ``""``.
+    """
+    relation, node, met = hop
+    forward, back = _direction(relation)
+    said_as = _STEPS.get(relation, _ANY_STEP_BACK if back else _ANY_STEP)
+    kind = graph.kind(node)
+    values = {
+        "From": reference[:1].upper() + reference[1:],
+        "from": reference,
+        "other": "other " if met else "",
+        "relation": forward,
+        "noun": noun(kind),
+        "nouns": nouns(kind),
+        "clues": clues,
+    }
+    if not clues:
+        return fill(said_as.bare[voice], values)
+    return fill(_ONE_OF[voice], values | {"group": fill(said_as.group, values)})
+
+
+def fill(template: str, values: dict[str, str]) -> str:
+    """Replace ``{name}`` by its value, all at once, so that no value is taken for a name.
+
+    Args:
+        template: The template.
+        values: The values by name.
+    """
+    return template.format_map(values)
+
+
+def distinct(voice: int, kinds: Sequence[str]) -> str:
+    """Return the sentence that says that no entity of some kinds is meant twice.
+
+    Args:
+        voice: Number of the voice.
+        kinds: The kinds that occur more than once.
+    """
+    words = [noun(kind) for kind in kinds]
+    return fill(_DISTINCT[voice], {"a_or_b": joined(words, "or"), "a_and_b": joined(words)})
+
+
+def closing(voice: int, kind: str) -> str:
+    """Return the question that ends a chain."""
+    return fill(_CLOSINGS[voice], {"noun": noun(kind)})
+
+
+def described(voice: int, kind: str, text: str) -> str:
+    """Return the sentence that gives an entity's definition instead of its name."""
+    one = a_noun(kind)
+    ended = text if text.endswith((".", "!", "?")) else f"{text}."
+    values = {"noun": noun(kind), "A_noun": one[:1].upper() + one[1:], "text": ended}
+    return fill(_DESCRIBED[voice], values)
+
+
+def singled_out(voice: int, kind: str, predicates: str) -> str:
+    """Return the sentence that gives an entity's clues instead of its name."""
+    return fill(_SINGLED_OUT[voice], {"noun": noun(kind), "predicates": predicates})

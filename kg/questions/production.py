@@ -1,0 +1,320 @@
+"""Sets of any size: attempts in order, over any number of processes, resumable after any end.
+
+Attempt i is made from (seed, split, i) alone, attempts are judged in the order of their numbers,
+and every judged attempt is one line of a journal. So the bytes do not depend on the number of
+workers, and a run that was killed goes on where its journal ends; a line cut short is made again.
+"""
+
+from __future__ import annotations
+
+import gc
+import os
+import threading
+from collections import Counter, deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ProcessPoolExecutor
+from contextlib import contextmanager
+from multiprocessing import get_context, parent_process
+from multiprocessing.process import BaseProcess
+from pathlib import Path
+from typing import NamedTuple
+
+import msgspec
+
+from medenv.errors import UsageError
+from medenv.io import Journal, digest, write_json
+from medenv.kg.certificates.constants import MAX_SHARE, constant, is_drawn_evenly
+from medenv.kg.documents import Documents
+from medenv.kg.graph import Graph
+from medenv.kg.graph.archive import fingerprint
+from medenv.kg.questions.drafts import Rejected
+from medenv.kg.questions.generator import SPLITS, SynthesisConfig, Workshop
+from medenv.kg.questions.store import (
+    LeakageCertificate,
+    decode,
+    encode,
+    leakage_certificate,
+    write_questions,
+)
+from medenv.records import Question, Record, Retriever
+
+BLOCK = 32
+"""Attempts that a worker makes at a time."""
+
+_MAKER = "4"  # raise it when the same attempt makes another question than before
+
+PATIENCE = 2_000
+"""Attempts without a new question after which the graph is held to be exhausted."""
+
+
+class Judged(Record, frozen=True, kw_only=True):
+    """One line of a journal: an attempt and what came of it.
+
+    Args:
+        i: Number of the attempt.
+        line: The question as a line of its file, or ``""``.
+        reason: Why there is no question, or ``""``.
+    """
+
+    i: int
+    line: str = ""
+    reason: str = ""
+
+
+class Produced(NamedTuple):
+    """The questions of one split, and why other attempts came to nothing.
+
+    Args:
+        questions: The questions, numbered.
+        rejected: Number of attempts by reason.
+        attempts: Number of all attempts.
+    """
+
+    questions: tuple[Question, ...]
+    rejected: dict[str, int]
+    attempts: int
+
+
+class _Judge:
+    """Takes attempts in order; refuses what was asked before and answers asked for too often."""
+
+    def __init__(self, max_per_answer: int) -> None:
+        self.max_per_answer = max_per_answer
+        self.questions: list[Question] = []
+        self.rejected: Counter[str] = Counter()
+        self.attempts = self.idle = 0
+        self._texts: set[str] = set()
+        self._asked: Counter[tuple[str, tuple[str, ...]]] = Counter()
+        self._kinds: Counter[str] = Counter()
+
+    def take(self, attempt: Question | str) -> Question | str:
+        """Return the question with its number, or why it is refused."""
+        self.attempts += 1
+        self.idle += 1
+        found = attempt if isinstance(attempt, str) else self._judged(attempt)
+        if isinstance(found, str):
+            self.rejected[found] += 1
+        else:
+            self.questions.append(found)
+            self.idle = 0
+        return found
+
+    def _judged(self, question: Question) -> Question | str:
+        asked = (question.kind, constant(question))
+        if question.text in self._texts:
+            return "asked before"
+        most = float(self.max_per_answer)
+        if is_drawn_evenly(question):
+            most = min(most, 1 + MAX_SHARE * (self._kinds[question.kind] + 1))
+        if self._asked[asked] + 1 > most:
+            return "answer asked for often enough"
+        self._texts.add(question.text)
+        self._asked[asked] += 1
+        self._kinds[question.kind] += 1
+        number = len(self.questions)
+        return msgspec.structs.replace(question, id=f"{question.split}:{number}")
+
+
+Attempts = Callable[[str, int, int], Iterator[list[Question | str]]]
+"""Makes attempts of a split, from a number on, a block at a time, without end."""
+
+
+def produce(
+    workshop: Workshop,
+    split: str,
+    n: int,
+    journal: Path,
+    attempts: Attempts | None = None,
+    made: Callable[[int], object] = lambda _: None,
+) -> Produced:
+    """Make the questions of one split, going on where the journal ends.
+
+    Args:
+        workshop: Where they are made.
+        split: ``"train"`` or ``"test"``.
+        n: How many.
+        journal: The journal; made where it is missing.
+        attempts: Makes the attempts; None makes them in this process.
+        made: Told the number of questions so far, from time to time.
+
+    Raises:
+        FolderInUseError: Another process makes questions with this journal.
+        DataError: The journal belongs to another run, or is damaged before its last line.
+        UsageError: The graph holds fewer questions.
+        CorpusUnavailableError: The retriever did not answer.
+    """
+    judge = _Judge(workshop.config.max_per_answer)
+    with Journal(journal, _identity(workshop, split), Judged) as kept:
+        for attempt in _replay(kept):
+            if len(judge.questions) < n:
+                judge.take(attempt)
+        made(len(judge.questions))
+        if len(judge.questions) < n:
+            for block in (attempts or _inline(workshop))(split, judge.attempts, BLOCK):
+                judged = []
+                for attempt in block:
+                    if len(judge.questions) < n:
+                        judged.append(_judged(judge.attempts, judge.take(attempt)))
+                kept.append(*judged)
+                made(len(judge.questions))
+                if len(judge.questions) >= n:
+                    break
+                _not_in_vain(judge, split, n)
+    counts = dict(sorted(judge.rejected.items()))
+    return Produced(tuple(judge.questions), counts, judge.attempts)
+
+
+def _not_in_vain(judge: _Judge, split: str, n: int) -> None:
+    if judge.idle >= PATIENCE:
+        common = ", ".join(f"{why}: {count:,}" for why, count in judge.rejected.most_common(3))
+        raise UsageError(
+            f"asked for {n:,} {split} questions, {judge.attempts:,} attempts made "
+            f"{len(judge.questions):,} ({common}); ask for fewer, or change kinds, levels, "
+            "rare_percent, test_share or max_per_answer"
+        )
+
+
+def _identity(workshop: Workshop, split: str) -> dict[str, str]:
+    """Return what tells this run from others, by name: all but the size."""
+    # Decoded once more, so that 100 and 100.0 are the same setting.
+    config = msgspec.json.decode(msgspec.json.encode(workshop.config), type=SynthesisConfig)
+    return {
+        "maker": _MAKER,
+        "graph": fingerprint(workshop.graph),
+        "configuration": digest(config, 16),
+        "seed": str(workshop.seed),
+        "split": split,
+        "graded": "yes" if workshop.retriever else "no",
+    }
+
+
+def _judged(i: int, attempt: Question | str) -> Judged:
+    if isinstance(attempt, str):
+        return Judged(i=i, reason=attempt)
+    return Judged(i=i, line=encode(attempt, sealed=attempt.split == "test").decode())
+
+
+def _replay(journal: Journal[Judged]) -> Iterator[Question | str]:
+    """Yield the attempts of a journal."""
+    for i, judged in enumerate(journal.known):
+        if judged.i != i:
+            raise journal.damaged(i, f"expected attempt {i}, got {judged.i}")
+        try:
+            yield judged.reason or decode(judged.line.encode())
+        except (msgspec.MsgspecError, UnicodeError) as error:
+            raise journal.damaged(i, str(error)) from error
+
+
+def _attempt(workshop: Workshop, split: str, i: int) -> Question | str:
+    try:
+        return workshop.attempt(split, i)
+    except Rejected as rejected:
+        return rejected.reason
+
+
+def _inline(workshop: Workshop) -> Attempts:
+    def attempts(split: str, first: int, block: int) -> Iterator[list[Question | str]]:
+        while True:
+            yield [_attempt(workshop, split, i) for i in range(first, first + block)]
+            first += block
+
+    return attempts
+
+
+class Recipe(NamedTuple):
+    """What a worker process needs to set up its own workshop.
+
+    Args:
+        graph: Folder of the saved graph.
+        config: What to make.
+        seed: Seed of all randomness.
+        open_retriever: Opens the retriever, importable by name; None makes ungraded questions.
+        corpus: What it opens.
+    """
+
+    graph: Path
+    config: SynthesisConfig
+    seed: int
+    open_retriever: Callable[[Path], Retriever] | None = None
+    corpus: Path = Path()
+
+    def workshop(self) -> Workshop:
+        """Set up a workshop.
+
+        Raises:
+            DataError: The graph or the index cannot be read.
+        """
+        documents = Documents(Graph.load(self.graph))
+        retriever = self.open_retriever(self.corpus) if self.open_retriever else None
+        return Workshop(documents, self.config, self.seed, retriever)
+
+
+_OWN: dict[str, Workshop] = {}
+"""A worker process's workshop; no other process has one."""
+
+
+def _set_up(recipe: Recipe) -> None:
+    """Begin a worker, which ends as soon as the process that started it has ended."""
+    parent = parent_process()
+    if parent is not None:
+        threading.Thread(target=_end_with, args=(parent,), daemon=True).start()
+    _OWN["workshop"] = recipe.workshop()
+    gc.freeze()  # the graph lives as long as the process: nothing in it is ever to be collected
+
+
+def _end_with(parent: BaseProcess) -> None:
+    parent.join()
+    os._exit(1)
+
+
+def _block(split: str, first: int, block: int) -> list[Question | str]:
+    return [_attempt(_OWN["workshop"], split, i) for i in range(first, first + block)]
+
+
+@contextmanager
+def workers(recipe: Recipe, number: int) -> Iterator[Attempts]:
+    """Start worker processes and yield what makes attempts with them, in order.
+
+    Args:
+        recipe: What each worker sets up.
+        number: How many, at least 1.
+
+    Raises:
+        UsageError: `number` is below 1.
+    """
+    if number < 1:
+        raise UsageError(f"expected at least 1 worker, got {number}")
+    context = get_context("spawn")
+    with ProcessPoolExecutor(number, context, _set_up, (recipe,)) as pool:
+
+        def attempts(split: str, first: int, block: int) -> Iterator[list[Question | str]]:
+            waiting: deque[Future[list[Question | str]]] = deque()
+            try:
+                while True:
+                    while len(waiting) < 3 * number:
+                        waiting.append(pool.submit(_block, split, first, block))
+                        first += block
+                    yield waiting.popleft().result()
+            finally:
+                for future in waiting:
+                    future.cancel()
+
+        yield attempts
+
+
+def write_set(folder: Path, produced: Iterable[Produced]) -> LeakageCertificate:
+    """Write ``train.jsonl``, the sealed ``test.jsonl`` and ``leakage.json``, which is returned.
+
+    Args:
+        folder: Where to.
+        produced: The training questions, then the test questions.
+    """
+    train, test = (p.questions for p in produced)
+    write_questions(folder / "train.jsonl", train)
+    write_questions(folder / "test.jsonl", test, sealed=True)
+    certificate = leakage_certificate(train, test)
+    write_json(folder / "leakage.json", certificate)
+    return certificate
+
+
+__all__ = ["SPLITS", "Judged", "Produced", "Recipe", "produce", "workers", "write_set"]

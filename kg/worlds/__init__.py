@@ -1,0 +1,1 @@
+"""Counterfactual worlds: renamed, rewired, unanswerable."""

@@ -1,0 +1,150 @@
+"""The renamed world: the true graph with every name, alias, definition and id invented.
+
+Nodes keep their numbers and edges their places, so the graph is the same up to names, and so is
+every question; what a model remembers of the names says nothing here.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Any
+
+from medenv.kg.certificates.certificate import documents_of
+from medenv.kg.certificates.queries import evaluate
+from medenv.kg.graph import Column, Graph, Nodes
+from medenv.kg.questions.drafts import Rejected
+from medenv.kg.questions.wording import mentions
+from medenv.kg.worlds.counterfactual import fictional, proved_anew, unsourced
+from medenv.kg.worlds.pseudonyms import Coiner
+from medenv.records import Question
+
+
+@dataclass(frozen=True, eq=False)
+class Renaming:
+    """Invented names for a graph.
+
+    Args:
+        true: The true graph.
+        seed: Seed of the names.
+    """
+
+    true: Graph
+    seed: int = 0
+
+    @cached_property
+    def coiner(self) -> Coiner:
+        """Invents the words."""
+        nodes = self.true.nodes
+        names = [*nodes.names, *(alias for aliases in nodes.aliases for alias in aliases)]
+        return Coiner(names, nodes.texts, self.seed)
+
+    @cached_property
+    def ids(self) -> dict[str, str]:
+        """True ids to invented ones, in the same order, so that nodes keep their numbers."""
+        width = len(str(len(self.true)))
+        return {one: f"FIC:{i:0{width}}" for i, one in enumerate(self.true.nodes.ids)}
+
+    @cached_property
+    def graph(self) -> Graph:
+        """The renamed graph."""
+        nodes, coiner = self.true.nodes, self.coiner
+        renamed = Nodes(
+            ids=tuple(self.ids.values()),
+            names=tuple(map(coiner.name, nodes.names)),
+            aliases=tuple(tuple(map(coiner.name, aliases)) for aliases in nodes.aliases),
+            xrefs=((),) * len(nodes.ids),
+            texts=tuple(map(coiner.text, nodes.texts)),
+        )
+        columns = {
+            relation: {name: self._column(name, column) for name, column in named.items()}
+            for relation, named in unsourced(self.true.columns).items()
+        }
+        info = fictional(self.true.info, "renamed", self.seed)
+        return replace(self.true, info=info, nodes=renamed, columns=columns, replaced={})
+
+    def _column(self, name: str, column: Column) -> Column:
+        """Return a qualifier that names entities by their invented ids; frequencies are codes."""
+        if name == "frequency":
+            return column
+        values = ("|".join(self.ids.get(v, v) for v in one.split("|")) for one in column.values)
+        return Column(column.codes, tuple(values))
+
+    def query(self, query: Any) -> Any:
+        """Return a query with invented ids.
+
+        Args:
+            query: A query of the true graph, or a part of one.
+        """
+        if isinstance(query, list):
+            return [self.query(part) for part in query]
+        return self.ids.get(query, query) if isinstance(query, str) else query
+
+    def question(self, question: Question) -> Question:
+        """Return a question about the renamed graph.
+
+        Args:
+            question: A question of the true graph.
+
+        Raises:
+            UsageError: It asks what the true graph does not answer.
+            Rejected: A true name is left in it, or an invented one says too much.
+        """
+        text = self.wording(question)
+        query = self.query(question.certificate.query)
+        rare = self.ids.get(question.rare, "")
+        return proved_anew(documents_of(self.graph), question, query, text, rare)
+
+    def wording(self, question: Question) -> str:
+        """Return a question's text with invented names.
+
+        Args:
+            question: A question of the true graph.
+
+        Raises:
+            UsageError: It asks what the true graph does not answer.
+            Rejected: A true name is left in it.
+        """
+        query = question.certificate.query
+        outcome = evaluate(self.true, query)
+        swaps: dict[str, str] = {}
+        for node in outcome.named:
+            old, new = self.true.nodes.names[node], self.graph.nodes.names[node]
+            swaps |= {_within(old): _within(new), old: new}
+        if query[0] == "chain" and query[1][0] == "described":
+            node = outcome.topic
+            swaps[quoted(self.true.nodes.texts[node])] = quoted(self.graph.nodes.texts[node])
+        text = _replaced(question.text, swaps)
+        named = [self.true.nodes.names[node] for node in outcome.named]
+        if mentions(text, named):
+            raise Rejected("a true name that stands in the text in another form")
+        return text
+
+
+def _within(name: str) -> str:
+    """Return a name as it may stand within a sentence."""
+    return name[:1].lower() + name[1:]
+
+
+def quoted(definition: str) -> str:
+    """Return a definition as questions quote it."""
+    return definition.strip().replace('"', "'")
+
+
+def _replaced(text: str, swaps: dict[str, str]) -> str:
+    """Replace all at once, the longest first, each as a whole; ignore case where it has to be."""
+    parts: Sequence[str] = sorted(swaps, key=lambda old: (-len(old), old))
+    patterns = [
+        rf"(?<!\w){re.escape(old)}(?!\w)" if old in text else rf"(?i:(?<!\w){re.escape(old)}(?!\w))"
+        for old in parts
+    ]
+    if not patterns:
+        return text
+    folded = {old.casefold(): new for old, new in swaps.items()}
+    return re.sub(
+        "|".join(patterns),
+        lambda found: swaps.get(found.group(), folded.get(found.group().casefold(), "")),
+        text,
+    )

@@ -1,0 +1,312 @@
+"""The rewired world: edges swapped in pairs, so that what is remembered is wrong and reading right.
+
+The two edges of a swap exchange their tails. Every node keeps its number of edges in every relation
+and direction, and names stay true; only who belongs to whom is fiction. What is swapped are the
+edges that decide questions, each at most once, so that each question keeps its text and its query
+and gets another answer.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import NamedTuple
+
+import msgspec
+import numpy as np
+
+from medenv.errors import UsageError
+from medenv.kg.certificates.certificate import documents_of
+from medenv.kg.certificates.conditions import Clue, fitting, read_clues
+from medenv.kg.certificates.queries import Edge, evaluate
+from medenv.kg.graph import Column, Graph, Rows
+from medenv.kg.graph.specialties import Specialties
+from medenv.kg.questions.drafts import Rejected, name_problem
+from medenv.kg.questions.facts import MAX_NAME_CHARS
+from medenv.kg.worlds.counterfactual import entities_of, fictional, proved_anew, unsourced
+from medenv.records import Question
+
+TRIES = 400
+"""Partners that are looked at for one edge."""
+
+_Place = tuple[str, int]
+"""A forward relation and the number of an edge in it."""
+
+
+class _Target(NamedTuple):
+    """An edge that decides a question.
+
+    Args:
+        edge: The edge, from what is known to the answer.
+        fits: Nodes that could be the answer instead, or None for all.
+        path: Nodes that the answer must not be.
+        split: The question's split.
+    """
+
+    edge: Edge
+    fits: frozenset[int] | None
+    path: frozenset[int]
+    split: str
+
+
+def swapped(graph: Graph, swaps: Mapping[str, Sequence[tuple[int, int]]]) -> Graph:
+    """Return a graph in which pairs of edges have exchanged their tails.
+
+    Args:
+        graph: The graph.
+        swaps: Forward relation to pairs of edge numbers; the e-th edge is ``tails[e]`` of its rows.
+    """
+    rows, columns = dict(graph.rows), unsourced(graph.columns)
+    for name, pairs in swaps.items():
+        starts, tails = graph.rows[name]
+        heads = np.repeat(np.arange(len(graph), dtype=np.int32), np.diff(starts))
+        moved = tails.copy()
+        for one, other in pairs:
+            moved[one], moved[other] = tails[other], tails[one]
+        order = np.lexsort((moved, heads))
+        moved = moved[order]
+        back = np.lexsort((heads, moved))
+        rows[name] = Rows(starts, moved)
+        inverse = graph.inverses[name]
+        rows[inverse] = Rows(graph.rows[inverse].starts, heads[back])
+        columns[name] = {
+            key: Column(np.asarray(column.codes)[order], column.values)
+            for key, column in columns.get(name, {}).items()
+        }
+    return replace(graph, rows=rows, columns=columns)
+
+
+@dataclass(frozen=True, eq=False)
+class Rewiring:
+    """Swaps the edges that decide some questions.
+
+    Args:
+        true: The true graph.
+        questions: The questions.
+        seed: Seed of the swaps.
+    """
+
+    true: Graph
+    questions: tuple[Question, ...]
+    seed: int = 0
+
+    @cached_property
+    def graph(self) -> Graph:
+        """The rewired graph."""
+        graph = swapped(self.true, self.swaps)
+        return replace(graph, info=fictional(self.true.info, "rewired", self.seed))
+
+    @cached_property
+    def swaps(self) -> dict[str, list[tuple[int, int]]]:
+        """Forward relation to the pairs of edge numbers whose tails are exchanged."""
+        return _Plan(self.true, self.questions, self.seed).swaps()
+
+    def question(self, question: Question) -> Question:
+        """Return a question with its answer in the rewired graph.
+
+        Args:
+            question: One of the questions.
+
+        Raises:
+            UsageError: It asks what the true graph does not answer.
+            Rejected: It has no certain answer, or the same as in the true graph.
+        """
+        query = question.certificate.query
+        if _deciding(self.true, question) is None:
+            raise Rejected("no single edge decides it")
+        made = proved_anew(documents_of(self.graph), question, query, question.text, question.rare)
+        if set(made.certificate.answers) & set(question.certificate.answers):
+            raise Rejected("the same answer as in the true world")
+        if not _same_way(made, question):
+            raise Rejected("an earlier step that changed")
+        if any(name_problem(self.graph, self.graph.number(a), MAX_NAME_CHARS) for a in _ids(made)):
+            raise Rejected("an answer whose name is unfit")
+        self._claim(made)
+        if not made.specialty:
+            return made
+        nodes = [self.graph.number(hop.tail) for hop in made.certificate.path][::-1]
+        nodes += [self.graph.number(made.rare)] if made.rare else []
+        return msgspec.structs.replace(made, specialty=self._specialties.of(nodes))
+
+    def _claim(self, made: Question) -> None:
+        """Take the entities of a question's path for its split, unless another split has one."""
+        ends = entities_of(made) - self._common
+        if any(self._owners.get(entity, made.split) != made.split for entity in ends):
+            raise Rejected("the path leaves its split")
+        self._owners.update(dict.fromkeys(ends, made.split))
+
+    @cached_property
+    def _owners(self) -> dict[str, str]:
+        """Entities of paths to their split."""
+        return {entity: q.split for q in self.questions for entity in entities_of(q)}
+
+    @cached_property
+    def _common(self) -> set[str]:
+        """Entities that paths of both splits have in the true world already."""
+        return {
+            entity
+            for q in self.questions
+            for entity in entities_of(q)
+            if self._owners[entity] != q.split
+        }
+
+    @cached_property
+    def _specialties(self) -> Specialties:
+        return Specialties(self.graph)
+
+
+class _Plan:
+    """Chooses which edges to exchange, each at most once."""
+
+    def __init__(self, true: Graph, questions: Sequence[Question], seed: int) -> None:
+        self.true = true
+        self.targets: dict[_Place, list[_Target]] = {}
+        self.splits: dict[int, set[str]] = {}
+        for question in questions:
+            for entity in entities_of(question):
+                self.splits.setdefault(true.number(entity), set()).add(question.split)
+            target = _deciding(true, question)
+            if target is not None:
+                self.targets.setdefault(_place(true, target.edge), []).append(target)
+        nodes = np.arange(len(true), dtype=np.int32)
+        self.ends = {
+            name: (np.repeat(nodes, np.diff(true.rows[name].starts)), true.rows[name].tails)
+            for name in {relation for relation, _ in self.targets}
+        }
+        self.rng = np.random.default_rng([seed, len(self.targets)])
+        self.used: set[_Place] = set()
+        self.made: set[tuple[str, int, int]] = set()
+
+    def swaps(self) -> dict[str, list[tuple[int, int]]]:
+        """Return forward relation to the pairs of edge numbers whose tails are exchanged."""
+        found: dict[str, list[tuple[int, int]]] = {}
+        places = sorted(self.targets)
+        for number in self.rng.permutation(len(places)).tolist():
+            place = places[number]
+            partners = () if place in self.used else self._partners(place)
+            for other in partners:
+                if other not in self.used and self._exchangeable(place, other):
+                    self._exchange(place, other)
+                    found.setdefault(place[0], []).append((place[1], other[1]))
+                    break
+        return found
+
+    def _exchange(self, one: _Place, other: _Place) -> None:
+        """Note what an exchange uses and makes, and whose splits its ends are in from now on."""
+        (a, b), (c, d) = self._edge(one), self._edge(other)
+        self.used |= {one, other}
+        self.made |= {(one[0], a, d), (one[0], c, b)}
+        for place, ends in ((one, (c, d)), (other, (a, b))):
+            for target in self.targets.get(place, ()):
+                for end in ends:
+                    self.splits.setdefault(end, set()).add(target.split)
+
+    def _edge(self, place: _Place) -> tuple[int, int]:
+        heads, tails = self.ends[place[0]]
+        return int(heads[place[1]]), int(tails[place[1]])
+
+    def _partners(self, place: _Place) -> Iterator[_Place]:
+        """Yield edges that might be exchanged with one, in a drawn order."""
+        relation, number = place
+        fits = [target.fits for target in self.targets[place] if target.fits is not None]
+        if fits:
+            backward = self.targets[place][0].edge[1] != relation
+            ends = self.ends[relation][0 if backward else 1]
+            allowed = np.array(sorted(frozenset.intersection(*fits)), dtype=np.int32)
+            pool = np.flatnonzero(np.isin(ends, allowed))
+            for other in self.rng.permutation(pool)[:TRIES].tolist():
+                yield relation, other
+            return
+        mine = [other for name, other in self.targets if name == relation and other != number]
+        for choice in self.rng.integers(len(mine), size=TRIES if mine else 0).tolist():
+            yield relation, mine[choice]
+        for other in self.rng.integers(self.ends[relation][1].size, size=TRIES).tolist():
+            yield relation, other
+
+    def _exchangeable(self, one: _Place, other: _Place) -> bool:
+        """Whether two edges can exchange their tails and leave every question another answer."""
+        (a, b), (c, d) = self._edge(one), self._edge(other)
+        kinds = self.true.kind_codes
+        if len({a, b, c, d}) < 4 or kinds[a] != kinds[c] or kinds[b] != kinds[d]:
+            return False
+        for head, tail in ((a, d), (c, b)):
+            if self.true.has_edge(head, one[0], tail) or (one[0], head, tail) in self.made:
+                return False
+        if other not in self.targets and (c in self.splits or d in self.splits):
+            return False
+        return self._suits(one, c, d) and self._suits(other, a, b)
+
+    def _suits(self, place: _Place, head: int, tail: int) -> bool:
+        """Whether the questions that an edge decides may be decided by other ends instead."""
+        for target in self.targets.get(place, ()):
+            answer = tail if target.edge[1] == place[0] else head
+            splits = self.splits.get(answer, set()) | {target.split}
+            if len(splits) > 1 or answer in target.path:
+                return False
+            if target.fits is not None and answer not in target.fits:
+                return False
+            if name_problem(self.true, answer, MAX_NAME_CHARS):
+                return False
+        return True
+
+
+def _place(graph: Graph, edge: Edge) -> _Place:
+    """Return where an edge is stored."""
+    head, relation, tail = edge
+    if relation not in graph.relations:
+        head, relation, tail = tail, graph.inverses[relation], head
+    starts, tails = graph.rows[relation]
+    row = tails[starts[head] : starts[head + 1]]
+    return relation, int(starts[head] + np.searchsorted(row, tail))
+
+
+def _deciding(graph: Graph, question: Question) -> _Target | None:
+    """Return the edge that decides a question, or None where no single edge does."""
+    query = question.certificate.query
+    outcome = evaluate(graph, query)
+    if query[0] in ("walk", "chain"):
+        edge = outcome.path[-1]
+        path = frozenset((outcome.topic, *(end for hop in outcome.path for end in hop[::2])))
+        clues = read_clues(graph, query[2][-1][1]) if query[0] == "chain" else []
+        fits = _fitting(graph, graph.kind(edge[2]), clues) if clues else None
+        target = _Target(edge, fits, path, question.split)
+    elif query[0] == "where" and len(outcome.answers) == 1:
+        clues = read_clues(graph, query[2])
+        edge = outcome.path[0]
+        rest = [c for c in clues if c.entity != edge[0]]
+        if len(rest) == len(clues):  # the clue holds through a subtype
+            return None
+        fits = _fitting(graph, query[1], rest)
+        target = _Target(edge, fits, frozenset(outcome.answers), question.split)
+    else:
+        return None
+    forward = target.edge[1] if target.edge[1] in graph.relations else graph.inverses[edge[1]]
+    return target if graph.relations[forward].factual else None
+
+
+def _fitting(graph: Graph, kind: str, clues: Sequence[Clue]) -> frozenset[int]:
+    return frozenset(fitting(graph, kind, clues).tolist())
+
+
+def _same_way(made: Question, question: Question) -> bool:
+    """Whether a question gets to its answer as before, the last step aside."""
+    if question.certificate.query[0] == "where":
+        return True
+    ways = [[h.tail for h in one.certificate.path[:-1]] for one in (made, question)]
+    return ways[0] == ways[1]
+
+
+def _ids(question: Question) -> list[str]:
+    return [a for a in question.certificate.answers if not a.startswith("value:")]
+
+
+def check_degrees(true: Graph, other: Graph) -> None:
+    """Refuse a graph in which some node has another number of edges.
+
+    Raises:
+        UsageError: One has.
+    """
+    for name in true.rows:
+        if not np.array_equal(true.degrees(name), other.degrees(name)):
+            raise UsageError(f"{other.info.label}: degrees differ in the relation {name!r}")

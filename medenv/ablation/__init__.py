@@ -1,0 +1,1 @@
+"""Reward ablation on stored rollouts, and the attack suite."""

@@ -1,0 +1,190 @@
+"""Sets of questions improved by a language model: reworded, and rid of what it knows by heart.
+
+What a model replied lies in a folder beside the set, so the same call asks nothing twice.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from medenv.errors import UsageError
+from medenv.kg.graph import Graph
+from medenv.kg.questions import rewriting
+from medenv.kg.questions.production import Produced
+from medenv.build import calibration
+from medenv.llm.batch import Asking, Patience, open_journal
+from medenv.llm.endpoint import Endpoint, EndpointSettings
+from medenv.records import Question, Record, Retriever
+from medenv.reward import EntityNames
+
+DROPPED = "a model answers it from memory"
+
+
+class ModelUse(Record, frozen=True, kw_only=True):
+    """Which model is asked, and how.
+
+    Args:
+        url: Base URL of its endpoint.
+        model: Its name.
+        key_variable: Environment variable that holds the API key.
+        attempts: Tries of one request in all.
+        timeout: Longest wait for a reply, seconds.
+        at_once: Requests under way at a time.
+        options: Further fields of every request, e.g. ``{"temperature": 0.7}``.
+        samples: Answers to each question, where it is calibrated.
+        at_most: Greatest share of right answers of a question that is kept, in [0, 1].
+    """
+
+    url: str
+    model: str
+    key_variable: str = "OPENAI_API_KEY"
+    attempts: int = 5
+    timeout: float = 120.0
+    at_once: int = 8
+    options: dict[str, Any] = msgspec.field(default_factory=dict)
+    samples: int = 4
+    at_most: float = calibration.AT_MOST
+
+    @property
+    def endpoint(self) -> EndpointSettings:
+        """How the model is reached."""
+        return EndpointSettings(
+            url=self.url,
+            model=self.model,
+            key_variable=self.key_variable,
+            attempts=self.attempts,
+            timeout=self.timeout,
+            options=self.options,
+        )
+
+    def asking(self, journal: Path, run: str) -> Asking:
+        """Return what asks the model and keeps its replies in a file, open until it is closed.
+
+        Args:
+            journal: The file.
+            run: What tells this way of asking from others.
+
+        Raises:
+            DataError: The file belongs to another way of asking, or is damaged.
+        """
+        endpoint = Endpoint(self.endpoint)
+        return Asking(
+            endpoint,
+            open_journal(journal, run, self.model),
+            Patience(at_once=self.at_once),
+        )
+
+
+def reword(
+    use: ModelUse,
+    journal: Path,
+    graph: Graph,
+    questions: Sequence[Question],
+    retriever: Retriever | None = None,
+) -> rewriting.Rewritten:
+    """Return questions in a model's words; see `medenv.kg.questions.rewriting.rewrite`.
+
+    Args:
+        use: The model.
+        journal: File of its replies.
+        graph: The graph that the questions are about.
+        questions: The questions.
+        retriever: Searches the corpus.
+    """
+    options = msgspec.json.encode(use.options, order="deterministic").decode()
+    with use.asking(journal, f"{rewriting.digest()} {options}") as asking:
+        return rewriting.rewrite(asking, graph, questions, retriever)
+
+
+def calibrated(
+    use: ModelUse, journal: Path, questions: Sequence[Question], graph: Graph | None = None
+) -> calibration.Calibrated:
+    """Return questions that say how often a model answers them from memory.
+
+    Args:
+        use: The model.
+        journal: File of its answers.
+        questions: The questions.
+        graph: Where given, its names tell misspelt answers from other entities.
+    """
+    names = None
+    if graph is not None:
+        names = EntityNames(graph.entity(node) for node in range(len(graph)))
+    with use.asking(journal, calibration.digest(use.endpoint)) as asking:
+        return calibration.calibrate(asking, questions, use.samples, names)
+
+
+@dataclass(frozen=True)
+class Improvement:
+    """What is done to a set between making and writing it.
+
+    Args:
+        folder: Where replies are kept.
+        rewrite: The model that rewords questions, or None.
+        calibrate: The model that answers them from memory, or None.
+        say: Told what is being done, in words.
+    """
+
+    folder: Path
+    rewrite: ModelUse | None = None
+    calibrate: ModelUse | None = None
+    say: Callable[[str], object] = lambda _: None
+
+    def __call__(
+        self, graph: Graph, retriever: Retriever | None, produced: dict[str, Produced]
+    ) -> dict[str, Produced]:
+        """Return a set in a model's words, without what a model knows by heart.
+
+        Args:
+            graph: The graph.
+            retriever: Searches the corpus, where questions are graded.
+            produced: The set, by split.
+
+        Raises:
+            ModelUnavailableError: A model did not answer; the same call goes on.
+        """
+        return {split: self._one(graph, retriever, split, made) for split, made in produced.items()}
+
+    def _one(
+        self, graph: Graph, retriever: Retriever | None, split: str, made: Produced
+    ) -> Produced:
+        questions, rejected = made.questions, dict(made.rejected)
+        if self.rewrite is not None and questions:
+            self.say(f"{len(questions):,} {split} questions to {self.rewrite.model} to reword")
+            journal = self.folder / f"{split}.rewrite.jsonl"
+            done = reword(self.rewrite, journal, graph, questions, retriever)
+            questions = done.questions
+            rejected |= {f"wording, {why}": count for why, count in done.rejected.items()}
+        if self.calibrate is not None and questions:
+            self.say(f"{len(questions):,} {split} questions to {self.calibrate.model} to answer")
+            journal = self.folder / f"{split}.calibrate.jsonl"
+            found = calibrated(self.calibrate, journal, questions, graph)
+            if found.failure is not None:
+                raise found.failure
+            questions, easy = calibration.kept(found.questions, self.calibrate.at_most)
+            rejected |= {DROPPED: len(easy)} if easy else {}
+        return made._replace(questions=questions, rejected=rejected)
+
+
+def model_use(settings: Any) -> ModelUse | None:
+    """Return a model's settings from plain data, or None where no url is given.
+
+    Args:
+        settings: The fields of `ModelUse` as a mapping, or None.
+
+    Raises:
+        UsageError: It is no mapping, or a field is unknown, missing or of another type.
+    """
+    if settings is None or (isinstance(settings, dict) and settings.get("url") is None):
+        return None
+    try:
+        use = msgspec.convert(settings, ModelUse)
+    except msgspec.ValidationError as error:
+        raise UsageError(f"settings of a model: {error}") from error
+    _ = use.endpoint  # refuses what cannot be asked before anything is made
+    return use

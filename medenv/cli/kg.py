@@ -1,0 +1,130 @@
+"""Commands about knowledge graphs: what they hold, and how it looks."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from medenv.errors import UsageError
+from medenv.retrieval.names import alike
+from medenv.text import fold
+
+if TYPE_CHECKING:
+    from medenv.kg.graph import Graph
+
+kg_app = typer.Typer(no_args_is_help=True, help="Look at knowledge graphs.")
+
+_Source = Annotated[str, typer.Option(help="Source of the graph: hpo, toy, saved, ...")]
+_Path = Annotated[str | None, typer.Option(help="What the source reads, where it needs something.")]
+_Namespace = Annotated[list[str] | None, typer.Option(help="Disease namespaces of the HPO.")]
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands to a command line.
+
+    Args:
+        app: The command line.
+    """
+    from medenv.cli import questions as cli_questions
+
+    app.add_typer(kg_app, name="kg")
+    cli_questions.register(app)
+
+
+def _open(source: str, path: str | None, namespace: list[str] | None) -> Graph:
+    from medenv.kg.sources import open_source
+
+    return open_source(source, path, {"namespaces": namespace} if namespace else None)
+
+
+@kg_app.command("info")
+def info(source: _Source = "hpo", path: _Path = None, namespace: _Namespace = None) -> None:
+    """Show a graph's version, terms, counts and degrees."""
+    import numpy as np
+
+    from medenv.kg.graph.specialties import SPECIALTIES, Specialties
+
+    graph = _open(source, path, namespace)
+    console = Console()
+    console.print(
+        f"[bold]{escape(graph.info.label)}[/]: {len(graph):,} nodes, {graph.edge_count:,} edges"
+    )
+    percentiles = (0, 10, 25, 50, 75, 90, 99, 100)
+    table = Table("kind", "nodes", *(f"p{p}" for p in percentiles), title="degrees by kind")
+    degrees = graph.degrees()
+    for kind in graph.kinds:
+        nodes = graph.of_kind(kind)
+        values = np.percentile(degrees[nodes], percentiles)
+        table.add_row(kind, f"{nodes.size:,}", *(f"{value:,.0f}" for value in values))
+    console.print(table)
+    edges = Table("relation", "edges", "qualifiers")
+    for name in graph.relations:
+        qualifiers = ", ".join(graph.columns.get(name, {}))
+        edges.add_row(name, f"{graph.rows[name].tails.size:,}", qualifiers)
+    console.print(edges)
+    numbers = Specialties(graph).numbers
+    if (numbers >= 0).any():
+        specialties = Table("specialty", "branches", "nodes")
+        for code, (name, roots) in enumerate(SPECIALTIES.items()):
+            specialties.add_row(name, ", ".join(roots), f"{int((numbers == code).sum()):,}")
+        console.print(specialties)
+    for name, count in graph.info.notes.items():
+        console.print(f"{name}: {count:,}")
+    console.print(escape(graph.info.acknowledgement))
+    console.print(escape(graph.info.licence))
+
+
+@kg_app.command("show")
+def show(
+    name: Annotated[str, typer.Argument(help="Name, alias or id of an entity.")],
+    hops: Annotated[int, typer.Option(help="How far around it.")] = 2,
+    max_nodes: Annotated[int, typer.Option(help="Most entities drawn.")] = 80,
+    out: Annotated[Path | None, typer.Option(help="The HTML file.")] = None,
+    source: _Source = "hpo",
+    path: _Path = None,
+) -> None:
+    """Draw what lies around an entity, with its longest chain, as one HTML page."""
+    from medenv.kg.graph.pictures import neighbourhood, terms
+    from medenv.report.explorer import write_explorer
+
+    graph = _open(source, path, None)
+    node = find(graph, name)
+    picture = neighbourhood(graph, node, hops=hops, max_nodes=max_nodes)
+    entity = graph.entity(node)
+    target = out or Path(f"{entity.id.replace(':', '_')}.html")
+    lead = f"{entity.kind} {entity.id}: up to {hops} hops, rare neighbours first, hubs left out."
+    write_explorer(target, entity.name, lead, terms(graph), picture)
+    Console().print(
+        f"wrote {target}: {len(picture['nodes'])} entities, "
+        f"longest chain {len(picture['chain']) - 1} hops",
+        soft_wrap=True,
+    )
+
+
+def find(graph: Graph, name: str) -> int:
+    """Return the node of a name, alias or id.
+
+    Args:
+        graph: The graph.
+        name: What a person typed.
+
+    Raises:
+        UsageError: Nothing or several entities bear the name.
+    """
+    nodes = graph.find(name)
+    if not nodes and ":" in name:
+        return graph.number(name)
+    if not nodes:
+        places = alike(name, [fold(one) for one in graph.nodes.names])
+        near = " or ".join(repr(graph.nodes.names[place]) for place in places)
+        hint = f"; did you mean {near}?" if near else ""
+        raise UsageError(f"{graph.info.label} has no entity {name!r}{hint}")
+    if len(nodes) > 1:
+        ids = ", ".join(f"{graph.nodes.ids[n]} ({graph.kind(n)})" for n in nodes)
+        raise UsageError(f"several entities bear the name {name!r}, give an id: {ids}")
+    return nodes[0]

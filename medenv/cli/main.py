@@ -1,0 +1,154 @@
+"""The command line: list the environments, and play one in the agent's chair."""
+
+from __future__ import annotations
+
+import sys
+from importlib import import_module
+from typing import Annotated
+
+import gymnasium
+import typer
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from medenv.envs.env import MedResearchEnv
+from medenv.envs.registration import ENVIRONMENTS
+from medenv.envs.rendering import panel
+from medenv.errors import MedEnvError, UsageError
+from medenv.records import Score
+
+app = typer.Typer(
+    no_args_is_help=True, add_completion=False, help="Environments for medical research."
+)
+
+_HELP = (
+    "Write words to search for, [bold]?id[/] to read a passage, [bold]=answer[/] to answer, "
+    "or a whole turn in the environment's dialect. An empty line stops."
+)
+
+
+serving = typer.Typer(no_args_is_help=True, help="Serve parts of medenv to other processes.")
+app.add_typer(serving, name="serve")
+
+
+@app.command()
+def envs() -> None:
+    """List the registered environments."""
+    table = Table("id", "tools", "turns", "questions")
+    for env_id in ENVIRONMENTS:
+        env = make(env_id)
+        tools = ", ".join(env.toolbox.tools) or "none"
+        table.add_row(env_id, tools, str(env.rules.budget.turns), str(len(env.questions)))
+    Console().print(table)
+
+
+@app.command()
+def play(
+    env_id: Annotated[str, typer.Argument(help="Id of the environment.")] = "medenv/Research-v0",
+    seed: Annotated[int, typer.Option(help="Seed that draws the question.")] = 0,
+    question: Annotated[str, typer.Option(help="Id of the question, instead of a drawn one.")] = "",
+    world: Annotated[str, typer.Option(help="Folder of a world to play in.")] = "",
+) -> None:
+    """Research one question yourself, in the agent's chair."""
+    console = Console()
+    env = make(env_id, world)
+    env.reset(seed=seed, options={"question": question} if question else None)
+    asked = env.episode.question
+    title = f"{env_id}, {asked.world} world: fiction" if asked.world else env_id
+    console.print(panel(asked.text, title))
+    console.print(_HELP)
+    while not env.episode.ended:
+        line = console.input("[bold]>[/] ").strip()
+        if not line:
+            console.print("Stopped; no score.")
+            return
+        observation, _, _, _, info = env.step(action_of(line, env))
+        if observation:
+            console.print(panel(observation, "Results"))
+    console.print(f"The episode ended: {info['ending']}.")
+    console.print(score_table(info["score"]))
+    gold = ", ".join(answer.name for answer in asked.answers) or "unknown"
+    console.print(f"The answer was: {escape(gold)}")
+
+
+def make(env_id: str, world: str = "") -> MedResearchEnv:
+    """Make a registered environment of ours.
+
+    Args:
+        env_id: Its id.
+        world: Folder of a world to make it of, or "" for the environment's own.
+
+    Raises:
+        UsageError: There is none, or it is another package's.
+    """
+    from medenv.kg.worlds.files import env_settings
+
+    try:
+        env = gymnasium.make(env_id, **(env_settings(world) if world else {})).unwrapped
+    except gymnasium.error.Error as error:
+        raise UsageError(f"{error} (known: {', '.join(ENVIRONMENTS)})") from error
+    if not isinstance(env, MedResearchEnv):
+        raise UsageError(f"{env_id!r} is no environment of medenv")
+    return env
+
+
+def action_of(line: str, env: MedResearchEnv) -> str:
+    """Write what a person typed in the environment's dialect.
+
+    Args:
+        line: Words to search for, ``?id``, ``=answer``, or a turn in the dialect itself.
+        env: Where it is played.
+    """
+    dialect = env.rules.dialect
+    if line.startswith("="):
+        return dialect.write_answer(line[1:].strip())
+    if line.startswith("?"):
+        return dialect.write_call("read", {"passage_id": line[1:].strip()})
+    if line.startswith("<"):
+        return line
+    return dialect.write_call("search", {"query": line})
+
+
+def score_table(score: Score) -> Table:
+    """Return a score with its parts as a table.
+
+    Args:
+        score: What an episode earned.
+    """
+    table = Table("part", "raw", "weight", "pays", "reason")
+    for name, part in score.parts.items():
+        pays = f"{part.weighted:.3f}" + (" (gate closed)" if part.gated else "")
+        table.add_row(name, f"{part.raw:.3f}", f"{part.weight:g}", pays, escape(part.reason))
+    total = "none" if score.total is None else f"{score.total:.3f}"
+    table.add_row("total", "", "", total, "", style="bold")
+    return table
+
+
+def join_rooms() -> None:
+    """Add the commands of other rooms."""
+    from medenv.cli import corpus as cli_corpus
+    from medenv.cli import kg as cli_kg
+    from medenv.cli import models as cli_models
+    from medenv.cli import questions as cli_questions
+    from medenv.cli import rewards as cli_rewards
+    from medenv.cli import worlds as cli_worlds
+
+    cli_corpus.register(app, serving)
+    cli_kg.register(app)
+    cli_worlds.register(cli_kg.kg_app)
+    cli_models.register(cli_kg.kg_app, cli_questions.questions_app)
+    cli_rewards.register(app)
+    import_module("medenv.cli.template").register(app)  # by name: it lies above
+
+
+join_rooms()
+
+
+def main() -> None:
+    """Run the command line; a mistake of the caller is one line and exit code 2."""
+    try:
+        app()
+    except MedEnvError as error:
+        Console(stderr=True).print(f"medenv: {escape(str(error))}", soft_wrap=True)
+        sys.exit(2 if isinstance(error, UsageError) else 1)

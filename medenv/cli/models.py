@@ -1,0 +1,204 @@
+"""Commands that ask a language model: grow a graph, reword questions, calibrate them.
+
+The model is reached through any OpenAI-compatible endpoint. Its replies are kept beside the
+result, so the same command goes on where an earlier one ended.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import msgspec
+import typer
+from rich.console import Console
+from rich.markup import escape
+
+from medenv.errors import UsageError
+from medenv.io import raw_lines
+
+if TYPE_CHECKING:
+    from medenv.build.llm_stages import ModelUse
+
+_Url = Annotated[str, typer.Option(help="Base URL, e.g. http://localhost:8000/v1.")]
+_Model = Annotated[str, typer.Option(help="Name of the model.")]
+_Key = Annotated[str, typer.Option(help="Environment variable that holds the API key.")]
+_AtOnce = Annotated[int, typer.Option(help="Requests under way at a time.")]
+_Temperature = Annotated[float, typer.Option(help="Temperature of the model.")]
+_File = Annotated[Path, typer.Argument(help="A JSONL file of questions, sealed or not.")]
+_Out = Annotated[Path | None, typer.Option(help="The file to write.")]
+_Graph = Annotated[str, typer.Option(help="Source of the graph, or source:path.")]
+
+KEY = "OPENAI_API_KEY"
+
+
+def register(kg: typer.Typer, questions: typer.Typer) -> None:
+    """Add the commands to those about knowledge graphs and about questions.
+
+    Args:
+        kg: The commands about knowledge graphs.
+        questions: The commands about questions.
+    """
+    kg.command("extract")(extract)
+    questions.command("rewrite")(rewrite)
+    questions.command("calibrate")(calibrate)
+
+
+def _use(
+    base_url: str, model: str, key_variable: str, at_once: int, temperature: float
+) -> ModelUse:
+    from medenv.build.llm_stages import ModelUse
+
+    use = ModelUse(
+        url=base_url,
+        model=model,
+        key_variable=key_variable,
+        at_once=at_once,
+        options={"temperature": temperature},
+    )
+    _ = use.endpoint  # refuses what cannot be asked before anything is read
+    return use
+
+
+def extract(  # noqa: PLR0913 - each parameter is an option of the command
+    corpus: Annotated[str, typer.Argument(help="A saved index or a JSONL file of passages.")],
+    out: Annotated[Path, typer.Argument(help="Folder for the graph and the replies.")],
+    base_url: _Url,
+    model: _Model,
+    start: Annotated[
+        list[str] | None, typer.Option(help="Entity to begin with; may be given again.")
+    ] = None,
+    max_nodes: Annotated[int, typer.Option(help="Entities after which growth ends.")] = 200,
+    max_passages: Annotated[int, typer.Option(help="Most passages that are read.")] = 400,
+    discovery: Annotated[float, typer.Option(help="Share of choices that are discoveries.")] = 0.1,
+    seed: Annotated[int, typer.Option(help="Seed of the choices.")] = 0,
+    key_variable: _Key = KEY,
+    at_once: _AtOnce = 8,
+    temperature: _Temperature = 0.0,
+) -> None:
+    """Grow a graph from what a model reads in a corpus; the graph is source extracted:OUT."""
+    from medenv.kg.extraction.pipeline import ExtractionConfig, extract_graph
+    from medenv.llm.batch import Patience
+    from medenv.llm.endpoint import Endpoint
+    from medenv.retrieval.bm25 import open_bm25
+
+    config = ExtractionConfig(
+        seeds=tuple(start or ()),
+        max_nodes=max_nodes,
+        max_passages=max_passages,
+        discovery=discovery,
+        seed=seed,
+    )
+    endpoint = Endpoint(_use(base_url, model, key_variable, at_once, temperature).endpoint)
+    console = Console()
+    grown = extract_graph(
+        out, endpoint, open_bm25(corpus), config, Patience(at_once=at_once), console.print
+    )
+    console.print(
+        f"wrote {out / 'graph'}: {len(grown.graph):,} entities, {grown.graph.edge_count:,} edges, "
+        f"{grown.read:,} passages read in {grown.rounds:,} rounds",
+        soft_wrap=True,
+    )
+    for reason, count in grown.problems.items():
+        console.print(f"left out, {escape(reason)}: {count:,}", soft_wrap=True)
+    usage = endpoint.usage
+    console.print(
+        f"{usage.replies:,} replies, {usage.retries:,} tries again, {usage.prompt_tokens:,} tokens "
+        f"read, {usage.completion_tokens:,} written",
+        soft_wrap=True,
+    )
+    console.print(escape(f"{grown.graph.info.label}. {grown.graph.info.licence}"), soft_wrap=True)
+
+
+def rewrite(  # noqa: PLR0913 - each parameter is an option of the command
+    file: _File,
+    base_url: _Url,
+    model: _Model,
+    out: _Out = None,
+    graph: _Graph = "hpo",
+    key_variable: _Key = KEY,
+    at_once: _AtOnce = 8,
+    temperature: _Temperature = 0.7,
+) -> None:
+    """Let a model reword questions; what loses or tells anything keeps its wording."""
+    from medenv.build.llm_stages import reword
+    from medenv.kg import read_questions, write_questions
+    from medenv.kg.certificates.certificate import documents_of
+    from medenv.kg.sources import open_named
+    from medenv.retrieval import BM25Retriever
+
+    target = out or file.with_suffix(".reworded.jsonl")
+    use = _use(base_url, model, key_variable, at_once, temperature)
+    questions = read_questions(file)
+    opened = open_named(graph)
+    graded = any(question.difficulty is not None for question in questions)
+    retriever = BM25Retriever(documents_of(opened).passages) if graded else None
+    done = reword(use, _replies(target), opened, questions, retriever)
+    write_questions(target, done.questions, sealed=_sealed(file))
+    console = Console()
+    console.print(
+        f"wrote {target}: {done.accepted:,} of {len(questions):,} questions reworded",
+        soft_wrap=True,
+    )
+    for reason, count in done.rejected.items():
+        console.print(f"not taken, {escape(reason)}: {count:,}", soft_wrap=True)
+
+
+def calibrate(  # noqa: PLR0913 - each parameter is an option of the command
+    file: _File,
+    base_url: _Url,
+    model: _Model,
+    out: _Out = None,
+    samples: Annotated[int, typer.Option(help="Answers to each question.")] = 4,
+    at_most: Annotated[
+        float, typer.Option(help="Greatest share of right answers of a question that is kept.")
+    ] = 0.5,
+    graph: Annotated[
+        str, typer.Option(help="Graph whose names tell misspelt answers from other entities.")
+    ] = "",
+    key_variable: _Key = KEY,
+    at_once: _AtOnce = 8,
+    temperature: _Temperature = 0.7,
+) -> None:
+    """Let a model answer questions from memory, and drop what it knows."""
+    from medenv.build.calibration import kept
+    from medenv.build.llm_stages import calibrated
+    from medenv.kg import read_questions, write_questions
+    from medenv.kg.sources import open_named
+
+    target = out or file.with_suffix(".calibrated.jsonl")
+    use = _use(base_url, model, key_variable, at_once, temperature)
+    kept((), at_most)
+    questions = read_questions(file)
+    if not questions:
+        raise UsageError(f"{file} has no question")
+    use = msgspec.structs.replace(use, samples=samples)
+    found = calibrated(use, _replies(target), questions, open_named(graph) if graph else None)
+    if found.failure is not None:
+        raise found.failure
+    hard, easy = kept(found.questions, at_most)
+    write_questions(target, hard, sealed=_sealed(file))
+    console = Console()
+    asked = [q.calibration[model] for q in found.questions if model in q.calibration]
+    right, of = sum(r for r, _ in asked), sum(n for _, n in asked)
+    if of:
+        console.print(
+            f"{model} answers {right / of:.1%} of {len(asked):,} questions rightly from memory, "
+            f"{samples} answers each",
+            soft_wrap=True,
+        )
+    console.print(
+        f"wrote {target}: {len(hard):,} questions; dropped {len(easy):,} that are answered "
+        f"rightly more often than {at_most:.0%}",
+        soft_wrap=True,
+    )
+
+
+def _replies(target: Path) -> Path:
+    """Return where a model's replies are kept."""
+    return target.with_suffix(".replies")
+
+
+def _sealed(file: Path) -> bool:
+    """Return whether a file of questions is sealed."""
+    return next(raw_lines(file), (0, b""))[1].startswith(b'{"sealed":')

@@ -1,0 +1,206 @@
+"""Commands about rewards: hold them against cheaters, and see what each component does."""
+
+from __future__ import annotations
+
+import pkgutil
+from collections.abc import Callable, Sequence
+from itertools import product
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+
+from medenv.build.environment import REWARDS
+from medenv.envs.registration import ENVIRONMENTS
+from medenv.errors import UnknownNameError, UsageError
+from medenv.io import write_json
+from medenv.reward import PRESETS, Composition, Knowledge
+from medenv.reward.analysis.variants import (
+    Arm,
+    check_arms,
+    distinct,
+    preset_arm,
+    read_arm,
+    taken_apart,
+)
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands about rewards to a command line.
+
+    Args:
+        app: The command line.
+    """
+    app.command()(attack)
+    app.command()(ablate)
+
+
+def attack(
+    env_ids: Annotated[
+        list[str] | None, typer.Argument(help="Environments; all of medenv's without any.")
+    ] = None,
+    reward: Annotated[
+        list[str] | None,
+        typer.Option(help="Preset, installed reward, or module:name; all that are known without."),
+    ] = None,
+    questions: Annotated[int, typer.Option(help="Questions attacked per environment.")] = 64,
+    dialect: Annotated[
+        list[str] | None,
+        typer.Option(help="Dialect in which cheaters write; the environment's own without any."),
+    ] = None,
+) -> None:
+    """Let scripted cheaters loose on rewards; exit code 1 where one earns more than its bound."""
+    from medenv.ablation.attack import Arena
+    from medenv.report.attacks import attack_table
+
+    console, broken = Console(), 0
+    names = reward or [*PRESETS, *REWARDS.names()]
+    scorings = {name: resolve_reward(name) for name in names}
+    for env_id, how in product(env_ids or ENVIRONMENTS, dialect or (None,)):
+        arena = Arena(env_id, questions=questions, dialect=how)
+        if how is not None:
+            console.print(f"dialect: {how}")
+        own = {} if reward else own_scoring(env_id)
+        found = [
+            finding
+            for name, scoring in (scorings | own).items()
+            for finding in arena.findings(name, arena.reward(scoring))
+        ]
+        console.print(attack_table(found))
+        broken += sum(not finding.kept for finding in found)
+        for finding in found:
+            if not finding.kept:
+                console.print(
+                    f"{finding.scoring}: {finding.attack!r} is worth {finding.worst:.2f} on"
+                    f" question {finding.question!r} with the answer {finding.answer!r}",
+                    style="red",
+                    markup=False,
+                    soft_wrap=True,
+                )
+    if broken:
+        console.print(f"{broken} bounds are broken.", style="bold red")
+        raise typer.Exit(1)
+    console.print("All bounds are kept.", style="bold green")
+
+
+def own_scoring(env_id: str) -> dict[str, Any]:
+    """Return the reward that an environment of medenv's has for itself, where it is no preset.
+
+    Args:
+        env_id: Its id.
+    """
+    scoring = ENVIRONMENTS.get(env_id, {}).get("scoring")
+    return {} if scoring is None or isinstance(scoring, str) else {"its own": scoring}
+
+
+def ablate(  # noqa: PLR0913 - each parameter is an option of the command
+    files: Annotated[list[Path], typer.Argument(help="Rollout files, one scored episode a line.")],
+    presets: Annotated[
+        str, typer.Option(help="Presets by comma; the first is the baseline. Empty for none.")
+    ] = ",".join(PRESETS),
+    arm: Annotated[
+        list[str] | None,
+        typer.Option(help="A reward of your own: name:accuracy=1,format=0.2@open (gate after @)."),
+    ] = None,
+    vary: Annotated[
+        list[str] | None,
+        typer.Option(help="Preset to take apart: without each part, with each alone, ungated."),
+    ] = None,
+    graph: Annotated[
+        str, typer.Option(help="Where the episodes' names come from: toy, hpo or a saved graph.")
+    ] = "",
+    env: Annotated[
+        str, typer.Option(help="Environment in which cheaters try each reward; empty for none.")
+    ] = "medenv/Research-v0",
+    html: Annotated[Path | None, typer.Option(help="HTML page to write.")] = None,
+    json: Annotated[Path | None, typer.Option(help="JSON file of all figures to write.")] = None,
+    seed: Annotated[int, typer.Option(help="Seed of the intervals.")] = 0,
+) -> None:
+    """Score stored rollouts again under several rewards, and show what each would have taught."""
+    from medenv.ablation.offline import Bank
+    from medenv.ablation.offline import ablate as compare
+    from medenv.report.ablation import tables, verdict, write_ablation
+
+    arms = chosen_arms(presets, arm or [], vary or [])
+    bank = Bank(_knowledge(graph))
+    for path in files:
+        bank.read(path)
+    found = compare(bank, arms, exploit=_exploit(env) if env else None, seed=seed)
+    console = Console()
+    for table in tables(found):
+        console.print(table)
+    console.print(verdict(found.arms), soft_wrap=True, markup=False)
+    if found.disagreeing:
+        console.print(
+            f"The stored accuracy of {found.disagreeing} episodes is not what it is now; name the"
+            " graph that they were scored with by --graph.",
+            style="yellow",
+            soft_wrap=True,
+        )
+    if html:
+        write_ablation(html, found)
+    if json:
+        write_json(json, found)
+
+
+def chosen_arms(presets: str, written: Sequence[str], varied: Sequence[str]) -> list[Arm]:
+    """Return the arms that a person asked for, in the order of the options.
+
+    Of the variations of a preset those are left out that pay the same as an earlier arm.
+
+    Args:
+        presets: Names of presets by comma, or ``""``.
+        written: Arms as `medenv.reward.analysis.variants.read_arm` reads them.
+        varied: Names of presets to take apart.
+
+    Raises:
+        UsageError: An arm is malformed or two have one name.
+    """
+    arms = [preset_arm(name.strip()) for name in presets.split(",") if name.strip()]
+    arms += [read_arm(text) for text in written]
+    check_arms(arms or [preset_arm(name) for name in varied])
+    new = distinct([*arms, *(arm for name in varied for arm in taken_apart(preset_arm(name)))])
+    return [*arms, *(arm for arm in new if arm not in arms)]
+
+
+def _knowledge(graph: str) -> Knowledge:
+    """Return what components may know of a graph, which is nothing where none is given."""
+    if not graph:
+        return Knowledge()
+    from medenv.build.knowledge import knowledge_of
+    from medenv.kg import Graph, load_hpo, toy_graph
+
+    sources: dict[str, Callable[[], Graph]] = {"toy": toy_graph, "hpo": load_hpo}
+    return knowledge_of(sources[graph]() if graph in sources else Graph.load(graph))
+
+
+def _exploit(env_id: str) -> Callable[[Composition], float]:
+    """Return what a cheater can earn under a composition in an environment."""
+    from medenv.ablation.attack import Arena, exploitability
+
+    arena = Arena(env_id)
+    return lambda composition: exploitability(arena.findings("arm", arena.reward(composition)))
+
+
+def resolve_reward(name: str) -> Any:
+    """Return what stands for a reward in an environment's settings.
+
+    Args:
+        name: A preset, an installed reward, or ``"module:name"`` of a `medenv.records.RewardFn`.
+
+    Raises:
+        UnknownNameError: No such preset or installed reward.
+        UsageError: The module or the name in it does not exist, or is no function.
+    """
+    if ":" not in name:
+        if name not in PRESETS and name not in REWARDS.names():
+            raise UnknownNameError("reward", name, (*PRESETS, *REWARDS.names()))
+        return name
+    try:
+        found = pkgutil.resolve_name(name)
+    except (ImportError, AttributeError, ValueError) as error:
+        raise UsageError(f"reward {name!r} cannot be imported: {error}") from error
+    if not callable(found):
+        raise UsageError(f"reward {name!r} is a {type(found).__name__}, not a function")
+    return found

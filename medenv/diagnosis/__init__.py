@@ -1,0 +1,1 @@
+"""Diagnosis: diseases ranked by findings, simulated and real patients."""

@@ -1,0 +1,404 @@
+"""Diseases ranked by their findings: Bayes' rule in log space over a hierarchy of findings.
+
+For a patient with findings Q present and A absent, and diseases d of prior probability pi(d),
+
+    log posterior(d) = v * log pi(d) + sum over q in Q of log R(q | d)
+                                     + w * sum over a in A of log(1 - P(a | d)) + const
+
+P(f | d) is how often d shows f: as often as the most frequent of the finding's subtypes that d is
+annotated with (the true-path rule), and no less than the mean of that over all diseases, the rate
+at which f is met in a patient with anything else. R(f | d) is how often f is what gets recorded of
+a patient with d: the same, but c times P where d shows f only through a subtype, since whoever has
+the subtype is mostly recorded with that. The weight w of absence is below 1, because what a record
+calls absent is what somebody thought of looking for, not a random sample of what is; and so is the
+weight v of the prior, because patients who come to be diagnosed, and more so those who are written
+about, are not drawn from the population.
+
+Source:
+    P. N. Robinson et al.: Interpretable clinical genomics with a likelihood ratio paradigm (2020),
+    for likelihood ratios over HPO annotations; the weights and the choice of a question are ours.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from itertools import chain
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from medenv.errors import UsageError
+from medenv.records import Entity, Record
+from medenv.retrieval.names import NameIndex
+
+_Floats = NDArray[np.float64]
+_Ints = NDArray[np.int64]
+
+CEILING = 0.95
+"""Greatest probability of a finding: even an obligate one can be missed or not written down."""
+
+CANDIDATES = 20
+"""Most probable diseases, whose findings are considered for the next question."""
+
+LEAST_GAIN = 1e-9
+"""Least mutual information of a question worth asking, in nats."""
+
+
+class Annotation(NamedTuple):
+    """How often a disease shows a finding.
+
+    Attributes:
+        disease: Id of the disease.
+        finding: Id of the finding.
+        share: Share of patients, in (0, 1].
+    """
+
+    disease: str
+    finding: str
+    share: float
+
+
+class Weights(Record, frozen=True, kw_only=True):
+    """How much each kind of evidence counts, all in [0, 1].
+
+    The defaults were chosen on half of the diseases of published cases; `benchmarks/diagnose.py`
+    measures them on the other half.
+
+    Args:
+        absence: Weight w of findings that were ruled out.
+        coarse: Weight c of a finding that a disease shows only through a subtype, above 0.
+        prior: Weight v of the prior.
+
+    Raises:
+        UsageError: A value out of range.
+    """
+
+    absence: float = 0.02
+    coarse: float = 0.3
+    prior: float = 0.25
+
+    def __post_init__(self) -> None:
+        """Check the values."""
+        if not (0 <= self.absence <= 1 and 0 < self.coarse <= 1 and 0 <= self.prior <= 1):
+            raise UsageError(
+                "absence and prior must be in [0, 1] and coarse in (0, 1], got "
+                f"{self.absence}, {self.prior}, {self.coarse}"
+            )
+
+
+class Diagnosis(NamedTuple):
+    """A disease and its probability.
+
+    Attributes:
+        disease: The disease.
+        probability: Its posterior.
+    """
+
+    disease: Entity
+    probability: float
+
+
+class DiseaseModel:
+    """Diseases, findings and how often they go together, as arrays by finding and by disease.
+
+    Args:
+        diseases: What can be diagnosed, at least one.
+        findings: What a patient can have, ancestors included.
+        annotations: How often diseases show findings.
+        parents: Finding id to the ids of its direct parents.
+        weights: How much each kind of evidence counts.
+        priors: Disease id to its relative frequency in the population; the median of those given
+            stands for the others, and all are alike where none is given.
+        synonyms: Other ids, such as former ones, to the id of the finding or disease they mean.
+
+    Raises:
+        UsageError: No disease, an unknown id, or a share outside (0, 1].
+    """
+
+    def __init__(  # noqa: PLR0913 - parts of one body of knowledge, most with defaults
+        self,
+        diseases: Iterable[Entity],
+        findings: Iterable[Entity],
+        annotations: Iterable[Annotation],
+        parents: Mapping[str, Sequence[str]],
+        weights: Weights | None = None,
+        priors: Mapping[str, float] | None = None,
+        synonyms: Mapping[str, str] | None = None,
+    ) -> None:
+        self.weights = weights or Weights()
+        self.diseases = tuple(sorted(diseases, key=lambda one: one.id))
+        self.findings = tuple(sorted(findings, key=lambda one: one.id))
+        if not self.diseases:
+            raise UsageError("a disease model needs at least one disease, got none")
+        self._disease = {one.id: i for i, one in enumerate(self.diseases)}
+        self._finding = {one.id: i for i, one in enumerate(self.findings)}
+        self._synonyms = dict(synonyms or {})
+        self.names = NameIndex(self.findings)
+        self._above = self._closure(parents)
+        self._direct, shares = self._annotated(annotations)
+        self._shares = shares
+        self._fill()
+        self._log_prior = self.weights.prior * np.log(self._priors(priors or {}))
+
+    def consult(
+        self, present: Sequence[str], absent: Sequence[str] = (), k: int = 10
+    ) -> tuple[list[Diagnosis], Entity | None]:
+        """Return what `rank` and `ask_next` return, at the cost of one of them.
+
+        Args:
+            present: Ids of findings that the patient has.
+            absent: Ids of findings that the patient does not have.
+            k: How many diseases at most.
+
+        Raises:
+            UsageError: A finding that is not in the model.
+        """
+        posterior = self.posterior(present, absent)
+        return self._ranked(posterior, k), self._asked(posterior, present, absent)
+
+    def rank(
+        self, present: Sequence[str], absent: Sequence[str] = (), k: int = 10
+    ) -> list[Diagnosis]:
+        """Return the most probable diseases, most probable first, ties by id.
+
+        Args:
+            present: Ids of findings that the patient has.
+            absent: Ids of findings that the patient does not have.
+            k: How many at most.
+
+        Raises:
+            UsageError: A finding that is not in the model.
+        """
+        return self._ranked(self.posterior(present, absent), k)
+
+    def posterior(self, present: Sequence[str], absent: Sequence[str] = ()) -> _Floats:
+        """Return the probability of each disease, float64, shape [diseases].
+
+        Args:
+            present: Ids of findings that the patient has.
+            absent: Ids of findings that the patient does not have.
+
+        Raises:
+            UsageError: A finding that is not in the model.
+        """
+        log = self._log_prior.copy()
+        for ids, base, values in (
+            (present, self._log_base, self._log_recorded),
+            (absent, self._log_none, self._log_absent),
+        ):
+            for number in map(self._number, ids):
+                cells = self._columns.span(number)
+                rows = self._columns.items[cells]
+                shown = log[rows] + values[cells]
+                log += base[number]
+                log[rows] = shown
+        weights = np.exp(log - log.max())
+        return np.asarray(weights / weights.sum())
+
+    def ask_next(self, present: Sequence[str], absent: Sequence[str] = ()) -> Entity | None:
+        """Return the finding whose answer is expected to say most, or None where none does.
+
+        It is the one with the greatest mutual information with the disease, among the findings of
+        the most probable diseases that what is known does not already imply.
+
+        Args:
+            present: Ids of findings that the patient has.
+            absent: Ids of findings that the patient does not have.
+
+        Raises:
+            UsageError: A finding that is not in the model.
+        """
+        return self._asked(self.posterior(present, absent), present, absent)
+
+    def ancestors(self, finding: int) -> tuple[int, ...]:
+        """Return a finding and all above it, by number."""
+        return tuple(self._above.items[self._above.span(finding)].tolist())
+
+    def implies(self, finding: str, other: str) -> bool:
+        """Return whether whoever has a finding has the other one too, which lies at or above it.
+
+        Raises:
+            UsageError: A finding that is not in the model.
+        """
+        return self._number(other) in self.ancestors(self._number(finding))
+
+    def fitting(self, present: Sequence[str]) -> tuple[Entity, ...]:
+        """Return the diseases that show all of these findings, by id: an exact set intersection.
+
+        Args:
+            present: Ids of findings that the patient has, at least one.
+
+        Raises:
+            UsageError: A finding that is not in the model.
+        """
+        columns = self._columns
+        rows = [set(columns.items[columns.span(self._number(one))].tolist()) for one in present]
+        return tuple(self.diseases[row] for row in sorted(set.intersection(*rows)))
+
+    def finding(self, finding: str) -> Entity:
+        """Return a finding by its id.
+
+        Raises:
+            UsageError: It is not in the model.
+        """
+        return self.findings[self._number(finding)]
+
+    def find_finding(self, finding: str) -> Entity | None:
+        """Return a finding by its id or a synonym of it, or None where the model has none."""
+        number = self._finding.get(self._synonyms.get(finding, finding))
+        return None if number is None else self.findings[number]
+
+    def find_disease(self, disease: str) -> Entity | None:
+        """Return a disease by its id or a synonym of it, or None where the model has none."""
+        row = self._disease.get(self._synonyms.get(disease, disease))
+        return None if row is None else self.diseases[row]
+
+    def shown_by(self, disease: str) -> dict[str, float]:
+        """Return the findings that a disease is annotated with, and how often it shows them.
+
+        Args:
+            disease: Id of a disease of the model.
+        """
+        cells = self._direct.span(self._disease[disease])
+        shown = zip(self._direct.items[cells].tolist(), self._shares[cells].tolist(), strict=True)
+        return {self.findings[finding].id: share for finding, share in shown}
+
+    def _number(self, finding: str) -> int:
+        try:
+            return self._finding[finding]
+        except KeyError:
+            raise UsageError(f"the disease model has no finding {finding!r}") from None
+
+    def _ranked(self, posterior: _Floats, k: int) -> list[Diagnosis]:
+        """Return the k most probable diseases, ties by number."""
+        return [Diagnosis(self.diseases[i], float(posterior[i])) for i in _top(posterior, k)]
+
+    def _asked(
+        self, posterior: _Floats, present: Sequence[str], absent: Sequence[str]
+    ) -> Entity | None:
+        """Return the most telling finding of the most probable diseases.
+
+        A finding has its base rate in all diseases but those of its column, so that a sum over all
+        diseases is that of the base rate, corrected in the column's cells.
+        """
+        likely = _top(posterior, CANDIDATES)
+        candidates = np.unique(self._direct.items[self._direct.cells(likely)[0]])
+        known = self._above.cells(np.array([*map(self._number, present)], np.int64))[0]
+        had = np.zeros(len(self.findings), np.bool_)
+        had[self._above.items[known]] = True
+        not_had = np.zeros(len(self.findings), np.bool_)
+        not_had[[*map(self._number, absent)]] = True
+        candidates = candidates[~had[candidates]]
+        cells, starts = self._above.cells(candidates)
+        if candidates.size:
+            above = not_had[self._above.items[cells]]
+            candidates = candidates[~np.logical_or.reduceat(above, starts)]
+        if not candidates.size:
+            return None
+        cells, starts = self._columns.cells(candidates)
+        mass = posterior[self._columns.items[cells]]
+        rates = self._base[candidates] + np.add.reduceat(mass * self._excess[cells], starts)
+        inner = self._base_entropy[candidates]
+        inner = inner + np.add.reduceat(mass * self._entropy_excess[cells], starts)
+        gains = _entropies(np.clip(rates, 1e-12, 1 - 1e-12)) - inner
+        best = int(np.argmax(gains))
+        return self.findings[candidates[best]] if gains[best] > LEAST_GAIN else None
+
+    def _closure(self, parents: Mapping[str, Sequence[str]]) -> _Lists:
+        """Return for each finding itself, then all above it, ascending; cycles do no harm."""
+        direct = [[self._number(p) for p in parents.get(one.id, ())] for one in self.findings]
+        lists: list[list[int]] = []
+        for number in range(len(direct)):
+            above: set[int] = set()
+            todo = [number]
+            while todo:
+                fresh = [one for one in direct[todo.pop()] if one not in above]
+                above.update(fresh)
+                todo += fresh
+            lists.append([number, *sorted(above - {number})])
+        return _Lists.of(lists)
+
+    def _annotated(self, annotations: Iterable[Annotation]) -> tuple[_Lists, _Floats]:
+        """Return the findings that each disease is annotated with, and their shares."""
+        shown: list[dict[int, float]] = [{} for _ in self.diseases]
+        for disease, finding, share in annotations:
+            if disease not in self._disease or not 0 < share <= 1:
+                raise UsageError(f"no annotation of the model: {disease!r}, {finding!r}, {share!r}")
+            row, number = shown[self._disease[disease]], self._number(finding)
+            row[number] = max(share, row.get(number, 0.0))
+        shares = [share for row in shown for share in row.values()]
+        return _Lists.of([list(row) for row in shown]), np.array(shares, np.float64)
+
+    def _fill(self) -> None:
+        """Spread the annotations over all ancestors, in columns by finding, and take logarithms."""
+        size, weights = len(self.diseases), self.weights
+        owner = np.repeat(np.arange(size), np.diff(self._direct.starts))
+        cells, starts = self._above.cells(self._direct.items)
+        times = np.diff(np.append(starts, cells.size))
+        keys = self._above.items[cells] * size + np.repeat(owner, times)
+        order = np.argsort(keys, kind="stable")
+        keys, first = np.unique(keys[order], return_index=True)
+        spread = np.repeat(self._shares, times)[order]
+        values = np.minimum(np.maximum.reduceat(spread, first) if keys.size else spread, CEILING)
+        own = np.zeros(keys.size)
+        own[np.searchsorted(keys, self._direct.items * size + owner)] = np.minimum(
+            self._shares, CEILING
+        )
+        counts = np.bincount(keys // size, minlength=len(self.findings))
+        self._columns = _Lists(np.concatenate(([0], np.cumsum(counts))), keys % size)
+        means = np.array(
+            [values[self._columns.span(i)].sum() / size for i in range(len(self.findings))]
+        )
+        self._base = np.clip(means, 0.5 / size, CEILING)
+        base = np.repeat(self._base, counts)
+        shown = np.maximum(base, values)
+        recorded = np.maximum(base, np.maximum(own, weights.coarse * values))
+        self._log_base, self._log_recorded = np.log(self._base), np.log(recorded)
+        self._log_none = weights.absence * np.log1p(-self._base)
+        self._log_absent = weights.absence * np.log1p(-shown)
+        self._base_entropy = _entropies(self._base)
+        self._excess = shown - base
+        self._entropy_excess = _entropies(shown) - np.repeat(self._base_entropy, counts)
+
+    def _priors(self, given: Mapping[str, float]) -> _Floats:
+        known = [given[one.id] for one in self.diseases if given.get(one.id, 0.0) > 0]
+        usual = float(np.median(known)) if known else 1.0
+        return np.array([given.get(one.id) or usual for one in self.diseases])
+
+
+class _Lists(NamedTuple):
+    """Lists of numbers in one array: list i is ``items[starts[i]:starts[i + 1]]``."""
+
+    starts: _Ints
+    items: _Ints
+
+    @classmethod
+    def of(cls, lists: Sequence[Sequence[int]]) -> _Lists:
+        """Return them of lists."""
+        starts = np.cumsum([0, *map(len, lists)], dtype=np.int64)
+        return cls(starts, np.fromiter(chain.from_iterable(lists), np.int64, int(starts[-1])))
+
+    def span(self, number: int) -> slice:
+        """Return where a list stands in the items."""
+        return slice(int(self.starts[number]), int(self.starts[number + 1]))
+
+    def cells(self, numbers: _Ints) -> tuple[_Ints, _Ints]:
+        """Return where the items of several lists stand, and where each list begins among them."""
+        sizes = self.starts[numbers + 1] - self.starts[numbers]
+        begins = np.cumsum(sizes) - sizes
+        places = np.arange(int(sizes.sum())) + np.repeat(self.starts[numbers] - begins, sizes)
+        return places, begins
+
+
+def _top(values: _Floats, k: int) -> _Ints:
+    """Return where the k greatest values stand, greatest first, ties in order."""
+    lowered = -values
+    if k < values.size:
+        found = np.flatnonzero(lowered <= np.partition(lowered, k - 1)[k - 1])
+        return found[np.argsort(lowered[found], kind="stable")[:k]]
+    return np.argsort(lowered, kind="stable")
+
+
+def _entropies(shares: _Floats) -> _Floats:
+    return np.asarray(-(shares * np.log(shares) + (1 - shares) * np.log1p(-shares)))

@@ -1,0 +1,288 @@
+"""The Gymnasium face of the episode engine."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from copy import copy
+from typing import Any, SupportsFloat
+
+import gymnasium
+import numpy as np
+from gymnasium.envs.registration import EnvSpec
+
+from medenv.envs.spaces import UnicodeText
+from medenv.episodes.episode import Episode, EpisodeRules
+from medenv.episodes.snapshot import Snapshot
+from medenv.errors import InfraError, JudgeUnavailableError, UnknownNameError, UsageError
+from medenv.records import Message, Question, RewardFn, Score, ToolResult
+from medenv.tools import ToolBox
+
+MAX_CHARS = 1_000_000
+"""Greatest length of an observation or action, characters."""
+
+_INTEGERS = (int, np.integer)
+
+
+class MedResearchEnv(gymnasium.Env[str, str]):
+    """Research a medical question with tools over several turns, then answer it.
+
+    ## Description
+    The agent is asked a question that has been proved, against a knowledge graph, to have the
+    answers it is scored by. It may call tools, mostly to search and read a corpus, and ends the
+    episode by answering.
+
+    ## Action Space
+    `UnicodeText`: one turn of the policy's text, in the dialect of the environment. Any text is
+    accepted; one without a call or an answer costs a turn and is told what was wrong.
+
+    ## Observation Space
+    `UnicodeText`: after `reset`, the whole prompt as one text; after `step`, what the tools gave
+    back. The conversation as chat messages is in the information and in `messages`. Text from tools
+    is made harmless: no control token and no tag of the dialect survives in it.
+
+    ## Starting State
+    A question drawn uniformly by the environment's own generator, or the one that
+    ``reset(options={"question": ...})`` names by id or by number.
+
+    ## Rewards
+    0 for every step but the last, and the total of the score at the end. Only text that the agent
+    wrote itself is scored.
+
+    ## Episode End
+    Terminated when the agent answers. Truncated when a budget runs out: turns, tool calls, tokens
+    or seconds. Never both. An infrastructure failure is neither: `step` raises an `InfraError`, the
+    episode stays where it was and the same step can be made again.
+
+    ## Information
+    After `reset`: ``question_id`` and ``messages`` (the prompt as chat messages). After `step`:
+    ``problems`` (what was wrong with the turn) and ``passages`` (ids shown in it); with the last
+    one also ``ending``, ``score`` (a `Score` with its parts) and ``trajectory``.
+
+    ## Arguments
+    `questions`: what can be asked, at least one. `toolbox`: the tools. `reward`: scores a finished
+    trajectory. `rules`: dialect, budget and prompt style of all episodes. `render_mode`: ``"ansi"``
+    lets `render` return the conversation so far as a string, ``"human"`` prints it as it grows.
+    Through ``gymnasium.make`` the arguments are those of
+    `medenv.build.environment.EnvSettings`, and `render_mode`.
+
+    ## References
+    The tool-using research agent is that of MedResearcher-R1 (Yu et al., 2025); the ontology of the
+    bundled questions is the Human Phenotype Ontology (Gargano et al., 2024).
+
+    ## Version History
+    v0: first version. A change that can change a score raises the version.
+
+    ## Medical Scope and Limits
+    Questions are about documented relations between diseases, genes and phenotypes. A high score
+    shows skill at finding such relations in a given corpus. It shows neither clinical judgement nor
+    safety, and nothing here is medical advice.
+    """
+
+    metadata = {"render_modes": ["ansi", "human"], "render_fps": 4}  # noqa: RUF012 - Gymnasium's own declaration
+
+    def __init__(
+        self,
+        questions: Sequence[Question],
+        toolbox: ToolBox,
+        reward: RewardFn,
+        rules: EpisodeRules,
+        render_mode: str | None = None,
+    ) -> None:
+        if not questions:
+            raise UsageError("an environment needs at least one question, got none")
+        if render_mode is not None and render_mode not in self.metadata["render_modes"]:
+            raise UnknownNameError("render mode", render_mode, self.metadata["render_modes"])
+        self.render_mode, self._prints = render_mode, render_mode == "human"
+        self.questions = tuple(questions)
+        self.toolbox, self.reward, self.rules = toolbox, reward, rules
+        self.observation_space = UnicodeText(MAX_CHARS)
+        self.action_space = UnicodeText(MAX_CHARS)
+        self._numbers = {question.id: i for i, question in enumerate(self.questions)}
+        self._episode: Episode | None = None
+        self._score: Score | None = None
+        self._printed: tuple[Episode | None, int] = None, 0
+        self._spec: EnvSpec | None = None
+
+    @property
+    def spec(self) -> EnvSpec | None:
+        """What Gymnasium made the environment of; ``max_episode_steps`` is the budget of turns."""
+        return self._spec
+
+    @spec.setter
+    def spec(self, spec: EnvSpec | None) -> None:
+        # No `TimeLimit` stands behind the number: the episode itself ends with its last turn.
+        self._spec = copy(spec)
+        if self._spec is not None:
+            self._spec.max_episode_steps = self.rules.max_turns
+
+    @property
+    def episode(self) -> Episode:
+        """The running or just ended episode.
+
+        Raises:
+            UsageError: `reset` has not been called.
+        """
+        if self._episode is None:
+            raise UsageError("there is no episode yet: call reset first")
+        return self._episode
+
+    @property
+    def messages(self) -> list[Message]:
+        """The conversation so far as chat messages."""
+        return self.episode.messages
+
+    def snapshot(self) -> Snapshot:
+        """Return the episode as it is now, to go on from it later as often as wanted."""
+        return self.episode.snapshot()
+
+    def restore(self, snapshot: Snapshot) -> None:
+        """Go on from a snapshot; an episode that had ended is not paid again and needs a `reset`.
+
+        Args:
+            snapshot: What `snapshot` of an environment of the same settings gave.
+
+        Raises:
+            UsageError: It comes from other settings.
+        """
+        self._episode, self._score = Episode.restore(snapshot, self.rules), None
+        if snapshot.ending is not None:
+            self._score = Score(total=None, parts={})  # not paid again, nor for the first time here
+
+    def reset(
+        self, *, seed: int | None = None, options: dict[str, Any] | None = None
+    ) -> tuple[str, dict[str, Any]]:
+        """Begin an episode.
+
+        Args:
+            seed: Seeds the generator that draws questions.
+            options: ``{"question": id or number}`` to choose one.
+
+        Returns:
+            The prompt as text, and ``question_id`` and ``messages``.
+
+        Raises:
+            UsageError: An unknown option or question.
+        """
+        super().reset(seed=seed)
+        number = self._choose(options or {})
+        question = self.questions[number]
+        self._episode, self._score = Episode(question, self.rules, seed or 0), None
+        messages = self._episode.prompt()
+        text = messages[-1]["content"]
+        if len(messages) == 2:
+            text = f"{messages[0]['content']}\n\n{text}"
+        if self._prints:
+            self.render()
+        return text, {"question_id": question.id, "messages": messages}
+
+    def step(self, action: str) -> tuple[str, SupportsFloat, bool, bool, dict[str, Any]]:
+        """Take the agent's next text, make its calls and show it the results.
+
+        Args:
+            action: What the agent wrote.
+
+        Returns:
+            Observation, reward, terminated, truncated, information.
+
+        Raises:
+            UsageError: `reset` was not called, the episode has ended, or the action is no string.
+            InfraError: Something outside failed; make the same step again.
+        """
+        episode = self._episode or self.episode  # which refuses; a call less where there is one
+        observation = ""
+        if episode.ending is None:
+            observation = self._turn(episode, action)
+        elif self._score is not None:
+            raise UsageError("the episode has ended: call reset")
+        turn = episode.last_turn
+        shown: tuple[str, ...] = ()
+        for result in turn.results:
+            shown += result.passages
+        info: dict[str, Any] = {"problems": turn.parsed.problems, "passages": shown}
+        if episode.ending is None:
+            if self._prints:
+                self.render()
+            return observation, 0.0, False, False, info
+        reward = self._finish(episode, info)
+        if self._prints:
+            self.render()
+        return observation, reward, episode.terminated, episode.truncated, info
+
+    def render(self) -> str | None:
+        """Show the conversation so far.
+
+        Returns:
+            The whole conversation for a terminal of 100 columns where the render mode is
+            ``"ansi"``; None where it is ``"human"``, which prints what was not printed yet.
+
+        Raises:
+            UsageError: `reset` has not been called.
+        """
+        episode = self.episode
+        if self.render_mode is None:
+            gymnasium.logger.warn(
+                "render was called without a render mode: make the environment with "
+                'render_mode="ansi" or "human"'
+            )
+            return None
+        from medenv.envs import rendering  # rich is loaded where something is shown
+
+        messages = episode.messages
+        last = [] if episode.ending is None else [rendering.outcome(episode.ending, self._score)]
+        if not self._prints:
+            return rendering.ansi([*rendering.conversation(messages), *last])
+        of, printed = self._printed
+        if of is not episode:
+            printed = 0
+        if printed < len(messages):
+            rendering.show([*rendering.conversation(messages, printed), *last])
+            self._printed = episode, len(messages)
+        return None
+
+    def _turn(self, episode: Episode, action: str) -> str:
+        """Advance by one turn; take it back where its calls cannot be made."""
+        calls = episode.advance(action)
+        if episode.ending is not None:
+            return ""
+        run = self.toolbox.run
+        results: list[ToolResult] = []
+        try:
+            for call in calls:
+                results.append(run(call))
+            return episode.observe(results)
+        except BaseException:  # an interrupt too: the episode stays where it was
+            episode.retract()
+            raise
+
+    def _finish(self, episode: Episode, info: dict[str, Any]) -> float:
+        """Score the ended episode and add to the information what belongs to its end."""
+        if episode.ending == "unavailable":
+            raise InfraError(f"the episode cannot be scored: {episode.failure}; call reset")
+        trajectory = episode.trajectory()
+        score = self.reward(trajectory)
+        if score.total is None:
+            raise JudgeUnavailableError("the reward gave no score; make the same step again")
+        self._score = score
+        info["ending"], info["score"], info["trajectory"] = episode.ending, score, trajectory
+        return score.total
+
+    def _choose(self, options: dict[str, Any]) -> int:
+        """Return the number of the question that the options name, or a drawn one."""
+        for name in options:
+            if name != "question":
+                raise UnknownNameError("reset option", name, ["question"])
+        wanted = options.get("question")
+        if wanted is None:
+            return int(self.np_random.random() * len(self.questions))
+        if isinstance(wanted, str):
+            if wanted not in self._numbers:
+                known = f"{len(self.questions)} questions, such as {self.questions[0].id!r}"
+                raise UsageError(f"no question has the id {wanted!r} ({known})")
+            return self._numbers[wanted]
+        if not isinstance(wanted, _INTEGERS):
+            raise UsageError(f"a question is chosen by id or by number, got {wanted!r}")
+        if not 0 <= wanted < len(self.questions):
+            raise UsageError(
+                f"question numbers go from 0 to {len(self.questions) - 1}, got {wanted!r}"
+            )
+        return int(wanted)

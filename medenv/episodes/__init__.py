@@ -1,0 +1,1 @@
+"""The episode engine: one state machine that env, rollouts and trainers drive."""

@@ -1,0 +1,1 @@
+"""Playing a policy on held-out questions, and the figures that come out."""

@@ -1,0 +1,369 @@
+"""A policy on held-out questions, in the environment of a set of trajectories, resumable.
+
+The folder of an evaluation holds
+
+    identity.json      the settings that its figures depend on
+    episodes.jsonl     the journal: every episode that was played
+    sampled.jsonl      the sampled episodes, one `Scored` a line
+    greedy.jsonl       the greedy ones
+    summary.json       their figures with intervals
+    report.html        beside another evaluation: before against after
+
+An episode that cannot be played or scored, because a tool, the judge or the policy's server failed,
+is missing: its answer counts as not right, the figures say how many there are, and the same command
+plays them again. When the failures do not end, the evaluation stops instead.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple, Protocol
+
+import msgspec
+
+from medenv.build.environment import Parts
+from medenv.errors import DataError, PolicyUnavailableError, UnknownNameError, UsageError
+from medenv.evaluation.summary import Summary, read_scored, summarise, with_missing, write_scored
+from medenv.integrations.hf.engines import (
+    Desk,
+    Engine,
+    Sampling,
+    TokenPolicy,
+    TransformersEngine,
+    VllmEngine,
+)
+from medenv.integrations.hydra.identity import claim, files_digest, significant
+from medenv.io import FolderLock, digest, write_json
+from medenv.llm.endpoint import Endpoint, EndpointSettings
+from medenv.records import Question, Record, Scored
+from medenv.report.headline import Row, headline, pair
+from medenv.report.training import TrainingReport, write_training_report
+from medenv.rollouts.driver import AsyncPolicy, Patience
+from medenv.trajectories.collector import timeless
+from medenv.trajectories.gate import ClosedError, Gate
+from medenv.trajectories.journal import Journal
+from medenv.trajectories.run import Stage, open_stage
+from medenv.trajectories.served import ServedPolicy, ServedSettings
+from medenv.trajectories.settings import read_settings
+
+ENGINES = ("transformers", "vllm")
+GREEDY = -1
+"""Number of the greedy episode of a question; sampled ones are counted from 0."""
+
+_GOES_ON = "what has been played is kept, the same command goes on"
+
+FAILURES = 8
+"""Episodes that may fail one after the other before what they need is held to be gone."""
+
+
+class EvaluationSettings(Record, frozen=True, kw_only=True):
+    """What is evaluated, and on what.
+
+    Args:
+        folder: Where the evaluation is written.
+        trajectories: Folder of a set: its environment is played in, its held-out questions are
+            asked.
+        policy: A Hugging Face folder or hub name; or empty, and an `endpoint` answers.
+        endpoint: A served policy, or None.
+        tool_role: The role in which a served policy is shown observations.
+        engine: What writes: ``"transformers"`` or ``"vllm"``.
+        engine_options: Further arguments of the engine.
+        questions: How many questions are asked, or None for all.
+        samples: Sampled episodes of each.
+        greedy: Whether each is answered greedily too.
+        sampling: How the policy writes when it samples.
+        concurrency: Episodes that run at the same time.
+        seed: Seed of the sampling and of the intervals.
+        against: Folder of an evaluation before, or empty.
+
+    Raises:
+        UsageError: There is no policy, or there are two.
+        UnknownNameError: An unknown engine.
+    """
+
+    folder: str
+    trajectories: str
+    policy: str = ""
+    endpoint: EndpointSettings | None = None
+    tool_role: str = "user"
+    engine: str = "transformers"
+    engine_options: dict[str, Any] = msgspec.field(default_factory=dict)
+    questions: int | None = None
+    samples: int = 4
+    greedy: bool = True
+    sampling: Sampling = Sampling()
+    concurrency: int = 256
+    seed: int = 0
+    against: str = ""
+
+    def __post_init__(self) -> None:
+        """Refuse what cannot be."""
+        if bool(self.policy) == (self.endpoint is not None):
+            raise UsageError(
+                "name what is evaluated, a policy or an endpoint: medenv.policy=/path/to/it, or "
+                "'endpoint={url: ..., model: ...}'"
+            )
+        if self.engine not in ENGINES:
+            raise UnknownNameError("engine", self.engine, ENGINES)
+        if self.samples < 0 or (not self.samples and not self.greedy):
+            raise UsageError(f"expected samples >= 0, or greedy answers; got {self.samples}")
+        if self.concurrency < 1 or (self.questions is not None and self.questions < 1):
+            raise UsageError(
+                "expected concurrency and questions of at least 1, got "
+                f"{self.concurrency} and {self.questions}"
+            )
+
+
+class Evaluated(Record, frozen=True, kw_only=True):
+    """One episode, one line of the journal.
+
+    Args:
+        i: Number of the question.
+        sample: Number of the sample, or `GREEDY`.
+        scored: The episode and its score.
+    """
+
+    i: int
+    sample: int
+    scored: Scored
+
+    @property
+    def key(self) -> tuple[int, int]:
+        """What tells it from all others."""
+        return self.i, self.sample
+
+
+class Evaluation(NamedTuple):
+    """What came out.
+
+    Attributes:
+        sampled: The figures of the sampled episodes, or None where there are none.
+        greedy: The figures of the greedy ones, likewise.
+        rows: Beside another evaluation: before, after and the paired difference.
+    """
+
+    sampled: Summary | None
+    greedy: Summary | None
+    rows: list[Row]
+
+
+class Authors(Protocol):
+    """Makes the policy of each episode."""
+
+    def begin(self, i: int, *, greedy: bool) -> AsyncPolicy:
+        """Return the policy of an episode.
+
+        Args:
+            i: Number of the episode.
+            greedy: Whether it writes greedily.
+        """
+        ...
+
+
+class TokenAuthors:
+    """Episodes that an engine in this process writes.
+
+    Args:
+        engine: Writes.
+        sampling: How, when it samples.
+    """
+
+    def __init__(self, engine: Engine, sampling: Sampling) -> None:
+        self._desk, self._sampling = Desk(engine), sampling
+        self._greedy = msgspec.structs.replace(sampling, temperature=0.0, top_p=1.0)
+
+    def begin(self, i: int, *, greedy: bool) -> AsyncPolicy:  # noqa: ARG002 - as `Authors` has it
+        """Return the policy of an episode."""
+        return TokenPolicy(self._desk, self._greedy if greedy else self._sampling)
+
+
+class ServedAuthors:
+    """Episodes that a server writes.
+
+    Args:
+        endpoint: The server.
+        settings: What is evaluated.
+        stop: Where it is to stop.
+    """
+
+    def __init__(self, endpoint: Endpoint, settings: EvaluationSettings, stop: list[str]) -> None:
+        self._endpoint, self._stop, self._settings = endpoint, stop, settings
+
+    def begin(self, i: int, *, greedy: bool) -> AsyncPolicy:
+        """Return the policy of an episode."""
+        how = self._settings.sampling
+        params = {
+            "temperature": 0.0 if greedy else how.temperature,
+            "top_p": 1.0 if greedy else how.top_p,
+            "max_tokens": how.turn_tokens,
+        }
+        served = msgspec.convert(
+            {"tool_role": self._settings.tool_role, "params": params}, ServedSettings
+        )
+        return ServedPolicy(self._endpoint, "", self._stop, served, i)
+
+
+def evaluate(
+    settings: EvaluationSettings,
+    say: Callable[[str], None] = lambda _: None,
+    report: Callable[[int, int], None] = lambda *_: None,
+) -> Evaluation:
+    """Evaluate a policy, or go on with it.
+
+    Args:
+        settings: What is evaluated.
+        say: Told what is being done, in words.
+        report: Told the numbers of episodes done and to do.
+
+    Raises:
+        UsageError: A setting cannot be.
+        FolderInUseError: Another process evaluates in the folder.
+        OtherSettingsError: The folder holds an evaluation with other settings.
+        DataError: A folder is missing or damaged.
+        PolicyUnavailableError: No episode could be played, or `FAILURES` of them one after the
+            other could not; the same call goes on later.
+    """
+    with FolderLock(Path(settings.folder)):
+        return _evaluate(settings, say, report)
+
+
+def _evaluate(
+    settings: EvaluationSettings, say: Callable[[str], None], report: Callable[[int, int], None]
+) -> Evaluation:
+    folder = Path(settings.folder)
+    stage = open_stage(read_settings(settings.trajectories), say, "test")
+    questions = stage.parts.questions[: settings.questions]
+    identity = _identity(settings, stage)
+    path = folder / "episodes.jsonl"
+    claim(folder, identity, path.exists())
+    with Journal(path, digest(identity), Evaluated) as journal:
+        asyncio.run(_play(settings, stage.parts, questions, journal, say, report))
+    done = sorted(journal.known, key=lambda one: one.key)
+    done = [one for one in done if one.sample < settings.samples]
+    sampled = with_missing(
+        [one.scored for one in done if one.sample != GREEDY], questions, settings.samples
+    )
+    greedy = with_missing(
+        [one.scored for one in done if one.sample == GREEDY], questions, int(settings.greedy)
+    )
+    write_scored(folder / "sampled.jsonl", sampled)
+    write_scored(folder / "greedy.jsonl", greedy)
+    figures = {
+        name: summarise(scored, seed=settings.seed) if scored else None
+        for name, scored in (("sampled", sampled), ("greedy", greedy))
+    }
+    write_json(folder / "summary.json", figures)
+    rows = _beside(settings, sampled, greedy) if settings.against else []
+    return Evaluation(figures["sampled"], figures["greedy"], rows)
+
+
+async def _play(
+    settings: EvaluationSettings,
+    parts: Parts,
+    questions: Sequence[Question],
+    journal: Journal[Evaluated],
+    say: Callable[[str], None],
+    report: Callable[[int, int], None],
+) -> None:
+    """Play what is not in the journal yet."""
+    numbers = [*([GREEDY] if settings.greedy else []), *range(settings.samples)]
+    known = {one.key for one in journal.known}
+    left = [(i, n) for n in numbers for i in range(len(questions)) if (i, n) not in known]
+    if not left:
+        return
+    say("loading the policy")
+    endpoint = Endpoint(settings.endpoint) if settings.endpoint else None
+    authors = _authors(settings, endpoint, list(parts.rules.dialect.stop))
+    driver = parts.rollouts(Patience(attempts=1, timeout=86_400.0))
+    gate, total = Gate(settings.concurrency), len(left) + len(known)
+    failures = played = 0  # the first: one after the other
+    why = ""
+
+    async def one(i: int, sample: int) -> None:
+        nonlocal failures, played, why
+        async with gate:
+            policy = authors.begin(i * 1000 + sample + 1, greedy=sample == GREEDY)
+            scored = timeless(await driver.arun(policy, questions[i], max(sample, 0)))
+            if scored.score.total is None:
+                failures += 1
+                why = f"question {questions[i].id!r}: {scored.trajectory.failure or 'no score'}"
+                if failures >= FAILURES:
+                    raise PolicyUnavailableError(f"{why}; {_GOES_ON}")
+                return
+            failures, played = 0, played + 1
+            kept = Evaluated(
+                i=i, sample=sample, scored=msgspec.structs.replace(scored, sample=max(sample, 0))
+            )
+            journal.append(kept)
+            known.add(kept.key)
+            report(len(known), total)
+
+    say("answering")
+    gc.freeze()  # as in training: what is loaded stays
+    try:
+        await gate.all_of([one(i, sample) for i, sample in left])
+        if not played:
+            raise PolicyUnavailableError(f"{why}; {_GOES_ON}")
+        if len(known) < total:
+            say(f"{total - len(known):,} of {total:,} episodes are missing ({why}); {_GOES_ON}")
+    except ClosedError:
+        raise gate.why() from None
+    finally:
+        if endpoint is not None:
+            await endpoint.aclose()
+
+
+def _authors(settings: EvaluationSettings, endpoint: Endpoint | None, stop: list[str]) -> Authors:
+    if endpoint is not None:
+        return ServedAuthors(endpoint, settings, stop)
+    options, seed = settings.engine_options, settings.seed
+    if settings.engine == "vllm":
+        return TokenAuthors(
+            VllmEngine(settings.policy, seed=seed, options=options), settings.sampling
+        )
+    try:
+        engine = TransformersEngine(settings.policy, seed=seed, **options)
+    except TypeError as error:
+        raise UsageError(f"engine_options {options}: {error}") from error
+    return TokenAuthors(engine, settings.sampling)
+
+
+def _identity(settings: EvaluationSettings, stage: Stage) -> dict[str, Any]:
+    """Return what the figures depend on: not the size, nor how the answers are computed."""
+    plain: dict[str, Any] = msgspec.to_builtins(settings)
+    free = ("folder", "trajectories", "questions", "samples", "greedy", "concurrency", "against")
+    reached = ("key_variable", "attempts", "backoff", "longest_wait", "timeout")
+    asked = [(one.id, one.text) for one in stage.parts.questions]
+    return {
+        **significant(plain, (*free, *(f"endpoint.{name}" for name in reached))),
+        "policy (its files)": files_digest(settings.policy),
+        "trajectories (its environment)": stage.parts.rules.config_hash,
+        "trajectories (its questions)": digest(asked, 16),
+    }
+
+
+def _beside(settings: EvaluationSettings, sampled: list[Scored], greedy: list[Scored]) -> list[Row]:
+    """Hold an evaluation against one before; write the page, and return the rows of its table."""
+    before = Path(settings.against)
+    if not (before / "sampled.jsonl").exists():
+        raise DataError(before, "expected the folder of a finished evaluation")
+    sampled_before = read_scored(before / "sampled.jsonl")
+    greedy_before = read_scored(before / "greedy.jsonl")
+    main = pair(sampled_before or greedy_before, sampled or greedy)
+    other = pair(greedy_before, greedy) if greedy and greedy_before and sampled else None
+    write_training_report(
+        Path(settings.folder) / "report.html",
+        TrainingReport(
+            before_sampled=list(main.before),
+            after_sampled=list(main.after),
+            before_greedy=list(other.before) if other else [],
+            after_greedy=list(other.after) if other else [],
+            facts={"policy": settings.policy or "served", "against": settings.against},
+            title="Evaluation",
+            seed=settings.seed,
+        ),
+    )
+    return headline(main, other, seed=settings.seed)

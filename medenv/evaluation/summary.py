@@ -1,0 +1,253 @@
+"""Rollout files, and the figures that sum one up."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import TypeVar
+
+import numpy as np
+
+from medenv.errors import UsageError
+from medenv.evaluation.measures import MEASURES, Measure, is_missing, waste
+from medenv.evaluation.statistics import Interval, cluster_bootstrap
+from medenv.io import read_records, write_records
+from medenv.records import Question, Record, Score, Scored, Trajectory
+
+Value = Callable[[Scored], float | None]
+K = TypeVar("K", int, str)
+
+
+class Summary(Record, frozen=True, kw_only=True):
+    """The figures of one rollout.
+
+    Missing episodes, see `medenv.evaluation.measures.is_missing`, count as not right in every
+    accuracy and are left out of all other figures.
+
+    Args:
+        episodes: Episodes with a score.
+        questions: Questions that were asked.
+        missing: Episodes without one.
+        measures: Name of a measure in `MEASURES` to its mean per episode; one that no episode
+            counts for is absent.
+        parts: Name of a reward component to its mean raw value.
+        wasted: Fault to wasted calls per episode; each call counts under its first fault.
+        endings: Ending to the number of episodes.
+        by_hops: Number of hops of the gold path to the accuracy there.
+        by_kind: Kind of question to the accuracy there.
+        chance: Mean probability that a blind guess is right.
+    """
+
+    episodes: int
+    questions: int
+    missing: int
+    measures: dict[str, Interval]
+    parts: dict[str, Interval]
+    wasted: dict[str, float]
+    endings: dict[str, int]
+    by_hops: dict[int, Interval]
+    by_kind: dict[str, Interval]
+    chance: float
+
+
+def summarise(scored: Sequence[Scored], *, seed: int = 0) -> Summary:
+    """Sum up a rollout.
+
+    Args:
+        scored: The episodes; several samples per question are one cluster.
+        seed: Seed of the bootstrap intervals.
+
+    Raises:
+        UsageError: No episode, or none with a score.
+    """
+    valid = counted(scored)
+    faults = [waste(one) for one in valid]
+    right = MEASURES[0]
+    return Summary(
+        episodes=len(valid),
+        questions=len({one.trajectory.question.id for one in scored}),
+        missing=len(scored) - len(valid),
+        measures=_means({m.name: m.of for m in MEASURES}, scored, seed),
+        parts=_means({name: part_value(name) for name in part_names(valid)}, valid, seed),
+        wasted={
+            name: float(np.mean([getattr(fault, name) for fault in faults]))
+            for name in ("refused", "repeated", "empty", "beyond")
+        },
+        endings=dict(sorted(Counter(str(one.trajectory.ending) for one in valid).items())),
+        by_hops={
+            hops: _required(right, group, seed) for hops, group in strata(scored, hops_of).items()
+        },
+        by_kind={
+            kind: _required(right, group, seed) for kind, group in strata(scored, kind_of).items()
+        },
+        chance=math.fsum(one.trajectory.question.certificate.chance for one in scored)
+        / len(scored),
+    )
+
+
+def batch_metrics(scored: Sequence[Scored]) -> dict[str, float]:
+    """Return the plain means of a training batch, by the names under which trainers log them.
+
+    Episodes without a score are left out: nothing is learned from them.
+
+    Args:
+        scored: The episodes of one batch.
+
+    Returns:
+        ``reward/<component>/raw`` and ``/weighted``, ``reward/total``, and ``episodes/<measure>``
+        for each of `MEASURES` that an episode counts for.
+
+    Raises:
+        UsageError: No episode, or none with a score.
+    """
+    valid = counted(scored)
+    logged: dict[str, list[float]] = {"reward/total": [one.score.total or 0.0 for one in valid]}
+    for one in valid:
+        for name, part in one.score.parts.items():
+            logged.setdefault(f"reward/{name}/raw", []).append(part.raw)
+            logged.setdefault(f"reward/{name}/weighted", []).append(part.weighted)
+    for measure in MEASURES:
+        numbers = [number for one in valid if (number := measure.value(one)) is not None]
+        if numbers:
+            logged[f"episodes/{measure.name}"] = numbers
+    return {name: math.fsum(values) / len(values) for name, values in logged.items()}
+
+
+def counted(scored: Sequence[Scored]) -> list[Scored]:
+    """Return the episodes that have a score.
+
+    Raises:
+        UsageError: None has.
+    """
+    valid = [one for one in scored if not is_missing(one)]
+    if not valid:
+        raise UsageError(
+            f"expected at least one scored episode, got {len(scored)} episodes of which all are "
+            "infrastructure failures; run them again"
+            if scored
+            else "expected at least one scored episode, got none"
+        )
+    return valid
+
+
+def with_missing(
+    scored: Sequence[Scored], questions: Iterable[Question], samples: int
+) -> list[Scored]:
+    """Return the episodes of an evaluation with a place for each that never came.
+
+    Args:
+        scored: Those that came.
+        questions: All that was asked.
+        samples: Episodes of each question.
+
+    Returns:
+        By question in the order asked; the missing ones are unavailable and have no score.
+    """
+    came: dict[str, list[Scored]] = {}
+    for one in scored:
+        came.setdefault(one.trajectory.question.id, []).append(one)
+    whole: list[Scored] = []
+    for question in questions:
+        found = came.get(question.id, [])
+        lacking = sorted(set(range(samples)) - {one.sample for one in found})
+        whole += found
+        whole += [_missing(question, sample) for sample in lacking[: max(0, samples - len(found))]]
+    return whole
+
+
+def _missing(question: Question, sample: int) -> Scored:
+    trajectory = Trajectory(
+        question=question,
+        turns=(),
+        ending="unavailable",
+        answer=None,
+        failure="the episode never came",
+    )
+    return Scored(trajectory=trajectory, score=Score(total=None, parts={}), sample=sample)
+
+
+def hops_of(one: Scored) -> int:
+    """Return the number of hops of the question's gold path."""
+    return len(one.trajectory.question.certificate.path)
+
+
+def kind_of(one: Scored) -> str:
+    """Return the kind of the question."""
+    return one.trajectory.question.kind
+
+
+def strata(scored: Iterable[Scored], key: Callable[[Scored], K]) -> dict[K, list[Scored]]:
+    """Return the episodes by `key`, keys sorted."""
+    groups: dict[K, list[Scored]] = {}
+    for one in scored:
+        groups.setdefault(key(one), []).append(one)
+    return dict(sorted(groups.items()))
+
+
+def values_by_question(scored: Iterable[Scored], value: Value) -> dict[str, list[float]]:
+    """Return each question's values; empty where no episode of it counts for `value`."""
+    groups: dict[str, list[float]] = {}
+    for one in scored:
+        group = groups.setdefault(one.trajectory.question.id, [])
+        number = value(one)
+        if number is not None:
+            group.append(number)
+    return groups
+
+
+def mean_of(value: Value, scored: Iterable[Scored], seed: int) -> Interval | None:
+    """Return the mean of `value` over episodes, or None where no episode counts for it."""
+    groups = values_by_question(scored, value)
+    flat = [(number, name) for name, group in sorted(groups.items()) for number in group]
+    if not flat:
+        return None
+    return cluster_bootstrap([v for v, _ in flat], [name for _, name in flat], seed=seed)
+
+
+def part_names(scored: Iterable[Scored]) -> list[str]:
+    """Return the names of all reward components, in the order in which they first appear."""
+    return list(dict.fromkeys(name for one in scored for name in one.score.parts))
+
+
+def part_value(name: str) -> Value:
+    """Return the function that reads a reward component's raw value."""
+
+    def value(one: Scored) -> float | None:
+        part = one.score.parts.get(name)
+        return None if part is None else part.raw
+
+    return value
+
+
+def write_scored(path: Path | str, scored: Iterable[Scored]) -> int:
+    """Write a rollout file, one JSON object per line, and return how many.
+
+    Args:
+        path: The file; its folder is made where it is missing.
+        scored: The episodes.
+    """
+    return write_records(path, scored)
+
+
+def read_scored(path: Path | str) -> list[Scored]:
+    """Read a rollout file.
+
+    Args:
+        path: A file that `write_scored` wrote.
+
+    Raises:
+        DataError: No such file, or a line that is no scored trajectory, e.g. one cut short.
+    """
+    return list(read_records(path, Scored))
+
+
+def _means(values: Mapping[str, Value], scored: Sequence[Scored], seed: int) -> dict[str, Interval]:
+    found = {name: mean_of(value, scored, seed) for name, value in values.items()}
+    return {name: interval for name, interval in found.items() if interval is not None}
+
+
+def _required(measure: Measure, scored: Sequence[Scored], seed: int) -> Interval:
+    ids = [one.trajectory.question.id for one in scored]
+    return cluster_bootstrap([measure.of(one) or 0.0 for one in scored], ids, seed=seed)

@@ -1,0 +1,1 @@
+"""Hugging Face models: engines that write text, chat templates, the tiny policy."""

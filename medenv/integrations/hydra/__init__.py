@@ -1,0 +1,1 @@
+"""Hydra configs: schemas generated from records, and how a recipe is launched."""

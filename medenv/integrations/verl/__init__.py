@@ -1,0 +1,1 @@
+"""Training with verl: agent loop, rows, sampler, launch, sweep."""

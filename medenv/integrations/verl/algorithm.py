@@ -1,0 +1,58 @@
+"""What verl's algorithms need of the groups of rollouts that they train on."""
+
+from __future__ import annotations
+
+from omegaconf import DictConfig, OmegaConf
+
+from medenv.errors import UsageError
+from medenv.integrations.hydra.config import plain
+from medenv.integrations.verl.training_env import patience_of
+
+_WITHOUT_GROUPS = ("gae", "reinforce_plus_plus", "remax")
+"""verl's advantage estimators that do not compare the rollouts of one question."""
+
+
+def compares_within_groups(estimator: str) -> bool:
+    """Return whether an advantage estimator compares the rollouts of one question.
+
+    Args:
+        estimator: verl's `algorithm.adv_estimator`; one that verl does not have itself counts as
+            comparing.
+    """
+    return estimator not in _WITHOUT_GROUPS
+
+
+def check_algorithm(config: DictConfig) -> None:
+    """Refuse a training that would run and learn from something else than it says.
+
+    Args:
+        config: The composed config.
+
+    Raises:
+        UsageError: Settings that contradict each other, or impossible time limits.
+    """
+    patience_of(plain(config.medenv.patience))
+    rollout, algorithm = config.actor_rollout_ref.rollout, config.algorithm
+    n, estimator = int(rollout.n), str(algorithm.adv_estimator)
+    if compares_within_groups(estimator) and n < 2:
+        raise UsageError(
+            f"algorithm.adv_estimator={estimator} compares the rollouts of one question, of which "
+            f"there is {n}: set actor_rollout_ref.rollout.n to 2 or more, or choose algo=ppo"
+        )
+    if OmegaConf.select(config, "algorithm.filter_groups.enable") and n < 2:
+        raise UsageError(
+            "algorithm.filter_groups compares the rollouts of one question, of which there is "
+            f"{n}: set actor_rollout_ref.rollout.n to 2 or more"
+        )
+    if config.medenv.scoring.shuffle_seed is not None and n * int(config.data.train_batch_size) < 2:
+        raise UsageError(
+            "medenv.scoring.shuffle_seed deals the rewards of a step out at random, and a step has "
+            "one episode: set data.train_batch_size to 2 or more"
+        )
+    for name in ("rollout_is", "rollout_rs", "bypass_mode"):
+        asked = OmegaConf.select(config, f"algorithm.rollout_correction.{name}")
+        if asked and not rollout.calculate_log_probs:
+            raise UsageError(
+                f"algorithm.rollout_correction.{name}={asked} needs the rollout server's "
+                "log-probabilities: set actor_rollout_ref.rollout.calculate_log_probs=true"
+            )

@@ -1,0 +1,228 @@
+"""One training run: its folder, its data, its processes, its progress.
+
+outputs/<run>/
+config.yaml       the composed config that the trainer was started with
+identity.json     all settings that the result depends on; a run with others is refused here
+data/             the rows that verl reads
+metrics/          one JSONL file for each attempt, one line a step
+rollouts/         every episode: train/, val-sampled/, val-greedy/, a file a step
+checkpoints/      verl's own
+heartbeat.json    step and finished episodes, as the trainer's own process reports them
+train.log         all output of all processes
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import msgspec
+from omegaconf import DictConfig, OmegaConf
+
+from medenv.build.workspace import Step, Workspace, WorkspaceSettings, open_workspace
+from medenv.integrations.hydra.config import plain
+from medenv.integrations.hydra.identity import claim, files_digest, identity
+from medenv.integrations.verl.algorithm import check_algorithm
+from medenv.integrations.verl.checkpoints import EXPORT, Layout, resume
+from medenv.integrations.verl.following import HEARTBEAT, Logged, follow, next_metrics, persist
+from medenv.integrations.verl.lora import merge_adapter
+from medenv.integrations.verl.preflight import check_policy
+from medenv.integrations.verl.processes import Tree, mark_of, own_folder
+from medenv.integrations.verl.rows import count_rows, rows, write_rows
+from medenv.integrations.verl.training_env import make_world_parts, schedule_of
+from medenv.io import write_text
+from medenv.kg import read_questions
+
+
+@dataclass(frozen=True)
+class Run:
+    """A run's folder and what it was prepared with.
+
+    Args:
+        folder: Where everything of it lies.
+        config: The composed config, complete.
+        workspace: Graph, corpus and questions.
+    """
+
+    folder: Path
+    config: DictConfig
+    workspace: Workspace
+
+    @property
+    def steps(self) -> int:
+        """Number of training steps, as the config asks or as the data gives."""
+        trainer, batch = self.config.trainer, int(self.config.data.train_batch_size)
+        if trainer.total_training_steps is not None:
+            return int(trainer.total_training_steps)
+        return int(trainer.total_epochs) * (count_rows(Path(self.config.data.train_files)) // batch)
+
+    @property
+    def rows(self) -> tuple[Path, Path]:
+        """The files of rows that verl reads, for training and for validation."""
+        return Path(self.config.data.train_files), Path(self.config.data.val_files)
+
+    @property
+    def log(self) -> Path:
+        """All output of all processes."""
+        return self.folder / "train.log"
+
+    @property
+    def policy(self) -> Path:
+        """What was learned, for `from_pretrained`: the export of the last step."""
+        folder = Path(self.config.trainer.default_local_dir)
+        return folder / f"global_step_{self.steps}" / "actor" / EXPORT
+
+    def metrics(self) -> dict[int, dict[str, float]]:
+        """Return what verl logged, by step; a step logged twice counts as logged last."""
+        merged: dict[int, dict[str, float]] = {}
+        for path in sorted((self.folder / "metrics").glob("*.jsonl")):
+            for line in path.read_bytes().splitlines():
+                try:
+                    entry = json.loads(line)
+                except ValueError:
+                    continue  # cut by a stop in the middle of a line; the step is logged again
+                merged.setdefault(int(entry["step"]), {}).update(entry["data"])
+        return dict(sorted(merged.items()))
+
+    def is_begun(self) -> bool:
+        """Whether there are results: a logged step, or a checkpoint."""
+        saved = Path(self.config.trainer.default_local_dir).glob("global_step_*")
+        return bool(self.metrics()) or any(saved)
+
+    def is_finished(self) -> bool:
+        """Whether the last step is trained and, where asked for, validated."""
+        final = self.metrics().get(self.steps, {})
+        validated = int(self.config.trainer.test_freq) <= 0 or any(
+            name.startswith("val-") for name in final
+        )
+        return bool(final) and validated
+
+
+@contextmanager
+def open_run(config: DictConfig, step: Step) -> Iterator[Run]:
+    """Lock a run's folder, and build the data that the run needs or reuse it.
+
+    Processes that a killed recipe left running in the folder are ended first.
+
+    Args:
+        config: The composed config; `medenv.workspace` is set here.
+        step: Receives what is being done, in words.
+
+    Yields:
+        The run; its folder is locked until the context ends.
+
+    Raises:
+        FolderInUseError: Another process holds the folder.
+        OtherSettingsError: The folder holds a run with other settings.
+        UsageError: Settings contradict each other, or a prompt is too long.
+    """
+    section = plain(config.medenv)
+    check_algorithm(config)
+    check_policy(section["policy"])
+    schedule_of(section["scoring"])
+    root = Path(section["root"])
+    folder = root / section["run"]
+    with own_folder(folder, step):
+        settings = msgspec.convert(section["world"], WorkspaceSettings)
+        workspace = open_workspace(settings, root / "workspaces", step)
+        run = Run(folder, config, workspace)
+        known = claim(folder, _identity(run), run.is_begun())
+        config.medenv.workspace = str(workspace.folder)
+        loggers = config.trainer.logger
+        loggers = [loggers] if isinstance(loggers, str) else list(loggers)
+        config.trainer.logger = [*loggers, *({"file"} - set(loggers))]  # progress is read from it
+        if not known or not all(map(Path.exists, run.rows)):
+            step("writing the trainer's rows")
+            _write_rows(run, step)
+        yield run
+
+
+def train(run: Run, say: Callable[[str], None]) -> Iterator[Logged]:
+    """Train, or resume from the newest whole checkpoint; yields each step as it is logged.
+
+    A trainer that fails after its first step is restarted as often as the preset allows.
+    Whatever ends the iteration, no process of the run is left behind.
+
+    Args:
+        run: An open run.
+        say: Receives what training resumes from and the reason of a restart, in words.
+
+    Yields:
+        Step (0 is the validation before training) and what verl logged for it.
+
+    Raises:
+        TrainingFailedError: The trainer failed, lost a process or made no progress for as long as
+            the preset's patience, and may not be restarted any more.
+        UsageError: The checkpoint was saved by another number of processes.
+    """
+    restarts = int(run.config.medenv.hardware.restarts)
+    yield from persist(lambda: _attempt(run, say), restarts, run.is_finished, say)
+
+
+def _attempt(run: Run, say: Callable[[str], None]) -> Iterator[Logged]:
+    """Start verl's trainer once, and follow it to its end."""
+    trainer, hardware = run.config.trainer, run.config.medenv.hardware
+    if trainer.resume_mode == "auto":
+        found = resume(Path(trainer.default_local_dir), Layout.of(run.config))
+        if found is not None:
+            say(f"resuming after step {found.step}")
+            merge_adapter(found.folder / "actor", run.config.actor_rollout_ref.model)
+    write_text(run.folder / "config.yaml", OmegaConf.to_yaml(run.config, resolve=True))
+    heartbeat, metrics = run.folder / HEARTBEAT, next_metrics(run.folder / "metrics")
+    heartbeat.unlink(missing_ok=True)
+    command = [sys.executable, "-m", "medenv.integrations.verl.main"]
+    tree = Tree(
+        [*hardware.launch, *command, str(run.folder / "config.yaml")],
+        {
+            **hardware.environment,
+            "VERL_FILE_LOGGER_PATH": str(metrics.absolute()),
+            "WANDB_DIR": str(run.folder.absolute()),
+        },
+        run.log,
+        mark_of(run.folder),
+    )
+    try:
+        yield from follow(tree, metrics, run.log, float(hardware.patience_seconds), heartbeat)
+    finally:
+        tree.stop()
+
+
+def _identity(run: Run) -> dict[str, Any]:
+    """Return all settings that a run's result depends on, and hashes of the files they name."""
+    optimizers = [run.config.actor_rollout_ref.actor.optim, run.config.critic.optim]
+    scheduled = any(
+        one.lr_scheduler_type != "constant" or one.lr_warmup_steps_ratio > 0 for one in optimizers
+    )
+    return {
+        **identity(run.config, _OF_OTHER_RECIPES),
+        "medenv.policy (its files)": files_digest(run.config.medenv.policy),
+        "medenv.workspace": run.workspace.folder.name,
+        # A learning rate that depends on the number of steps makes it part of the result.
+        **({"trainer.total_training_steps": run.steps} if scheduled else {}),
+    }
+
+
+_OF_OTHER_RECIPES = (
+    *("ablation", "medenv.lessons", "medenv.tiny"),
+    *("medenv.evaluation.engine", "medenv.evaluation.engine_options"),
+)
+
+
+def _write_rows(run: Run, step: Step) -> None:
+    train_file, val_file = run.rows
+    train = read_questions(run.workspace.questions("train"))
+    test = read_questions(run.workspace.questions("test"))
+    section: dict[str, Any] = plain(run.config.medenv)
+    rules = make_world_parts(section, test, None, None).rules
+    evaluation = section["evaluation"]
+    test = test[: evaluation["questions"]]
+    held_out = rows(test, rules, "sampled", evaluation["samples"])
+    if evaluation["greedy"]:
+        held_out += rows(test, rules, "greedy", 1)
+    tables = {train_file: rows(train, rules, "sampled"), val_file: held_out}
+    write_rows(run.config, tables, step)

@@ -1,0 +1,75 @@
+"""Numbers as a reader likes them: signs, units and as many digits as they can bear."""
+
+from __future__ import annotations
+
+import math
+from typing import Literal
+
+from medenv.evaluation.statistics import Interval
+
+NBSP = "\N{NO-BREAK SPACE}"
+
+Unit = Literal["share", "count"]
+"""A share is shown in percent and compared in percentage points; a count is shown as it is."""
+
+
+def show(value: float, unit: Unit) -> str:
+    """Return a mean as text: a share in percent, a count with as many digits as it can bear."""
+    if unit == "share":
+        return minus(f"{100 * value:.1f}{NBSP}%")
+    return minus(f"{value:.{_digits(value)}f}")
+
+
+def show_difference(value: float, unit: Unit) -> str:
+    """Return a difference as text with its sign; a share's in percentage points."""
+    if unit == "share":
+        return f"{_signed(100 * value, 1)}{NBSP}points"
+    return _signed(value, _digits(value))
+
+
+def span(interval: Interval, unit: Unit, *, signed: bool = False) -> str:
+    """Return the ends of an interval as text, or a dash where they are not known."""
+    if math.isnan(interval.low):
+        return "\N{EN DASH}"
+    ends = (interval.low, interval.high)
+    if unit == "share":
+        ends, digits = (100 * interval.low, 100 * interval.high), 1
+    else:
+        digits = _digits(max(map(abs, ends)))
+    low, high = (_signed(end, digits) if signed else minus(f"{end:.{digits}f}") for end in ends)
+    return f"{low} to {high}"
+
+
+def _digits(value: float) -> int:
+    """Return how many digits a count bears after the point."""
+    size = abs(value)
+    return 3 if 0 < size < 0.1 else 2 if size < 10 else 1 if size < 100 else 0
+
+
+def _signed(value: float, digits: int) -> str:
+    """Return a number with its sign, and zero without."""
+    rounded = round(value, digits)
+    return minus(f"{rounded:+.{digits}f}") if rounded else f"{0:.{digits}f}"
+
+
+def number(value: float) -> str:
+    """Return a number in at most four significant digits, without an exponent where it can."""
+    if value == 0 or 1e-4 <= abs(value) < 1e6:
+        digits = 0 if abs(value) >= 1000 else 4 - len(str(int(abs(value))))
+        text = f"{value:.{max(digits, 0)}f}" if abs(value) >= 1 else f"{value:.3g}"
+        text = text.rstrip("0").rstrip(".") if "." in text else text
+    else:
+        text = f"{value:.1e}"
+    return minus(text)
+
+
+def odds(chance: float) -> str:
+    """Return a probability as ``1 in n``, which is easier to grasp than a small percentage."""
+    if chance <= 0:
+        return "none"
+    return f"1 in {1 / chance:,.0f}" if chance < 0.5 else show(chance, "share")
+
+
+def minus(text: str) -> str:
+    """Return the text with true minus signs."""
+    return text.replace("-", "\N{MINUS SIGN}")

@@ -1,0 +1,237 @@
+"""BM25 over titles and texts, in memory or memory-mapped, with deterministic order."""
+
+from __future__ import annotations
+
+import array
+import logging
+import threading
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from medenv.errors import DataError, UsageError
+from medenv.io import read_bytes, read_text, whole_folder, write_bytes, write_text
+from medenv.records import Passage
+from medenv.retrieval.disk import PassageFile, Passages, note_lines, stored
+from medenv.retrieval.store import PassageStore
+from medenv.text import Analysis, AnalysisLike, analyser, analysis_of, read_analysis, write_analysis
+
+_PASSAGES = "passages.jsonl"
+_DIGEST = "passages.sha256"
+_ANALYSIS = "analysis.json"
+
+
+class BM25Retriever:
+    """Ranks passages by BM25 in its Lucene form.
+
+    For a query of terms q and a passage d of |d| terms (title and text), with N passages, of which
+    n(w) contain w, and mean length L, the score is the sum over all terms w of the query of
+
+        ln(1 + (N - n(w) + 0.5) / (n(w) + 0.5)) * f / (f + k1 * (1 - b + b * |d| / L))
+
+    where f is how often w occurs in d; a term that the query repeats counts each time. Terms of the
+    title count `title_weight` times, in f and in |d|, as in the simple extension of BM25 to fields.
+    Passages that share no term with the query are not returned; ties go by passage id. Safe to call
+    from many threads.
+
+    Args:
+        passages: The corpus.
+        analysis: How passages and queries become terms, see `medenv.text.Analysis`:
+            ``"plain"`` for their words, ``"english"`` for prose.
+        k1: How slowly repeated words saturate, at least 0.
+        b: How much long passages are discounted, in [0, 1].
+        title_weight: How often a title is counted, at least 1.
+
+    Raises:
+        UsageError: No words at all, two passages of one id, or a parameter out of range.
+
+    Source:
+        S. Robertson, H. Zaragoza: The Probabilistic Relevance Framework: BM25 and Beyond (2009);
+        C. Kamphuis et al.: Which BM25 Do You Mean? (2020); S. Robertson, H. Zaragoza,
+        M. Taylor: Simple BM25 Extension to Multiple Weighted Fields (2004); index by X. H. Lu:
+        BM25S (2024).
+    """
+
+    def __init__(
+        self,
+        passages: Iterable[Passage],
+        *,
+        analysis: AnalysisLike = "plain",
+        k1: float = 1.5,
+        b: float = 0.75,
+        title_weight: int = 1,
+    ) -> None:
+        if k1 < 0 or not 0 <= b <= 1 or title_weight < 1:
+            raise UsageError(
+                "BM25 needs k1 >= 0, 0 <= b <= 1 and title_weight >= 1, got "
+                f"k1={k1}, b={b}, title_weight={title_weight}"
+            )
+        analysis = analysis_of(analysis)
+        analyse = analyser(analysis)
+        store = stored(passages)
+        bm25s = _bm25s()
+
+        vocabulary: dict[str, int] = {}
+        ids = [  # packed, since boxed numbers would take more room than the texts
+            array.array(
+                "i",
+                [
+                    vocabulary.setdefault(word, len(vocabulary))
+                    for word in analyse(passage.title) * title_weight + analyse(passage.text)
+                ],
+            )
+            for passage in store
+        ]
+        if not vocabulary:
+            raise UsageError(f"a corpus needs at least one word, got {len(store)} empty passages")
+        index = bm25s.BM25(method="lucene", k1=k1, b=b, csc_backend="scipy")
+        vocabulary.setdefault("", len(vocabulary))
+        index.index((ids, vocabulary), show_progress=False)
+        self._attach(store, index, analysis)
+
+    def search(self, queries: Sequence[str], k: int) -> list[list[tuple[Passage, float]]]:
+        """Return for each query up to `k` passages with their scores, best first.
+
+        Args:
+            queries: Plain words, no operators.
+            k: How many, at least 1.
+
+        Raises:
+            UsageError: `k` below 1.
+        """
+        if k < 1:
+            raise UsageError(f"k must be at least 1, got {k}")
+        scratch = self._scratch()
+        best, best_scores = np.empty(k, np.int32), np.empty(k, np.float32)
+        results = []
+        for query in queries:
+            known = [i for i in map(self._vocabulary.get, self._analyse(query)) if i is not None]
+            terms = np.array(known, np.int32)
+            found = self._top_k(*self._arrays, terms, *scratch, best, best_scores)
+            ranked = zip(best[:found].tolist(), best_scores[:found].tolist(), strict=True)
+            results.append([(self.passages[number], score) for number, score in ranked])
+        return results
+
+    def get(self, passage_id: str) -> Passage | None:
+        """Return the passage of that id, or None where there is none."""
+        return self.passages.get(passage_id)
+
+    def save(self, folder: Path | str) -> None:
+        """Write passages and index into a folder, whole or not at all; an index there is replaced.
+
+        Args:
+            folder: The folder, made where it does not exist.
+
+        Raises:
+            DataError: The folder holds something else, or cannot be written.
+        """
+        there = (Path(folder) / _PASSAGES).exists()
+        with whole_folder(folder, existing="replace" if there else "refuse") as built:
+            self._index.save(built, show_progress=False)
+            self.passages.save(built / _PASSAGES)
+            write_text(built / _DIGEST, note_lines(built / _PASSAGES) + "\n")
+            write_bytes(built / _ANALYSIS, write_analysis(self.analysis))
+
+    @classmethod
+    def load(cls, folder: Path | str, *, analysis: AnalysisLike | None = None) -> BM25Retriever:
+        """Open a saved index: its arrays are memory-mapped, its passages read when asked for.
+
+        Args:
+            folder: What `save` wrote.
+            analysis: The analysis that it has to be of; queries are analysed as its passages were.
+
+        Raises:
+            DataError: A file is missing or damaged, or the index is of other passages or another
+                release.
+            UsageError: It is of another analysis.
+        """
+        bm25s = _bm25s()
+
+        store = PassageFile(Path(folder) / _PASSAGES)
+        try:
+            index = bm25s.BM25.load(folder, mmap=True, show_progress=False)
+        except (OSError, ValueError, EOFError, TypeError) as error:
+            raise DataError(folder, f"no readable BM25 index: {error}") from error
+        if index.scores["num_docs"] != len(store):
+            problem = f"index of {index.scores['num_docs']} passages, file of {len(store)}"
+            raise DataError(folder, f"{problem}: build it again")
+        for name in (_DIGEST, _ANALYSIS):
+            if not (Path(folder) / name).exists():
+                raise DataError(
+                    folder, f"an index without {name}, of an older release: build it again"
+                )
+        if read_text(Path(folder) / _DIGEST).strip() != store.digest:
+            raise DataError(folder, f"the index is of another {_PASSAGES}: build it again")
+        note = read_bytes(Path(folder) / _ANALYSIS)
+        retriever = cls.__new__(cls)
+        retriever._attach(store, index, read_analysis(note, folder, analysis))
+        return retriever
+
+    def _attach(self, store: Passages, index: Any, analysis: Analysis) -> None:
+        from medenv.retrieval.kernel import top_k  # compiled code, loaded with the first corpus
+
+        self.analysis, self._analyse = analysis, analyser(analysis)
+        self.passages, self._index, self._top_k = store, index, top_k
+        self._vocabulary: dict[str, int] = index.vocab_dict
+        self._arrays = (
+            _flat(index.scores["data"], np.float32),
+            _flat(index.scores["indices"], np.int32).view(np.uint32),
+            _flat(index.scores["indptr"], np.int64),
+            np.full(len(index.scores["indptr"]) - 1, -1, np.float32),
+        )
+        self._local = threading.local()
+
+    def _scratch(self) -> tuple[NDArray[np.int32], NDArray[np.float32], NDArray[np.int32]]:
+        """Return this thread's own working arrays."""
+        scratch: tuple[NDArray[np.int32], NDArray[np.float32], NDArray[np.int32]] | None
+        scratch = getattr(self._local, "scratch", None)
+        if scratch is None:
+            size = len(self.passages)
+            scratch = self._local.scratch = (
+                np.zeros(len(self._arrays[-1]), np.int32),
+                np.zeros(size, np.float32),
+                np.empty(size + 1, np.int32),
+            )
+        return scratch
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {"passages": self.passages, "_index": self._index, "analysis": self.analysis}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self._attach(state["passages"], state["_index"], state["analysis"])
+
+
+def open_bm25(path: Path | str, *, analysis: AnalysisLike | None = None) -> BM25Retriever:
+    """Open a saved index, or index a file of passages.
+
+    Args:
+        path: A folder that `BM25Retriever.save` wrote, or a JSONL file of passages, whose texts
+            stay on disk unless it is gzipped.
+        analysis: How a file is analysed, ``"plain"`` by default, or the analysis that a saved index
+            has to be of.
+
+    Raises:
+        DataError: Neither is there, or it is damaged.
+        UsageError: The index is of another analysis.
+    """
+    if Path(path).is_dir():
+        return BM25Retriever.load(path, analysis=analysis)
+    gzipped = Path(path).suffix == ".gz"
+    passages = PassageStore.load(path) if gzipped else PassageFile(path)
+    return BM25Retriever(passages, analysis="plain" if analysis is None else analysis)
+
+
+def _bm25s() -> Any:
+    """Import the indexing library, which takes longer than all of medenv, when it is needed."""
+    import bm25s  # type: ignore[import-untyped]  # ships no types
+
+    logging.getLogger("bm25s").setLevel(logging.WARNING)  # it sets itself to DEBUG
+    return bm25s
+
+
+def _flat(array: NDArray[Any], dtype: type[np.generic]) -> NDArray[Any]:
+    """Return the array as a plain contiguous one, without copying where it already is."""
+    return np.asarray(array).astype(dtype, copy=False).view(np.ndarray)

@@ -1,0 +1,1 @@
+"""Drivers that play whole episodes, and scripted policies."""

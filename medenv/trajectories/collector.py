@@ -1,0 +1,238 @@
+"""From questions and teachers to a set: episodes are played, journalled, judged, in any weather."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import msgspec
+import numpy as np
+
+from medenv.build.environment import Parts
+from medenv.errors import PolicyUnavailableError, UsageError
+from medenv.io import digest
+from medenv.records import Policy, Question, Record, Scored, Trajectory
+from medenv.rollouts.driver import AsyncPolicy, Patience, Rollouts
+from medenv.trajectories.faults import faulty_box
+from medenv.trajectories.gate import ClosedError, Gate
+from medenv.trajectories.journal import Journal
+from medenv.trajectories.records import Part, Rollout
+from medenv.trajectories.selection import Selection
+
+SAMPLES = 1_000
+"""Most episodes of one question."""
+
+ROUNDS = 3
+"""How often an episode is begun that the infrastructure breaks."""
+
+AHEAD = 4
+"""Questions begun ahead of the one that is judged next, for each episode that may run."""
+
+
+class Teaching(Protocol):
+    """Makes the policy of an episode, one that answers at once or one that is awaited."""
+
+    def begin(self, question: Question, i: int = 0) -> Policy | AsyncPolicy:
+        """Return the policy for one episode.
+
+        Args:
+            question: What will be asked.
+            i: Number of the episode, which with the teacher's seed decides what can be decided.
+        """
+        ...
+
+
+class Plan(Record, frozen=True, kw_only=True):
+    """What is played.
+
+    Args:
+        n: Number of episodes wanted.
+        seed: Seed of the injected failures.
+        exploration: Share of the episodes that explore instead of following the gold path.
+        failures: Share of tool calls that are made to fail.
+        foils: Share of the questions of which a worse episode is played too, for pairs.
+        samples: Episodes of one question; the good ones among them are kept.
+        per_question: Most of them that are kept.
+        concurrency: Episodes that run at the same time.
+
+    Raises:
+        UsageError: A value out of range.
+    """
+
+    n: int = 2_200
+    seed: int = 0
+    exploration: float = 0.3
+    failures: float = 0.05
+    foils: float = 0.15
+    samples: int = 1
+    per_question: int = 1
+    concurrency: int = 1
+
+    def __post_init__(self) -> None:
+        """Check the values."""
+        for name in ("exploration", "failures", "foils"):
+            if not 0 <= getattr(self, name) <= 1:
+                raise UsageError(f"{name} must be in [0, 1], got {getattr(self, name)}")
+        if min(self.n, self.samples, self.per_question, self.concurrency) < 1:
+            raise UsageError(
+                "n, samples, per_question and concurrency must be at least 1, got "
+                f"{self.n}, {self.samples}, {self.per_question}, {self.concurrency}"
+            )
+        if self.samples >= SAMPLES:
+            raise UsageError(f"samples must be below {SAMPLES}, got {self.samples}")
+
+    def wanted(self) -> dict[Part, int]:
+        """Return the number of episodes wanted of each part."""
+        exploring = round(self.n * self.exploration)
+        return {"guided": self.n - exploring, "exploration": exploring}
+
+    def part(self, i: int) -> Part:
+        """Return the part that question `i` is played for."""
+        share = self.exploration
+        return "exploration" if int((i + 1) * share) > int(i * share) else "guided"
+
+    def episodes(self, i: int) -> list[tuple[int, Part]]:
+        """Return the episodes of question `i` as (sample, part).
+
+        Args:
+            i: Number of the question.
+        """
+        played: list[tuple[int, Part]] = [(sample, self.part(i)) for sample in range(self.samples)]
+        if np.random.default_rng([self.seed, i, 1]).random() < self.foils:
+            played.append((self.samples, "foil"))
+        return played
+
+
+@dataclass(frozen=True)
+class Studio:
+    """Plays the episodes of a plan.
+
+    Args:
+        parts: The environment.
+        questions: What is asked, in order.
+        teachers: Part to the teacher's name and the teacher; a part without one is not played.
+        plan: What is played.
+        patience: How often failures outside the episode are tried again.
+    """
+
+    parts: Parts
+    questions: Sequence[Question]
+    teachers: Mapping[Part, tuple[str, Teaching]]
+    plan: Plan
+    patience: Patience
+
+    def identity(self, teachers: str) -> dict[str, str]:
+        """Return what tells this run from others, by name: all but its size and pace.
+
+        Args:
+            teachers: What tells the teachers from others, such as their settings.
+        """
+        played = {part: name for part, (name, _) in self.teachers.items()}
+        plan = msgspec.structs.replace(self.plan, n=1, concurrency=1)
+        return {
+            "plan": digest(plan, 16),
+            "rules": self.parts.rules.config_hash,
+            "questions": digest([(one.id, one.text) for one in self.questions], 16),
+            "teachers": digest([played, teachers], 16),
+        }
+
+    async def fill(
+        self, selection: Selection, journal: Journal[Rollout], report: Callable[[int, int], None]
+    ) -> None:
+        """Play until the selection is full or the questions are used up.
+
+        Args:
+            selection: Judges the episodes, question by question.
+            journal: Keeps them.
+            report: Is told the numbers of episodes accepted and judged.
+
+        Raises:
+            PolicyUnavailableError: An episode could not be played; the same run goes on later.
+        """
+        known: dict[int, dict[int, Rollout]] = {}
+        for rollout in journal.known:
+            known.setdefault(rollout.i, {})[rollout.sample] = rollout
+        gate = Gate(self.plan.concurrency)
+        waiting: deque[asyncio.Future[list[Rollout]]] = deque()
+        numbers = iter(range(len(self.questions)))
+        try:
+            while not selection.full:
+                while len(waiting) < AHEAD * self.plan.concurrency:
+                    i = next(numbers, None)
+                    if i is None:
+                        break
+                    if selection.wants(self.plan.part(i)):
+                        job = self._question(i, known.get(i, {}), journal, gate)
+                        waiting.append(asyncio.ensure_future(job))
+                if not waiting:
+                    return
+                selection.take(await waiting.popleft())
+                report(len(selection.accepted), selection.judged)
+        except ClosedError:
+            raise gate.why() from None
+        except asyncio.CancelledError:
+            for job_left in waiting:
+                job_left.cancel()
+            raise
+        finally:
+            gate.close()  # what has begun ends and is kept, nothing else begins
+            await asyncio.gather(*waiting, return_exceptions=True)
+
+    async def _question(
+        self, i: int, known: Mapping[int, Rollout], journal: Journal[Rollout], gate: Gate
+    ) -> list[Rollout]:
+        """Play what is not known yet of a question; journal each episode as it ends."""
+
+        async def one(sample: int, part: Part) -> Rollout:
+            async with gate:
+                rollout = await self._episode(i, sample, part)
+                journal.append(rollout)
+                return rollout
+
+        wanted = [(sample, part) for sample, part in self.plan.episodes(i) if part in self.teachers]
+        new = [(sample, part) for sample, part in wanted if sample not in known]
+        made = await gate.all_of([one(sample, part) for sample, part in new])
+        played = {rollout.sample: rollout for rollout in made}
+        return [known.get(sample) or played[sample] for sample, _ in wanted]
+
+    async def _episode(self, i: int, sample: int, part: Part) -> Rollout:
+        question, (name, teacher) = self.questions[i], self.teachers[part]
+        seed = int(np.random.default_rng([self.plan.seed, i, sample, 2]).integers(1 << 31))
+        why = ""
+        for _ in range(ROUNDS):
+            box, tools = faulty_box(self.parts.toolbox.tools.values(), self.plan.failures, seed)
+            driver = Rollouts(self.parts.rules, box, self.parts.reward, self.patience)
+            policy = teacher.begin(question, i * SAMPLES + sample)
+            scored = await driver.arun(policy, question, seed)
+            if scored.score.total is not None:
+                events = tuple(event for tool in tools for event in tool.events)
+                return Rollout(
+                    i=i, sample=sample, part=part, teacher=name, scored=timeless(scored),
+                    faults=events,
+                )  # fmt: skip
+            why = scored.trajectory.failure or "it could not be scored"
+        raise PolicyUnavailableError(
+            f"question {question.id!r} could not be played: {why}; what has been played is kept, "
+            "the same command goes on"
+        )
+
+
+def timeless(scored: Scored) -> Scored:
+    """Return an episode without the times that it took, so that the same episode is the same bytes.
+
+    Args:
+        scored: The episode.
+    """
+    trajectory: Trajectory = scored.trajectory
+    turns = tuple(
+        msgspec.structs.replace(
+            turn,
+            results=tuple(msgspec.structs.replace(one, seconds=0.0) for one in turn.results),
+        )
+        for turn in trajectory.turns
+    )
+    trajectory = msgspec.structs.replace(trajectory, turns=turns, seconds=0.0)
+    return msgspec.structs.replace(scored, trajectory=trajectory)

@@ -1,0 +1,1 @@
+"""Rewards analysed: groups, rescoring, variants, shuffled controls."""

@@ -1,0 +1,227 @@
+"""Arms of an ablation: compositions with a name, their variations, and how they are written."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Iterable, Sequence
+from itertools import permutations
+
+import msgspec
+
+from medenv.errors import UnknownNameError, UsageError
+from medenv.records import Record
+from medenv.reward.components.catalogue import COMPONENTS
+from medenv.reward.composition import PRESETS, Composition, check_composition
+
+OPEN_GATES = "open gates"
+"""What an arm has that pays its components whatever the answer."""
+
+_WEIGHT = re.compile(r"([\w-]+)=([^@,]+)(?:@([\w-]+))?")
+
+
+class Arm(Record, frozen=True, kw_only=True):
+    """One reward among those that are compared.
+
+    Args:
+        name: What it is called.
+        composition: Weights and gates.
+    """
+
+    name: str
+    composition: Composition
+
+
+def check_arms(arms: Sequence[Arm], components: Collection[str] = COMPONENTS) -> None:
+    """Refuse arms that cannot be told apart or cannot be scored.
+
+    Args:
+        arms: The arms.
+        components: Names of all components that are measured.
+
+    Raises:
+        UnknownNameError: A weight or gate names nothing that exists.
+        UsageError: There is no arm, two have one name, or a weight is no weight.
+    """
+    if not arms:
+        raise UsageError("an ablation needs at least one arm, got none")
+    names = [arm.name for arm in arms]
+    for name in names:
+        if names.count(name) > 1:
+            raise UsageError(f"two arms are called {name!r}; give each a name of its own")
+    for arm in arms:
+        try:
+            check_composition(arm.composition, components)
+        except UnknownNameError as error:
+            kind = f"{error.kind} in arm {arm.name!r}"
+            raise UnknownNameError(kind, error.name, error.known) from error
+        except UsageError as error:
+            raise UsageError(f"arm {arm.name!r}: {error}") from error
+
+
+def preset_arm(name: str) -> Arm:
+    """Return the preset of that name as an arm.
+
+    Args:
+        name: A preset.
+
+    Raises:
+        UnknownNameError: There is none of that name.
+    """
+    if name not in PRESETS:
+        raise UnknownNameError("reward preset", name, PRESETS)
+    return Arm(name=name, composition=PRESETS[name])
+
+
+def read_arm(text: str) -> Arm:
+    """Read an arm as it is written on a command line.
+
+    Args:
+        text: ``"name:component=weight,component=weight@gate"``; without a gate a component pays
+            behind the one that is its default.
+
+    Raises:
+        UsageError: The text is no arm; names and weights are checked by `check_arms`.
+    """
+    name, colon, weights = text.partition(":")
+    shape = f"expected an arm as name:component=weight,component=weight@gate, got {text!r}"
+    if not (name.strip() and colon):
+        raise UsageError(shape)
+    found: dict[str, float] = {}
+    gates: dict[str, str] = {}
+    for one in weights.split(","):
+        match = _WEIGHT.fullmatch(one.strip())
+        if match is None:
+            raise UsageError(shape)
+        component, number, gate = match.groups()
+        if component in found:
+            raise UsageError(f"arm {name!r} weighs {component!r} twice")
+        try:
+            found[component] = float(number)
+        except ValueError:
+            raise UsageError(
+                f"arm {name!r}: the weight of {component!r} is {number!r}; expected a number"
+            ) from None
+        if gate:
+            gates[component] = gate
+    return Arm(name=name.strip(), composition=Composition(weights=found, gates=gates))
+
+
+def leave_one_out(arm: Arm) -> list[Arm]:
+    """Return for each component of an arm but accuracy the arm without it.
+
+    Args:
+        arm: The whole.
+    """
+    return [
+        _variation(arm, f"{arm.name} without {name}", {*arm.composition.weights} - {name})
+        for name in arm.composition.weights
+        if name != "accuracy"
+    ]
+
+
+def one_at_a_time(arm: Arm) -> list[Arm]:
+    """Return for each component of an arm but accuracy the arm of accuracy and it alone.
+
+    Args:
+        arm: The whole.
+    """
+    return [
+        _variation(arm, f"{arm.name}, only {name}", {"accuracy", name})
+        for name in arm.composition.weights
+        if name != "accuracy"
+    ]
+
+
+def taken_apart(arm: Arm) -> list[Arm]:
+    """Return an arm, without each of its parts, with each alone, and with all gates open.
+
+    Args:
+        arm: The whole.
+    """
+    return [arm, *leave_one_out(arm), *one_at_a_time(arm), ungated(arm)]
+
+
+def distinct(arms: Iterable[Arm]) -> list[Arm]:
+    """Return the arms without those that pay the same as an earlier one, whatever they are called.
+
+    With two shaping components "without the one" is "only the other"; to train with both would cost
+    a run and show nothing.
+
+    Args:
+        arms: The arms.
+    """
+    found: dict[tuple[object, ...], Arm] = {}
+    for arm in arms:
+        found.setdefault(_payment(arm.composition), arm)
+    return list(found.values())
+
+
+class Contrast(Record, frozen=True, kw_only=True):
+    """Two arms that differ in one thing, so that the difference between them is that thing's doing.
+
+    Args:
+        what: The component that only the second weighs, or `OPEN_GATES`.
+        before: Name of the arm without it.
+        after: Name of the arm with it.
+    """
+
+    what: str
+    before: str
+    after: str
+
+
+def contrasts(arms: Sequence[Arm]) -> list[Contrast]:
+    """Return all pairs of arms of which the second has one component more, or open gates.
+
+    Args:
+        arms: The arms.
+    """
+    found = []
+    for before, after in permutations(distinct(arms), 2):
+        what = _added(before.composition, after.composition)
+        if what is not None:
+            found.append(Contrast(what=what, before=before.name, after=after.name))
+    order = {arm.name: number for number, arm in enumerate(arms)}
+    return sorted(found, key=lambda one: (one.what == OPEN_GATES, one.what, order[one.before]))
+
+
+def _added(before: Composition, after: Composition) -> str | None:
+    """Return the one thing that a composition has more than another, or None."""
+    pays = {name for name, weight in before.weights.items() if weight}
+    more = [name for name, weight in after.weights.items() if weight and name not in pays]
+    if len(more) == 1 and _payment(_only(after, pays)) == _payment(before):
+        return more[0]
+    opened = msgspec.structs.replace(before, gates=dict.fromkeys(before.weights, "open"))
+    return OPEN_GATES if _payment(opened) == _payment(after) else None
+
+
+def _payment(composition: Composition) -> tuple[object, ...]:
+    """Return what decides how a composition pays."""
+    weights = composition.weights.items()
+    paid = sorted((name, weight, composition.gate_of(name)) for name, weight in weights if weight)
+    return tuple(paid), tuple(sorted(composition.vetoes))
+
+
+def ungated(arm: Arm) -> Arm:
+    """Return an arm with all gates open, to see what they keep out.
+
+    Args:
+        arm: The arm.
+    """
+    gates = dict.fromkeys(arm.composition.weights, "open")
+    composition = msgspec.structs.replace(arm.composition, gates=gates)
+    return Arm(name=f"{arm.name} ungated", composition=composition)
+
+
+def _variation(arm: Arm, name: str, kept: Collection[str]) -> Arm:
+    """Return an arm with some of its components."""
+    return Arm(name=name, composition=_only(arm.composition, kept))
+
+
+def _only(composition: Composition, kept: Collection[str]) -> Composition:
+    """Return a composition with some of its components."""
+    return msgspec.structs.replace(
+        composition,
+        weights={one: weight for one, weight in composition.weights.items() if one in kept},
+        gates={one: gate for one, gate in composition.gates.items() if one in kept},
+    )

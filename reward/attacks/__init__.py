@@ -1,0 +1,1 @@
+"""Scripted policies that try to be paid without answering."""
