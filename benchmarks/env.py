@@ -77,7 +77,7 @@ def median(measure: Callable[[], float], runs: int) -> float:
     return statistics.median(measure() for _ in range(runs))
 
 
-class Bench:
+class FilterContext:
     """What there is to measure, and what was measured so far.
 
     Args:
@@ -221,7 +221,7 @@ def main() -> None:
     if given.alone:
         print(alone(given.runs, clock_of(given)))
         return
-    bench = Bench(given)
+    bench = FilterContext(given)
     gc.collect()
     gc.freeze()  # as before training and evaluation, see `medenv.integrations.verl.training_env`
     told = Console(stderr=True)

@@ -34,8 +34,8 @@ from medenv.kg.graph.chains import longest_chain
 from medenv.kg.graph.rarity import rare_nodes
 from medenv.kg.graph.topology import Topology
 from medenv.kg.questions.drafts import Rejected
-from medenv.kg.questions.generator import SynthesisConfig, Workshop
-from medenv.kg.questions.production import Recipe, produce, workers
+from medenv.kg.questions.generator import QuestionGenerator, SynthesisConfig
+from medenv.kg.questions.production import GenerationSpec, produce, workers
 from medenv.kg.sources.hpo import NAMESPACES
 from medenv.retrieval import BM25Retriever
 
@@ -220,7 +220,7 @@ def synthesis() -> None:
         config = SynthesisConfig()
         for graded in (False, True):
             retriever = BM25Retriever.load(folder / "index") if graded else None
-            workshop = Workshop(documents, config, 1, retriever)
+            workshop = QuestionGenerator(documents, config, 1, retriever)
             rate = _rate(workshop, 1_500)
             report(
                 f"certified questions{', graded' if graded else ''}",
@@ -236,7 +236,7 @@ def scaling() -> None:
         graph = load_hpo()
         graph.save(folder / "graph")
         BM25Retriever(Documents(graph).passages).save(folder / "index")
-        recipe = Recipe(
+        recipe = GenerationSpec(
             folder / "graph", SynthesisConfig(), 1, BM25Retriever.load, folder / "index"
         )
         rounds = [
@@ -260,7 +260,7 @@ def scaling() -> None:
         report("  the first process's own work", f"{own * 1e3:.2f} ms per question")
 
 
-def _production(recipe: Recipe, number: int, journal: Path) -> tuple[float, float]:
+def _production(recipe: GenerationSpec, number: int, journal: Path) -> tuple[float, float]:
     """Return questions per second of some processes, and the first one's own seconds for each."""
     workshop = recipe.workshop()
     with workers(recipe, number) as attempts:
@@ -270,7 +270,7 @@ def _production(recipe: Recipe, number: int, journal: Path) -> tuple[float, floa
         return made / (time.perf_counter() - start), (time.process_time() - own) / made
 
 
-def _strangers(recipe: Recipe, number: int) -> float:
+def _strangers(recipe: GenerationSpec, number: int) -> float:
     """Return questions per second of processes that all make the same, each for itself."""
     context = get_context("spawn")
     ready = context.Barrier(number + 1, timeout=300)  # one that failed is not waited for
@@ -286,14 +286,14 @@ def _strangers(recipe: Recipe, number: int) -> float:
     return SCALED * number / (time.perf_counter() - start)
 
 
-def _stranger(recipe: Recipe, ready: Barrier) -> None:
+def _stranger(recipe: GenerationSpec, ready: Barrier) -> None:
     workshop = recipe.workshop()
     _make(workshop, 0, 200)
     ready.wait()
     _make(workshop, 200, SCALED)
 
 
-def _make(workshop: Workshop, first: int, number: int) -> None:
+def _make(workshop: QuestionGenerator, first: int, number: int) -> None:
     """Make so many questions."""
     while number:
         with suppress(Rejected):
@@ -302,7 +302,7 @@ def _make(workshop: Workshop, first: int, number: int) -> None:
         first += 1
 
 
-def _rate(workshop: Workshop, attempts: int) -> float:
+def _rate(workshop: QuestionGenerator, attempts: int) -> float:
     made = 0
     for i in range(attempts + 200):
         if i == 200:

@@ -26,14 +26,14 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from medenv.ablation.offline import Bank, ablate
+from medenv.ablation.offline import RolloutStore, ablate
 from medenv.build.environment import make_dialect, make_parts
 from medenv.io import read_records, write_records
 from medenv.kg import Documents, Graph, QuestionConfig, load_hpo, toy_graph
 from medenv.kg.questions.synthesize import synthesize
 from medenv.records import Entity, Scored
 from medenv.reward import COMPONENTS, PRESETS, Composition, EntityNames, Knowledge, compose
-from medenv.reward.analysis.variants import Arm, leave_one_out, preset_arm, ungated
+from medenv.reward.analysis.variants import RewardVariant, leave_one_out, preset_arm, ungated
 from medenv.rollouts.policies import Guesser, Oracle, Teacher, Wanderer
 
 GOAL_RATE, GOAL_SECONDS, GOAL_GIB = 20_000, 60.0, 2.0
@@ -79,7 +79,7 @@ def episodes(where: World, count: int) -> Iterator[Scored]:
         yield msgspec.structs.replace(played, sample=i % 8, step=step)
 
 
-def arms() -> list[Arm]:
+def arms() -> list[RewardVariant]:
     """The presets, and more until there are eight."""
     composite = preset_arm("composite")
     found = [preset_arm(name) for name in PRESETS]
@@ -103,7 +103,7 @@ def scoring_rate(path: Path, names: EntityNames, count: int) -> list[float]:
 def rescoring(path: Path, names: EntityNames) -> tuple[float, float, int]:
     """Seconds of wall clock and of processor for scoring a file again, and episodes scored."""
     wall, processor = time.perf_counter(), time.process_time()
-    bank = Bank(Knowledge(names=names))
+    bank = RolloutStore(Knowledge(names=names))
     bank.read(path)
     found = ablate(bank, arms())
     return time.perf_counter() - wall, time.process_time() - processor, found.episodes

@@ -13,7 +13,7 @@ from medenv.reward.analysis.shuffle import shuffle_batch, shuffle_within_group
 from medenv.reward.answers.equivalence import Match, judge_answer
 from medenv.reward.answers.names import EntityNames, normalise
 from medenv.reward.components.catalogue import COMPONENTS
-from medenv.reward.components.contract import Checked, Component, Knowledge, Value
+from medenv.reward.components.contract import Checked, Component, ComponentScore, Knowledge
 from medenv.reward.components.process import turn_rewards
 from medenv.reward.composition import GATES, PRESETS, Composition, Gate, Reward, compose
 from medenv.reward.schedule import Ramp, Schedule
@@ -24,6 +24,7 @@ __all__ = [
     "PRESETS",
     "Checked",
     "Component",
+    "ComponentScore",
     "Composition",
     "EntityNames",
     "Gate",
@@ -32,7 +33,6 @@ __all__ = [
     "Ramp",
     "Reward",
     "Schedule",
-    "Value",
     "advantage_shares",
     "compose",
     "dead_group_rate",

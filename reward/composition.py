@@ -12,7 +12,7 @@ from medenv.errors import UnknownNameError, UsageError
 from medenv.records import Part, Record, Score, Trajectory
 from medenv.reward.answers.names import EntityNames
 from medenv.reward.components.catalogue import COMPONENTS
-from medenv.reward.components.contract import Component, Knowledge, Value
+from medenv.reward.components.contract import Component, ComponentScore, Knowledge
 
 
 class Gate(Record, frozen=True, kw_only=True):
@@ -168,7 +168,7 @@ PRESETS: Mapping[str, Composition] = MappingProxyType(
 """The compositions that have a name."""
 
 
-_NOT_ASKED = Value(0.0, "not asked, since its gate is closed")
+_NOT_ASKED = ComponentScore(0.0, "not asked, since its gate is closed")
 
 
 class Reward:
@@ -253,7 +253,7 @@ class Reward:
         if trajectory.ending == "unavailable":
             return Score(total=None, parts={})
         knowledge = self.knowledge
-        values: dict[str, Value] = {}
+        values: dict[str, ComponentScore] = {}
         for one, name, measure, low, high in self._measures:  # `measured`, without its call
             value = values[name] = measure(trajectory, knowledge)
             if not low <= value.raw <= high:
@@ -279,7 +279,7 @@ class Reward:
         return Score(total=total, parts=parts, gates=gates)
 
 
-def measured(one: Component, trajectory: Trajectory, knowledge: Knowledge) -> Value:
+def measured(one: Component, trajectory: Trajectory, knowledge: Knowledge) -> ComponentScore:
     """Measure a trajectory by a component and hold the value against the component's range.
 
     Args:
@@ -296,7 +296,7 @@ def measured(one: Component, trajectory: Trajectory, knowledge: Knowledge) -> Va
     return value
 
 
-def _outside(one: Component, trajectory: Trajectory, value: Value) -> UsageError:
+def _outside(one: Component, trajectory: Trajectory, value: ComponentScore) -> UsageError:
     return UsageError(
         f"reward component {one.name!r} gave {value.raw!r} for question"
         f" {trajectory.question.id!r}; expected a number in [{one.low:g}, {one.high:g}]"

@@ -65,18 +65,18 @@ env = vf.ToolEnv(tools=[search], dataset=ASKED, rubric=vf.Rubric(funcs=[right]),
 inputs = [dict(row) for row in env.get_dataset()]
 
 
-async def run(at_once):
+async def run(concurrency):
     begun = time.perf_counter()
     done = await env.generate(
-        inputs, client=Scripted(None), model="scripted", max_concurrent=at_once
+        inputs, client=Scripted(None), model="scripted", max_concurrent=concurrency
     )
     if any(one["reward"] != 1.0 for one in done["outputs"]):
         raise SystemExit("a rollout was not scored 1")
     return 3 * ROLLOUTS / (time.perf_counter() - begun)
 
 
-def median(at_once):
-    return statistics.median(asyncio.run(run(at_once)) for _ in range(5))
+def median(concurrency):
+    return statistics.median(asyncio.run(run(concurrency)) for _ in range(5))
 
 
 print(json.dumps({"steps/s, one process": median(1), "steps/s, 32 at once": median(32)}))

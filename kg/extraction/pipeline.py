@@ -34,7 +34,7 @@ from medenv.kg.extraction.extraction import (
 from medenv.kg.extraction.merge import assembled
 from medenv.kg.graph import Graph, GraphInfo
 from medenv.kg.questions.wording import mentions
-from medenv.llm.batch import Asking, Patience, open_journal
+from medenv.llm.batch import BatchClient, BatchLimits, open_journal
 from medenv.llm.endpoint import Endpoint
 from medenv.records import Passage, Record
 
@@ -119,7 +119,7 @@ class Growth:
         config: How to grow.
     """
 
-    def __init__(self, asking: Asking, corpus: Corpus, config: ExtractionConfig) -> None:
+    def __init__(self, asking: BatchClient, corpus: Corpus, config: ExtractionConfig) -> None:
         self.asking, self.corpus, self.config = asking, corpus, config
         self._read: dict[str, Extraction] = {}
         self._names: dict[_Key, str] = {}
@@ -255,7 +255,7 @@ def extract_graph(
     endpoint: Endpoint,
     corpus: Corpus,
     config: ExtractionConfig,
-    patience: Patience | None = None,
+    patience: BatchLimits | None = None,
     say: Callable[[str], None] = lambda _: None,
 ) -> Grown:
     """Grow a graph, keep its replies in a folder, and save it there.
@@ -276,7 +276,7 @@ def extract_graph(
     """
     base = Path(folder)
     journal = open_journal(base / "replies.jsonl", digest(config.rules), endpoint.settings.model)
-    with Asking(endpoint, journal, patience or Patience()) as asking:
+    with BatchClient(endpoint, journal, patience or BatchLimits()) as asking:
         grown = Growth(asking, corpus, config).grow(say)
         shutil.rmtree(base / "graph", ignore_errors=True)
         grown.graph.save(base / "graph")

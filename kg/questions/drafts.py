@@ -34,7 +34,7 @@ class Rejected(Exception):
         self.reason = reason
 
 
-class Order(NamedTuple):
+class SampleSpec(NamedTuple):
     """What is asked for: one question around one entity.
 
     Args:
@@ -143,7 +143,7 @@ def fit(graph: Graph, nodes: Iterable[int], max_chars: int) -> None:
 
 
 def finish(
-    documents: Documents, draft: Draft, order: Order, max_chars: int
+    documents: Documents, draft: Draft, order: SampleSpec, max_chars: int
 ) -> tuple[Question, Outcome]:
     """Prove a draft; return its question, whose id is given later, and what its query came to.
 

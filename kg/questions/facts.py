@@ -26,14 +26,14 @@ from medenv.kg.graph import Graph, IntArray
 from medenv.kg.graph.schema import HAS_GENE, HAS_ONSET, HAS_PHENOTYPE, IS_A
 from medenv.kg.questions import phrases
 from medenv.kg.questions.clues import offers
-from medenv.kg.questions.drafts import Draft, Order, Rejected, tells, unnameable
+from medenv.kg.questions.drafts import Draft, Rejected, SampleSpec, tells, unnameable
 from medenv.kg.questions.patterns import Pattern
 
 MAX_NAME_CHARS = 80
 """Longest name of an entity that a question names."""
 
 
-def draft_intersection(graph: Graph, order: Order) -> Draft:
+def draft_intersection(graph: Graph, order: SampleSpec) -> Draft:
     """Ask which disease has all of some findings, none of which is enough.
 
     Raises:
@@ -81,7 +81,7 @@ def _needed(graph: Graph, clues: list[Clue]) -> list[Clue]:
     return kept
 
 
-def draft_negation(graph: Graph, order: Order) -> Draft:
+def draft_negation(graph: Graph, order: SampleSpec) -> Draft:
     """Ask which of the diseases that share something is not recorded with a finding.
 
     Raises:
@@ -122,7 +122,7 @@ _NEGATIONS = (
 )
 
 
-def _group(graph: Graph, order: Order) -> tuple[Clue, IntArray]:
+def _group(graph: Graph, order: SampleSpec) -> tuple[Clue, IntArray]:
     """Return a clue and the two to six diseases that fit it, around the rare entity.
 
     They are the same as recorded and as the ontology entails it, so that the list has one reading.
@@ -141,7 +141,7 @@ def _group(graph: Graph, order: Order) -> tuple[Clue, IntArray]:
     raise Rejected("nothing that a few diseases share")
 
 
-def draft_list(graph: Graph, order: Order) -> Draft:
+def draft_list(graph: Graph, order: SampleSpec) -> Draft:
     """Ask for all diseases that share a gene or a finding.
 
     Raises:
@@ -164,7 +164,7 @@ _LISTS = (
 )
 
 
-def draft_count(graph: Graph, order: Order) -> Draft:
+def draft_count(graph: Graph, order: SampleSpec) -> Draft:
     """Ask with how many others an entity next to the rare one is connected.
 
     Of the rare entity itself it is nearly always two or three.
@@ -190,7 +190,7 @@ def draft_count(graph: Graph, order: Order) -> Draft:
     return Draft(["count", graph.nodes.ids[counted], relation], text, f"count/{order.voice}")
 
 
-def _drawn(pool: Pool, answer: str, order: Order) -> None:
+def _drawn(pool: Pool, answer: str, order: SampleSpec) -> None:
     """Reject a common answer as often as keeps a constant answer from being right too often."""
     if order.rng.random() >= pool.weights.get(answer, 1.0):
         raise Rejected("an answer that would be asked for too often")
@@ -227,7 +227,7 @@ _COUNTS = {
 }
 
 
-def draft_quantity(graph: Graph, order: Order) -> Draft:
+def draft_quantity(graph: Graph, order: SampleSpec) -> Draft:
     """Ask how often a finding occurs in a disease, or when the disease begins.
 
     Raises:
@@ -279,7 +279,7 @@ _FREQUENCIES = (
 _FORM = "Give the fraction, the percentage or the class of frequency on record."
 
 
-def draft_comparison(graph: Graph, order: Order) -> Draft:
+def draft_comparison(graph: Graph, order: SampleSpec) -> Draft:
     """Ask in which of two to four diseases a finding is most frequent.
 
     Raises:
@@ -332,7 +332,7 @@ def _comparable(graph: Graph, finding: int, rng: np.random.Generator) -> list[in
     return [chosen[int(i)] for i in rng.permutation(len(chosen))]
 
 
-def _near(graph: Graph, order: Order, kind: str) -> int:
+def _near(graph: Graph, order: SampleSpec, kind: str) -> int:
     """Return the rare entity if it is of a kind, else a neighbour that is."""
     if graph.kind(order.seed) == kind:
         return order.seed
@@ -350,7 +350,7 @@ def _near(graph: Graph, order: Order, kind: str) -> int:
     return int(order.rng.choice(near))
 
 
-Maker = Callable[[Graph, Order], Draft]
+Maker = Callable[[Graph, SampleSpec], Draft]
 
 MAKERS: dict[str, Maker] = {
     "intersection": draft_intersection,

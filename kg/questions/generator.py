@@ -20,11 +20,11 @@ from medenv.kg.graph.schema import IS_A
 from medenv.kg.graph.specialties import SPECIALTIES, Specialties
 from medenv.kg.graph.topology import MAX_DEGREE, Topology
 from medenv.kg.questions.difficulty import difficulty, grade
-from medenv.kg.questions.drafts import Draft, Order, Rejected, finish
+from medenv.kg.questions.drafts import Draft, Rejected, SampleSpec, finish
 from medenv.kg.questions.facts import MAKERS
 from medenv.kg.questions.phrases import VOICES
 from medenv.kg.questions.rare_chains import ChainConfig, draft_chain
-from medenv.kg.questions.splits import held_out
+from medenv.kg.questions.splits import entity_split
 from medenv.kg.questions.store import entities_of
 from medenv.records import Passage, Question, Record, Retriever
 
@@ -96,7 +96,7 @@ class SynthesisConfig(Record, frozen=True, kw_only=True):
 
 
 @dataclass(frozen=True, eq=False)
-class Workshop:
+class QuestionGenerator:
     """Makes questions about a graph, one attempt at a time.
 
     Args:
@@ -128,7 +128,7 @@ class Workshop:
         fit = np.ones(len(graph), dtype=bool)
         if IS_A.inverse in graph.rows:
             fit = entailed_counts(graph, IS_A.inverse) <= self.config.max_subtypes
-        test = held_out(Topology(graph, most, fit), self.config.test_share, self.seed)
+        test = entity_split(Topology(graph, most, fit), self.config.test_share, self.seed)
         return {
             "train": Topology(graph, most, fit & ~test),
             "test": Topology(graph, most, fit & test),
@@ -164,7 +164,7 @@ class Workshop:
             ]
         return pools
 
-    def order(self, split: str, i: int) -> tuple[str, Order]:
+    def order(self, split: str, i: int) -> tuple[str, SampleSpec]:
         """Return what attempt i of a split is to make: the kind of question, and the order."""
         rounds = [kind for kind, weight in self.config.kinds.items() for _ in range(weight)]
         groups = self.pools[split]
@@ -174,7 +174,7 @@ class Workshop:
         rng = np.random.default_rng([self.seed, SPLITS.index(split), i])
         voice = VOICES - 1 if split == "test" else int(rng.integers(VOICES - 1))
         level = self.config.levels[int(rng.integers(len(self.config.levels)))]
-        return kind, Order(split, int(groups[group][place]), level, voice, rng)
+        return kind, SampleSpec(split, int(groups[group][place]), level, voice, rng)
 
     def attempt(self, split: str, i: int) -> Question:
         """Return the question of attempt i of a split; its id is still empty.
@@ -203,7 +203,7 @@ class Workshop:
         (results,) = self.retriever.search([question.text], SEARCH_DEPTH)
         return self._graded(question, outcome, [passage for passage, _ in results])
 
-    def _draft(self, kind: str, order: Order) -> Draft:
+    def _draft(self, kind: str, order: SampleSpec) -> Draft:
         if kind == "rare_chains":
             return draft_chain(self.topologies[order.split], order, self.config.chains)
         return MAKERS[kind](self.graph, order)

@@ -28,7 +28,7 @@ from medenv.kg.documents import Documents
 from medenv.kg.graph import Graph
 from medenv.kg.graph.archive import fingerprint
 from medenv.kg.questions.drafts import Rejected
-from medenv.kg.questions.generator import SPLITS, SynthesisConfig, Workshop
+from medenv.kg.questions.generator import SPLITS, QuestionGenerator, SynthesisConfig
 from medenv.kg.questions.store import (
     LeakageCertificate,
     decode,
@@ -120,7 +120,7 @@ Attempts = Callable[[str, int, int], Iterator[list[Question | str]]]
 
 
 def produce(
-    workshop: Workshop,
+    workshop: QuestionGenerator,
     split: str,
     n: int,
     journal: Path,
@@ -174,7 +174,7 @@ def _not_in_vain(judge: _Judge, split: str, n: int) -> None:
         )
 
 
-def _identity(workshop: Workshop, split: str) -> dict[str, str]:
+def _identity(workshop: QuestionGenerator, split: str) -> dict[str, str]:
     """Return what tells this run from others, by name: all but the size."""
     # Decoded once more, so that 100 and 100.0 are the same setting.
     config = msgspec.json.decode(msgspec.json.encode(workshop.config), type=SynthesisConfig)
@@ -205,14 +205,14 @@ def _replay(journal: Journal[Judged]) -> Iterator[Question | str]:
             raise journal.damaged(i, str(error)) from error
 
 
-def _attempt(workshop: Workshop, split: str, i: int) -> Question | str:
+def _attempt(workshop: QuestionGenerator, split: str, i: int) -> Question | str:
     try:
         return workshop.attempt(split, i)
     except Rejected as rejected:
         return rejected.reason
 
 
-def _inline(workshop: Workshop) -> Attempts:
+def _inline(workshop: QuestionGenerator) -> Attempts:
     def attempts(split: str, first: int, block: int) -> Iterator[list[Question | str]]:
         while True:
             yield [_attempt(workshop, split, i) for i in range(first, first + block)]
@@ -221,7 +221,7 @@ def _inline(workshop: Workshop) -> Attempts:
     return attempts
 
 
-class Recipe(NamedTuple):
+class GenerationSpec(NamedTuple):
     """What a worker process needs to set up its own workshop.
 
     Args:
@@ -238,7 +238,7 @@ class Recipe(NamedTuple):
     open_retriever: Callable[[Path], Retriever] | None = None
     corpus: Path = Path()
 
-    def workshop(self) -> Workshop:
+    def workshop(self) -> QuestionGenerator:
         """Set up a workshop.
 
         Raises:
@@ -246,14 +246,14 @@ class Recipe(NamedTuple):
         """
         documents = Documents(Graph.load(self.graph))
         retriever = self.open_retriever(self.corpus) if self.open_retriever else None
-        return Workshop(documents, self.config, self.seed, retriever)
+        return QuestionGenerator(documents, self.config, self.seed, retriever)
 
 
-_OWN: dict[str, Workshop] = {}
+_OWN: dict[str, QuestionGenerator] = {}
 """A worker process's workshop; no other process has one."""
 
 
-def _set_up(recipe: Recipe) -> None:
+def _set_up(recipe: GenerationSpec) -> None:
     """Begin a worker, which ends as soon as the process that started it has ended."""
     parent = parent_process()
     if parent is not None:
@@ -272,7 +272,7 @@ def _block(split: str, first: int, block: int) -> list[Question | str]:
 
 
 @contextmanager
-def workers(recipe: Recipe, number: int) -> Iterator[Attempts]:
+def workers(recipe: GenerationSpec, number: int) -> Iterator[Attempts]:
     """Start worker processes and yield what makes attempts with them, in order.
 
     Args:
@@ -317,4 +317,4 @@ def write_set(folder: Path, produced: Iterable[Produced]) -> LeakageCertificate:
     return certificate
 
 
-__all__ = ["SPLITS", "Judged", "Produced", "Recipe", "produce", "workers", "write_set"]
+__all__ = ["SPLITS", "GenerationSpec", "Judged", "Produced", "produce", "workers", "write_set"]

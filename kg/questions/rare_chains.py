@@ -20,7 +20,7 @@ from medenv.kg.graph.chains import Chain, longest_chain
 from medenv.kg.graph.topology import Topology
 from medenv.kg.questions import phrases
 from medenv.kg.questions.clues import Choice, describe, single_out
-from medenv.kg.questions.drafts import Draft, Order, Rejected
+from medenv.kg.questions.drafts import Draft, Rejected, SampleSpec
 from medenv.kg.questions.wording import mentions
 from medenv.records import Record
 
@@ -55,7 +55,7 @@ class _Step(NamedTuple):
     clues: tuple[Clue, ...]
 
 
-def draft_chain(topology: Topology, order: Order, config: ChainConfig) -> Draft:
+def draft_chain(topology: Topology, order: SampleSpec, config: ChainConfig) -> Draft:
     """Return a question over a chain around the order's rare entity.
 
     Args:
@@ -123,7 +123,7 @@ def _single_out(
     return steps
 
 
-def _worded(graph: Graph, topic: int, steps: list[_Step], order: Order) -> Draft:
+def _worded(graph: Graph, topic: int, steps: list[_Step], order: SampleSpec) -> Draft:
     level, (root, opening, reference) = introduce(graph, topic, [s.node for s in steps], order)
     sentences = [opening] if opening else []
     met = {graph.kind(topic)}
@@ -147,7 +147,7 @@ _Introduction = tuple[Any, str, str]
 
 
 def introduce(
-    graph: Graph, topic: int, avoid: Sequence[int], order: Order
+    graph: Graph, topic: int, avoid: Sequence[int], order: SampleSpec
 ) -> tuple[int, _Introduction]:
     """Return the highest level at most the order's at which a topic can be given, and how.
 
@@ -166,7 +166,7 @@ def introduce(
     return 0, (graph.nodes.ids[topic], "", called(graph, topic))
 
 
-def _described(graph: Graph, topic: int, order: Order) -> _Introduction | None:
+def _described(graph: Graph, topic: int, order: SampleSpec) -> _Introduction | None:
     kind = graph.kind(topic)
     text = graph.nodes.texts[topic].strip().replace('"', "'")
     named = mentions(text, [graph.nodes.names[topic], *graph.nodes.aliases[topic]])
@@ -177,7 +177,7 @@ def _described(graph: Graph, topic: int, order: Order) -> _Introduction | None:
 
 
 def _by_clues(
-    graph: Graph, topic: int, level: int, avoid: Sequence[int], order: Order
+    graph: Graph, topic: int, level: int, avoid: Sequence[int], order: SampleSpec
 ) -> _Introduction | None:
     kind = graph.kind(topic)
     clues = describe(graph, topic, level, [*avoid, topic], order.rng)

@@ -23,7 +23,7 @@ from medenv.kg.graph import Graph
 from medenv.kg.questions.wording import mentions
 from medenv.kg.worlds.counterfactual import graded
 from medenv.kg.worlds.pseudonyms import TOKEN
-from medenv.llm.batch import Asking
+from medenv.llm.batch import BatchClient
 from medenv.llm.endpoint import json_in
 from medenv.records import LIST, Message, Question, Retriever
 
@@ -81,7 +81,7 @@ class _Reply(msgspec.Struct):
 
 
 def rewrite(
-    asking: Asking,
+    asking: BatchClient,
     graph: Graph,
     questions: Sequence[Question],
     retriever: Retriever | None = None,

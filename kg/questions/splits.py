@@ -20,7 +20,7 @@ from medenv.kg.graph.topology import Topology
 BoolArray = npt.NDArray[np.bool_]
 
 
-def held_out(topology: Topology, share: float, seed: int) -> BoolArray:
+def entity_split(topology: Topology, share: float, seed: int) -> BoolArray:
     """Return which nodes are set aside for tests, bool, shape [nodes].
 
     Whole neighbourhoods are drawn, in an order that depends on the ids and the seed alone, until

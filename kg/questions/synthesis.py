@@ -24,7 +24,7 @@ from medenv.kg.questions.card import DataCard, Origin, data_card, write_card
 from medenv.kg.questions.exports import to_dataset, write_verl
 from medenv.kg.questions.generator import SPLITS, SynthesisConfig
 from medenv.kg.questions.overlap import overlaps
-from medenv.kg.questions.production import Produced, Recipe, produce, workers, write_set
+from medenv.kg.questions.production import GenerationSpec, Produced, produce, workers, write_set
 from medenv.kg.sources import open_source
 from medenv.kg.worlds.files import write_world
 from medenv.kg.worlds.worlds import WorldSettings, make_world
@@ -145,12 +145,12 @@ def _synthesize(
 
 def _prepared(
     graph: Graph, settings: SynthesisSettings, work: Path, say: Callable[[str], object]
-) -> Recipe:
+) -> GenerationSpec:
     """Save the graph and the index where worker processes find them."""
     name = fingerprint(graph)
     if not (work / f"graph-{name}").is_dir():
         graph.save(work / f"graph-{name}")
-    recipe = Recipe(work / f"graph-{name}", settings.questions, settings.seed)
+    recipe = GenerationSpec(work / f"graph-{name}", settings.questions, settings.seed)
     if not settings.graded:
         return recipe
     corpus = work / f"index-{name}"

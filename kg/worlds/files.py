@@ -15,7 +15,7 @@ from medenv.kg.certificates.certificate import documents_of
 from medenv.kg.documents import Documents
 from medenv.kg.graph import Graph
 from medenv.kg.questions.store import leakage_certificate, read_questions, write_questions
-from medenv.kg.worlds.worlds import World, WorldSettings, graded_world
+from medenv.kg.worlds.worlds import CounterfactualWorld, WorldSettings, graded_world
 from medenv.records import Record
 from medenv.retrieval import BM25Retriever
 
@@ -63,7 +63,7 @@ class WorldFile(Record, frozen=True, kw_only=True):
 
 
 def write_world(
-    folder: Path | str, world: World, *, grade: bool = True, again: bool = False
+    folder: Path | str, world: CounterfactualWorld, *, grade: bool = True, again: bool = False
 ) -> WorldFile:
     """Write a world, whole or not at all, and return what ``world.json`` says.
 
@@ -85,7 +85,7 @@ def write_world(
         return _write(partial, world, grade)
 
 
-def _write(folder: Path, world: World, grade: bool) -> WorldFile:
+def _write(folder: Path, world: CounterfactualWorld, grade: bool) -> WorldFile:
     world.graph.save(folder / "graph")
     retriever = BM25Retriever(world.documents.passages)
     retriever.save(folder / "corpus")
@@ -129,7 +129,7 @@ def _readme(told: WorldFile) -> str:
     return "\n\n".join(parts) + "\n"
 
 
-def read_world(folder: Path | str) -> World:
+def read_world(folder: Path | str) -> CounterfactualWorld:
     """Read a world that was written.
 
     Args:
@@ -144,7 +144,7 @@ def read_world(folder: Path | str) -> World:
     hidden = frozenset(told.hidden)
     documents = Documents(graph, hidden) if hidden else documents_of(graph)
     questions = [q for split in SPLITS for q in read_questions(base / f"{split}.jsonl")]
-    return World(told.settings, documents, tuple(questions), told.rejected)
+    return CounterfactualWorld(told.settings, documents, tuple(questions), told.rejected)
 
 
 def read_world_file(folder: Path | str) -> WorldFile:

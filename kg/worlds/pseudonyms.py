@@ -28,7 +28,7 @@ _TRIES = 40
 _CODE = 4  # so many digits are no type or part but a catalogue's number
 
 
-class Coiner:
+class Pseudonymizer:
     """Puts invented words in the place of those of a graph; the same seed invents the same.
 
     Args:

@@ -18,7 +18,7 @@ from medenv.kg.graph import Column, Graph, Nodes
 from medenv.kg.questions.drafts import Rejected
 from medenv.kg.questions.wording import mentions
 from medenv.kg.worlds.counterfactual import fictional, proved_anew, unsourced
-from medenv.kg.worlds.pseudonyms import Coiner
+from medenv.kg.worlds.pseudonyms import Pseudonymizer
 from medenv.records import Question
 
 
@@ -35,11 +35,11 @@ class Renaming:
     seed: int = 0
 
     @cached_property
-    def coiner(self) -> Coiner:
+    def coiner(self) -> Pseudonymizer:
         """Invents the words."""
         nodes = self.true.nodes
         names = [*nodes.names, *(alias for aliases in nodes.aliases for alias in aliases)]
-        return Coiner(names, nodes.texts, self.seed)
+        return Pseudonymizer(names, nodes.texts, self.seed)
 
     @cached_property
     def ids(self) -> dict[str, str]:

@@ -54,7 +54,7 @@ class WorldSettings(Record, frozen=True, kw_only=True):
             raise UsageError(f"expected a share in (0, 1], got {self.share}")
 
 
-class World(NamedTuple):
+class CounterfactualWorld(NamedTuple):
     """A world.
 
     Args:
@@ -75,7 +75,9 @@ class World(NamedTuple):
         return self.documents.graph
 
 
-def make_world(graph: Graph, questions: Sequence[Question], settings: WorldSettings) -> World:
+def make_world(
+    graph: Graph, questions: Sequence[Question], settings: WorldSettings
+) -> CounterfactualWorld:
     """Return a world made from the true one; the same arguments make the same world.
 
     Args:
@@ -103,7 +105,7 @@ def make_world(graph: Graph, questions: Sequence[Question], settings: WorldSetti
         case "unanswerable":
             removal = Removal(graph, asked, settings.seed, settings.share)
             return _asked(settings, removal.documents, asked, removal.question)
-    return World(settings, documents_of(graph), asked, {})
+    return CounterfactualWorld(settings, documents_of(graph), asked, {})
 
 
 def _asked(
@@ -111,7 +113,7 @@ def _asked(
     documents: Documents,
     questions: Sequence[Question],
     alter: Callable[[Question], Question],
-) -> World:
+) -> CounterfactualWorld:
     rejected: Counter[str] = Counter()
     kept = []
     for question in questions:
@@ -119,10 +121,10 @@ def _asked(
             kept.append(alter(question))
         except Rejected as reason:
             rejected[reason.reason] += 1
-    return World(settings, documents, numbered(kept), dict(sorted(rejected.items())))
+    return CounterfactualWorld(settings, documents, numbered(kept), dict(sorted(rejected.items())))
 
 
-def graded_world(world: World, retriever: Retriever) -> World:
+def graded_world(world: CounterfactualWorld, retriever: Retriever) -> CounterfactualWorld:
     """Return a world whose questions have a search rank and a difficulty.
 
     Args:
@@ -139,7 +141,7 @@ def graded_world(world: World, retriever: Retriever) -> World:
     return world._replace(questions=questions)
 
 
-def check_world(world: World) -> list[str]:
+def check_world(world: CounterfactualWorld) -> list[str]:
     """Prove every question of a world again, from its graph and its passages alone.
 
     Args:

@@ -109,7 +109,7 @@ class PlantedCorpus:
         return known if known is not None or self._below is None else self._below.get(passage_id)
 
 
-class Arena:
+class AttackEnvironment:
     """An environment with what was played in it: honest research, and every attack.
 
     Args:
@@ -308,7 +308,7 @@ def exploitability(findings: Iterable[Finding]) -> float:
     """Return the greatest share that an attack earned whose bound is 0: 0 is what it should be.
 
     Args:
-        findings: What `Arena.findings` returned.
+        findings: What `AttackEnvironment.findings` returned.
     """
     return max((one.worst for one in findings if one.bound == 0.0), default=0.0)
 

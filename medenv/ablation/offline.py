@@ -20,14 +20,14 @@ from medenv.io import read_records
 from medenv.records import Record, Scored
 from medenv.reward import COMPONENTS, Component, Composition, Knowledge
 from medenv.reward.analysis.groups import liveness_by_group, rank_correlations, shares_by_group
-from medenv.reward.analysis.rescore import Raws, rescore
-from medenv.reward.analysis.variants import Arm, check_arms
+from medenv.reward.analysis.rescore import ComponentMatrix, rescore
+from medenv.reward.analysis.variants import RewardVariant, check_arms
 
 DRAWS = 2_000
 """Bootstrap draws: the ends of an interval then err by about a fortieth of its width."""
 
 
-class ArmResult(Record, frozen=True, kw_only=True):
+class VariantResult(Record, frozen=True, kw_only=True):
     """What the laboratory found of one arm.
 
     Args:
@@ -77,7 +77,7 @@ class Ablation(Record, frozen=True, kw_only=True):
         draws: Bootstrap draws.
     """
 
-    arms: tuple[ArmResult, ...]
+    arms: tuple[VariantResult, ...]
     raws: dict[str, Interval]
     episodes: int
     questions: int
@@ -91,7 +91,7 @@ class Ablation(Record, frozen=True, kw_only=True):
     draws: int
 
 
-class Bank:
+class RolloutStore:
     """Rollouts as a matrix of raw values, with the group and the question of every row.
 
     Args:
@@ -108,7 +108,7 @@ class Bank:
     def __init__(
         self, knowledge: Knowledge, components: Mapping[str, Component] = COMPONENTS
     ) -> None:
-        self.raws, self.components = Raws(knowledge, components), components
+        self.raws, self.components = ComponentMatrix(knowledge, components), components
         self.near = knowledge.near
         self.files: list[str] = []
         self.unscored = self.disagreeing = 0
@@ -222,8 +222,8 @@ _MEASURES = ("reward", "dead", "phantom", "rank")
 
 
 def ablate(
-    bank: Bank,
-    arms: Sequence[Arm],
+    bank: RolloutStore,
+    arms: Sequence[RewardVariant],
     *,
     exploit: Exploit | None = None,
     seed: int = 0,
@@ -280,8 +280,8 @@ def ablate(
 
 def _measure(
     columns: _Columns,
-    arm: Arm,
-    raws: Raws,
+    arm: RewardVariant,
+    raws: ComponentMatrix,
     group: NDArray[np.intp],
     questions: tuple[NDArray[np.intp], NDArray[np.intp]],
 ) -> None:
@@ -299,15 +299,15 @@ def _measure(
 
 
 def _result(
-    arm: Arm, base: str, intervals: _Intervals, exploit: Exploit | None, margin: float
-) -> ArmResult:
+    arm: RewardVariant, base: str, intervals: _Intervals, exploit: Exploit | None, margin: float
+) -> VariantResult:
     found = {name: intervals.mean(arm.name, name) for name in _MEASURES}
     shares = {name: intervals.mean(arm.name, f"share/{name}") for name in arm.composition.weights}
     differences = {name: intervals.difference(base, arm.name, name) for name in _MEASURES}
     reward = found["reward"]
     if reward is None:
         raise UsageError(f"arm {arm.name!r} has no reward to average")
-    return ArmResult(
+    return VariantResult(
         name=arm.name,
         composition=arm.composition,
         margin=margin,

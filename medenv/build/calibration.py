@@ -13,7 +13,7 @@ from typing import NamedTuple
 import msgspec
 
 from medenv.errors import ModelUnavailableError, UsageError
-from medenv.llm.batch import Asking
+from medenv.llm.batch import BatchClient
 from medenv.llm.endpoint import EndpointSettings
 from medenv.records import Message, Parsed, PolicyText, Question, Trajectory, Turn
 from medenv.reward import COMPONENTS, EntityNames, Knowledge
@@ -42,7 +42,7 @@ class Calibrated(NamedTuple):
 
 
 def calibrate(
-    asking: Asking,
+    asking: BatchClient,
     questions: Sequence[Question],
     samples: int = 4,
     names: EntityNames | None = None,

@@ -28,10 +28,10 @@ from medenv.build.plugins import (
 )
 from medenv.records import Question, Record, Retriever, RewardFn
 from medenv.build.resources import RESOURCES, Resources
-from medenv.rollouts.driver import Patience, Rollouts
+from medenv.rollouts.driver import RetryPolicy, Rollouts
 from medenv.tools import Tool, ToolBox
 from medenv.envs.vector import MedResearchVectorEnv
-from medenv.retrieval.filtered import Withholding, withhold
+from medenv.retrieval.filtered import FilteredRetriever, withhold
 
 __all__ = [
     "DIALECTS",
@@ -114,13 +114,13 @@ class Parts(NamedTuple):
         made = ENVIRONMENT_CLASSES.get(self.rules.env_id, MedResearchEnv)
         return made(self.questions, self.toolbox, self.reward, self.rules, render_mode)
 
-    def rollouts(self, patience: Patience | None = None) -> Rollouts:
+    def rollouts(self, patience: RetryPolicy | None = None) -> Rollouts:
         """Return the driver of whole episodes.
 
         Args:
             patience: How often failures are tried again.
         """
-        return Rollouts(self.rules, self.toolbox, self.reward, patience or Patience())
+        return Rollouts(self.rules, self.toolbox, self.reward, patience or RetryPolicy())
 
 
 def make_env(render_mode: str | None = None, **settings: Any) -> MedResearchEnv:
@@ -185,7 +185,7 @@ def make_parts(**settings: Any) -> Parts:
     questions = _questions(chosen, world)
     if chosen.withhold:
         questions, hidden = withhold(questions, chosen.withhold)
-        world.retriever = Withholding(world.retriever, hidden)
+        world.retriever = FilteredRetriever(world.retriever, hidden)
     wanted = _wanted(chosen, questions)
     tool_options = wanted if isinstance(wanted, Mapping) else None
     tools = (tool for item in wanted for tool in _made(item, tool_options, world))

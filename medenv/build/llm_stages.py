@@ -17,7 +17,7 @@ from medenv.kg.graph import Graph
 from medenv.kg.questions import rewriting
 from medenv.kg.questions.production import Produced
 from medenv.build import calibration
-from medenv.llm.batch import Asking, Patience, open_journal
+from medenv.llm.batch import BatchClient, BatchLimits, open_journal
 from medenv.llm.endpoint import Endpoint, EndpointSettings
 from medenv.records import Question, Record, Retriever
 from medenv.reward import EntityNames
@@ -25,7 +25,7 @@ from medenv.reward import EntityNames
 DROPPED = "a model answers it from memory"
 
 
-class ModelUse(Record, frozen=True, kw_only=True):
+class LLMStageSettings(Record, frozen=True, kw_only=True):
     """Which model is asked, and how.
 
     Args:
@@ -34,7 +34,7 @@ class ModelUse(Record, frozen=True, kw_only=True):
         key_variable: Environment variable that holds the API key.
         attempts: Tries of one request in all.
         timeout: Longest wait for a reply, seconds.
-        at_once: Requests under way at a time.
+        concurrency: Requests under way at a time.
         options: Further fields of every request, e.g. ``{"temperature": 0.7}``.
         samples: Answers to each question, where it is calibrated.
         at_most: Greatest share of right answers of a question that is kept, in [0, 1].
@@ -45,7 +45,7 @@ class ModelUse(Record, frozen=True, kw_only=True):
     key_variable: str = "OPENAI_API_KEY"
     attempts: int = 5
     timeout: float = 120.0
-    at_once: int = 8
+    concurrency: int = 8
     options: dict[str, Any] = msgspec.field(default_factory=dict)
     samples: int = 4
     at_most: float = calibration.AT_MOST
@@ -62,7 +62,7 @@ class ModelUse(Record, frozen=True, kw_only=True):
             options=self.options,
         )
 
-    def asking(self, journal: Path, run: str) -> Asking:
+    def asking(self, journal: Path, run: str) -> BatchClient:
         """Return what asks the model and keeps its replies in a file, open until it is closed.
 
         Args:
@@ -73,15 +73,15 @@ class ModelUse(Record, frozen=True, kw_only=True):
             DataError: The file belongs to another way of asking, or is damaged.
         """
         endpoint = Endpoint(self.endpoint)
-        return Asking(
+        return BatchClient(
             endpoint,
             open_journal(journal, run, self.model),
-            Patience(at_once=self.at_once),
+            BatchLimits(concurrency=self.concurrency),
         )
 
 
 def reword(
-    use: ModelUse,
+    use: LLMStageSettings,
     journal: Path,
     graph: Graph,
     questions: Sequence[Question],
@@ -102,7 +102,7 @@ def reword(
 
 
 def calibrated(
-    use: ModelUse, journal: Path, questions: Sequence[Question], graph: Graph | None = None
+    use: LLMStageSettings, journal: Path, questions: Sequence[Question], graph: Graph | None = None
 ) -> calibration.Calibrated:
     """Return questions that say how often a model answers them from memory.
 
@@ -131,8 +131,8 @@ class Improvement:
     """
 
     folder: Path
-    rewrite: ModelUse | None = None
-    calibrate: ModelUse | None = None
+    rewrite: LLMStageSettings | None = None
+    calibrate: LLMStageSettings | None = None
     say: Callable[[str], object] = lambda _: None
 
     def __call__(
@@ -171,11 +171,11 @@ class Improvement:
         return made._replace(questions=questions, rejected=rejected)
 
 
-def model_use(settings: Any) -> ModelUse | None:
+def model_use(settings: Any) -> LLMStageSettings | None:
     """Return a model's settings from plain data, or None where no url is given.
 
     Args:
-        settings: The fields of `ModelUse` as a mapping, or None.
+        settings: The fields of `LLMStageSettings` as a mapping, or None.
 
     Raises:
         UsageError: It is no mapping, or a field is unknown, missing or of another type.
@@ -183,7 +183,7 @@ def model_use(settings: Any) -> ModelUse | None:
     if settings is None or (isinstance(settings, dict) and settings.get("url") is None):
         return None
     try:
-        use = msgspec.convert(settings, ModelUse)
+        use = msgspec.convert(settings, LLMStageSettings)
     except msgspec.ValidationError as error:
         raise UsageError(f"settings of a model: {error}") from error
     _ = use.endpoint  # refuses what cannot be asked before anything is made

@@ -125,7 +125,7 @@ def score_table(score: Score) -> Table:
     return table
 
 
-def join_rooms() -> None:
+def register_commands() -> None:
     """Add the commands of other rooms."""
     from medenv.cli import corpus as cli_corpus
     from medenv.cli import kg as cli_kg
@@ -142,7 +142,7 @@ def join_rooms() -> None:
     import_module("medenv.cli.template").register(app)  # by name: it lies above
 
 
-join_rooms()
+register_commands()
 
 
 def main() -> None:

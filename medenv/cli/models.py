@@ -18,7 +18,7 @@ from medenv.errors import UsageError
 from medenv.io import raw_lines
 
 if TYPE_CHECKING:
-    from medenv.build.llm_stages import ModelUse
+    from medenv.build.llm_stages import LLMStageSettings
 
 _Url = Annotated[str, typer.Option(help="Base URL, e.g. http://localhost:8000/v1.")]
 _Model = Annotated[str, typer.Option(help="Name of the model.")]
@@ -45,15 +45,15 @@ def register(kg: typer.Typer, questions: typer.Typer) -> None:
 
 
 def _use(
-    base_url: str, model: str, key_variable: str, at_once: int, temperature: float
-) -> ModelUse:
-    from medenv.build.llm_stages import ModelUse
+    base_url: str, model: str, key_variable: str, concurrency: int, temperature: float
+) -> LLMStageSettings:
+    from medenv.build.llm_stages import LLMStageSettings
 
-    use = ModelUse(
+    use = LLMStageSettings(
         url=base_url,
         model=model,
         key_variable=key_variable,
-        at_once=at_once,
+        concurrency=concurrency,
         options={"temperature": temperature},
     )
     _ = use.endpoint  # refuses what cannot be asked before anything is read
@@ -73,12 +73,12 @@ def extract(  # noqa: PLR0913 - each parameter is an option of the command
     discovery: Annotated[float, typer.Option(help="Share of choices that are discoveries.")] = 0.1,
     seed: Annotated[int, typer.Option(help="Seed of the choices.")] = 0,
     key_variable: _Key = KEY,
-    at_once: _AtOnce = 8,
+    concurrency: _AtOnce = 8,
     temperature: _Temperature = 0.0,
 ) -> None:
     """Grow a graph from what a model reads in a corpus; the graph is source extracted:OUT."""
     from medenv.kg.extraction.pipeline import ExtractionConfig, extract_graph
-    from medenv.llm.batch import Patience
+    from medenv.llm.batch import BatchLimits
     from medenv.llm.endpoint import Endpoint
     from medenv.retrieval.bm25 import open_bm25
 
@@ -89,10 +89,15 @@ def extract(  # noqa: PLR0913 - each parameter is an option of the command
         discovery=discovery,
         seed=seed,
     )
-    endpoint = Endpoint(_use(base_url, model, key_variable, at_once, temperature).endpoint)
+    endpoint = Endpoint(_use(base_url, model, key_variable, concurrency, temperature).endpoint)
     console = Console()
     grown = extract_graph(
-        out, endpoint, open_bm25(corpus), config, Patience(at_once=at_once), console.print
+        out,
+        endpoint,
+        open_bm25(corpus),
+        config,
+        BatchLimits(concurrency=concurrency),
+        console.print,
     )
     console.print(
         f"wrote {out / 'graph'}: {len(grown.graph):,} entities, {grown.graph.edge_count:,} edges, "
@@ -117,7 +122,7 @@ def rewrite(  # noqa: PLR0913 - each parameter is an option of the command
     out: _Out = None,
     graph: _Graph = "hpo",
     key_variable: _Key = KEY,
-    at_once: _AtOnce = 8,
+    concurrency: _AtOnce = 8,
     temperature: _Temperature = 0.7,
 ) -> None:
     """Let a model reword questions; what loses or tells anything keeps its wording."""
@@ -128,7 +133,7 @@ def rewrite(  # noqa: PLR0913 - each parameter is an option of the command
     from medenv.retrieval import BM25Retriever
 
     target = out or file.with_suffix(".reworded.jsonl")
-    use = _use(base_url, model, key_variable, at_once, temperature)
+    use = _use(base_url, model, key_variable, concurrency, temperature)
     questions = read_questions(file)
     opened = open_named(graph)
     graded = any(question.difficulty is not None for question in questions)
@@ -157,7 +162,7 @@ def calibrate(  # noqa: PLR0913 - each parameter is an option of the command
         str, typer.Option(help="Graph whose names tell misspelt answers from other entities.")
     ] = "",
     key_variable: _Key = KEY,
-    at_once: _AtOnce = 8,
+    concurrency: _AtOnce = 8,
     temperature: _Temperature = 0.7,
 ) -> None:
     """Let a model answer questions from memory, and drop what it knows."""
@@ -167,7 +172,7 @@ def calibrate(  # noqa: PLR0913 - each parameter is an option of the command
     from medenv.kg.sources import open_named
 
     target = out or file.with_suffix(".calibrated.jsonl")
-    use = _use(base_url, model, key_variable, at_once, temperature)
+    use = _use(base_url, model, key_variable, concurrency, temperature)
     kept((), at_most)
     questions = read_questions(file)
     if not questions:

@@ -17,7 +17,7 @@ from medenv.errors import UnknownNameError, UsageError
 from medenv.io import write_json
 from medenv.reward import PRESETS, Composition, Knowledge
 from medenv.reward.analysis.variants import (
-    Arm,
+    RewardVariant,
     check_arms,
     distinct,
     preset_arm,
@@ -51,14 +51,14 @@ def attack(
     ] = None,
 ) -> None:
     """Let scripted cheaters loose on rewards; exit code 1 where one earns more than its bound."""
-    from medenv.ablation.attack import Arena
+    from medenv.ablation.attack import AttackEnvironment
     from medenv.report.attacks import attack_table
 
     console, broken = Console(), 0
     names = reward or [*PRESETS, *REWARDS.names()]
     scorings = {name: resolve_reward(name) for name in names}
     for env_id, how in product(env_ids or ENVIRONMENTS, dialect or (None,)):
-        arena = Arena(env_id, questions=questions, dialect=how)
+        arena = AttackEnvironment(env_id, questions=questions, dialect=how)
         if how is not None:
             console.print(f"dialect: {how}")
         own = {} if reward else own_scoring(env_id)
@@ -118,12 +118,12 @@ def ablate(  # noqa: PLR0913 - each parameter is an option of the command
     seed: Annotated[int, typer.Option(help="Seed of the intervals.")] = 0,
 ) -> None:
     """Score stored rollouts again under several rewards, and show what each would have taught."""
-    from medenv.ablation.offline import Bank
+    from medenv.ablation.offline import RolloutStore
     from medenv.ablation.offline import ablate as compare
     from medenv.report.ablation import tables, verdict, write_ablation
 
     arms = chosen_arms(presets, arm or [], vary or [])
-    bank = Bank(_knowledge(graph))
+    bank = RolloutStore(_knowledge(graph))
     for path in files:
         bank.read(path)
     found = compare(bank, arms, exploit=_exploit(env) if env else None, seed=seed)
@@ -144,7 +144,7 @@ def ablate(  # noqa: PLR0913 - each parameter is an option of the command
         write_json(json, found)
 
 
-def chosen_arms(presets: str, written: Sequence[str], varied: Sequence[str]) -> list[Arm]:
+def chosen_arms(presets: str, written: Sequence[str], varied: Sequence[str]) -> list[RewardVariant]:
     """Return the arms that a person asked for, in the order of the options.
 
     Of the variations of a preset those are left out that pay the same as an earlier arm.
@@ -177,9 +177,9 @@ def _knowledge(graph: str) -> Knowledge:
 
 def _exploit(env_id: str) -> Callable[[Composition], float]:
     """Return what a cheater can earn under a composition in an environment."""
-    from medenv.ablation.attack import Arena, exploitability
+    from medenv.ablation.attack import AttackEnvironment, exploitability
 
-    arena = Arena(env_id)
+    arena = AttackEnvironment(env_id)
     return lambda composition: exploitability(arena.findings("arm", arena.reward(composition)))
 
 

@@ -24,10 +24,10 @@ def register(app: typer.Typer) -> None:
     Args:
         app: The command line.
     """
-    app.command()(drift)
+    app.command()(check_template)
 
 
-def drift(
+def check_template(
     model: Annotated[Path, typer.Argument(help="Folder of a policy, or of its tokenizer.")],
     episodes: Annotated[
         Path | None,

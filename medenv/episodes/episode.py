@@ -287,7 +287,7 @@ class Episode:
             ending=self.ending,
             answer=self.answer,
             failure=self.failure,
-            last_word=self._last_word,
+            final_turn=self._last_word,
         )
 
     @classmethod
@@ -312,8 +312,8 @@ class Episode:
         episode._tokens, episode._seconds = snapshot.tokens, snapshot.seconds
         episode._started -= snapshot.seconds
         episode.ending, episode.answer = snapshot.ending, snapshot.answer
-        episode.failure, episode._last_word = snapshot.failure, snapshot.last_word
-        if snapshot.last_word == "tokens":
+        episode.failure, episode._last_word = snapshot.failure, snapshot.final_turn
+        if snapshot.final_turn == "tokens":
             episode._token_limit = snapshot.tokens + LAST_WORD_TOKENS
         return episode
 
@@ -338,7 +338,7 @@ class Episode:
 
     def _grant(self, budget: Literal["tokens", "seconds"]) -> bool:
         """Return whether the policy has a last word although this budget ran out; note it."""
-        if self.rules.budget.last_word and self._last_word is None:
+        if self.rules.budget.final_turn and self._last_word is None:
             self._last_word = budget
             if budget == "tokens":
                 self._token_limit = self._tokens + LAST_WORD_TOKENS

@@ -35,7 +35,7 @@ class Budget(Record, frozen=True, kw_only=True):
         tokens: Tokens that the policy may write in all turns together; `Episode.tokens_left` says
             how many the next turn may have.
         seconds: Wall-clock time from start to the last result.
-        last_word: Whether a policy whose tokens or seconds ran out is told so and may write one
+        final_turn: Whether a policy whose tokens or seconds ran out is told so and may write one
             more text, its answer; its calls are not made any more. Turns and calls are always
             announced before they run out.
 
@@ -47,7 +47,7 @@ class Budget(Record, frozen=True, kw_only=True):
     calls: int | None = None
     tokens: int | None = None
     seconds: float | None = None
-    last_word: bool = False
+    final_turn: bool = False
 
     def __post_init__(self) -> None:
         """Check the limits."""

@@ -29,7 +29,7 @@ class Snapshot(Record, frozen=True, kw_only=True):
         ending: Why it ended, or None while it runs.
         answer: The policy's answer, or None.
         failure: What failed, or ``""``.
-        last_word: The budget that had run out when the policy was granted a last word, if it was.
+        final_turn: The budget that had run out when the policy was granted a last word, if it was.
     """
 
     question: Question
@@ -44,4 +44,4 @@ class Snapshot(Record, frozen=True, kw_only=True):
     ending: Ending | None
     answer: str | None
     failure: str
-    last_word: LastWord = None
+    final_turn: LastWord = None

@@ -28,7 +28,7 @@ from medenv.build.environment import Parts
 from medenv.errors import DataError, PolicyUnavailableError, UnknownNameError, UsageError
 from medenv.evaluation.summary import Summary, read_scored, summarise, with_missing, write_scored
 from medenv.integrations.hf.engines import (
-    Desk,
+    BatchScheduler,
     Engine,
     Sampling,
     TokenPolicy,
@@ -41,7 +41,7 @@ from medenv.llm.endpoint import Endpoint, EndpointSettings
 from medenv.records import Question, Record, Scored
 from medenv.report.headline import Row, headline, pair
 from medenv.report.training import TrainingReport, write_training_report
-from medenv.rollouts.driver import AsyncPolicy, Patience
+from medenv.rollouts.driver import AsyncPolicy, RetryPolicy
 from medenv.trajectories.collector import timeless
 from medenv.trajectories.gate import ClosedError, Gate
 from medenv.trajectories.journal import Journal
@@ -150,7 +150,7 @@ class Evaluation(NamedTuple):
     rows: list[Row]
 
 
-class Authors(Protocol):
+class GenerationBackend(Protocol):
     """Makes the policy of each episode."""
 
     def begin(self, i: int, *, greedy: bool) -> AsyncPolicy:
@@ -163,7 +163,7 @@ class Authors(Protocol):
         ...
 
 
-class TokenAuthors:
+class TokenBackend:
     """Episodes that an engine in this process writes.
 
     Args:
@@ -172,15 +172,15 @@ class TokenAuthors:
     """
 
     def __init__(self, engine: Engine, sampling: Sampling) -> None:
-        self._desk, self._sampling = Desk(engine), sampling
+        self._desk, self._sampling = BatchScheduler(engine), sampling
         self._greedy = msgspec.structs.replace(sampling, temperature=0.0, top_p=1.0)
 
-    def begin(self, i: int, *, greedy: bool) -> AsyncPolicy:  # noqa: ARG002 - as `Authors` has it
+    def begin(self, i: int, *, greedy: bool) -> AsyncPolicy:  # noqa: ARG002 - as `GenerationBackend` has it
         """Return the policy of an episode."""
         return TokenPolicy(self._desk, self._greedy if greedy else self._sampling)
 
 
-class ServedAuthors:
+class ServedBackend:
     """Episodes that a server writes.
 
     Args:
@@ -277,7 +277,7 @@ async def _play(
     say("loading the policy")
     endpoint = Endpoint(settings.endpoint) if settings.endpoint else None
     authors = _authors(settings, endpoint, list(parts.rules.dialect.stop))
-    driver = parts.rollouts(Patience(attempts=1, timeout=86_400.0))
+    driver = parts.rollouts(RetryPolicy(attempts=1, timeout=86_400.0))
     gate, total = Gate(settings.concurrency), len(left) + len(known)
     failures = played = 0  # the first: one after the other
     why = ""
@@ -316,19 +316,21 @@ async def _play(
             await endpoint.aclose()
 
 
-def _authors(settings: EvaluationSettings, endpoint: Endpoint | None, stop: list[str]) -> Authors:
+def _authors(
+    settings: EvaluationSettings, endpoint: Endpoint | None, stop: list[str]
+) -> GenerationBackend:
     if endpoint is not None:
-        return ServedAuthors(endpoint, settings, stop)
+        return ServedBackend(endpoint, settings, stop)
     options, seed = settings.engine_options, settings.seed
     if settings.engine == "vllm":
-        return TokenAuthors(
+        return TokenBackend(
             VllmEngine(settings.policy, seed=seed, options=options), settings.sampling
         )
     try:
         engine = TransformersEngine(settings.policy, seed=seed, **options)
     except TypeError as error:
         raise UsageError(f"engine_options {options}: {error}") from error
-    return TokenAuthors(engine, settings.sampling)
+    return TokenBackend(engine, settings.sampling)
 
 
 def _identity(settings: EvaluationSettings, stage: Stage) -> dict[str, Any]:

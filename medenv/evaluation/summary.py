@@ -16,7 +16,7 @@ from medenv.evaluation.statistics import Interval, cluster_bootstrap
 from medenv.io import read_records, write_records
 from medenv.records import Question, Record, Score, Scored, Trajectory
 
-Value = Callable[[Scored], float | None]
+ComponentScore = Callable[[Scored], float | None]
 K = TypeVar("K", int, str)
 
 
@@ -186,7 +186,7 @@ def strata(scored: Iterable[Scored], key: Callable[[Scored], K]) -> dict[K, list
     return dict(sorted(groups.items()))
 
 
-def values_by_question(scored: Iterable[Scored], value: Value) -> dict[str, list[float]]:
+def values_by_question(scored: Iterable[Scored], value: ComponentScore) -> dict[str, list[float]]:
     """Return each question's values; empty where no episode of it counts for `value`."""
     groups: dict[str, list[float]] = {}
     for one in scored:
@@ -197,7 +197,7 @@ def values_by_question(scored: Iterable[Scored], value: Value) -> dict[str, list
     return groups
 
 
-def mean_of(value: Value, scored: Iterable[Scored], seed: int) -> Interval | None:
+def mean_of(value: ComponentScore, scored: Iterable[Scored], seed: int) -> Interval | None:
     """Return the mean of `value` over episodes, or None where no episode counts for it."""
     groups = values_by_question(scored, value)
     flat = [(number, name) for name, group in sorted(groups.items()) for number in group]
@@ -211,7 +211,7 @@ def part_names(scored: Iterable[Scored]) -> list[str]:
     return list(dict.fromkeys(name for one in scored for name in one.score.parts))
 
 
-def part_value(name: str) -> Value:
+def part_value(name: str) -> ComponentScore:
     """Return the function that reads a reward component's raw value."""
 
     def value(one: Scored) -> float | None:
@@ -243,7 +243,9 @@ def read_scored(path: Path | str) -> list[Scored]:
     return list(read_records(path, Scored))
 
 
-def _means(values: Mapping[str, Value], scored: Sequence[Scored], seed: int) -> dict[str, Interval]:
+def _means(
+    values: Mapping[str, ComponentScore], scored: Sequence[Scored], seed: int
+) -> dict[str, Interval]:
     found = {name: mean_of(value, scored, seed) for name, value in values.items()}
     return {name: interval for name, interval in found.items() if interval is not None}
 

@@ -47,26 +47,26 @@ def open_journal(path: Path | str, run: str, model: str) -> Journal[Kept]:
     return Journal(path, {"run": run, "model": model}, Kept, {"date": today})
 
 
-class Patience(Record, frozen=True, kw_only=True):
+class BatchLimits(Record, frozen=True, kw_only=True):
     """How many are asked at a time, and how often.
 
     Args:
-        at_once: Requests under way at a time, at least 1.
+        concurrency: Requests under way at a time, at least 1.
         readings: Replies asked for until one can be read, at least 1.
         failures: Requests that may fail one after the other, each after all its tries, before the
             endpoint is held to be gone.
     """
 
-    at_once: int = 8
-    readings: int = 2
+    concurrency: int = 8
+    max_parse_attempts: int = 2
     failures: int = 4
 
     def __post_init__(self) -> None:
         """Refuse what asks nothing."""
-        if min(self.at_once, self.readings, self.failures) < 1:
+        if min(self.concurrency, self.max_parse_attempts, self.failures) < 1:
             raise UsageError(
-                "expected at_once, readings and failures of at least 1, got "
-                f"{self.at_once}, {self.readings} and {self.failures}"
+                "expected concurrency, max_parse_attempts and failures of at least 1, got "
+                f"{self.concurrency}, {self.max_parse_attempts} and {self.failures}"
             )
 
 
@@ -74,7 +74,7 @@ Readable = Callable[[str, str], bool]
 """Whether a reply, to the request of a key, can be read; else it is asked for again."""
 
 
-class Asking:
+class BatchClient:
     """Asks for what a journal does not hold yet; as a context manager, closes the journal.
 
     Args:
@@ -86,7 +86,7 @@ class Asking:
         replies: What the model wrote, by the key of the request.
     """
 
-    def __init__(self, endpoint: Endpoint, journal: Journal[Kept], patience: Patience) -> None:
+    def __init__(self, endpoint: Endpoint, journal: Journal[Kept], patience: BatchLimits) -> None:
         self.endpoint, self.journal, self.patience = endpoint, journal, patience
         self.replies = {kept.key: kept.replies for kept in journal.known}
 
@@ -148,7 +148,7 @@ class Asking:
     ) -> list[str]:
         """Ask until a reply can be read; one for which the model has no room is an empty reply."""
         replies: list[str] = []
-        while len(replies) < self.patience.readings:
+        while len(replies) < self.patience.max_parse_attempts:
             try:
                 replies.append(await self.endpoint.acomplete(messages))
             except TokensExhaustedError:  # of this request alone, and of it for ever
@@ -159,7 +159,7 @@ class Asking:
 
 
 async def _each(
-    keys: Iterable[str], one: Callable[[str], Awaitable[None]], patience: Patience
+    keys: Iterable[str], one: Callable[[str], Awaitable[None]], patience: BatchLimits
 ) -> list[ModelUnavailableError]:
     """Do one after the other, some at a time; return the failures, stop where all fail."""
     failed: list[ModelUnavailableError] = []
@@ -179,6 +179,6 @@ async def _each(
                 in_a_row += 1 if error.passing else patience.failures
 
     async with asyncio.TaskGroup() as group:
-        for _ in range(patience.at_once):
+        for _ in range(patience.concurrency):
             group.create_task(work())
     return failed

@@ -9,7 +9,7 @@ from rich import box
 from rich.table import Table
 from rich.text import Text
 
-from medenv.ablation.offline import Ablation, ArmResult
+from medenv.ablation.offline import Ablation, VariantResult
 from medenv.evaluation.statistics import Interval
 from medenv.report.dots import Dots, dots
 from medenv.report.formatting import Unit, number, show, span
@@ -39,7 +39,7 @@ MEASURES: tuple[tuple[str, str, Unit, str], ...] = (
         " episodes exactly as accuracy does.",
     ),
 )
-"""Field of an `ArmResult`, heading, unit, and what it means."""
+"""Field of an `VariantResult`, heading, unit, and what it means."""
 
 
 def write_ablation(path: Path | str, ablation: Ablation, title: str = "Reward ablation") -> None:
@@ -72,7 +72,7 @@ def tables(ablation: Ablation) -> list[Table]:
     return [_measure_table(ablation), _share_table(ablation)]
 
 
-def verdict(arms: Sequence[ArmResult]) -> str:
+def verdict(arms: Sequence[VariantResult]) -> str:
     """Say in a few sentences which arms are sound.
 
     Args:
@@ -103,7 +103,7 @@ def weights_of(composition: Composition) -> str:
     )
 
 
-def _named(what: str, names: Sequence[str], arms: Sequence[ArmResult]) -> str:
+def _named(what: str, names: Sequence[str], arms: Sequence[VariantResult]) -> str:
     if not names:
         return f"None of {len(arms)} rewards would {what}."
     return f"{len(names)} of {len(arms)} would {what}: {', '.join(names)}."
@@ -171,7 +171,7 @@ def _cell(interval: Interval | None, unit: Unit) -> Text:
     return Text.assemble(show(interval.mean, unit), "\n", (span(interval, unit), "dim"))
 
 
-def _exploit(arm: ArmResult) -> Text:
+def _exploit(arm: VariantResult) -> Text:
     if arm.exploit is None:
         return Text("–", "dim")
     return Text(f"{arm.exploit:.2f}", "red" if arm.exploit > 0 else "green")

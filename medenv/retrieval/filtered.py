@@ -10,7 +10,7 @@ from medenv.errors import UsageError
 from medenv.records import Passage, Question, Retriever
 
 
-class Withholding:
+class FilteredRetriever:
     """A corpus without some of its passages.
 
     Args:

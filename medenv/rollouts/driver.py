@@ -65,7 +65,7 @@ Episodes = Iterable[tuple[Policy | AsyncPolicy, Question]]
 """What is to be played: policies and what each of them is asked."""
 
 
-class Patience(Record, frozen=True, kw_only=True):
+class RetryPolicy(Record, frozen=True, kw_only=True):
     """How long and how often to try what may fail for reasons outside the episode.
 
     Args:
@@ -102,7 +102,7 @@ class _Limits:
 
     __slots__ = ("calls", "texts")
 
-    def __init__(self, patience: Patience) -> None:
+    def __init__(self, patience: RetryPolicy) -> None:
         self.calls = self.texts = Deadlines(patience.timeout)
         if patience.policy_timeout is not None:
             self.texts = Deadlines(patience.policy_timeout)
@@ -134,7 +134,7 @@ class Rollouts:
     rules: EpisodeRules
     toolbox: ToolBox
     reward: RewardFn
-    patience: Patience = field(default_factory=Patience)
+    patience: RetryPolicy = field(default_factory=RetryPolicy)
     sleep: Callable[[float], None] = time.sleep
 
     def run(self, policy: Policy, question: Question, seed: int = 0) -> Scored:

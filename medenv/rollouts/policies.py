@@ -1,4 +1,4 @@
-"""Scripted policies: teachers that know the certificate, and foils that show how research fails.
+"""Scripted policies: teachers that know the certificate, and baselines that do not.
 
 A teacher makes a policy for each episode, `begin(question, i)`, whose every choice depends on the
 teacher's seed and `i` alone. They write through the dialect and see only what the tools show,

@@ -97,7 +97,7 @@ class TrajectoryCard(Record, frozen=True, kw_only=True):
     rewritten: dict[str, int] = msgspec.field(default_factory=dict)
 
 
-class Told(Record, frozen=True, kw_only=True):
+class Provenance(Record, frozen=True, kw_only=True):
     """What a card says that the set itself does not.
 
     Args:
@@ -117,7 +117,7 @@ class Told(Record, frozen=True, kw_only=True):
     rewritten: dict[str, int] = msgspec.field(default_factory=dict)
 
 
-def trajectory_card(selection: Selection, told: Told) -> TrajectoryCard:
+def trajectory_card(selection: Selection, told: Provenance) -> TrajectoryCard:
     """Return the card of a set.
 
     Args:

@@ -15,7 +15,7 @@ from medenv.build.environment import Parts
 from medenv.errors import PolicyUnavailableError, UsageError
 from medenv.io import digest
 from medenv.records import Policy, Question, Record, Scored, Trajectory
-from medenv.rollouts.driver import AsyncPolicy, Patience, Rollouts
+from medenv.rollouts.driver import AsyncPolicy, RetryPolicy, Rollouts
 from medenv.trajectories.faults import faulty_box
 from medenv.trajectories.gate import ClosedError, Gate
 from medenv.trajectories.journal import Journal
@@ -53,7 +53,7 @@ class Plan(Record, frozen=True, kw_only=True):
         seed: Seed of the injected failures.
         exploration: Share of the episodes that explore instead of following the gold path.
         failures: Share of tool calls that are made to fail.
-        foils: Share of the questions of which a worse episode is played too, for pairs.
+        negatives: Share of the questions of which a worse episode is played too, for pairs.
         samples: Episodes of one question; the good ones among them are kept.
         per_question: Most of them that are kept.
         concurrency: Episodes that run at the same time.
@@ -66,14 +66,14 @@ class Plan(Record, frozen=True, kw_only=True):
     seed: int = 0
     exploration: float = 0.3
     failures: float = 0.05
-    foils: float = 0.15
+    negatives: float = 0.15
     samples: int = 1
     per_question: int = 1
     concurrency: int = 1
 
     def __post_init__(self) -> None:
         """Check the values."""
-        for name in ("exploration", "failures", "foils"):
+        for name in ("exploration", "failures", "negatives"):
             if not 0 <= getattr(self, name) <= 1:
                 raise UsageError(f"{name} must be in [0, 1], got {getattr(self, name)}")
         if min(self.n, self.samples, self.per_question, self.concurrency) < 1:
@@ -101,13 +101,13 @@ class Plan(Record, frozen=True, kw_only=True):
             i: Number of the question.
         """
         played: list[tuple[int, Part]] = [(sample, self.part(i)) for sample in range(self.samples)]
-        if np.random.default_rng([self.seed, i, 1]).random() < self.foils:
+        if np.random.default_rng([self.seed, i, 1]).random() < self.negatives:
             played.append((self.samples, "foil"))
         return played
 
 
 @dataclass(frozen=True)
-class Studio:
+class RolloutCollector:
     """Plays the episodes of a plan.
 
     Args:
@@ -122,7 +122,7 @@ class Studio:
     questions: Sequence[Question]
     teachers: Mapping[Part, tuple[str, Teaching]]
     plan: Plan
-    patience: Patience
+    patience: RetryPolicy
 
     def identity(self, teachers: str) -> dict[str, str]:
         """Return what tells this run from others, by name: all but its size and pace.

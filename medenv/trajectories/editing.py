@@ -11,7 +11,7 @@ import msgspec
 
 from medenv.dialects.base import Dialect
 from medenv.llm.endpoint import Endpoint, EndpointSettings
-from medenv.trajectories.filters import Bench, verdict
+from medenv.trajectories.filters import FilterContext, verdict
 from medenv.trajectories.gate import ClosedError, Gate
 from medenv.trajectories.journal import Journal
 from medenv.trajectories.records import Rewriting, Rollout
@@ -33,7 +33,7 @@ class Editor(NamedTuple):
     folder: Path
     model: EndpointSettings
     dialect: Dialect
-    bench: Bench
+    bench: FilterContext
     concurrency: int
 
 

@@ -12,7 +12,7 @@ FAILED = "The tool gave no answer"
 """How the message begins that stands for a failed call."""
 
 
-class Told(Faulty):
+class FaultLog(Faulty):
     """A tool of which a part of the calls goes wrong, and the agent is told so.
 
     `Faulty` raises where a backend fails, and the driver tries again unseen. Here the agent reads
@@ -53,7 +53,7 @@ class Told(Faulty):
         return spoilt
 
 
-def faulty_box(tools: Iterable[Tool], rate: float, seed: int) -> tuple[ToolBox, list[Told]]:
+def faulty_box(tools: Iterable[Tool], rate: float, seed: int) -> tuple[ToolBox, list[FaultLog]]:
     """Return a box whose tools fail now and then, the same way whenever it is made.
 
     Args:
@@ -64,5 +64,5 @@ def faulty_box(tools: Iterable[Tool], rate: float, seed: int) -> tuple[ToolBox, 
     Returns:
         The box, and its tools, which tell what went wrong.
     """
-    told = [Told(tool, rate, seed=seed) for tool in tools]
+    told = [FaultLog(tool, rate, seed=seed) for tool in tools]
     return ToolBox(told), told

@@ -61,7 +61,7 @@ class Limits(Record, frozen=True, kw_only=True):
             )
 
 
-class Bench(NamedTuple):
+class FilterContext(NamedTuple):
     """What filters hold an episode against.
 
     Attributes:
@@ -75,11 +75,11 @@ class Bench(NamedTuple):
     prompt_chars: int = 0
 
 
-Filter = Callable[[Rollout, Bench], str]
+Filter = Callable[[Rollout, FilterContext], str]
 """Returns why an episode is refused, or ``""``."""
 
 
-def verdict(rollout: Rollout, bench: Bench) -> str:
+def verdict(rollout: Rollout, bench: FilterContext) -> str:
     """Return the reason for which an episode is refused, or ``""``.
 
     Args:
@@ -92,12 +92,12 @@ def verdict(rollout: Rollout, bench: Bench) -> str:
     return ""
 
 
-def _answered(rollout: Rollout, _: Bench) -> str:
+def _answered(rollout: Rollout, _: FilterContext) -> str:
     ending = rollout.scored.trajectory.ending
     return "" if ending == "answered" else f"no answer: {ending}"
 
 
-def _correct(rollout: Rollout, _: Bench) -> str:
+def _correct(rollout: Rollout, _: FilterContext) -> str:
     part = rollout.scored.score.parts.get("accuracy")
     if part is None:
         raise UsageError(
@@ -107,20 +107,20 @@ def _correct(rollout: Rollout, _: Bench) -> str:
     return "" if part.raw >= 1.0 else "wrong answer"
 
 
-def _long_enough(rollout: Rollout, bench: Bench) -> str:
+def _long_enough(rollout: Rollout, bench: FilterContext) -> str:
     trajectory = rollout.scored.trajectory
     needed = min(bench.limits.turns, trajectory.question.certificate.min_calls + 1)
     return "too few turns" if len(trajectory.turns) < needed else ""
 
 
-def _within(rollout: Rollout, bench: Bench) -> str:
+def _within(rollout: Rollout, bench: FilterContext) -> str:
     if rollout.calls > bench.limits.calls:
         return "too many calls"
     tokens = token_count(rollout.scored.trajectory, bench.prompt_chars)
     return "too many tokens" if tokens > bench.limits.tokens else ""
 
 
-def _every_call_answered(rollout: Rollout, _: Bench) -> str:
+def _every_call_answered(rollout: Rollout, _: FilterContext) -> str:
     for turn in rollout.scored.trajectory.turns:
         given = [result.call_id for result in turn.results]
         made = [call.id for call in turn.calls]
@@ -129,7 +129,7 @@ def _every_call_answered(rollout: Rollout, _: Bench) -> str:
     return ""
 
 
-def _no_loops(rollout: Rollout, _: Bench) -> str:
+def _no_loops(rollout: Rollout, _: FilterContext) -> str:
     """Refuse a call that was made before and answered; one that failed may be made again."""
     answered: set[bytes] = set()
     for turn in rollout.scored.trajectory.turns:
@@ -142,7 +142,7 @@ def _no_loops(rollout: Rollout, _: Bench) -> str:
     return ""
 
 
-def _grounded(rollout: Rollout, _: Bench) -> str:
+def _grounded(rollout: Rollout, _: FilterContext) -> str:
     """Refuse an episode in which a step of the gold path, or the answer, was never shown."""
     trajectory = rollout.scored.trajectory
     passages = {
@@ -160,19 +160,19 @@ def _grounded(rollout: Rollout, _: Bench) -> str:
     return ""
 
 
-def _without_leaks(rollout: Rollout, bench: Bench) -> str:
+def _without_leaks(rollout: Rollout, bench: FilterContext) -> str:
     found = leaks(rollout.scored.trajectory, bench.names)
     return f"leak: {found[0].kind}" if found else ""
 
 
-def _language(rollout: Rollout, bench: Bench) -> str:
+def _language(rollout: Rollout, bench: FilterContext) -> str:
     text = "".join(turn.text for turn in rollout.scored.trajectory.turns)
     letters = sum(character.isalpha() for character in text)
     foreign = len(_FOREIGN.findall(text)) - len(_GREEK.findall(text))
     return "another language" if foreign > bench.limits.foreign * max(letters, 1) else ""
 
 
-def _format(rollout: Rollout, bench: Bench) -> str:
+def _format(rollout: Rollout, bench: FilterContext) -> str:
     limits = bench.limits
     for turn in rollout.scored.trajectory.turns:
         if turn.parsed.problems or _CONTROL.search(turn.text):

@@ -9,7 +9,7 @@ from medenv.records import Hop
 from medenv.text import fold, fold_name, occurs
 
 
-class Sight:
+class RevealedEntities:
     """The texts that an agent has seen so far.
 
     Args:

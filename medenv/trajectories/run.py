@@ -32,12 +32,12 @@ from medenv.kg.graph.archive import fingerprint
 from medenv.kg.questions.synthesis import synthesize_set
 from medenv.kg.sources import open_source
 from medenv.records import Question
-from medenv.rollouts.driver import Patience
-from medenv.trajectories.card import Told, TrajectoryCard, trajectory_card, write_card
-from medenv.trajectories.collector import Studio, Teaching
+from medenv.rollouts.driver import RetryPolicy
+from medenv.trajectories.card import Provenance, TrajectoryCard, trajectory_card, write_card
+from medenv.trajectories.collector import RolloutCollector, Teaching
 from medenv.trajectories.editing import Editor, edit
 from medenv.trajectories.exports import to_dataset, write_chat, write_preferences
-from medenv.trajectories.filters import Bench
+from medenv.trajectories.filters import FilterContext
 from medenv.trajectories.journal import Journal
 from medenv.trajectories.leaks import Names, leaks
 from medenv.trajectories.records import Part, Rollout
@@ -81,9 +81,9 @@ def make_trajectories(
     folder, stage = Path(settings.folder), open_stage(settings, say)
     teachers, identity = _teachers(settings, stage)
     plan, rules = settings.plan, stage.parts.rules
-    bench = Bench(settings.limits, stage.names, len(rules.system))
-    patience = Patience(attempts=1, timeout=_longest(settings.teacher))
-    studio = Studio(stage.parts, stage.parts.questions, teachers, plan, patience)
+    bench = FilterContext(settings.limits, stage.names, len(rules.system))
+    patience = RetryPolicy(attempts=1, timeout=_longest(settings.teacher))
+    studio = RolloutCollector(stage.parts, stage.parts.questions, teachers, plan, patience)
     selection = Selection(plan.wanted(), bench, plan.per_question)
     run = studio.identity(identity)
     say("playing")
@@ -101,7 +101,7 @@ def make_trajectories(
             )
         )
     say(f"writing {folder}")
-    told = Told(
+    told = Provenance(
         info=stage.graph.info,
         teachers={part: name for part, (name, _) in teachers.items()},
         wanted=plan.n,
@@ -116,7 +116,7 @@ def make_trajectories(
 
 
 async def _filled(
-    studio: Studio,
+    studio: RolloutCollector,
     selection: Selection,
     journal: Journal[Rollout],
     report: Callable[[int, int], None],

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from medenv.errors import UsageError
 from medenv.records import Record
 from medenv.trajectories.duplicates import NearDuplicates
-from medenv.trajectories.filters import Bench, verdict
+from medenv.trajectories.filters import FilterContext, verdict
 from medenv.trajectories.records import Part, Rollout
 
 PARTS: tuple[Part, ...] = ("guided", "exploration")
@@ -44,13 +44,15 @@ class Selection:
     Attributes:
         accepted: The set.
         pairs: Better and worse episodes.
-        rejected: Reason to number of episodes, foils not counted.
-        judged: Episodes judged, foils not counted.
+        rejected: Reason to number of episodes, negatives not counted.
+        judged: Episodes judged, negatives not counted.
         calls: Tool calls of the episodes judged.
         faults: Fault to its number, among the episodes judged.
     """
 
-    def __init__(self, wanted: dict[Part, int], bench: Bench, per_question: int = 1) -> None:
+    def __init__(
+        self, wanted: dict[Part, int], bench: FilterContext, per_question: int = 1
+    ) -> None:
         if min(wanted.values(), default=0) < 0 or per_question < 1:
             raise UsageError(f"expected n >= 0 and per_question >= 1, got {wanted}, {per_question}")
         self._wanted, self._bench, self._most = wanted, bench, per_question

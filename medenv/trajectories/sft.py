@@ -16,7 +16,7 @@ from medenv.rollouts.driver import Rollouts
 from medenv.rollouts.policies import Teacher
 
 
-class Lesson(Record, frozen=True, kw_only=True):
+class SFTExample(Record, frozen=True, kw_only=True):
     """One sequence to learn from.
 
     Args:
@@ -88,7 +88,7 @@ def grounded(trajectory: Trajectory) -> bool:
 
 def lesson(
     teacher: str, trajectory: Trajectory, prompt: Sequence[Message], encode: Encode, turn_end: str
-) -> Lesson:
+) -> SFTExample:
     """Return an episode as tokens in the ChatML layout of the tiny policy, with its exact mask.
 
     Args:
@@ -117,4 +117,4 @@ def lesson(
         add("\n", written=False)
         if turn.observation:
             context("tool", turn.observation)
-    return Lesson(input_ids=ids, loss_mask=mask, teacher=teacher)
+    return SFTExample(input_ids=ids, loss_mask=mask, teacher=teacher)

@@ -19,7 +19,7 @@ from medenv.retrieval.filtered import answer_kind
 from medenv.rollouts.policies import Script
 from medenv.trajectories.faults import FAILED
 from medenv.trajectories.lexicon import Words
-from medenv.trajectories.revealed import Sight
+from medenv.trajectories.revealed import RevealedEntities
 from medenv.trajectories.steps import Step, Wordbook, steps_of
 
 READ_ON = 1_850
@@ -84,7 +84,7 @@ class Walk:
 
     def __init__(self, setting: Setting, question: Question, rng: np.random.Generator) -> None:
         self.setting, self.book, self.question, self.rng = setting, setting.book, question, rng
-        self.sight, self.words = Sight(question.text), Words(rng)
+        self.sight, self.words = RevealedEntities(question.text), Words(rng)
         self.steps = steps_of(setting.book.graph, question)
         self._notes: list[str] = []
         self._made: set[bytes] = set()

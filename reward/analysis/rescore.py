@@ -23,7 +23,7 @@ from medenv.reward.composition import GATES, Composition, check_composition, mea
 Floats = NDArray[np.float64]
 
 
-class Raws:
+class ComponentMatrix:
     """The raw values of trajectories, one row each, gathered one after the other.
 
     A component that calls an outside service is measured behind `correct` alone; where the answer
@@ -107,7 +107,7 @@ class Rescored(NamedTuple):
     totals: Floats
 
 
-def rescore(raws: Raws, composition: Composition) -> Rescored:
+def rescore(raws: ComponentMatrix, composition: Composition) -> Rescored:
     """Weigh raw values by a composition, as `Reward` would trajectory by trajectory.
 
     Args:
@@ -153,7 +153,7 @@ def measure(
     trajectories: Iterable[Trajectory],
     knowledge: Knowledge,
     components: Mapping[str, Component] = COMPONENTS,
-) -> Raws:
+) -> ComponentMatrix:
     """Measure trajectories by all components.
 
     Args:
@@ -164,7 +164,7 @@ def measure(
     Raises:
         UsageError: A trajectory has not ended, or a component left its range.
     """
-    raws = Raws(knowledge, components)
+    raws = ComponentMatrix(knowledge, components)
     for trajectory in trajectories:
         raws.add(trajectory)
     return raws

@@ -19,7 +19,7 @@ OPEN_GATES = "open gates"
 _WEIGHT = re.compile(r"([\w-]+)=([^@,]+)(?:@([\w-]+))?")
 
 
-class Arm(Record, frozen=True, kw_only=True):
+class RewardVariant(Record, frozen=True, kw_only=True):
     """One reward among those that are compared.
 
     Args:
@@ -31,7 +31,7 @@ class Arm(Record, frozen=True, kw_only=True):
     composition: Composition
 
 
-def check_arms(arms: Sequence[Arm], components: Collection[str] = COMPONENTS) -> None:
+def check_arms(arms: Sequence[RewardVariant], components: Collection[str] = COMPONENTS) -> None:
     """Refuse arms that cannot be told apart or cannot be scored.
 
     Args:
@@ -58,7 +58,7 @@ def check_arms(arms: Sequence[Arm], components: Collection[str] = COMPONENTS) ->
             raise UsageError(f"arm {arm.name!r}: {error}") from error
 
 
-def preset_arm(name: str) -> Arm:
+def preset_arm(name: str) -> RewardVariant:
     """Return the preset of that name as an arm.
 
     Args:
@@ -69,10 +69,10 @@ def preset_arm(name: str) -> Arm:
     """
     if name not in PRESETS:
         raise UnknownNameError("reward preset", name, PRESETS)
-    return Arm(name=name, composition=PRESETS[name])
+    return RewardVariant(name=name, composition=PRESETS[name])
 
 
-def read_arm(text: str) -> Arm:
+def read_arm(text: str) -> RewardVariant:
     """Read an arm as it is written on a command line.
 
     Args:
@@ -103,10 +103,10 @@ def read_arm(text: str) -> Arm:
             ) from None
         if gate:
             gates[component] = gate
-    return Arm(name=name.strip(), composition=Composition(weights=found, gates=gates))
+    return RewardVariant(name=name.strip(), composition=Composition(weights=found, gates=gates))
 
 
-def leave_one_out(arm: Arm) -> list[Arm]:
+def leave_one_out(arm: RewardVariant) -> list[RewardVariant]:
     """Return for each component of an arm but accuracy the arm without it.
 
     Args:
@@ -119,7 +119,7 @@ def leave_one_out(arm: Arm) -> list[Arm]:
     ]
 
 
-def one_at_a_time(arm: Arm) -> list[Arm]:
+def one_at_a_time(arm: RewardVariant) -> list[RewardVariant]:
     """Return for each component of an arm but accuracy the arm of accuracy and it alone.
 
     Args:
@@ -132,7 +132,7 @@ def one_at_a_time(arm: Arm) -> list[Arm]:
     ]
 
 
-def taken_apart(arm: Arm) -> list[Arm]:
+def taken_apart(arm: RewardVariant) -> list[RewardVariant]:
     """Return an arm, without each of its parts, with each alone, and with all gates open.
 
     Args:
@@ -141,7 +141,7 @@ def taken_apart(arm: Arm) -> list[Arm]:
     return [arm, *leave_one_out(arm), *one_at_a_time(arm), ungated(arm)]
 
 
-def distinct(arms: Iterable[Arm]) -> list[Arm]:
+def distinct(arms: Iterable[RewardVariant]) -> list[RewardVariant]:
     """Return the arms without those that pay the same as an earlier one, whatever they are called.
 
     With two shaping components "without the one" is "only the other"; to train with both would cost
@@ -150,7 +150,7 @@ def distinct(arms: Iterable[Arm]) -> list[Arm]:
     Args:
         arms: The arms.
     """
-    found: dict[tuple[object, ...], Arm] = {}
+    found: dict[tuple[object, ...], RewardVariant] = {}
     for arm in arms:
         found.setdefault(_payment(arm.composition), arm)
     return list(found.values())
@@ -170,7 +170,7 @@ class Contrast(Record, frozen=True, kw_only=True):
     after: str
 
 
-def contrasts(arms: Sequence[Arm]) -> list[Contrast]:
+def contrasts(arms: Sequence[RewardVariant]) -> list[Contrast]:
     """Return all pairs of arms of which the second has one component more, or open gates.
 
     Args:
@@ -202,7 +202,7 @@ def _payment(composition: Composition) -> tuple[object, ...]:
     return tuple(paid), tuple(sorted(composition.vetoes))
 
 
-def ungated(arm: Arm) -> Arm:
+def ungated(arm: RewardVariant) -> RewardVariant:
     """Return an arm with all gates open, to see what they keep out.
 
     Args:
@@ -210,12 +210,12 @@ def ungated(arm: Arm) -> Arm:
     """
     gates = dict.fromkeys(arm.composition.weights, "open")
     composition = msgspec.structs.replace(arm.composition, gates=gates)
-    return Arm(name=f"{arm.name} ungated", composition=composition)
+    return RewardVariant(name=f"{arm.name} ungated", composition=composition)
 
 
-def _variation(arm: Arm, name: str, kept: Collection[str]) -> Arm:
+def _variation(arm: RewardVariant, name: str, kept: Collection[str]) -> RewardVariant:
     """Return an arm with some of its components."""
-    return Arm(name=name, composition=_only(arm.composition, kept))
+    return RewardVariant(name=name, composition=_only(arm.composition, kept))
 
 
 def _only(composition: Composition, kept: Collection[str]) -> Composition:

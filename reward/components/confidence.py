@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 from medenv.records import Trajectory
-from medenv.reward.components.contract import Knowledge, Value, final_answer, notes_of
+from medenv.reward.components.contract import ComponentScore, Knowledge, final_answer, notes_of
 from medenv.reward.components.outcome import accuracy, is_abstention
 
 ABSTENTION_UTILITY = 0.3
@@ -16,7 +16,7 @@ _CONFIDENCE = re.compile(
 )
 
 
-def calibration(trajectory: Trajectory, knowledge: Knowledge) -> Value:
+def calibration(trajectory: Trajectory, knowledge: Knowledge) -> ComponentScore:
     """Pay ``1 - (confidence - correct)^2``, the Brier score turned round.
 
     The confidence is what the policy wrote once among the notes of the turn of its answer, as
@@ -33,18 +33,18 @@ def calibration(trajectory: Trajectory, knowledge: Knowledge) -> Value:
     Source: Brier 1950, Verification of forecasts expressed in terms of probability.
     """
     if final_answer(trajectory) is None:
-        return Value(0.0, "ended without an answer")
+        return ComponentScore(0.0, "ended without an answer")
     stated = stated_confidence(trajectory)
     if stated is None:
-        return Value(0.0, "no confidence in [0, 1] was stated, or more than one")
+        return ComponentScore(0.0, "no confidence in [0, 1] was stated, or more than one")
     correct = accuracy(trajectory, knowledge).raw == 1.0
-    return Value(
+    return ComponentScore(
         1.0 - (stated - correct) ** 2,
         f"confidence {stated:g} in a {'right' if correct else 'wrong'} answer",
     )
 
 
-def abstention(trajectory: Trajectory, knowledge: Knowledge) -> Value:
+def abstention(trajectory: Trajectory, knowledge: Knowledge) -> ComponentScore:
     """Pay 1 for a right answer, a declared part for abstaining and nothing for a wrong answer.
 
     Known exploit: abstaining every time; it pays less than answering wherever the policy is right
@@ -58,7 +58,7 @@ def abstention(trajectory: Trajectory, knowledge: Knowledge) -> Value:
     answer = final_answer(trajectory)
     if right.raw == 1.0 or answer is None or not is_abstention(answer):
         return right
-    return Value(ABSTENTION_UTILITY, "abstained")
+    return ComponentScore(ABSTENTION_UTILITY, "abstained")
 
 
 def stated_confidence(trajectory: Trajectory) -> float | None:

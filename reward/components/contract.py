@@ -23,7 +23,7 @@ _T = TypeVar("_T")
 _FORGED = re.compile(r"<\||<(?:tool_response|information)>|^[ \t]*Observation:", re.MULTILINE)
 
 
-class Value(msgspec.Struct, frozen=True, gc=False):
+class ComponentScore(msgspec.Struct, frozen=True, gc=False):
     """What a component says of a trajectory.
 
     Args:
@@ -53,7 +53,7 @@ class Knowledge(Record, frozen=True, kw_only=True):
     near: float = 1.0
 
 
-Measure = Callable[[Trajectory, Knowledge], Value]
+Measure = Callable[[Trajectory, Knowledge], ComponentScore]
 """A component's function: pure, fast, and silent about what tools said."""
 
 

@@ -10,7 +10,7 @@ from rapidfuzz.fuzz import ratio
 
 from medenv.records import ToolCall, Trajectory
 from medenv.reward.answers.equivalence import meaning
-from medenv.reward.components.contract import Knowledge, Value, final_answer, once
+from medenv.reward.components.contract import ComponentScore, Knowledge, final_answer, once
 
 MAX_EXTRA_CALLS = 8
 """Calls beyond the fewest needed at which `efficiency` reaches 0."""
@@ -48,7 +48,7 @@ _Meaning = tuple[str, str, tuple[str, ...]]
 _NUMBERS = re.compile(r"\d+|\b[^\W\d_]\b")
 
 
-def efficiency(trajectory: Trajectory, _: Knowledge) -> Value:
+def efficiency(trajectory: Trajectory, _: Knowledge) -> ComponentScore:
     """Pay 1 up to the fewest calls that the question needs, falling to 0 with what is asked beyond.
 
     The value is ``1 - min(1, (extra + wordy) / MAX_EXTRA_CALLS)`` with ``extra = max(0, asked +
@@ -66,7 +66,7 @@ def efficiency(trajectory: Trajectory, _: Knowledge) -> Value:
         trajectory: A finished episode.
     """
     if final_answer(trajectory) is None:
-        return Value(0.0, "ended without an answer")
+        return ComponentScore(0.0, "ended without an answer")
     asked, repeated = spent_in(trajectory)
     repeats = sum(repeated.values()) if repeated else 0
     needed = trajectory.question.certificate.min_calls
@@ -79,7 +79,7 @@ def efficiency(trajectory: Trajectory, _: Knowledge) -> Value:
     if tokens > free:
         charge += (tokens - free) / CALL_TOKENS
         said += f", {tokens} tokens where {free} are free"
-    return Value(1.0 - charge / MAX_EXTRA_CALLS if charge < MAX_EXTRA_CALLS else 0.0, said)
+    return ComponentScore(1.0 - charge / MAX_EXTRA_CALLS if charge < MAX_EXTRA_CALLS else 0.0, said)
 
 
 @once

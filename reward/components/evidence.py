@@ -10,8 +10,8 @@ import re
 
 from medenv.records import Hop, Trajectory
 from medenv.reward.components.contract import (
+    ComponentScore,
     Knowledge,
-    Value,
     final_answer,
     notes_of,
     once,
@@ -29,7 +29,7 @@ _TAIL = 500  # characters of an answer in which citations at its end are looked 
 _TRAILING = re.compile(r"(?:\s*\[[^\[\]\n]{1,200}\])+[\s.]*$")
 
 
-def evidence_recall(trajectory: Trajectory, _: Knowledge) -> Value:
+def evidence_recall(trajectory: Trajectory, _: Knowledge) -> ComponentScore:
     """Pay the share of the gold path's hops of which a supporting passage was shown.
 
     Fetching by the dozen shows every hop sooner or later, so the share is multiplied by
@@ -43,7 +43,7 @@ def evidence_recall(trajectory: Trajectory, _: Knowledge) -> Value:
     """
     first = first_seen(trajectory)
     if not first:
-        return Value(0.0, "no hop of the gold path has a passage")
+        return ComponentScore(0.0, "no hop of the gold path has a passage")
     seen, selective = sum(turn is not None for turn in first), selectivity(trajectory)
     said = f"{seen} of {len(first)} hops seen"
     if selective < 1.0:
@@ -51,10 +51,10 @@ def evidence_recall(trajectory: Trajectory, _: Knowledge) -> Value:
             f", of which {selective:.0%} count: {len(first_shown(trajectory))} passages were shown"
             f" for {spent_in(trajectory)[0]} questions"
         )
-    return Value(selective * seen / len(first), said)
+    return ComponentScore(selective * seen / len(first), said)
 
 
-def citation_precision(trajectory: Trajectory, _: Knowledge) -> Value:
+def citation_precision(trajectory: Trajectory, _: Knowledge) -> ComponentScore:
     """Pay the share of the passages cited that were shown in this episode and support a hop.
 
     `citations` defines what counts as a citation.
@@ -66,10 +66,12 @@ def citation_precision(trajectory: Trajectory, _: Knowledge) -> Value:
     """
     cited = citations(trajectory)
     if not cited:
-        return Value(0.0, "nothing was cited")
+        return ComponentScore(0.0, "nothing was cited")
     supporting = {one for hop in hops_with_passages(trajectory) for one in hop.passages}
     good = cited & first_shown(trajectory).keys() & supporting
-    return Value(len(good) / len(cited), f"{len(good)} of {len(cited)} citations support a hop")
+    return ComponentScore(
+        len(good) / len(cited), f"{len(good)} of {len(cited)} citations support a hop"
+    )
 
 
 def citations(trajectory: Trajectory) -> frozenset[str]:

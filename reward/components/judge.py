@@ -26,7 +26,7 @@ from medenv.errors import JudgeUnavailableError, ModelUnavailableError, UsageErr
 from medenv.io import write_bytes
 from medenv.llm.endpoint import Endpoint, EndpointSettings, json_in
 from medenv.records import Record, Trajectory
-from medenv.reward.components.contract import Component, Knowledge, Value, final_answer
+from medenv.reward.components.contract import Component, ComponentScore, Knowledge, final_answer
 
 MAX_ANSWER_CHARS = 4_000
 """Longest answer that a judge is shown; a longer one meets no criterion."""
@@ -154,7 +154,7 @@ class Judge:
             outside=True,
         )
 
-    def measure(self, trajectory: Trajectory, _: Knowledge) -> Value:
+    def measure(self, trajectory: Trajectory, _: Knowledge) -> ComponentScore:
         """Pay the share of the rubric's criteria that the answer meets.
 
         An answer longer than `MAX_ANSWER_CHARS` or with braces, code fences, control tokens or tags
@@ -172,11 +172,11 @@ class Judge:
         """
         answer, question = final_answer(trajectory), trajectory.question
         if answer is None:
-            return Value(0.0, "ended without an answer")
+            return ComponentScore(0.0, "ended without an answer")
         if len(answer) > MAX_ANSWER_CHARS:
-            return Value(0.0, f"longer than {MAX_ANSWER_CHARS} characters")
+            return ComponentScore(0.0, f"longer than {MAX_ANSWER_CHARS} characters")
         if (markup := _MARKUP.search(answer)) is not None:
-            return Value(0.0, f"holds {markup[0]!r}, which no answer needs")
+            return ComponentScore(0.0, f"holds {markup[0]!r}, which no answer needs")
         gold = tuple(one.name for one in question.answers)
         try:
             verdict = self(question.text, gold, answer)
@@ -185,9 +185,11 @@ class Judge:
             if answer == reference:
                 raise
             self(question.text, gold, reference)
-            return Value(0.0, "the judge decides on the reference, but not on this answer")
+            return ComponentScore(0.0, "the judge decides on the reference, but not on this answer")
         met = sum(verdict.criteria.values())
-        return Value(met / len(verdict.criteria), verdict.reason or f"{met} criteria are met")
+        return ComponentScore(
+            met / len(verdict.criteria), verdict.reason or f"{met} criteria are met"
+        )
 
     def _request(self, question: str, gold: tuple[str, ...], answer: str) -> dict[str, Any]:
         shown = {

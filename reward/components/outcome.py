@@ -9,7 +9,7 @@ from medenv.records import Trajectory
 from medenv.reward.answers.equivalence import Match, judge_answer, owners_of, read_list
 from medenv.reward.answers.names import normalise
 from medenv.reward.answers.presentation import readings, without_subject
-from medenv.reward.components.contract import Knowledge, Value, final_answer
+from medenv.reward.components.contract import ComponentScore, Knowledge, final_answer
 
 PARENT_CREDIT = 0.25
 """What `kinship` pays for the gold entity's direct parent: true, but less than was asked."""
@@ -35,7 +35,7 @@ _SEPARATORS = tuple(map(re.compile, (r"[\n;]+", ",", r"\s+or\s+|\s*[/|]\s*", r"\
 _LONGEST_ABSTENTION = 160
 
 
-def accuracy(trajectory: Trajectory, knowledge: Knowledge) -> Value:
+def accuracy(trajectory: Trajectory, knowledge: Knowledge) -> ComponentScore:
     """Pay 1 for an answer that is a name of a gold entity, `knowledge.near` for a misspelt one.
 
     A question that asks for all of its answers is right only by a list of them all, and nothing
@@ -53,20 +53,22 @@ def accuracy(trajectory: Trajectory, knowledge: Knowledge) -> Value:
     gold = question.answers
     if not gold:
         right = answer is not None and is_abstention(answer)
-        return Value(float(right), f"there is no answer, which was {'' if right else 'not '}said")
+        return ComponentScore(
+            float(right), f"there is no answer, which was {'' if right else 'not '}said"
+        )
     all_of = len(gold) > 1 and question.asks_for_all
     match = judge_answer(answer, gold, knowledge.names, all_of=all_of)
     return _paid(match, knowledge.near)
 
 
 @lru_cache(maxsize=1 << 12)
-def _paid(match: Match, near: float) -> Value:
+def _paid(match: Match, near: float) -> ComponentScore:
     """Return what a verdict pays; several components ask for the same one."""
     paid = near if match.kind == "near" else float(match.right)
-    return Value(paid, f"{match.kind}: {match.reason}")
+    return ComponentScore(paid, f"{match.kind}: {match.reason}")
 
 
-def format_(trajectory: Trajectory, _: Knowledge) -> Value:
+def format_(trajectory: Trajectory, _: Knowledge) -> ComponentScore:
     """Pay 1 where every policy turn was well formed and the last one answered.
 
     Known exploit: a flawless form around a wrong or empty answer; the gate `correct` keeps it from
@@ -77,14 +79,14 @@ def format_(trajectory: Trajectory, _: Knowledge) -> Value:
     """
     answer = final_answer(trajectory)
     if answer is None or not answer.strip():
-        return Value(0.0, "ended without an answer")
+        return ComponentScore(0.0, "ended without an answer")
     for number, turn in enumerate(trajectory.turns):
         if turn.parsed.problems:
-            return Value(0.0, f"turn {number}: {turn.parsed.problems[0]}")
-    return Value(1.0, f"{len(trajectory.turns)} well-formed turns")
+            return ComponentScore(0.0, f"turn {number}: {turn.parsed.problems[0]}")
+    return ComponentScore(1.0, f"{len(trajectory.turns)} well-formed turns")
 
 
-def list_f1(trajectory: Trajectory, knowledge: Knowledge) -> Value:
+def list_f1(trajectory: Trajectory, knowledge: Knowledge) -> ComponentScore:
     """Pay the F1 between the answers listed and the gold answers, where all are asked for.
 
     Where any answer will do it is `accuracy`: listing is then hedging. An entity listed twice
@@ -101,10 +103,10 @@ def list_f1(trajectory: Trajectory, knowledge: Knowledge) -> Value:
     if len(question.answers) < 2 or not question.asks_for_all or answer is None:
         return accuracy(trajectory, knowledge)
     raw = read_list(answer, question.answers, knowledge.names).f1(len(question.answers))
-    return Value(raw, f"F1 {raw:.2f} against {len(question.answers)} gold answers")
+    return ComponentScore(raw, f"F1 {raw:.2f} against {len(question.answers)} gold answers")
 
 
-def kinship(trajectory: Trajectory, knowledge: Knowledge) -> Value:
+def kinship(trajectory: Trajectory, knowledge: Knowledge) -> ComponentScore:
     """Pay 1 for the gold entity, and a declared part for its direct parent or child.
 
     Known exploit: naming a general class every time; only the direct parent pays, and a
@@ -120,14 +122,14 @@ def kinship(trajectory: Trajectory, knowledge: Knowledge) -> Value:
         return right
     owners = owners_of(answer, gold, knowledge.names)
     if len(owners) != 1:
-        return Value(0.0, "names no entity, or more than one")
+        return ComponentScore(0.0, "names no entity, or more than one")
     (named,) = owners
     parents = knowledge.parents
     if any(entity.id in parents.get(named, ()) for entity in gold):
-        return Value(CHILD_CREDIT, f"{named} is a kind of the gold answer")
+        return ComponentScore(CHILD_CREDIT, f"{named} is a kind of the gold answer")
     if any(named in parents.get(entity.id, ()) for entity in gold):
-        return Value(PARENT_CREDIT, f"the gold answer is a kind of {named}")
-    return Value(0.0, f"{named} is no relative of the gold answer")
+        return ComponentScore(PARENT_CREDIT, f"the gold answer is a kind of {named}")
+    return ComponentScore(0.0, f"{named} is no relative of the gold answer")
 
 
 @lru_cache(maxsize=1 << 12)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from medenv.errors import UsageError
 from medenv.records import Score, Trajectory
-from medenv.reward.components.contract import Knowledge, Value
+from medenv.reward.components.contract import ComponentScore, Knowledge
 from medenv.reward.components.cost import spent_in
 from medenv.reward.components.evidence import first_seen, selectivity
 
@@ -15,7 +15,7 @@ MALFORMED_COST = 0.1
 """What a turn that could not be read in full costs, in shares of the gold path."""
 
 
-def process(trajectory: Trajectory, _: Knowledge) -> Value:
+def process(trajectory: Trajectory, _: Knowledge) -> ComponentScore:
     """Pay the sum of what the turns brought, not below 0: hops first seen, less waste.
 
     Known exploit: fetching passages up to the free amounts of `selectivity`; beyond them hops pay
@@ -27,7 +27,7 @@ def process(trajectory: Trajectory, _: Knowledge) -> Value:
     values = turn_values(trajectory)
     raw = min(1.0, max(0.0, sum(values)))
     useful = sum(value > 0 for value in values)
-    return Value(raw, f"{useful} of {len(values)} turns brought new evidence")
+    return ComponentScore(raw, f"{useful} of {len(values)} turns brought new evidence")
 
 
 def turn_values(trajectory: Trajectory) -> list[float]:

@@ -3,7 +3,7 @@
 import msgspec
 import numpy as np
 
-from medenv.ablation.offline import Bank
+from medenv.ablation.offline import RolloutStore
 from medenv.records import Scored
 from medenv.reward import EntityNames, Knowledge, compose
 from medenv.reward.analysis.variants import leave_one_out, preset_arm, ungated
@@ -45,7 +45,7 @@ ROLLOUTS = [
 
 
 def bank_of(rollouts):
-    bank = Bank(KNOWLEDGE)
+    bank = RolloutStore(KNOWLEDGE)
     for one in rollouts:
         bank.add(one)
     return bank

@@ -16,7 +16,7 @@ from omegaconf import OmegaConf
 
 from medenv.build.workspace import Workspace
 from medenv.integrations.hydra.config import plain
-from medenv.integrations.verl.training_env import load_world
+from medenv.integrations.verl.training_env import load_training_env
 from medenv.io import write_records
 from medenv.kg import read_questions
 from medenv.rollouts.driver import Rollouts
@@ -25,7 +25,7 @@ from medenv.rollouts.policies import Texts
 
 def evaluate(section):
     """Every held-out question, answered rightly and wrongly in turns."""
-    world = load_world(section)
+    world = load_training_env(section)
     rollouts = Rollouts(world.rules, world.toolbox, world.reward)
     questions = read_questions(Workspace.open(section["workspace"]).questions("test"))
     played = []

@@ -10,15 +10,15 @@ import typer
 from gymnasium.envs.registration import register, registry
 from typer.testing import CliRunner
 
-from medenv.ablation.attack import HONEST, Arena, exploitability
+from medenv.ablation.attack import HONEST, AttackEnvironment, exploitability
 from medenv.build.environment import DIALECTS, make_env
 from medenv.cli import rewards as cli_rewards
 from medenv.envs.registration import ENVIRONMENTS
 from medenv.errors import UnknownNameError, UsageError
 from medenv.kg import Documents, toy_graph
 from medenv.kg.questions.drafts import Rejected
-from medenv.kg.questions.generator import SynthesisConfig, Workshop
-from medenv.reward import COMPONENTS, PRESETS, Composition, Value, compose, judge_answer
+from medenv.kg.questions.generator import QuestionGenerator, SynthesisConfig
+from medenv.reward import COMPONENTS, PRESETS, ComponentScore, Composition, compose, judge_answer
 from medenv.reward.attacks.attack import ATTACKS
 from medenv.reward.components.confidence import ABSTENTION_UTILITY
 from medenv.reward.components.evidence import first_seen
@@ -34,12 +34,12 @@ FEW = 6
 
 @pytest.fixture(scope="module")
 def arena():
-    return Arena("medenv/Research-v0", questions=FEW)
+    return AttackEnvironment("medenv/Research-v0", questions=FEW)
 
 
 @pytest.fixture(scope="module", params=ENVIRONMENTS)
 def every_arena(request):
-    return Arena(request.param)
+    return AttackEnvironment(request.param)
 
 
 @pytest.mark.parametrize("preset", PRESETS)
@@ -55,13 +55,13 @@ def test_every_preset_keeps_every_bound_in_every_environment(every_arena, preset
 @pytest.mark.parametrize("env_id", ENVIRONMENTS)
 def test_the_reward_that_an_environment_has_for_itself_keeps_every_bound(env_id):
     for name, scoring in cli_rewards.own_scoring(env_id).items():
-        arena = Arena(env_id)
+        arena = AttackEnvironment(env_id)
         assert all(one.kept for one in arena.findings(name, arena.reward(scoring)))
 
 
 @pytest.fixture(scope="module")
 def abstaining():
-    return Arena("medenv/Abstain-v0")
+    return AttackEnvironment("medenv/Abstain-v0")
 
 
 def test_questions_without_an_answer_are_attacked_with_the_answer_that_was_withheld(abstaining):
@@ -188,7 +188,7 @@ def mine():
 
 
 def test_an_environment_of_another_package_is_attacked_like_ours(mine):
-    arena = Arena(mine)
+    arena = AttackEnvironment(mine)
     assert {question.split for question in arena.questions} == {"test"}
     assert all(one.kept for one in arena.findings("evidence", arena.reward("evidence")))
     assert not all(one.kept for one in arena.findings("x", careless.whole_results))
@@ -199,14 +199,14 @@ def lists():
     """An environment whose questions ask for all diseases that share something."""
     graph = toy_graph()
     config = SynthesisConfig(kinds={"list": 1}, rare_percent=100, test_share=0.3)
-    workshop, made = Workshop(Documents(graph), config, 0), {}
+    workshop, made = QuestionGenerator(Documents(graph), config, 0), {}
     for i in range(60):
         with contextlib.suppress(Rejected):
             question = workshop.attempt("train", i)
             made.setdefault(question.text, msgspec.structs.replace(question, id=f"train:{i}"))
     asked = tuple(made.values())
     register(id=LISTS, entry_point=lambda **given: make_env(**{"questions": asked, **given}))
-    yield Arena(LISTS)
+    yield AttackEnvironment(LISTS)
     del registry[LISTS]
 
 
@@ -240,21 +240,21 @@ def test_a_reward_that_pays_a_part_of_a_list_is_found_out(lists):
 )
 def test_what_cannot_be_attacked_says_why(env_id, message):
     with pytest.raises(UsageError, match=message):
-        Arena(env_id)
+        AttackEnvironment(env_id)
 
 
 def test_a_factory_that_takes_no_settings_says_so():
     register(id=MINE, entry_point=lambda: make_env())
     try:
         with pytest.raises(UsageError, match=r"must accept the fields of medenv\.registry\.EnvSet"):
-            Arena(MINE).reward("composite")
+            AttackEnvironment(MINE).reward("composite")
     finally:
         del registry[MINE]
 
 
 def test_nothing_to_attack_is_a_mistake():
     with pytest.raises(UsageError, match=r"22 questions, 0 are to be attacked"):
-        Arena("medenv/Research-v0", questions=0)
+        AttackEnvironment("medenv/Research-v0", questions=0)
 
 
 def run(*arguments):
@@ -302,15 +302,15 @@ def as_it_was(name):
 
     def cited(trajectory, _):
         good = {one for hop in trajectory.question.certificate.path for one in hop.passages}
-        return Value(float(any(one in trajectory.turns[-1].text for one in good)), "cited")
+        return ComponentScore(float(any(one in trajectory.turns[-1].text for one in good)), "cited")
 
     def frugal(trajectory, _):
         calls = sum(len(turn.calls) for turn in trajectory.turns)
-        return Value(1.0 if calls < 9 else 0.0, "calls")
+        return ComponentScore(1.0 if calls < 9 else 0.0, "calls")
 
     def seen(trajectory, _):
         first = first_seen(trajectory)
-        return Value(sum(one is not None for one in first) / max(1, len(first)), "seen")
+        return ComponentScore(sum(one is not None for one in first) / max(1, len(first)), "seen")
 
     measures = {"citation_precision": cited, "efficiency": frugal, "evidence_recall": seen}
     old = msgspec.structs.replace(COMPONENTS[name], measure=measures[name])
@@ -353,7 +353,7 @@ def test_an_answer_that_a_judge_cannot_read_leaves_no_episode_unscored(arena):
 @pytest.mark.parametrize("dialect", DIALECTS.names())
 @pytest.mark.parametrize("env_id", ["medenv/Research-v0", "medenv/Abstain-v0"])
 def test_bounds_are_kept_in_every_dialect(dialect, env_id):
-    arena = Arena(env_id, questions=2, dialect=dialect)
+    arena = AttackEnvironment(env_id, questions=2, dialect=dialect)
     for name in PRESETS:
         found = arena.findings(name, arena.reward(name))
         assert [one for one in found if not one.kept] == []
@@ -364,7 +364,7 @@ def test_bounds_are_kept_in_every_dialect(dialect, env_id):
 
 def test_a_careless_reward_is_found_out_in_every_dialect():
     for dialect in DIALECTS.names():
-        arena = Arena("medenv/Research-v0", questions=2, dialect=dialect)
+        arena = AttackEnvironment("medenv/Research-v0", questions=2, dialect=dialect)
         found = {one.attack: one for one in arena.findings("careless", careless.substring)}
         assert not found["hedge"].kept, dialect
 

@@ -5,10 +5,10 @@ import math
 import msgspec
 import pytest
 
-from medenv.ablation.offline import Bank, ablate
+from medenv.ablation.offline import RolloutStore, ablate
 from medenv.errors import DataError, JudgeUnavailableError, UnknownNameError, UsageError
 from medenv.records import Certificate, Scored
-from medenv.reward import COMPONENTS, Component, Value, compose
+from medenv.reward import COMPONENTS, Component, ComponentScore, compose
 from medenv.reward.analysis.variants import preset_arm, read_arm
 
 from ..reward.builder import answering, episode, question, search
@@ -19,7 +19,7 @@ def test_a_file_cut_in_half_is_named_with_its_line(stored):
     whole = stored.read_bytes()
     stored.write_bytes(whole[: len(whole) // 2])
     with pytest.raises(DataError, match=r"rollouts\.jsonl:\d+: expected a Scored: Input data was"):
-        Bank(KNOWLEDGE).read(stored)
+        RolloutStore(KNOWLEDGE).read(stored)
 
 
 def test_a_trajectory_without_certificate_is_named_with_its_line(stored):
@@ -29,7 +29,7 @@ def test_a_trajectory_without_certificate_is_named_with_its_line(stored):
     lines[2] = msgspec.json.encode(row)
     stored.write_bytes(b"\n".join(lines))
     with pytest.raises(DataError, match=r"rollouts\.jsonl:3: .*missing required field `certifi"):
-        Bank(KNOWLEDGE).read(stored)
+        RolloutStore(KNOWLEDGE).read(stored)
 
 
 def test_an_episode_that_cannot_be_scored_is_named_with_its_file(stored):
@@ -37,7 +37,7 @@ def test_an_episode_that_cannot_be_scored_is_named_with_its_file(stored):
     rows[1]["trajectory"]["answer"] = "what a tool said"
     stored.write_bytes(b"\n".join(map(msgspec.json.encode, rows)))
     with pytest.raises(DataError, match=r"rollouts\.jsonl: episode 2: the trajectory of .* claims"):
-        Bank(KNOWLEDGE).read(stored)
+        RolloutStore(KNOWLEDGE).read(stored)
 
 
 def test_a_certificate_that_proves_nothing_earns_no_evidence_and_breaks_nothing():
@@ -52,7 +52,7 @@ def test_a_certificate_that_proves_nothing_earns_no_evidence_and_breaks_nothing(
 def test_a_bank_of_nothing_says_so(tmp_path):
     path = tmp_path / "none.jsonl"
     path.write_text("\n")
-    bank = Bank(KNOWLEDGE)
+    bank = RolloutStore(KNOWLEDGE)
     bank.read(path)
     with pytest.raises(UsageError, match=r"at least one rollout that can be scored in \S+none\.js"):
         ablate(bank, [COMPOSITE])
@@ -62,7 +62,7 @@ def test_a_bank_of_nothing_says_so(tmp_path):
 
 
 def test_a_file_given_twice_is_refused(stored):
-    bank = Bank(KNOWLEDGE)
+    bank = RolloutStore(KNOWLEDGE)
     bank.read(stored)
     with pytest.raises(UsageError, match=r"is given twice"):
         bank.read(stored)
@@ -71,7 +71,7 @@ def test_a_file_given_twice_is_refused(stored):
 def test_the_same_question_in_two_files_makes_two_groups(stored, tmp_path):
     other = tmp_path / "other.jsonl"
     other.write_bytes(stored.read_bytes())
-    bank = Bank(KNOWLEDGE)
+    bank = RolloutStore(KNOWLEDGE)
     bank.read(stored)
     bank.read(other)
     assert ablate(bank, [COMPOSITE], draws=10).groups == 10
@@ -80,9 +80,12 @@ def test_the_same_question_in_two_files_makes_two_groups(stored, tmp_path):
 @pytest.mark.parametrize("value", [math.nan, math.inf, -1.0, 2.0])
 def test_a_component_without_a_number_or_out_of_range_is_named(value):
     odd = Component(
-        name="odd", measure=lambda *_: Value(value, "so"), rationale="Odd.", exploit="None."
+        name="odd",
+        measure=lambda *_: ComponentScore(value, "so"),
+        rationale="Odd.",
+        exploit="None.",
     )
-    bank = Bank(KNOWLEDGE, {**COMPONENTS, "odd": odd})
+    bank = RolloutStore(KNOWLEDGE, {**COMPONENTS, "odd": odd})
     with pytest.raises(UsageError, match=r"component 'odd' gave \S+ for question 'train:0'; expec"):
         bank.add(ROLLOUTS[0])
 
@@ -91,10 +94,10 @@ def test_a_verdict_that_does_not_come_is_no_verdict_of_zero():
     def judged(trajectory, _):
         if trajectory.answer == "SCN2A":
             raise JudgeUnavailableError("the judge is away")
-        return Value(1.0, "meets the rubric")
+        return ComponentScore(1.0, "meets the rubric")
 
     judge = Component(name="rubric", measure=judged, rationale="A judge.", exploit="Flattery.")
-    bank = Bank(KNOWLEDGE, {**COMPONENTS, "rubric": judge})
+    bank = RolloutStore(KNOWLEDGE, {**COMPONENTS, "rubric": judge})
     for one in group(0, [1, 0, 1, 0]):
         bank.add(one)
     result = ablate(bank, [read_arm("judged:accuracy=1,rubric=0.2")], draws=10)

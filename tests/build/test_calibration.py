@@ -9,7 +9,7 @@ import pytest
 from medenv.build.calibration import calibrate, digest, is_right, kept, prompt, too_easy
 from medenv.errors import ModelUnavailableError, UsageError
 from medenv.kg import read_questions, toy_graph, toy_questions, write_questions
-from medenv.llm.batch import Asking, Patience, open_journal
+from medenv.llm.batch import BatchClient, BatchLimits, open_journal
 from medenv.llm.endpoint import Endpoint, EndpointSettings
 from medenv.records import Entity
 from medenv.reward import EntityNames, Knowledge
@@ -23,7 +23,7 @@ BY_TEXT = {question.text: question for question in QUESTIONS}
 def ask(server, path, questions=QUESTIONS, samples=4, attempts=6):
     settings = EndpointSettings(url=server.url, model="wise", attempts=attempts, backoff=0.001)
     journal = open_journal(path, digest(settings), "wise")
-    with Asking(Endpoint(settings), journal, Patience()) as asking:
+    with BatchClient(Endpoint(settings), journal, BatchLimits()) as asking:
         return calibrate(asking, questions, samples)
 
 

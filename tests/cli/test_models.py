@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from medenv.build.llm_stages import Improvement, ModelUse, model_use
+from medenv.build.llm_stages import Improvement, LLMStageSettings, model_use
 from medenv.cli.main import app
 from medenv.errors import DataError, InfraError, UsageError
 from medenv.kg import read_questions, toy_graph, toy_questions, verify, write_questions
@@ -118,7 +118,9 @@ def test_replies_of_another_model_are_not_taken_for_this_ones(toy):
 
 def test_settings_of_a_model_are_checked_before_anything_is_made():
     assert model_use(None) is model_use({"url": None, "model": ""}) is None
-    assert model_use({"url": "http://x/v1", "model": "m"}) == ModelUse(url="http://x/v1", model="m")
+    assert model_use({"url": "http://x/v1", "model": "m"}) == LLMStageSettings(
+        url="http://x/v1", model="m"
+    )
     with pytest.raises(UsageError, match=r"settings of a model: .*modl"):
         model_use({"url": "http://x", "model": "m", "modl": "n"})
     with pytest.raises(UsageError, match="and a model"):
@@ -135,7 +137,7 @@ def test_what_a_model_knows_by_heart_is_no_part_of_a_set_and_is_counted(tmp_path
 
     made = {"train": Produced(train, {"a reason": 2}, 18), "test": Produced((), {}, 0)}
     with ChatServer(either) as server:
-        use = ModelUse(url=server.url, model="m", samples=2)
+        use = LLMStageSettings(url=server.url, model="m", samples=2)
         improve = Improvement(tmp_path, rewrite=use, calibrate=use)
         improved = improve(toy_graph(), None, made)
         asked = len(server.asked)

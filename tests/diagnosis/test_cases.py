@@ -25,7 +25,7 @@ from medenv.kg import Documents, Graph, GraphBuilder, GraphInfo, load_hpo, toy_g
 from medenv.kg.graph.schema import HAS_PHENOTYPE, HAS_PREVALENCE, IS_A
 from medenv.records import Entity
 from medenv.retrieval import BM25Retriever
-from medenv.retrieval.filtered import Withholding, withhold
+from medenv.retrieval.filtered import FilteredRetriever, withhold
 from medenv.text import fold
 
 MODEL = disease_model(toy_graph())
@@ -321,7 +321,7 @@ def test_withheld_passages_decide_what_has_an_answer() -> None:
         ]
         assert question.text.endswith("answer: unknown.")
     assert {bool(question.answers) for question in questions} == {True, False}
-    retriever = Withholding(BM25Retriever(corpus), hidden)
+    retriever = FilteredRetriever(BM25Retriever(corpus), hidden)
     found = retriever.search(["syndrome disease fever finding"], 50)[0]
     assert not hidden & {passage.id for passage, _ in found}
     whole = BM25Retriever([p for p in corpus if p.id in left])

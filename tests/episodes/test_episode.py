@@ -152,7 +152,7 @@ def test_seconds_end_the_episode_when_its_tools_took_too_long() -> None:
 
 @pytest.mark.parametrize(("text", "ending"), [(ANSWER, "answered"), (SEARCH, "tokens")])
 def test_who_has_a_last_word_may_answer_after_the_last_token(text: str, ending: Ending) -> None:
-    episode = Episode(question(), rules(tokens=100, last_word=True))
+    episode = Episode(question(), rules(tokens=100, final_turn=True))
     assert episode.advance(SEARCH, tokens=100) == ()
     assert not episode.ended
     observation = episode.observe([])
@@ -168,7 +168,7 @@ def test_who_has_a_last_word_may_answer_after_the_last_token(text: str, ending: 
 def test_who_has_a_last_word_may_answer_after_the_last_second(
     text: str, ending: Ending, in_the_tools: bool
 ) -> None:
-    clock, watched = Clock(), rules(seconds=10.0, last_word=True)
+    clock, watched = Clock(), rules(seconds=10.0, final_turn=True)
     watched.clock = clock
     episode = Episode(question(), watched)
     clock.now = 0.0 if in_the_tools else 10.0
@@ -184,13 +184,13 @@ def test_who_has_a_last_word_may_answer_after_the_last_second(
 
 
 def test_the_last_turn_has_no_last_word_after_it() -> None:
-    episode = Episode(question(), rules(turns=1, tokens=100, last_word=True))
+    episode = Episode(question(), rules(turns=1, tokens=100, final_turn=True))
     episode.advance(SEARCH, tokens=100)
     assert episode.ending == "turns"
 
 
 def test_a_retracted_turn_takes_its_last_word_with_it() -> None:
-    episode = Episode(question(), rules(tokens=100, last_word=True))
+    episode = Episode(question(), rules(tokens=100, final_turn=True))
     episode.advance(SEARCH, tokens=100)
     episode.retract()
     assert len(episode.advance(SEARCH, tokens=50)) == 1
@@ -220,9 +220,9 @@ def test_the_last_turn_is_announced() -> None:
     st.booleans(),
 )
 def test_never_both_terminated_and_truncated(
-    texts: list[str], turns: int, calls: int | None, last_word: bool
+    texts: list[str], turns: int, calls: int | None, final_turn: bool
 ) -> None:
-    budget = Budget(turns=turns, calls=calls, tokens=30, last_word=last_word)
+    budget = Budget(turns=turns, calls=calls, tokens=30, final_turn=final_turn)
     episode = Episode(question(), EpisodeRules(HERMES, (), budget))
     made = 0
     for text in texts:
@@ -327,7 +327,7 @@ def test_the_last_token_of_the_budget_may_end_an_answer() -> None:
 
 @pytest.mark.parametrize("text", [SEARCH, ANSWER])
 def test_a_last_word_has_tokens_of_its_own(text: str) -> None:
-    episode = Episode(question(), rules(tokens=100, last_word=True))
+    episode = Episode(question(), rules(tokens=100, final_turn=True))
     assert episode.advance(text, tokens=130) == ()
     observation = episode.observe([])
     assert observation.endswith("this is your last turn: answer now.")
@@ -342,7 +342,7 @@ def test_a_last_word_has_tokens_of_its_own(text: str) -> None:
 
 
 def test_a_retracted_turn_gives_its_tokens_and_its_last_word_back() -> None:
-    episode = Episode(question(), rules(tokens=100, last_word=True))
+    episode = Episode(question(), rules(tokens=100, final_turn=True))
     episode.advance(SEARCH, tokens=130)
     episode.retract()
     assert episode.tokens_left == 100

@@ -36,9 +36,9 @@ def timeless(trajectory: Trajectory) -> Trajectory:
 
 @given(TEXTS, TEXTS, st.booleans())
 def test_going_on_from_a_snapshot_is_going_on(
-    before: list[str], after: list[str], last_word: bool
+    before: list[str], after: list[str], final_turn: bool
 ) -> None:
-    settled = rules(turns=6, calls=8, tokens=12, last_word=last_word)
+    settled = rules(turns=6, calls=8, tokens=12, final_turn=final_turn)
     original = play(Episode(question(), settled, seed=5), before)
     stored = msgspec.json.encode(original.snapshot())
     restored = Episode.restore(msgspec.json.decode(stored, type=Snapshot), settled)

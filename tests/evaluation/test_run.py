@@ -29,11 +29,11 @@ from medenv.evaluation.run import EvaluationSettings, evaluate
 from medenv.evaluation.summary import read_scored
 from medenv.integrations.hf.chat_tokens import ChatTokens
 from medenv.integrations.hf.engines import (
-    Desk,
+    BatchScheduler,
+    GenerationRequest,
     Sampling,
     TokenPolicy,
     TransformersEngine,
-    Wanted,
     cut,
 )
 from medenv.integrations.hydra.identity import OtherSettingsError
@@ -69,7 +69,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> str:
     )
     wanted = TrajectorySettings(
         folder=str(root / "set"),
-        plan=Plan(n=5, foils=0.0),
+        plan=Plan(n=5, negatives=0.0),
         limits=Limits(thoughts=False, similar=1.0, turns=1),
         env=EnvOptions(prompt_style="minimal", tools=tools, budget={"turns": 5, "calls": 4}),
         teacher=TeacherSettings(thoughts=False),
@@ -290,9 +290,9 @@ class Scribe:
     def __init__(self, *texts: str, context: int = 1000) -> None:
         self.chat = ChatTokens(AutoTokenizer.from_pretrained(TINY))
         self.context, self.texts = context, list(texts)
-        self.batches: list[list[Wanted]] = []
+        self.batches: list[list[GenerationRequest]] = []
 
-    def write(self, wanted: Sequence[Wanted]) -> list[list[int]]:
+    def write(self, wanted: Sequence[GenerationRequest]) -> list[list[int]]:
         self.batches.append(list(wanted))
         written = [self.chat.written(text) for text in self.texts]
         return [written[len(self.batches) - 1]] * len(wanted)
@@ -300,7 +300,7 @@ class Scribe:
 
 def test_a_policy_sees_the_tokens_it_wrote_and_what_came_between() -> None:
     scribe = Scribe("first turn", "second turn")
-    policy = TokenPolicy(Desk(scribe), Sampling())
+    policy = TokenPolicy(BatchScheduler(scribe), Sampling())
     messages: list[Message] = [{"role": "user", "content": "Which gene?"}]
 
     async def play() -> list[str]:
@@ -319,7 +319,7 @@ def test_a_policy_sees_the_tokens_it_wrote_and_what_came_between() -> None:
 @pytest.mark.parametrize(("left", "most"), [(None, 512), (7, 7), (600, 512)])
 def test_a_policy_writes_no_more_tokens_than_are_left(left: int | None, most: int) -> None:
     scribe = Scribe("first turn")
-    policy = TokenPolicy(Desk(scribe), Sampling())
+    policy = TokenPolicy(BatchScheduler(scribe), Sampling())
     asked: list[Message] = [{"role": "user", "content": "Which gene?"}]
     written = asyncio.run(policy.act_within(asked, left))
     assert (written.text, written.tokens) == ("first turn", len(scribe.chat.written("first turn")))
@@ -331,7 +331,7 @@ def test_a_policy_writes_no_more_tokens_than_are_left(left: int | None, most: in
 
 def test_a_full_context_is_the_end_of_the_tokens_and_nothing_is_asked_for() -> None:
     scribe = Scribe("x", context=5)
-    policy = TokenPolicy(Desk(scribe), Sampling())
+    policy = TokenPolicy(BatchScheduler(scribe), Sampling())
     with pytest.raises(TokensExhaustedError):
         asyncio.run(policy.act([{"role": "user", "content": "a long question " * 9}]))
     assert scribe.batches == []
@@ -339,7 +339,7 @@ def test_a_full_context_is_the_end_of_the_tokens_and_nothing_is_asked_for() -> N
 
 def test_episodes_that_wait_together_are_written_together() -> None:
     scribe = Scribe("x")
-    desk = Desk(scribe)
+    desk = BatchScheduler(scribe)
 
     async def play() -> list[str]:
         policies = [TokenPolicy(desk, Sampling()) for _ in range(9)]
@@ -352,10 +352,10 @@ def test_episodes_that_wait_together_are_written_together() -> None:
 
 def test_an_engine_that_breaks_is_told_to_everybody_who_waits() -> None:
     class Broken(Scribe):
-        def write(self, wanted: Sequence[Wanted]) -> list[list[int]]:
+        def write(self, wanted: Sequence[GenerationRequest]) -> list[list[int]]:
             raise RuntimeError("out of memory")
 
-    desk = Desk(Broken())
+    desk = BatchScheduler(Broken())
 
     async def play() -> list[Any]:
         policies = [TokenPolicy(desk, Sampling()) for _ in range(3)]
@@ -377,7 +377,7 @@ def test_a_turn_is_the_same_alone_and_padded_in_a_batch() -> None:
         chat.prompt([{"role": "user", "content": text}])
         for text in ("Which gene is associated with Marfan syndrome?", "Name it.", "Why?", "x y z")
     ]
-    wanted = [Wanted(ids, 20, sampling) for ids in prompts]
+    wanted = [GenerationRequest(ids, 20, sampling) for ids in prompts]
     together = tiny().write(wanted)
     assert together == [tiny().write([one])[0] for one in wanted]
     assert all(len(ids) <= 20 for ids in together)
@@ -401,7 +401,7 @@ def test_a_set_is_made_by_a_policy_that_vllm_serves(tmp_path: Path) -> None:
         card = make_trajectories(
             TrajectorySettings(
                 folder=str(tmp_path / "set"),
-                plan=Plan(n=2, exploration=1.0, foils=0.0, samples=16, concurrency=8),
+                plan=Plan(n=2, exploration=1.0, negatives=0.0, samples=16, concurrency=8),
                 limits=Limits(thoughts=False, similar=1.0, turns=1),
                 env=EnvOptions(
                     prompt_style="minimal", tools=tools, budget={"turns": 5, "calls": 4}

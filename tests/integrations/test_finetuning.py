@@ -31,7 +31,7 @@ from medenv.integrations.verl.finetuning import (
     write_lessons,
 )
 from medenv.integrations.verl.sft import export, train_stage
-from medenv.integrations.verl.sft_data import Lessons
+from medenv.integrations.verl.sft_data import SFTDataset
 from medenv.io import write_records
 
 from .test_lora import load, logprobs, saved_by_verl, trained
@@ -113,7 +113,7 @@ def test_lessons_are_the_episodes_token_by_token(tmp_path: Path) -> None:
     for row, one in zip(rows, chats, strict=True):
         made = chat.stream(one.messages, one.learn)
         assert (row["input_ids"], row["loss_mask"]) == (made.input_ids, made.loss_mask)
-    read = Lessons([str(path)], config={"pad_mode": "no_padding", "max_length": 5_000})
+    read = SFTDataset([str(path)], config={"pad_mode": "no_padding", "max_length": 5_000})
     assert len(read) == len(chats)
     assert read[0]["loss_mask"].tolist() == rows[0]["loss_mask"]
 

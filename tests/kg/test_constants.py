@@ -7,7 +7,7 @@ import pytest
 from medenv.kg import Documents, Graph, load_hpo, verify
 from medenv.kg.certificates.certificate import prove
 from medenv.kg.certificates.constants import COUNTABLE, MAX_SHARE, constant
-from medenv.kg.questions.generator import SynthesisConfig, Workshop
+from medenv.kg.questions.generator import QuestionGenerator, SynthesisConfig
 from medenv.kg.questions.production import produce
 from medenv.records import Question
 from medenv.reward import judge_answer
@@ -23,7 +23,7 @@ def hpo() -> Graph:
 
 @pytest.fixture(scope="module")
 def made(hpo: Graph, tmp_path_factory: pytest.TempPathFactory) -> tuple[Question, ...]:
-    workshop = Workshop(Documents(hpo), NUMBERS, seed=3)
+    workshop = QuestionGenerator(Documents(hpo), NUMBERS, seed=3)
     journal = tmp_path_factory.mktemp("constants") / "journal"
     return produce(workshop, "train", 120, journal).questions
 

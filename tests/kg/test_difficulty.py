@@ -5,14 +5,14 @@ from medenv.kg import Documents, Graph
 from medenv.kg.certificates.certificate import SEARCH_DEPTH, rank_among
 from medenv.kg.certificates.queries import Outcome, evaluate
 from medenv.kg.questions.difficulty import difficulty, grade
-from medenv.kg.questions.drafts import Draft, Order, Rejected, finish
-from medenv.kg.questions.generator import SynthesisConfig, Workshop
+from medenv.kg.questions.drafts import Draft, Rejected, SampleSpec, finish
+from medenv.kg.questions.generator import QuestionGenerator, SynthesisConfig
 from medenv.records import Passage, Question
 from medenv.retrieval import BM25Retriever
 
 
 def question(graph: Graph, query: list[object], text: str) -> tuple[Question, Outcome]:
-    order = Order("train", 0, 0, 0, np.random.default_rng(0))
+    order = SampleSpec("train", 0, 0, 0, np.random.default_rng(0))
     return finish(Documents(graph), Draft(query, text, "t"), order, 80)
 
 
@@ -78,7 +78,7 @@ def test_a_workshop_with_a_retriever_grades_every_question(graph: Graph) -> None
     documents = Documents(graph)
     retriever = BM25Retriever(documents.passages)
     config = SynthesisConfig(kinds={"list": 1, "count": 1}, rare_percent=100, test_share=0.3)
-    workshop = Workshop(documents, config, 0, retriever)
+    workshop = QuestionGenerator(documents, config, 0, retriever)
     made = []
     for i in range(60):
         try:

@@ -17,7 +17,7 @@ from medenv.kg import Documents, Graph, toy_graph
 from medenv.kg.certificates.certificate import prove
 from medenv.kg.extraction.pipeline import ExtractionConfig, extract_graph
 from medenv.kg.sources import open_source
-from medenv.llm.batch import Patience
+from medenv.llm.batch import BatchLimits
 from medenv.llm.endpoint import Endpoint, EndpointSettings
 from medenv.records import Passage
 from medenv.retrieval import BM25Retriever
@@ -42,7 +42,7 @@ def endpoint(server, attempts=8):
 
 def grow(server, folder, config=EVERYTHING, passages=CORPUS, **patience):
     corpus = BM25Retriever(passages)
-    return extract_graph(folder, endpoint(server), corpus, config, Patience(**patience))
+    return extract_graph(folder, endpoint(server), corpus, config, BatchLimits(**patience))
 
 
 def told(graph):
@@ -112,11 +112,11 @@ def test_it_is_a_source_like_any_other(tmp_path):
     assert all(hop.passages for hop in proof.path)
 
 
-@pytest.mark.parametrize("at_once", [1, 5])
-def test_the_graph_does_not_depend_on_who_answers_first(tmp_path, at_once):
+@pytest.mark.parametrize("concurrency", [1, 5])
+def test_the_graph_does_not_depend_on_who_answers_first(tmp_path, concurrency):
     with ChatServer(recorded) as server:
-        one = grow(server, tmp_path / "one", at_once=1)
-        other = grow(server, tmp_path / "other", at_once=at_once)
+        one = grow(server, tmp_path / "one", concurrency=1)
+        other = grow(server, tmp_path / "other", concurrency=concurrency)
     files = ["graph.json", "has_gene.tails.npy"]
     for name in files:
         written = [(tmp_path / f / "graph" / name).read_bytes() for f in ("one", "other")]
@@ -184,11 +184,12 @@ PROGRAM = """
 import sys
 from medenv.retrieval import BM25Retriever
 from medenv.llm.endpoint import Endpoint, EndpointSettings
-from medenv.llm.batch import Patience
+from medenv.llm.batch import BatchLimits
 from medenv.kg.extraction.pipeline import ExtractionConfig, extract_graph
 corpus = BM25Retriever.load(sys.argv[2])
 endpoint = Endpoint(EndpointSettings(url=sys.argv[1], model="reader-1"))
-extract_graph(sys.argv[3], endpoint, corpus, ExtractionConfig(discovery=0.3), Patience(at_once=2))
+limits = BatchLimits(concurrency=2)
+extract_graph(sys.argv[3], endpoint, corpus, ExtractionConfig(discovery=0.3), limits)
 """
 
 

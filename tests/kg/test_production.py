@@ -12,8 +12,8 @@ import pytest
 
 from medenv.errors import DataError, UnknownNameError, UsageError
 from medenv.kg import Documents, Graph, read_questions, verify, write_questions
-from medenv.kg.questions.generator import KINDS, SynthesisConfig, Workshop
-from medenv.kg.questions.production import Produced, Recipe, produce, workers, write_set
+from medenv.kg.questions.generator import KINDS, QuestionGenerator, SynthesisConfig
+from medenv.kg.questions.production import GenerationSpec, Produced, produce, workers, write_set
 from medenv.kg.questions.rare_chains import ChainConfig
 from medenv.kg.questions.store import leakage_certificate
 
@@ -32,8 +32,8 @@ def big() -> Graph:
     return random_graph(1, diseases=60, findings=60, genes=30)
 
 
-def workshop(graph: Graph, config: SynthesisConfig = CONFIG, seed: int = 0) -> Workshop:
-    return Workshop(Documents(graph), config, seed)
+def workshop(graph: Graph, config: SynthesisConfig = CONFIG, seed: int = 0) -> QuestionGenerator:
+    return QuestionGenerator(Documents(graph), config, seed)
 
 
 def test_every_question_is_proved_numbered_and_asked_once(big: Graph, tmp_path: Path) -> None:
@@ -98,7 +98,7 @@ def content(produced: Produced) -> bytes:
 def test_any_number_of_workers_makes_the_same_bytes(big: Graph, tmp_path: Path) -> None:
     big.save(tmp_path / "graph")
     alone = produce(workshop(big), "train", 50, tmp_path / "alone")
-    with workers(Recipe(tmp_path / "graph", CONFIG, 0), 2) as attempts:
+    with workers(GenerationSpec(tmp_path / "graph", CONFIG, 0), 2) as attempts:
         journal = tmp_path / "with two"
         assert content(produce(workshop(big), "train", 50, journal, attempts)) == content(alone)
         assert journal.read_bytes() == (tmp_path / "alone").read_bytes()

@@ -14,7 +14,7 @@ from medenv.kg import Documents, Graph, load_hpo, verify
 from medenv.kg.certificates.queries import evaluate
 from medenv.kg.graph.rarity import rare_nodes
 from medenv.kg.graph.topology import Topology
-from medenv.kg.questions.drafts import Draft, Order, Rejected, finish
+from medenv.kg.questions.drafts import Draft, Rejected, SampleSpec, finish
 from medenv.kg.questions.facts import MAKERS
 from medenv.kg.questions.phrases import VOICES
 from medenv.kg.questions.rare_chains import ChainConfig, draft_chain
@@ -36,14 +36,14 @@ def hpo() -> Graph:
     return load_hpo()
 
 
-def ordered(graph: Graph, seed: int, i: int, level: int = 0) -> Order:
+def ordered(graph: Graph, seed: int, i: int, level: int = 0) -> SampleSpec:
     rng = np.random.default_rng([seed, i])
     nodes = np.flatnonzero(graph.degrees() > 1)
-    return Order("train", int(rng.choice(nodes)), level, i % VOICES, rng)
+    return SampleSpec("train", int(rng.choice(nodes)), level, i % VOICES, rng)
 
 
 def made(
-    graph: Graph, make: Callable[[Order], Draft], orders: list[Order]
+    graph: Graph, make: Callable[[SampleSpec], Draft], orders: list[SampleSpec]
 ) -> tuple[list[Question], Counter[str]]:
     documents = Documents(graph)
     questions, reasons = [], Counter[str]()
@@ -55,7 +55,7 @@ def made(
     return questions, reasons
 
 
-def chains_of(graph: Graph, orders: list[Order], config: ChainConfig) -> list[Question]:
+def chains_of(graph: Graph, orders: list[SampleSpec], config: ChainConfig) -> list[Question]:
     topology = Topology(graph)
     return made(graph, lambda order: draft_chain(topology, order, config), orders)[0]
 
@@ -82,7 +82,9 @@ def test_rare_chains_of_the_hpo_are_proved_at_every_level(hpo: Graph, level: int
     rare = np.concatenate([rare_nodes(hpo, kind) for kind in ("disease", "gene", "phenotype")])
     rare = rare[topology.path_nodes[rare]]
     orders = [
-        Order("train", int(rare[97 * i % rare.size]), level, i % 3, np.random.default_rng([1, i]))
+        SampleSpec(
+            "train", int(rare[97 * i % rare.size]), level, i % 3, np.random.default_rng([1, i])
+        )
         for i in range(40)
     ]
     questions = chains_of(hpo, orders, ChainConfig())
@@ -101,7 +103,7 @@ def test_a_level_hides_the_topic_as_it_says(hpo: Graph) -> None:
     roots: dict[int, list[object]] = {}
     for i in range(120):
         rng = np.random.default_rng([2, i])
-        order = Order("train", int(rng.choice(rare)), i % 5, 0, rng)
+        order = SampleSpec("train", int(rng.choice(rare)), i % 5, 0, rng)
         for question in chains_of(hpo, [order], ChainConfig()):
             roots.setdefault(question.level, []).append(question.certificate.query[1])
     assert set(roots) == {0, 1, 2, 3, 4}

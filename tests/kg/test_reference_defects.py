@@ -20,7 +20,7 @@ from medenv.kg.certificates.certificate import leaks
 from medenv.kg.certificates.proving import prove_all
 from medenv.kg.graph.sampling import STRATEGIES, sample
 from medenv.kg.graph.schema import IS_A
-from medenv.kg.questions.generator import KINDS, SynthesisConfig, Workshop
+from medenv.kg.questions.generator import KINDS, QuestionGenerator, SynthesisConfig
 from medenv.kg.questions.patterns import closure
 from medenv.kg.questions.production import Produced, produce
 from medenv.kg.questions.rare_chains import ChainConfig
@@ -39,7 +39,7 @@ def big() -> Graph:
 
 
 def made(graph: Graph, config: SynthesisConfig, folder: Path, n: int = 20) -> Produced:
-    workshop = Workshop(Documents(graph), config, 0, Fixed(graph))
+    workshop = QuestionGenerator(Documents(graph), config, 0, Fixed(graph))
     return produce(
         workshop, "train", n, folder / hashlib.sha256(msgspec.json.encode(config)).hexdigest()
     )
@@ -129,11 +129,11 @@ def test_defect_5_a_search_that_fails_makes_no_question_and_is_tried_again(
     big: Graph, tmp_path: Path
 ) -> None:
     journal = tmp_path / "j"
-    workshop = Workshop(Documents(big), CHAINS, 0, Failing(big, 50))
+    workshop = QuestionGenerator(Documents(big), CHAINS, 0, Failing(big, 50))
     with pytest.raises(CorpusUnavailableError):
         produce(workshop, "train", 60, journal)
     kept = journal.read_bytes()
-    whole = Workshop(Documents(big), CHAINS, 0, Fixed(big))
+    whole = QuestionGenerator(Documents(big), CHAINS, 0, Fixed(big))
     resumed = produce(whole, "train", 60, journal)
     assert journal.read_bytes().startswith(kept)
     assert resumed == produce(whole, "train", 60, tmp_path / "never failed")

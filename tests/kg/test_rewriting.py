@@ -12,10 +12,10 @@ from hypothesis import strategies as st
 
 from medenv.kg import Documents, Graph, toy_graph, toy_questions, verify
 from medenv.kg.certificates.queries import evaluate
-from medenv.kg.questions.generator import Workshop
+from medenv.kg.questions.generator import QuestionGenerator
 from medenv.kg.questions.production import produce
 from medenv.kg.questions.rewriting import digest, phrases, prompt, read_wording, rewrite
-from medenv.llm.batch import Asking, Patience, open_journal
+from medenv.llm.batch import BatchClient, BatchLimits, open_journal
 from medenv.llm.endpoint import Endpoint, EndpointSettings
 from medenv.records import Question
 from medenv.retrieval import BM25Retriever
@@ -33,13 +33,13 @@ def big() -> Graph:
 @pytest.fixture(scope="module")
 def asked(big: Graph, tmp_path_factory: pytest.TempPathFactory) -> tuple[Question, ...]:
     journal = tmp_path_factory.mktemp("journals") / "train"
-    return produce(Workshop(Documents(big), CONFIG), "train", 150, journal).questions
+    return produce(QuestionGenerator(Documents(big), CONFIG), "train", 150, journal).questions
 
 
-def run(server, path, graph, questions, retriever=None, readings=1):
+def run(server, path, graph, questions, retriever=None, max_parse_attempts=1):
     endpoint = Endpoint(EndpointSettings(url=server.url, model="editor", attempts=2, backoff=0.001))
     journal = open_journal(path, digest(), "editor")
-    made = Asking(endpoint, journal, Patience(readings=readings))
+    made = BatchClient(endpoint, journal, BatchLimits(max_parse_attempts=max_parse_attempts))
     return rewrite(made, graph, questions, retriever)
 
 
@@ -147,7 +147,7 @@ def without(pattern):
 def test_what_a_form_of_question_asks_for_has_to_stay(kind, change, reason, tmp_path):
     graph = random_graph(1, diseases=60, findings=60, genes=30, dense=0.5)
     config = msgspec.structs.replace(CONFIG, kinds={kind: 1})
-    made = produce(Workshop(Documents(graph), config), "train", 5, tmp_path / "journal")
+    made = produce(QuestionGenerator(Documents(graph), config), "train", 5, tmp_path / "journal")
     for question in made.questions:
         assert refused(politely(question.text), question, graph) == ""
         proposed = json.dumps({"question": change(question.text)})
@@ -226,5 +226,7 @@ def test_a_wording_that_is_refused_is_asked_for_once_more(tmp_path: Path):
         return "No." if first else politely(text)
 
     with ChatServer(at_second) as server:
-        done = run(server, tmp_path / "j", toy_graph(), list(TOY.values())[:5], readings=2)
+        done = run(
+            server, tmp_path / "j", toy_graph(), list(TOY.values())[:5], max_parse_attempts=2
+        )
     assert (done.accepted, len(server.asked)) == (5, 10)

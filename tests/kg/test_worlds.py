@@ -14,12 +14,18 @@ from hypothesis import strategies as st
 from medenv.errors import DataError, UnknownNameError, UsageError
 from medenv.kg import Documents, Graph, read_questions, toy_graph, toy_questions, verify
 from medenv.kg.questions.drafts import Rejected
-from medenv.kg.questions.generator import Workshop
+from medenv.kg.questions.generator import QuestionGenerator
 from medenv.kg.questions.production import produce
 from medenv.kg.questions.wording import mentions
 from medenv.kg.worlds.files import env_settings, read_world, read_world_file, write_world
 from medenv.kg.worlds.unanswerable import both_ends
-from medenv.kg.worlds.worlds import VARIANTS, World, WorldSettings, check_world, make_world
+from medenv.kg.worlds.worlds import (
+    VARIANTS,
+    CounterfactualWorld,
+    WorldSettings,
+    check_world,
+    make_world,
+)
 from medenv.records import Question
 from medenv.retrieval import BM25Retriever
 from medenv.retrieval.filtered import ABSTAIN
@@ -40,7 +46,7 @@ def big() -> Graph:
 @pytest.fixture(scope="module")
 def asked(big: Graph, tmp_path_factory: pytest.TempPathFactory) -> tuple[Question, ...]:
     """Questions of every kind and level, with their reasoning."""
-    made = Workshop(Documents(big), CONFIG)
+    made = QuestionGenerator(Documents(big), CONFIG)
     folder = tmp_path_factory.mktemp("journals")
     splits = (("train", 150), ("test", 50))
     return tuple(
@@ -49,7 +55,7 @@ def asked(big: Graph, tmp_path_factory: pytest.TempPathFactory) -> tuple[Questio
 
 
 @pytest.fixture(scope="module")
-def worlds(big: Graph, asked: tuple[Question, ...]) -> dict[str, World]:
+def worlds(big: Graph, asked: tuple[Question, ...]) -> dict[str, CounterfactualWorld]:
     return {name: make_world(big, asked, how(name)) for name in VARIANTS}
 
 
@@ -57,7 +63,7 @@ def how(variant: str, seed: int = 5) -> WorldSettings:
     return WorldSettings(variant=variant, seed=seed, share=0.15)
 
 
-def toy_world(variant: str, seed: int = 0, **changes: Any) -> World:
+def toy_world(variant: str, seed: int = 0, **changes: Any) -> CounterfactualWorld:
     made = toy_questions()
     altered = WorldSettings(variant=variant, seed=seed, **changes)
     return make_world(toy_graph(), (*made.train, *made.test), altered)
@@ -65,7 +71,7 @@ def toy_world(variant: str, seed: int = 0, **changes: Any) -> World:
 
 @pytest.mark.parametrize("variant", ALTERED)
 def test_every_question_of_an_altered_world_has_the_answers_that_brute_force_finds(
-    worlds: dict[str, World], variant: str
+    worlds: dict[str, CounterfactualWorld], variant: str
 ) -> None:
     world = worlds[variant]
     sets = plain(world.graph)
@@ -79,7 +85,7 @@ def test_every_question_of_an_altered_world_has_the_answers_that_brute_force_fin
 
 @pytest.mark.parametrize("variant", ALTERED)
 def test_an_altered_world_says_everywhere_that_it_is_fiction(
-    worlds: dict[str, World], variant: str, tmp_path: Path
+    worlds: dict[str, CounterfactualWorld], variant: str, tmp_path: Path
 ) -> None:
     world = worlds[variant]
     label = f"FICTION ({variant} world, seed 5) after random 1"
@@ -97,7 +103,7 @@ def test_an_altered_world_says_everywhere_that_it_is_fiction(
 
 @pytest.mark.parametrize("variant", VARIANTS)
 def test_a_world_depends_on_its_seed_alone(
-    big: Graph, asked: tuple[Question, ...], worlds: dict[str, World], variant: str
+    big: Graph, asked: tuple[Question, ...], worlds: dict[str, CounterfactualWorld], variant: str
 ) -> None:
     again = make_world(big, asked, how(variant))
     assert msgspec.json.encode(again.questions) == msgspec.json.encode(worlds[variant].questions)
@@ -108,9 +114,9 @@ def test_a_world_depends_on_its_seed_alone(
 
 @pytest.mark.parametrize("variant", ALTERED)
 def test_train_and_test_share_nothing_in_an_altered_world_either(
-    worlds: dict[str, World], variant: str
+    worlds: dict[str, CounterfactualWorld], variant: str
 ) -> None:
-    def shared(world: World) -> set[str]:
+    def shared(world: CounterfactualWorld) -> set[str]:
         splits: dict[str, set[str]] = {"train": set(), "test": set()}
         for question in world.questions:
             ends = {end for hop in question.certificate.path for end in (hop.head, hop.tail)}
@@ -122,7 +128,9 @@ def test_train_and_test_share_nothing_in_an_altered_world_either(
     assert not shared(worlds[variant])
 
 
-def test_a_renamed_graph_is_the_true_one_up_to_names(big: Graph, worlds: dict[str, World]) -> None:
+def test_a_renamed_graph_is_the_true_one_up_to_names(
+    big: Graph, worlds: dict[str, CounterfactualWorld]
+) -> None:
     renamed = worlds["renamed"].graph
     names = dict(zip(big.nodes.ids, renamed.nodes.ids, strict=True))
     relabelled = nx.relabel_nodes(big.to_networkx(), names)
@@ -137,7 +145,7 @@ def test_a_renamed_graph_is_the_true_one_up_to_names(big: Graph, worlds: dict[st
 
 @pytest.mark.parametrize("source", ["toy", "random"])
 def test_no_original_name_is_left_anywhere_in_a_renamed_world(
-    big: Graph, worlds: dict[str, World], source: str
+    big: Graph, worlds: dict[str, CounterfactualWorld], source: str
 ) -> None:
     true = toy_graph() if source == "toy" else big
     world = toy_world("renamed") if source == "toy" else worlds["renamed"]
@@ -161,7 +169,7 @@ def test_rewiring_keeps_every_degree_and_changes_only_what_decides_questions(
     seed: int, world_seed: int
 ) -> None:
     true = random_graph(seed)
-    made = Workshop(Documents(true), CONFIG, seed)
+    made = QuestionGenerator(Documents(true), CONFIG, seed)
     questions = []
     for i in range(12):
         try:
@@ -199,7 +207,9 @@ def test_in_a_rewired_world_memory_is_wrong_and_reading_is_right() -> None:
         assert stated == ()
 
 
-def test_what_no_swap_changes_is_left_out_with_its_reason(worlds: dict[str, World]) -> None:
+def test_what_no_swap_changes_is_left_out_with_its_reason(
+    worlds: dict[str, CounterfactualWorld],
+) -> None:
     rejected = worlds["rewired"].rejected
     kinds = {q.certificate.query[0] for q in worlds["rewired"].questions}
     assert {"chain", "where"} <= kinds <= {"walk", "chain", "where"}
@@ -223,7 +233,7 @@ def test_altered_edges_have_no_evidence_and_no_references(big: Graph) -> None:
 
 
 def test_the_gold_passages_of_an_unanswerable_question_are_gone(
-    worlds: dict[str, World], big: Graph
+    worlds: dict[str, CounterfactualWorld], big: Graph
 ) -> None:
     world = worlds["unanswerable"]
     left = {passage.id: passage for passage in world.documents.passages}
@@ -265,7 +275,9 @@ def test_the_share_decides_how_many_questions_lose_their_answer() -> None:
     assert lost[0] < lost[1] < lost[2] == 22
 
 
-def test_a_question_that_was_tampered_with_is_not_proved(worlds: dict[str, World]) -> None:
+def test_a_question_that_was_tampered_with_is_not_proved(
+    worlds: dict[str, CounterfactualWorld],
+) -> None:
     world = worlds["unanswerable"]
     lost = next(q for q in world.questions if not q.answers)
     kept = next(q for q in world.questions if q.answers)

@@ -13,7 +13,7 @@ import pytest
 
 from medenv.errors import DataError, ModelUnavailableError, UsageError
 from medenv.io import FolderInUseError
-from medenv.llm.batch import Asking, Kept, Patience, open_journal
+from medenv.llm.batch import BatchClient, BatchLimits, Kept, open_journal
 from medenv.llm.endpoint import Endpoint, EndpointSettings
 
 from ..chat_server import ChatServer, asked_by
@@ -25,7 +25,7 @@ def requests(n):
 
 def asking(server, path, run="a run", attempts=8, **patience):
     settings = EndpointSettings(url=server.url, model="m", attempts=attempts, backoff=0.001)
-    return Asking(Endpoint(settings), open_journal(path, run, "m"), Patience(**patience))
+    return BatchClient(Endpoint(settings), open_journal(path, run, "m"), BatchLimits(**patience))
 
 
 def shout(body):
@@ -41,9 +41,9 @@ def test_replies_come_by_key_in_the_order_of_the_requests(tmp_path):
     assert said == list(range(1, 21))
 
 
-@pytest.mark.parametrize("at_once", [1, 3])
-def test_as_many_requests_are_under_way_as_allowed_and_no_more(tmp_path, at_once):
-    together = threading.Barrier(at_once)
+@pytest.mark.parametrize("concurrency", [1, 3])
+def test_as_many_requests_are_under_way_as_allowed_and_no_more(tmp_path, concurrency):
+    together = threading.Barrier(concurrency)
 
     def with_others(body):
         together.wait(timeout=20)
@@ -51,8 +51,8 @@ def test_as_many_requests_are_under_way_as_allowed_and_no_more(tmp_path, at_once
         return shout(body)
 
     with ChatServer(with_others) as server:
-        asking(server, tmp_path / "j", at_once=at_once).ask(requests(12))
-    assert server.most_at_once == at_once
+        asking(server, tmp_path / "j", concurrency=concurrency).ask(requests(12))
+    assert server.most_at_once == concurrency
 
 
 def test_what_is_in_the_journal_is_not_asked_for_again(tmp_path):
@@ -89,7 +89,7 @@ def test_a_reply_that_cannot_be_read_is_asked_for_again_and_both_are_kept(tmp_pa
         return "?" if first and word != "word 0" else word
 
     with ChatServer(at_second) as server:
-        made = asking(server, tmp_path / "j", readings=2)
+        made = asking(server, tmp_path / "j", max_parse_attempts=2)
         replies = made.ask(requests(3), lambda _, text: text != "?")
     assert replies == {"k0": ("word 0",), "k1": ("?", "word 1"), "k2": ("?", "word 2")}
     made.journal.close()
@@ -116,14 +116,14 @@ def test_one_request_that_is_never_answered_leaves_the_others_kept(tmp_path):
 def test_an_endpoint_that_is_gone_is_not_asked_for_everything(tmp_path):
     with ChatServer(lambda _: (401, b"no key")) as server:
         with (
-            asking(server, tmp_path / "j", at_once=2) as made,
+            asking(server, tmp_path / "j", concurrency=2) as made,
             pytest.raises(ModelUnavailableError, match="100 of 100 requests are not answered"),
         ):
             made.ask(requests(100))
         assert len(server.asked) <= 2
         server.answer = lambda _: (500, b"")
         with (
-            asking(server, tmp_path / "j", at_once=2, attempts=1) as made,
+            asking(server, tmp_path / "j", concurrency=2, attempts=1) as made,
             pytest.raises(ModelUnavailableError, match="the same call goes on"),
         ):
             made.ask(requests(100))
@@ -143,10 +143,10 @@ def test_a_journal_cut_anywhere_loses_what_was_cut_and_nothing_else(tmp_path, cu
 
 PROGRAM = """
 import sys
-from medenv.llm.batch import Asking, Patience, open_journal
+from medenv.llm.batch import BatchClient, BatchLimits, open_journal
 from medenv.llm.endpoint import Endpoint, EndpointSettings
 endpoint = Endpoint(EndpointSettings(url=sys.argv[1], model="m"))
-asking = Asking(endpoint, open_journal(sys.argv[2], "a run", "m"), Patience(at_once=2))
+asking = BatchClient(endpoint, open_journal(sys.argv[2], "a run", "m"), BatchLimits(concurrency=2))
 asking.ask({f"k{i}": [{"role": "user", "content": f"word {i}"}] for i in range(200)})
 """
 
@@ -187,7 +187,7 @@ def test_a_journal_of_another_run_or_damaged_is_refused(tmp_path: Path):
         open_journal(tmp_path / "j", "a run", "m")
     assert caught.value.line == 3
     with pytest.raises(UsageError, match="of at least 1, got 0, 2 and 4"):
-        Patience(at_once=0)
+        BatchLimits(concurrency=0)
 
 
 def test_two_never_ask_with_one_journal(tmp_path: Path):
@@ -208,7 +208,9 @@ def test_a_request_that_is_too_long_is_an_empty_reply_and_stops_no_other(tmp_pat
         return TOO_LONG if asked_by(body) == "word 3" else shout(body)
 
     with ChatServer(answer) as server:
-        replies = asking(server, tmp_path / "j", readings=2).ask(requests(6), lambda _, text: text)
+        replies = asking(server, tmp_path / "j", max_parse_attempts=2).ask(
+            requests(6), lambda _, text: text
+        )
         assert replies["k3"] == ("", "")
         assert [replies[f"k{i}"] for i in (2, 4)] == [("WORD 2",), ("WORD 4",)]
         asked = len(server.asked)

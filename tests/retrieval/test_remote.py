@@ -23,7 +23,7 @@ from medenv.records import Passage, Retriever, Scored
 from medenv.retrieval import BM25Retriever
 from medenv.retrieval.remote import RemoteRetriever
 from medenv.retrieval.server import MAX_BODY, CorpusServer
-from medenv.rollouts.driver import Patience
+from medenv.rollouts.driver import RetryPolicy
 
 from ..fakes import ANSWER, PASSAGES, SEARCH, Shelf, exact, question
 
@@ -158,7 +158,7 @@ def test_a_server_that_is_away_is_waited_for_and_no_episode_is_lost(client: Any)
             return ANSWER if messages[-1]["role"] == "tool" else SEARCH
 
     async def played() -> list[Scored]:
-        rollouts = parts.rollouts(Patience(timeout=30.0))
+        rollouts = parts.rollouts(RetryPolicy(timeout=30.0))
         return await rollouts.arun_all([(Thinker(), question(i)) for i in range(12)])
 
     with ThreadPoolExecutor(1) as pool:

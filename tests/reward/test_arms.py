@@ -5,8 +5,8 @@ import pytest
 from medenv.errors import UnknownNameError, UsageError
 from medenv.reward import PRESETS, Composition
 from medenv.reward.analysis.variants import (
-    Arm,
     Contrast,
+    RewardVariant,
     check_arms,
     contrasts,
     distinct,
@@ -31,7 +31,7 @@ def test_an_arm_is_written_as_its_weights_with_gates_after_at_signs():
 
 @pytest.mark.parametrize("name", PRESETS)
 def test_every_preset_is_an_arm(name):
-    assert preset_arm(name) == Arm(name=name, composition=PRESETS[name])
+    assert preset_arm(name) == RewardVariant(name=name, composition=PRESETS[name])
 
 
 def test_the_variations_of_an_arm_keep_accuracy():
@@ -86,7 +86,7 @@ def test_arms_that_differ_in_a_weight_a_veto_or_two_components_are_no_contrast()
         preset_arm("answer_only"),
         COMPOSITE,
         read_arm("heavier:accuracy=2,format=0.1"),
-        Arm(
+        RewardVariant(
             name="vetoed",
             composition=Composition(weights={"accuracy": 1.0, "format": 0.1}, vetoes=("safe",)),
         ),

@@ -16,10 +16,10 @@ from medenv.reward import (
     PRESETS,
     Checked,
     Component,
+    ComponentScore,
     Composition,
     EntityNames,
     Knowledge,
-    Value,
     compose,
 )
 from medenv.reward.components.confidence import ABSTENTION_UTILITY
@@ -155,7 +155,7 @@ def test_a_composition_that_cannot_be_meant_is_refused(weights, gates, message):
 def test_a_component_that_leaves_its_range_is_named(value):
     broken = Component(
         name="broken",
-        measure=lambda _trajectory, _knowledge: Value(value, "because"),
+        measure=lambda _trajectory, _knowledge: ComponentScore(value, "because"),
         rationale="It is broken.",
         exploit="None.",
     )
@@ -222,7 +222,7 @@ def test_a_near_miss_that_pays_less_than_a_right_answer_is_a_wrong_one():
 
 def test_a_penalty_that_always_applies_is_in_both_ends_of_the_margin():
     penalty = Component(
-        name="penalty", measure=lambda *_: Value(-1.0, "so"), low=-1.0, high=-0.5,
+        name="penalty", measure=lambda *_: ComponentScore(-1.0, "so"), low=-1.0, high=-0.5,
         rationale="It is one.", exploit="None.",
     )  # fmt: skip
     known = {**COMPONENTS, "penalty": penalty}
@@ -272,7 +272,7 @@ def test_a_component_that_asks_outside_is_asked_only_where_its_gate_is_open():
 
     def ask(trajectory, _):
         asked.append(trajectory.answer)
-        return Value(0.5, "asked")
+        return ComponentScore(0.5, "asked")
 
     outside = Component(
         name="outside", measure=ask, rationale="It asks.", exploit="None.", outside=True

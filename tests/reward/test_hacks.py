@@ -68,9 +68,9 @@ def test_a_hack_earns_nothing(hack, preset):
 @pytest.mark.parametrize("preset", PRESETS)
 def test_answering_at_once_earns_no_more_than_research(preset):
     score = compose(preset, NAMES)
-    at_once = episode(answering("SCN1A"))
+    concurrency = episode(answering("SCN1A"))
     researched = episode(search("dravet gene"), search("sodium channel"), answering("SCN1A"))
-    assert score(at_once).total <= score(researched).total
+    assert score(concurrency).total <= score(researched).total
 
 
 @pytest.mark.parametrize("preset", PRESETS)

@@ -8,7 +8,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 import pytest
 
 from medenv.errors import JudgeUnavailableError, UsageError
-from medenv.reward import COMPONENTS, Composition, Knowledge, Value
+from medenv.reward import COMPONENTS, ComponentScore, Composition, Knowledge
 from medenv.reward.components.judge import Judge, JudgeSettings, read_verdict
 from medenv.reward.composition import Reward
 
@@ -77,7 +77,7 @@ def judge(endpoint, **settings):
 def test_a_verdict_pays_the_share_of_criteria_met(endpoint):
     endpoint.replies = [YES, HALF]
     measure = judge(endpoint)[0].measure
-    assert measure(episode(answering("SCN1A")), Knowledge()) == Value(1.0, "It is right.")
+    assert measure(episode(answering("SCN1A")), Knowledge()) == ComponentScore(1.0, "It is right.")
     assert measure(episode(answering("SCN1A")), Knowledge()).raw == 0.5
 
 

@@ -7,8 +7,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from medenv.errors import UnknownNameError, UsageError
-from medenv.reward import COMPONENTS, PRESETS, Component, Composition, EntityNames, Knowledge, Value
-from medenv.reward.analysis.rescore import Raws, measure, rescore
+from medenv.reward import (
+    COMPONENTS,
+    PRESETS,
+    Component,
+    ComponentScore,
+    Composition,
+    EntityNames,
+    Knowledge,
+)
+from medenv.reward.analysis.rescore import ComponentMatrix, measure, rescore
 from medenv.reward.analysis.variants import leave_one_out, one_at_a_time, preset_arm, ungated
 from medenv.reward.composition import Reward
 
@@ -61,7 +69,7 @@ def test_a_component_that_asks_outside_is_asked_behind_the_gate_alone_and_pays_t
 
     def ask(trajectory, _):
         asked.append(trajectory.answer)
-        return Value(0.5, "asked")
+        return ComponentScore(0.5, "asked")
 
     outside = Component(
         name="outside", measure=ask, rationale="It asks.", exploit="None.", outside=True
@@ -80,13 +88,16 @@ def test_a_component_that_asks_outside_is_asked_behind_the_gate_alone_and_pays_t
 @pytest.mark.parametrize(("ending", "what"), [(None, "not ended"), ("unavailable", "failed")])
 def test_an_episode_without_an_outcome_is_refused(ending, what):
     with pytest.raises(UsageError, match=rf"question 'train:0' has {what} and cannot be scored"):
-        Raws(KNOWLEDGE).add(episode(search("x"), ending=ending))
+        ComponentMatrix(KNOWLEDGE).add(episode(search("x"), ending=ending))
 
 
 @pytest.mark.parametrize("value", [math.nan, 1.5])
 def test_a_component_that_leaves_its_range_is_named(value):
     odd = Component(
-        name="odd", measure=lambda *_: Value(value, "so"), rationale="Odd.", exploit="None."
+        name="odd",
+        measure=lambda *_: ComponentScore(value, "so"),
+        rationale="Odd.",
+        exploit="None.",
     )
     with pytest.raises(UsageError, match=r"component 'odd' gave \S+ for question 'train:0'"):
         measure([episode()], KNOWLEDGE, {**COMPONENTS, "odd": odd})

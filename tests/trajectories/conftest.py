@@ -8,7 +8,7 @@ from medenv.kg.questions.generator import SynthesisConfig
 from medenv.kg.questions.rare_chains import ChainConfig
 from medenv.kg.questions.synthesis import SynthesisSettings
 from medenv.trajectories.collector import Plan
-from medenv.trajectories.filters import Bench, Limits
+from medenv.trajectories.filters import FilterContext, Limits
 from medenv.trajectories.run import Stage, open_stage
 from medenv.trajectories.settings import EnvOptions, TrajectorySettings
 
@@ -28,7 +28,7 @@ def settings(root: Path, **changes: object) -> TrajectorySettings:
     )
     given = {
         "folder": str(root / "set"),
-        "plan": Plan(n=8, failures=0.2, foils=1.0),
+        "plan": Plan(n=8, failures=0.2, negatives=1.0),
         "limits": Limits(similar=1.0),
         "env": EnvOptions(tools=TOOLS, budget={"turns": 32, "calls": 30}),
         "questions": questions,
@@ -47,5 +47,5 @@ def stage(root: Path) -> Stage:
 
 
 @pytest.fixture(scope="session")
-def bench(stage: Stage) -> Bench:
-    return Bench(Limits(), stage.names, len(stage.parts.rules.system))
+def bench(stage: Stage) -> FilterContext:
+    return FilterContext(Limits(), stage.names, len(stage.parts.rules.system))

@@ -10,14 +10,14 @@ from medenv.errors import UsageError
 from medenv.records import Part, Score, Scored, ToolCall, ToolResult, Trajectory, Turn
 from medenv.trajectories.duplicates import NearDuplicates
 from medenv.trajectories.faults import FAILED
-from medenv.trajectories.filters import Bench, Limits, mistaken, token_count, verdict
+from medenv.trajectories.filters import FilterContext, Limits, mistaken, token_count, verdict
 from medenv.trajectories.records import Rollout
 from medenv.trajectories.selection import Selection
 
 from ..fakes import ENTITIES, HERMES, question
 
 NAMES = {entity.id: (entity.name, *entity.aliases) for entity in ENTITIES}
-BENCH = Bench(Limits(), NAMES)
+BENCH = FilterContext(Limits(), NAMES)
 FIRST = ("ectopia lentis", ("P:1#0",), "[1] (P:1#0) Ectopia lentis: Reported in: Marfan syndrome.")
 SECOND = ("Marfan syndrome", ("D:1#0",), "[1] (D:1#0) Marfan syndrome: Gene: FBN1.")
 
@@ -105,11 +105,11 @@ def test_what_is_wrong_is_refused_under_its_name(reason: str, one: Rollout) -> N
 
 
 def test_ceilings_are_told() -> None:
-    few = Bench(Limits(calls=1), NAMES)
+    few = FilterContext(Limits(calls=1), NAMES)
     assert verdict(rollout(*GOOD), few) == "too many calls"
     long = call(1, *SECOND[:2], "Marfan syndrome FBN1 " * 8000)
     assert verdict(rollout(GOOD[0], long, answer()), BENCH) == "too many tokens"
-    prompt = Bench(Limits(tokens=1_000), NAMES, prompt_chars=4_000)
+    prompt = FilterContext(Limits(tokens=1_000), NAMES, prompt_chars=4_000)
     assert verdict(rollout(*GOOD), prompt) == "too many tokens"
     chars = len(question().text) + sum(len(t.text) + len(t.observation) for t in GOOD)
     assert token_count(rollout(*GOOD).scored.trajectory, 400) == (chars + 400) // 4
@@ -139,7 +139,7 @@ def test_thoughts_are_not_wanted_where_none_are() -> None:
         for t in GOOD
     ]  # fmt: skip
     assert verdict(rollout(*plain), BENCH) == "no thought"
-    assert verdict(rollout(*plain), Bench(Limits(thoughts=False), NAMES)) == ""
+    assert verdict(rollout(*plain), FilterContext(Limits(thoughts=False), NAMES)) == ""
 
 
 def test_a_reward_without_accuracy_is_refused() -> None:
@@ -226,7 +226,7 @@ def test_a_selection_counts_reasons_fills_quotas_and_pairs_good_with_bad() -> No
 
 
 def test_of_several_good_samples_the_first_are_kept() -> None:
-    selection = Selection({"guided": 5}, Bench(Limits(similar=1.0), NAMES), per_question=1)
+    selection = Selection({"guided": 5}, FilterContext(Limits(similar=1.0), NAMES), per_question=1)
     two = msgspec.structs.replace(rollout(*GOOD[:2], answer(thought="Other words.")), sample=1)
     selection.take([rollout(*GOOD), two])
     assert [one.sample for one in selection.accepted] == [0]

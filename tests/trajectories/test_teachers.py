@@ -14,7 +14,7 @@ from medenv.rollouts.driver import Rollouts
 from medenv.trajectories.faults import FAILED, faulty_box
 from medenv.trajectories.leaks import leaks
 from medenv.trajectories.lexicon import OCCASIONS, Words
-from medenv.trajectories.revealed import Sight, is_symbol, names
+from medenv.trajectories.revealed import RevealedEntities, is_symbol, names
 from medenv.trajectories.run import Stage
 from medenv.trajectories.sft import grounded
 from medenv.trajectories.teachers import Explorer, Hasty, Thinker
@@ -137,7 +137,7 @@ def test_no_wording_speaks_of_guidance_or_masks() -> None:
 
 
 def test_sight_joins_names_within_one_result_and_reads_documents_as_one() -> None:
-    sight = Sight("Which gene?")
+    sight = RevealedEntities("Which gene?")
     sight.see("[1] (D:1#0) Marfan syndrome: Gene: FBN1.\n[2] (D:2#1) Homocystinuria: Gene: CBS.")
     assert sight.joins("Marfan syndrome", "FBN1")
     assert not sight.joins("Marfan syndrome", "CBS")

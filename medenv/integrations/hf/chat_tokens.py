@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from medenv.errors import DataError, UnknownNameError, UsageError
-from medenv.trajectories.sft import Lesson
+from medenv.trajectories.sft import SFTExample
 
 _MARK = "medenv marks this place"
 _OPENED = "<think>"
@@ -131,7 +131,7 @@ class ChatTokens:
 
     def stream(
         self, messages: Sequence[Mapping[str, Any]], learn: Sequence[bool] | None = None
-    ) -> Lesson:
+    ) -> SFTExample:
         """Return an episode as token ids with its exact loss mask.
 
         Args:
@@ -158,7 +158,7 @@ class ChatTokens:
             new = self.written(text) if roles[at] == "assistant" else self.context(text, roles[at])
             ids += new
             mask += [int(wanted[at])] * len(new)
-        return Lesson(input_ids=ids, loss_mask=mask, teacher="")
+        return SFTExample(input_ids=ids, loss_mask=mask, teacher="")
 
     def _between(self, text: str, role: str) -> tuple[int, ...]:
         return tuple(self._tail([_message({"role": role, "content": text})])[1:])

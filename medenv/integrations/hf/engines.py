@@ -48,7 +48,7 @@ class Sampling(Record, frozen=True, kw_only=True):
             )
 
 
-class Wanted(NamedTuple):
+class GenerationRequest(NamedTuple):
     """A turn to be written.
 
     Attributes:
@@ -73,7 +73,7 @@ class Engine(Protocol):
     chat: ChatTokens
     context: int
 
-    def write(self, wanted: Sequence[Wanted]) -> list[list[int]]:
+    def write(self, wanted: Sequence[GenerationRequest]) -> list[list[int]]:
         """Return what is written for each, the token that ends a turn included where it came."""
         ...
 
@@ -104,7 +104,7 @@ class TransformersEngine:
         self.context = int(self._model.config.max_position_embeddings)
         self._seed, self._batch, self._batches = seed, batch, 0
 
-    def write(self, wanted: Sequence[Wanted]) -> list[list[int]]:
+    def write(self, wanted: Sequence[GenerationRequest]) -> list[list[int]]:
         """Return what is written for each."""
         out: dict[int, list[int]] = {}
         order = sorted(range(len(wanted)), key=lambda at: (wanted[at].sampling.temperature, at))
@@ -119,7 +119,7 @@ class TransformersEngine:
                 out.update(zip(part, written, strict=True))
         return [out[at] for at in range(len(wanted))]
 
-    def _write(self, wanted: Sequence[Wanted]) -> list[list[int]]:
+    def _write(self, wanted: Sequence[GenerationRequest]) -> list[list[int]]:
         """Write one batch, padded on the left."""
         longest = max(len(one.ids) for one in wanted)
         pad = self.chat.turn_end
@@ -166,7 +166,7 @@ class VllmEngine:
         self._model: Any = LLM(model=policy, seed=seed, **(options or {}))
         self.context = int(self._model.llm_engine.model_config.max_model_len)
 
-    def write(self, wanted: Sequence[Wanted]) -> list[list[int]]:
+    def write(self, wanted: Sequence[GenerationRequest]) -> list[list[int]]:
         """Return what is written for each."""
         from vllm import SamplingParams
 
@@ -200,7 +200,7 @@ def cut(ids: list[int], end: int, most: int) -> list[int]:
     return kept[: kept.index(end) + 1] if end in kept else kept
 
 
-class Desk:
+class BatchScheduler:
     """Collects what episodes want written, and lets the engine write it all at once.
 
     The engine writes when no episode has anything else to do, so that the same episodes meet in the
@@ -212,10 +212,10 @@ class Desk:
 
     def __init__(self, engine: Engine) -> None:
         self.engine = engine
-        self._waiting: list[tuple[Wanted, asyncio.Future[list[int]]]] = []
+        self._waiting: list[tuple[GenerationRequest, asyncio.Future[list[int]]]] = []
         self._job: asyncio.Task[None] | None = None
 
-    async def write(self, wanted: Wanted) -> list[int]:
+    async def write(self, wanted: GenerationRequest) -> list[int]:
         """Return what is written.
 
         Args:
@@ -262,7 +262,7 @@ class TokenPolicy:
         tokens: Tokens that it wrote so far.
     """
 
-    def __init__(self, desk: Desk, sampling: Sampling) -> None:
+    def __init__(self, desk: BatchScheduler, sampling: Sampling) -> None:
         self._desk, self._sampling = desk, sampling
         self._ids: list[int] = []
         self._seen = 0
@@ -304,7 +304,7 @@ class TokenPolicy:
             raise TokensExhaustedError(
                 f"no room for a turn: {len(self._ids)} of {limit} tokens of context are used"
             )
-        written = await self._desk.write(Wanted(list(self._ids), most, self._sampling))
+        written = await self._desk.write(GenerationRequest(list(self._ids), most, self._sampling))
         self.tokens += len(written)
         ended = written[-1:] == [chat.turn_end]
         self._ids += written if ended else [*written, chat.turn_end]

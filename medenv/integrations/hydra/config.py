@@ -77,7 +77,7 @@ class BudgetSection:
     calls: int | None = None
     tokens: int | None = None
     seconds: float | None = None
-    last_word: bool = False
+    final_turn: bool = False
 
 
 @dataclass

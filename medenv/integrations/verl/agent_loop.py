@@ -20,7 +20,7 @@ from medenv.episodes.episode import Episode
 from medenv.errors import PolicyUnavailableError, TokensExhaustedError, UsageError
 from medenv.integrations.hydra.config import plain
 from medenv.integrations.verl.rows import AGENT_NAME
-from medenv.integrations.verl.training_env import World, load_world
+from medenv.integrations.verl.training_env import TrainingEnv, load_training_env
 from medenv.integrations.verl.unscored import Unscored, report
 from medenv.records import Message, Question, Score, Scored, Written
 
@@ -39,7 +39,7 @@ class MedEnvAgentLoop(AgentLoopBase):  # type: ignore[misc]  # verl is untyped t
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self.world: World = load_world(plain(self.config.medenv))
+        self.world: TrainingEnv = load_training_env(plain(self.config.medenv))
 
     async def run(
         self, sampling_params: dict[str, Any], **row: Any

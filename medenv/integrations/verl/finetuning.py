@@ -34,7 +34,7 @@ from medenv.integrations.verl.processes import Tree, mark_of
 from medenv.integrations.verl.sft import StageRun, checkpoint_of
 from medenv.io import read_json, whole_path, write_bytes
 from medenv.trajectories.exports import Chat, chats_file, read_chats
-from medenv.trajectories.sft import Lesson
+from medenv.trajectories.sft import SFTExample
 
 MATERIAL = "trajectories"
 """The material of a stage that is taught from a set."""
@@ -196,7 +196,7 @@ def _steps(stage: dict[str, Any], rows: int, batch: int) -> int:
 def write_lessons(
     path: Path, chats: Sequence[Chat], chat: ChatTokens, longest: int
 ) -> tuple[int, int]:
-    """Write episodes as token ids with loss masks, in the columns of `verl_sft_data.Lessons`.
+    """Write episodes as token ids with loss masks, in the columns of `verl_sft_data.SFTDataset`.
 
     Args:
         path: The parquet file; its folder is made where it is missing.
@@ -218,7 +218,7 @@ def write_lessons(
     ]
     if not kept:
         raise DataError(path, f"none of {len(chats):,} episodes fits into {longest:,} tokens")
-    columns = {name: [getattr(one, name) for one in kept] for name in Lesson.__struct_fields__}
+    columns = {name: [getattr(one, name) for one in kept] for name in SFTExample.__struct_fields__}
     with whole_path(path) as partial:
         pq.write_table(pa.table(columns), partial)
     return len(kept), len(chats) - len(kept)

@@ -26,14 +26,14 @@ from medenv.errors import UnknownNameError, UsageError
 from medenv.integrations.hf.tiny_policy import TURN_END, TinyPolicyConfig, write_new_policy
 from medenv.integrations.hydra.config import plain
 from medenv.integrations.hydra.identity import FREE_IN_SFT, claim, identity
-from medenv.integrations.verl.training_env import make_world_parts
+from medenv.integrations.verl.training_env import make_training_parts
 from medenv.io import whole_path, write_json
 from medenv.kg import Graph, read_questions
 from medenv.records import Entity, Passage, Question, Trajectory
 from medenv.retrieval import BM25Retriever
 from medenv.rollouts.policies import Guesser, Oracle, Teacher, Wanderer
 from medenv.trajectories.renaming import Renamer
-from medenv.trajectories.sft import Encode, Lesson, grounded, lesson, taught
+from medenv.trajectories.sft import Encode, SFTExample, grounded, lesson, taught
 
 PREVIEW_CHARS = 200
 """How much of a passage the tokenizer sees, characters."""
@@ -86,7 +86,7 @@ def open_school(config: DictConfig, step: Step) -> School:
     workspace = open_workspace(settings, root / "workspaces", step)
     about = identity(config, (*FREE_IN_SFT, "medenv.policy"))  # which is where the result goes
     claim(folder, about, begun=(folder / "new_policy").exists())
-    parts = make_world_parts(
+    parts = make_training_parts(
         section, workspace.questions("train"), workspace.corpus, workspace.graph
     )
     return School(folder, section, workspace, parts)
@@ -193,7 +193,7 @@ def _episodes(
     return kept, counts
 
 
-def _reading(school: School, number: int) -> list[Lesson]:
+def _reading(school: School, number: int) -> list[SFTExample]:
     """Passages along the gold paths of training questions, renamed and shown twice over.
 
     What stands there a second time can be predicted by looking back, and by nothing else.
@@ -218,7 +218,7 @@ def _reading(school: School, number: int) -> list[Lesson]:
         ]
         order = [*rng.permutation(len(lines)), *rng.permutation(len(lines))]
         ids = encode("\n".join(lines[int(at)] for at in order))[:READING_TOKENS]
-        lessons.append(Lesson(input_ids=ids, loss_mask=[1] * len(ids), teacher="reading"))
+        lessons.append(SFTExample(input_ids=ids, loss_mask=[1] * len(ids), teacher="reading"))
     return lessons
 
 
@@ -280,7 +280,9 @@ def _texts(school: School) -> Iterator[str]:
         yield f"<|im_start|>user\n{one.question.text}" + "\n".join(turns)
 
 
-def _write(path: Path, lessons: list[Lesson]) -> None:
-    columns = {name: [getattr(one, name) for one in lessons] for name in Lesson.__struct_fields__}
+def _write(path: Path, lessons: list[SFTExample]) -> None:
+    columns = {
+        name: [getattr(one, name) for one in lessons] for name in SFTExample.__struct_fields__
+    }
     with whole_path(path) as partial:
         pq.write_table(pa.table(columns), partial)

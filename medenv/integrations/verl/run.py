@@ -34,7 +34,7 @@ from medenv.integrations.verl.lora import merge_adapter
 from medenv.integrations.verl.preflight import check_policy
 from medenv.integrations.verl.processes import Tree, mark_of, own_folder
 from medenv.integrations.verl.rows import count_rows, rows, write_rows
-from medenv.integrations.verl.training_env import make_world_parts, schedule_of
+from medenv.integrations.verl.training_env import make_training_parts, schedule_of
 from medenv.io import write_text
 from medenv.kg import read_questions
 
@@ -218,7 +218,7 @@ def _write_rows(run: Run, step: Step) -> None:
     train = read_questions(run.workspace.questions("train"))
     test = read_questions(run.workspace.questions("test"))
     section: dict[str, Any] = plain(run.config.medenv)
-    rules = make_world_parts(section, test, None, None).rules
+    rules = make_training_parts(section, test, None, None).rules
     evaluation = section["evaluation"]
     test = test[: evaluation["questions"]]
     held_out = rows(test, rules, "sampled", evaluation["samples"])

@@ -17,7 +17,7 @@ from torch.utils.data import Dataset
 from medenv.errors import DataError, UsageError
 
 
-class Lessons(Dataset[dict[str, torch.Tensor]]):
+class SFTDataset(Dataset[dict[str, torch.Tensor]]):
     """The rows of parquet files with the columns `input_ids` and `loss_mask`.
 
     Args:

@@ -24,7 +24,7 @@ from medenv.report.ablation import weights_of
 from medenv.report.effects import effects, in_words, sweep_markdown
 from medenv.report.sweep import MAX_ARMS, Sweep, TrainedRun, verdict, write_sweep
 from medenv.reward.analysis.variants import (
-    Arm,
+    RewardVariant,
     check_arms,
     contrasts,
     distinct,
@@ -49,7 +49,7 @@ class Plan:
     """
 
     name: str
-    arms: tuple[Arm, ...]
+    arms: tuple[RewardVariant, ...]
     seeds: tuple[int, ...]
 
     @classmethod
@@ -104,7 +104,7 @@ class Plan:
             return ",".join(map(str, self.seeds))
         return ",".join(f"'{arm.name}'" for arm in self.arms)
 
-    def arm(self, name: str) -> Arm:
+    def arm(self, name: str) -> RewardVariant:
         """Return the arm of that name.
 
         Args:

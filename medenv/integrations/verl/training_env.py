@@ -15,11 +15,11 @@ from medenv.episodes.episode import Episode, EpisodeRules
 from medenv.errors import UnknownNameError, UsageError
 from medenv.records import Question, RewardFn
 from medenv.reward import PRESETS, Composition, Ramp, Reward, Schedule
-from medenv.rollouts.driver import Patience, Rollouts
+from medenv.rollouts.driver import RetryPolicy, Rollouts
 from medenv.tools import ToolBox
 
 
-class World(NamedTuple):
+class TrainingEnv(NamedTuple):
     """What plays and scores the episodes of one run.
 
     Attributes:
@@ -36,7 +36,7 @@ class World(NamedTuple):
     reward: RewardFn
     turn_tokens: int
     schedule: Schedule | None = None
-    patience: Patience = Patience()
+    patience: RetryPolicy = RetryPolicy()
 
     def reward_at(self, step: int) -> RewardFn:
         """Return what scores the trajectories of a training step.
@@ -61,7 +61,9 @@ class World(NamedTuple):
         return Rollouts(self.rules, self.toolbox, self.reward_at(step), self.patience)
 
 
-def make_world_parts(section: Mapping[str, Any], questions: Any, corpus: Any, graph: Any) -> Parts:
+def make_training_parts(
+    section: Mapping[str, Any], questions: Any, corpus: Any, graph: Any
+) -> Parts:
     """Make the parts that the `env` and `scoring` sections describe.
 
     Args:
@@ -124,7 +126,7 @@ def schedule_of(section: Mapping[str, Any]) -> Schedule | None:
     return Schedule(composition=scoring, ramps=ramps)
 
 
-def patience_of(section: Mapping[str, Any]) -> Patience:
+def patience_of(section: Mapping[str, Any]) -> RetryPolicy:
     """Return the time limits that the `patience` section describes.
 
     Args:
@@ -134,12 +136,12 @@ def patience_of(section: Mapping[str, Any]) -> Patience:
         UsageError: A value out of range.
     """
     try:
-        return msgspec.convert(dict(section), Patience)
+        return msgspec.convert(dict(section), RetryPolicy)
     except msgspec.ValidationError as error:
         raise UsageError(f"medenv.patience: {error}") from error
 
 
-def load_world(section: Mapping[str, Any]) -> World:
+def load_training_env(section: Mapping[str, Any]) -> TrainingEnv:
     """Return the world of a config, the same object for the same config in one process.
 
     Args:
@@ -152,15 +154,15 @@ def load_world(section: Mapping[str, Any]) -> World:
 
 
 @lru_cache(maxsize=4)
-def _load(encoded: bytes) -> World:
+def _load(encoded: bytes) -> TrainingEnv:
     section = msgspec.json.decode(encoded)
     if not section["workspace"]:
         raise UsageError("medenv.workspace is not set: the recipe sets it when it has built one")
     workspace = Workspace.open(section["workspace"])
-    parts = make_world_parts(
+    parts = make_training_parts(
         section, workspace.questions("test"), workspace.corpus, workspace.graph
     )
     turn_tokens, schedule = int(section["env"]["turn_tokens"]), schedule_of(section["scoring"])
     patience = patience_of(section["patience"])
     gc.freeze()  # what is loaded stays; looking through it for garbage halts all episodes for 0.1 s
-    return World(parts.rules, parts.toolbox, parts.reward, turn_tokens, schedule, patience)
+    return TrainingEnv(parts.rules, parts.toolbox, parts.reward, turn_tokens, schedule, patience)
