@@ -34,7 +34,7 @@ from medenv.kg.graph.chains import longest_chain
 from medenv.kg.graph.rarity import rare_nodes
 from medenv.kg.graph.topology import Topology
 from medenv.kg.questions.drafts import Rejected
-from medenv.kg.questions.generator import QuestionGenerator, SynthesisConfig
+from medenv.kg.questions.generator import QuestionGenerator, QuestionSpec
 from medenv.kg.questions.production import GenerationSpec, produce, workers
 from medenv.kg.sources.hpo import NAMESPACES
 from medenv.retrieval import BM25Retriever
@@ -217,7 +217,7 @@ def synthesis() -> None:
         graph.save(folder / "graph")
         with timed("documents and index"):
             BM25Retriever(documents.passages).save(folder / "index")
-        config = SynthesisConfig()
+        config = QuestionSpec()
         for graded in (False, True):
             retriever = BM25Retriever.load(folder / "index") if graded else None
             workshop = QuestionGenerator(documents, config, 1, retriever)
@@ -237,7 +237,7 @@ def scaling() -> None:
         graph.save(folder / "graph")
         BM25Retriever(Documents(graph).passages).save(folder / "index")
         recipe = GenerationSpec(
-            folder / "graph", SynthesisConfig(), 1, BM25Retriever.load, folder / "index"
+            folder / "graph", QuestionSpec(), 1, BM25Retriever.load, folder / "index"
         )
         rounds = [
             [

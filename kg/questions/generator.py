@@ -36,7 +36,7 @@ SEED_KINDS = ("disease", "gene", "phenotype")
 """Kinds of rare entities that questions are built around."""
 
 
-class SynthesisConfig(Record, frozen=True, kw_only=True):
+class QuestionSpec(Record, frozen=True, kw_only=True):
     """What questions to make, however many.
 
     Args:
@@ -107,7 +107,7 @@ class QuestionGenerator:
     """
 
     documents: Documents
-    config: SynthesisConfig
+    config: QuestionSpec
     seed: int = 0
     retriever: Retriever | None = None
 

@@ -28,7 +28,7 @@ from medenv.kg.documents import Documents
 from medenv.kg.graph import Graph
 from medenv.kg.graph.archive import fingerprint
 from medenv.kg.questions.drafts import Rejected
-from medenv.kg.questions.generator import SPLITS, QuestionGenerator, SynthesisConfig
+from medenv.kg.questions.generator import SPLITS, QuestionGenerator, QuestionSpec
 from medenv.kg.questions.store import (
     LeakageCertificate,
     decode,
@@ -177,7 +177,7 @@ def _not_in_vain(judge: _Judge, split: str, n: int) -> None:
 def _identity(workshop: QuestionGenerator, split: str) -> dict[str, str]:
     """Return what tells this run from others, by name: all but the size."""
     # Decoded once more, so that 100 and 100.0 are the same setting.
-    config = msgspec.json.decode(msgspec.json.encode(workshop.config), type=SynthesisConfig)
+    config = msgspec.json.decode(msgspec.json.encode(workshop.config), type=QuestionSpec)
     return {
         "maker": _MAKER,
         "graph": fingerprint(workshop.graph),
@@ -233,7 +233,7 @@ class GenerationSpec(NamedTuple):
     """
 
     graph: Path
-    config: SynthesisConfig
+    config: QuestionSpec
     seed: int
     open_retriever: Callable[[Path], Retriever] | None = None
     corpus: Path = Path()

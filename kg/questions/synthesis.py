@@ -22,7 +22,7 @@ from medenv.kg.graph import Graph
 from medenv.kg.graph.archive import fingerprint
 from medenv.kg.questions.card import DataCard, Origin, data_card, write_card
 from medenv.kg.questions.exports import to_dataset, write_verl
-from medenv.kg.questions.generator import SPLITS, SynthesisConfig
+from medenv.kg.questions.generator import SPLITS, QuestionSpec
 from medenv.kg.questions.overlap import overlaps
 from medenv.kg.questions.production import GenerationSpec, Produced, produce, workers, write_set
 from medenv.kg.sources import open_source
@@ -63,7 +63,7 @@ class SynthesisSettings(Record, frozen=True, kw_only=True):
     seed: int = 0
     workers: int = 1
     graded: bool = True
-    questions: SynthesisConfig = SynthesisConfig()
+    questions: QuestionSpec = QuestionSpec()
     benchmarks: tuple[str, ...] = ()
     exports: tuple[str, ...] = ()
     worlds: tuple[str, ...] = ()

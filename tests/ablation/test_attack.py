@@ -17,7 +17,7 @@ from medenv.envs.registration import ENVIRONMENTS
 from medenv.errors import UnknownNameError, UsageError
 from medenv.kg import Documents, toy_graph
 from medenv.kg.questions.drafts import Rejected
-from medenv.kg.questions.generator import QuestionGenerator, SynthesisConfig
+from medenv.kg.questions.generator import QuestionGenerator, QuestionSpec
 from medenv.reward import COMPONENTS, PRESETS, ComponentScore, Composition, compose, judge_answer
 from medenv.reward.attacks.attack import ATTACKS
 from medenv.reward.components.confidence import ABSTENTION_UTILITY
@@ -198,7 +198,7 @@ def test_an_environment_of_another_package_is_attacked_like_ours(mine):
 def lists():
     """An environment whose questions ask for all diseases that share something."""
     graph = toy_graph()
-    config = SynthesisConfig(kinds={"list": 1}, rare_percent=100, test_share=0.3)
+    config = QuestionSpec(kinds={"list": 1}, rare_percent=100, test_share=0.3)
     workshop, made = QuestionGenerator(Documents(graph), config, 0), {}
     for i in range(60):
         with contextlib.suppress(Rejected):

@@ -7,12 +7,12 @@ import pytest
 from medenv.kg import Documents, Graph, load_hpo, verify
 from medenv.kg.certificates.certificate import prove
 from medenv.kg.certificates.constants import COUNTABLE, MAX_SHARE, constant
-from medenv.kg.questions.generator import QuestionGenerator, SynthesisConfig
+from medenv.kg.questions.generator import QuestionGenerator, QuestionSpec
 from medenv.kg.questions.production import produce
 from medenv.records import Question
 from medenv.reward import judge_answer
 
-NUMBERS = SynthesisConfig(kinds={"quantity": 2, "count": 1}, rare_percent=60)
+NUMBERS = QuestionSpec(kinds={"quantity": 2, "count": 1}, rare_percent=60)
 
 
 @pytest.fixture(scope="module")

@@ -6,7 +6,7 @@ from medenv.kg.certificates.certificate import SEARCH_DEPTH, rank_among
 from medenv.kg.certificates.queries import Outcome, evaluate
 from medenv.kg.questions.difficulty import difficulty, grade
 from medenv.kg.questions.drafts import Draft, Rejected, SampleSpec, finish
-from medenv.kg.questions.generator import QuestionGenerator, SynthesisConfig
+from medenv.kg.questions.generator import QuestionGenerator, QuestionSpec
 from medenv.records import Passage, Question
 from medenv.retrieval import BM25Retriever
 
@@ -77,7 +77,7 @@ def test_difficulty_is_the_bits_of_luck_that_the_best_solver_needs(
 def test_a_workshop_with_a_retriever_grades_every_question(graph: Graph) -> None:
     documents = Documents(graph)
     retriever = BM25Retriever(documents.passages)
-    config = SynthesisConfig(kinds={"list": 1, "count": 1}, rare_percent=100, test_share=0.3)
+    config = QuestionSpec(kinds={"list": 1, "count": 1}, rare_percent=100, test_share=0.3)
     workshop = QuestionGenerator(documents, config, 0, retriever)
     made = []
     for i in range(60):

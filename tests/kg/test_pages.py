@@ -16,7 +16,7 @@ from medenv.cli.kg import register
 from medenv.errors import DataError, UsageError
 from medenv.kg import Graph, QuestionSet, read_questions, write_questions
 from medenv.kg.graph.pictures import catalogue, neighbourhood, pictured
-from medenv.kg.questions.generator import SynthesisConfig
+from medenv.kg.questions.generator import QuestionSpec
 from medenv.kg.questions.synthesis import SynthesisSettings, synthesize_set
 from medenv.records import Question
 from medenv.report.explorer import explorer, write_explorer
@@ -187,7 +187,7 @@ def test_questions_verify_proves_all_or_names_what_is_wrong(
 @pytest.fixture
 def made(tmp_path: Path) -> Path:
     """A graded set in the folder where sets are made."""
-    config = SynthesisConfig(
+    config = QuestionSpec(
         kinds={"list": 1, "count": 1, "intersection": 1}, rare_percent=100, test_share=0.3
     )
     folder = tmp_path / "outputs" / "questions-toy"

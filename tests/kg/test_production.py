@@ -12,14 +12,14 @@ import pytest
 
 from medenv.errors import DataError, UnknownNameError, UsageError
 from medenv.kg import Documents, Graph, read_questions, verify, write_questions
-from medenv.kg.questions.generator import KINDS, QuestionGenerator, SynthesisConfig
+from medenv.kg.questions.generator import KINDS, QuestionGenerator, QuestionSpec
 from medenv.kg.questions.production import GenerationSpec, Produced, produce, workers, write_set
 from medenv.kg.questions.rare_chains import ChainConfig
 from medenv.kg.questions.store import leakage_certificate
 
 from .random_graphs import random_graph
 
-CONFIG = SynthesisConfig(
+CONFIG = QuestionSpec(
     kinds=dict.fromkeys(KINDS, 1) | {"rare_chains": 3},
     rare_percent=100,
     test_share=0.4,
@@ -32,7 +32,7 @@ def big() -> Graph:
     return random_graph(1, diseases=60, findings=60, genes=30)
 
 
-def workshop(graph: Graph, config: SynthesisConfig = CONFIG, seed: int = 0) -> QuestionGenerator:
+def workshop(graph: Graph, config: QuestionSpec = CONFIG, seed: int = 0) -> QuestionGenerator:
     return QuestionGenerator(Documents(graph), config, seed)
 
 
@@ -128,10 +128,10 @@ sys.path.insert(0, sys.argv[3])
 from medenv.kg import Documents, Graph
 from medenv.kg.questions.production import Recipe, produce, workers
 import msgspec
-from medenv.kg.questions.generator import SynthesisConfig
+from medenv.kg.questions.generator import QuestionSpec
 if __name__ == "__main__":
     folder = Path(sys.argv[1])
-    config = msgspec.json.decode((folder / "config.json").read_bytes(), type=SynthesisConfig)
+    config = msgspec.json.decode((folder / "config.json").read_bytes(), type=QuestionSpec)
     recipe = Recipe(folder / "graph", config, 0)
     with workers(recipe, int(sys.argv[2])) as attempts:
         produce(recipe.workshop(), "train", 1000000, folder / "j", attempts)
@@ -246,5 +246,5 @@ def test_the_two_regions_share_no_path_node(big: Graph) -> None:
 )
 def test_a_setting_that_cannot_be_is_refused(settings: dict[str, object], problem: str) -> None:
     with pytest.raises(UsageError, match=problem) as caught:
-        SynthesisConfig(**settings)  # type: ignore[arg-type]  # bad values are the test
+        QuestionSpec(**settings)  # type: ignore[arg-type]  # bad values are the test
     assert isinstance(caught.value, UnknownNameError) is ("did you mean" in problem)

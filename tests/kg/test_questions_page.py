@@ -5,7 +5,7 @@ import io
 import re
 from pathlib import Path
 
-from medenv.kg.questions.generator import SynthesisConfig
+from medenv.kg.questions.generator import QuestionSpec
 from medenv.kg.questions.rare_chains import ChainConfig
 
 ROOT = Path(__file__).parents[2]
@@ -28,5 +28,5 @@ def test_every_preset_and_setting_that_is_named_exists() -> None:
     settings = re.findall(r"`questions\.(\w+)(?:\.(\w+))?=", PAGE)
     assert settings
     for name, inner in settings:
-        assert name in SynthesisConfig.__struct_fields__
+        assert name in QuestionSpec.__struct_fields__
         assert not inner or inner in ChainConfig.__struct_fields__

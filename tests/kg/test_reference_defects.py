@@ -20,7 +20,7 @@ from medenv.kg.certificates.certificate import leaks
 from medenv.kg.certificates.proving import prove_all
 from medenv.kg.graph.sampling import STRATEGIES, sample
 from medenv.kg.graph.schema import IS_A
-from medenv.kg.questions.generator import KINDS, QuestionGenerator, SynthesisConfig
+from medenv.kg.questions.generator import KINDS, QuestionGenerator, QuestionSpec
 from medenv.kg.questions.patterns import closure
 from medenv.kg.questions.production import Produced, produce
 from medenv.kg.questions.rare_chains import ChainConfig
@@ -28,7 +28,7 @@ from medenv.records import Passage, Question
 
 from .random_graphs import from_networkx, random_graph
 
-CHAINS = SynthesisConfig(
+CHAINS = QuestionSpec(
     rare_percent=100, test_share=0.4, chains=ChainConfig(min_hops=2, max_hops=6, budget=2_000)
 )
 
@@ -38,7 +38,7 @@ def big() -> Graph:
     return random_graph(1, diseases=60, findings=60, genes=30)
 
 
-def made(graph: Graph, config: SynthesisConfig, folder: Path, n: int = 20) -> Produced:
+def made(graph: Graph, config: QuestionSpec, folder: Path, n: int = 20) -> Produced:
     workshop = QuestionGenerator(Documents(graph), config, 0, Fixed(graph))
     return produce(
         workshop, "train", n, folder / hashlib.sha256(msgspec.json.encode(config)).hexdigest()
@@ -190,7 +190,7 @@ CHAIN_SETTINGS: dict[str, int] = {
 
 
 def test_no_setting_is_dead(big: Graph, tmp_path: Path) -> None:
-    assert {*SETTINGS, *ELSEWHERE} == set(SynthesisConfig.__struct_fields__)
+    assert {*SETTINGS, *ELSEWHERE} == set(QuestionSpec.__struct_fields__)
     assert set(CHAIN_SETTINGS) == set(ChainConfig.__struct_fields__)
     mixed = msgspec.structs.replace(CHAINS, kinds=dict.fromkeys(KINDS, 1) | {"rare_chains": 3})
     before = texts(big, mixed, tmp_path)
@@ -206,7 +206,7 @@ def test_no_setting_is_dead(big: Graph, tmp_path: Path) -> None:
         assert texts(big, config, tmp_path) != plain, name
 
 
-def texts(graph: Graph, config: SynthesisConfig, folder: Path) -> list[str]:
+def texts(graph: Graph, config: QuestionSpec, folder: Path) -> list[str]:
     """What is made, or why nothing is."""
     try:
         return [question.text for question in made(graph, config, folder, 12).questions]

@@ -16,7 +16,7 @@ from medenv.kg.graph.archive import fingerprint
 from medenv.kg.graph.specialties import SPECIALTIES
 from medenv.kg.questions.card import Origin, data_card, write_card
 from medenv.kg.questions.exports import flat, to_dataset, verl_rows, write_verl
-from medenv.kg.questions.generator import SynthesisConfig
+from medenv.kg.questions.generator import QuestionSpec
 from medenv.kg.questions.overlap import ngrams, overlaps
 from medenv.kg.questions.production import Produced
 from medenv.kg.questions.synthesis import SynthesisSettings, synthesize_set
@@ -115,7 +115,7 @@ def test_a_dataset_has_one_flat_row_for_each_question(questions: QuestionSet) ->
 
 
 def toy_settings(folder: Path, **changes: object) -> SynthesisSettings:
-    config = SynthesisConfig(
+    config = QuestionSpec(
         kinds={"list": 1, "count": 1, "intersection": 1}, rare_percent=100, test_share=0.3
     )
     settings = SynthesisSettings(

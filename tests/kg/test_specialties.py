@@ -7,7 +7,7 @@ import pytest
 from medenv.errors import UsageError
 from medenv.kg import Documents, Graph, load_hpo
 from medenv.kg.graph.specialties import SPECIALTIES, UNMAPPED, Specialties
-from medenv.kg.questions.generator import QuestionGenerator, SynthesisConfig
+from medenv.kg.questions.generator import QuestionGenerator, QuestionSpec
 from medenv.kg.questions.patterns import closure
 from medenv.kg.questions.production import produce
 from medenv.kg.sources.hpo import bundled_folder
@@ -87,7 +87,7 @@ def test_a_graph_without_the_ontology_has_no_specialties(graph: Graph) -> None:
 
 def test_only_the_specialties_asked_for_are_asked_about(hpo: Graph, tmp_path: Path) -> None:
     wanted = ("cardiology", "ophthalmology")
-    workshop = QuestionGenerator(Documents(hpo), SynthesisConfig(specialties=wanted), 0)
+    workshop = QuestionGenerator(Documents(hpo), QuestionSpec(specialties=wanted), 0)
     made = produce(workshop, "train", 30, tmp_path / "j")
     counts = Counter(question.specialty for question in made.questions)
     assert set(counts) == set(wanted)

@@ -7,7 +7,7 @@ from typer.testing import CliRunner
 
 from medenv.cli.main import app
 from medenv.kg import read_questions, toy_graph, toy_questions, write_questions
-from medenv.kg.questions.generator import SynthesisConfig
+from medenv.kg.questions.generator import QuestionSpec
 from medenv.kg.questions.rare_chains import ChainConfig
 from medenv.kg.questions.synthesis import SynthesisSettings, synthesize_set
 from medenv.kg.worlds.files import read_world, read_world_file
@@ -59,7 +59,7 @@ def test_altered_worlds_are_written_beside_a_set_and_again_with_a_larger_one(
             path=str(tmp_path / "graph"),
             n=n,
             n_test=5,
-            questions=SynthesisConfig(rare_percent=100, test_share=0.4, chains=chains),
+            questions=QuestionSpec(rare_percent=100, test_share=0.4, chains=chains),
             worlds=("renamed", "rewired", "unanswerable"),
         )
         card = synthesize_set(settings)

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from medenv.kg.questions.generator import SynthesisConfig
+from medenv.kg.questions.generator import QuestionSpec
 from medenv.kg.questions.rare_chains import ChainConfig
 from medenv.kg.questions.synthesis import SynthesisSettings
 from medenv.trajectories.collector import Plan
@@ -12,7 +12,7 @@ from medenv.trajectories.filters import FilterContext, Limits
 from medenv.trajectories.run import Stage, open_stage
 from medenv.trajectories.settings import EnvOptions, TrajectorySettings
 
-KINDS = SynthesisConfig(
+KINDS = QuestionSpec(
     kinds={"rare_chains": 4, "negation": 1, "quantity": 2},
     chains=ChainConfig(min_hops=2, max_hops=4),
     rare_percent=100,
