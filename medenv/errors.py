@@ -1,18 +1,18 @@
-"""The exception tree: whose failure it was decides what happens to the episode.
+"""Exceptions of medenv. Their class decides what happens to the episode.
 
     MedEnvError
-    ├── UsageError              the caller's mistake; one line that says what to do
-    │   ├── UnknownNameError    a name nobody registered; carries the nearest known one
-    │   └── DataError           a file missing, cut short or malformed; carries file and line
-    └── InfraError              the outside world failed; never scored, always masked and counted
+    ├── UsageError              a mistake of the caller; one line that says what to do
+    │   ├── UnknownNameError    an unregistered name; carries the most similar known name
+    │   └── DataError           a missing, truncated or malformed file; carries path and line
+    └── InfraError              an external failure; never scored, always masked and counted
         ├── ToolUnavailableError
         ├── CorpusUnavailableError
         ├── JudgeUnavailableError
         ├── ModelUnavailableError
-        │   └── TokensExhaustedError    no room left to write in: the end of an episode's tokens
+        │   └── TokensExhaustedError    no tokens left; ends the episode like any budget
         └── PolicyUnavailableError
 
-An agent's mistake is no exception at all: it is an observation.
+A mistake of the agent raises no exception; the agent sees it as an observation.
 """
 
 from __future__ import annotations
@@ -23,20 +23,20 @@ from pathlib import Path
 
 
 class MedEnvError(Exception):
-    """Root of every error that medenv raises on purpose."""
+    """Base class of all exceptions that medenv raises."""
 
 
 class UsageError(MedEnvError):
-    """The caller asked for something that cannot be done as asked."""
+    """An invalid argument, setting or sequence of calls."""
 
 
 class UnknownNameError(UsageError):
-    """A name that nobody registered.
+    """An unregistered name.
 
     Args:
-        kind: What was looked up, e.g. ``"tool"``.
-        name: The name that was asked for.
-        known: The names that exist.
+        kind: The kind of object, e.g. ``"tool"``.
+        name: The requested name.
+        known: The registered names.
     """
 
     def __init__(self, kind: str, name: str, known: Iterable[str]) -> None:
@@ -48,17 +48,17 @@ class UnknownNameError(UsageError):
         )
 
     def __reduce__(self) -> tuple[type[UnknownNameError], tuple[str, str, tuple[str, ...]]]:
-        """Pickle by the constructor's own arguments, so the error crosses process borders."""
+        """Pickle the constructor's arguments, so that the error can be sent between processes."""
         return type(self), (self.kind, self.name, self.known)
 
 
 class DataError(UsageError):
-    """A file that is missing, cut short or malformed.
+    """A missing, truncated or malformed file.
 
     Args:
         path: The file.
-        problem: What was expected and what came, in words.
-        line: The 1-based line, where there is one.
+        problem: Description of the expected and the actual content.
+        line: 1-based line number, if known.
     """
 
     def __init__(self, path: Path | str, problem: str, line: int | None = None) -> None:
@@ -67,18 +67,18 @@ class DataError(UsageError):
         super().__init__(f"{where}: {problem}")
 
     def __reduce__(self) -> tuple[type[DataError], tuple[Path, str, int | None]]:
-        """Pickle by the constructor's own arguments, so the error crosses process borders."""
+        """Pickle the constructor's arguments, so that the error can be sent between processes."""
         return type(self), (self.path, self.problem, self.line)
 
 
 class InfraError(MedEnvError):
-    """Something outside the episode failed; the episode has no score, which is not a score of 0.
+    """A failure outside the episode. The episode has no score, which differs from a score of 0.
 
     Attributes:
-        passing: Whether the failure may pass, so that another try makes sense.
+        transient: Whether a retry may succeed.
     """
 
-    passing: bool = True
+    transient: bool = True
 
 
 class ToolUnavailableError(InfraError):
@@ -90,53 +90,53 @@ class CorpusUnavailableError(InfraError):
 
 
 class JudgeUnavailableError(InfraError):
-    """A judge did not answer, or its verdict could not be read."""
+    """A judge did not answer, or its verdict could not be parsed."""
 
 
 class ModelUnavailableError(InfraError):
     """A language model behind an endpoint did not answer.
 
     Args:
-        problem: What went wrong.
-        passing: Whether it may go by itself, as a server's fault does and a refused key does not.
+        problem: Description of the failure.
+        transient: Whether a retry may succeed: true of a server error, false of a rejected key.
     """
 
-    def __init__(self, problem: str, passing: bool = True) -> None:
+    def __init__(self, problem: str, transient: bool = True) -> None:
         super().__init__(problem)
-        self.passing = passing
+        self.transient = transient
 
     def __reduce__(self) -> tuple[type[ModelUnavailableError], tuple[str, bool]]:
-        """Pickle by the constructor's own arguments, so the error crosses process borders."""
-        return type(self), (str(self), self.passing)
+        """Pickle the constructor's arguments, so that the error can be sent between processes."""
+        return type(self), (str(self), self.transient)
 
 
 class TokensExhaustedError(ModelUnavailableError):
-    """The conversation does not fit into the model's context, or a reply was cut before its text.
+    """The conversation exceeds the model's context, or a reply was truncated before its text.
 
-    An episode ends by it as by any budget, and is scored. For a caller without an episode, such as
-    a judge, the model is unavailable, and trying again does not help.
+    In an episode this counts as an exhausted budget: the episode ends and is scored. For a caller
+    without an episode, such as a judge, the model is unavailable and a retry does not help.
 
     Args:
-        problem: What the model's server said.
-        passing: Always False.
+        problem: The message of the model's server.
+        transient: Always False.
     """
 
-    def __init__(self, problem: str, passing: bool = False) -> None:
-        super().__init__(problem, passing)
+    def __init__(self, problem: str, transient: bool = False) -> None:
+        super().__init__(problem, transient)
 
 
 class PolicyUnavailableError(InfraError):
     """The model behind a policy did not answer."""
 
 
-def describe(error: BaseException, most: int = 300) -> str:
-    """Return an exception on one line: its type and its message.
+def describe(error: BaseException, max_chars: int = 300) -> str:
+    """Return the type and the message of an exception on one line.
 
     Args:
-        error: The exception; of a group the first one that is no group.
-        most: Longest message, characters; the rest is cut.
+        error: The exception; of a group, its first exception that is not a group.
+        max_chars: Maximum length of the message, characters.
     """
     while isinstance(error, BaseExceptionGroup):
         error = error.exceptions[0]
-    message = " ".join(str(error)[: 10 * most].split())[:most]
+    message = " ".join(str(error)[: 10 * max_chars].split())[:max_chars]
     return f"{type(error).__name__}: {message}" if message else type(error).__name__

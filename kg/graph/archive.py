@@ -10,7 +10,7 @@ import msgspec
 import numpy as np
 
 from medenv.errors import DataError
-from medenv.io import read_json, whole_folder
+from medenv.io import atomic_folder, read_json
 from medenv.kg.graph import Column, Graph, GraphInfo, Nodes, Rows
 from medenv.kg.graph.schema import Relation
 from medenv.records import Record
@@ -46,7 +46,7 @@ def save_graph(graph: Graph, folder: Path) -> None:
         replaced=dict(graph.replaced),
     )
     raw = msgspec.json.encode(header)
-    with whole_folder(folder, existing="keep") as partial:
+    with atomic_folder(folder, existing="keep") as partial:
         (partial / "graph.json").write_bytes(raw)
         for name, values in _arrays(graph).items():
             np.save(partial / f"{name}.npy", values, allow_pickle=False)

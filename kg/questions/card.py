@@ -9,7 +9,7 @@ from typing import Any
 
 import msgspec
 
-from medenv.io import read_json, whole_path, write_json, write_text
+from medenv.io import atomic_path, read_json, write_json, write_text
 from medenv.kg.graph import GraphInfo
 from medenv.kg.questions.production import Produced
 from medenv.records import Question, Record
@@ -141,7 +141,7 @@ def write_card(folder: Path, card: DataCard) -> None:
     write_json(folder / "card.json", card)
     write_text(folder / "README.md", _markdown(card))
     if card.difficulty:
-        with whole_path(folder / "difficulty.svg") as partial:
+        with atomic_path(folder / "difficulty.svg") as partial:
             _figure(partial, card.difficulty)
 
 

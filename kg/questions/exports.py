@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from medenv.errors import UsageError
-from medenv.io import whole_path
+from medenv.io import atomic_path
 from medenv.records import Question
 
 if TYPE_CHECKING:
@@ -66,7 +66,7 @@ def write_verl(path: Path | str, questions: Iterable[Question], prompt: str = _P
     except ImportError as error:
         raise UsageError("parquet files need pyarrow: pip install 'medenv[verl]'") from error
     rows = verl_rows(questions, prompt)
-    with whole_path(path) as partial:
+    with atomic_path(path) as partial:
         pq.write_table(pa.Table.from_pylist(rows), partial)
     return len(rows)
 

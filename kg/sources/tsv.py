@@ -15,7 +15,7 @@ from typing import Any
 import msgspec
 
 from medenv.errors import DataError, UsageError
-from medenv.io import locate, read_rows
+from medenv.io import find_file, read_rows
 from medenv.kg.graph import Graph, GraphInfo
 from medenv.kg.graph.builder import GraphBuilder
 from medenv.kg.graph.schema import Relation
@@ -82,8 +82,8 @@ def load_tsv(path: Path | str, **options: Any) -> Graph:
     info = GraphInfo(source=config.source, version=config.version, licence=config.licence)
     builder = GraphBuilder(info)
     if config.nodes:
-        _add_nodes(builder, locate(folder, config.nodes), config)
-    _add_edges(builder, locate(folder, config.edges), config)
+        _add_nodes(builder, find_file(folder, config.nodes), config)
+    _add_edges(builder, find_file(folder, config.edges), config)
     return builder.build()
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from medenv.errors import DataError
-from medenv.io import read_json, whole_folder, write_json, write_text
+from medenv.io import atomic_folder, read_json, write_json, write_text
 from medenv.kg.certificates.certificate import documents_of
 from medenv.kg.documents import Documents
 from medenv.kg.graph import Graph
@@ -81,7 +81,7 @@ def write_world(
         if not again:
             raise DataError(target, "exists already; name a new folder")
         read_world_file(target)
-    with whole_folder(target, existing="replace" if again else "refuse") as partial:
+    with atomic_folder(target, existing="replace" if again else "refuse") as partial:
         return _write(partial, world, grade)
 
 

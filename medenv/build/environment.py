@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import msgspec
 from gymnasium.wrappers import TimeLimit
 
-from medenv.dialects.base import Dialect, Fitted, PromptStyle
+from medenv.dialects.base import Dialect, ToolSpecificDialect, PromptStyle
 from medenv.envs.env import MedResearchEnv
 from medenv.envs.kinds import ENVIRONMENT_CLASSES
 from medenv.episodes.episode import Budget, EpisodeRules
@@ -193,7 +193,7 @@ def make_parts(**settings: Any) -> Parts:
     dialect = make_dialect(chosen.dialect)
     reward = _reward(chosen, world)
     rules = EpisodeRules(
-        dialect.fitted(toolbox.specs) if isinstance(dialect, Fitted) else dialect,
+        dialect.for_tools(toolbox.specs) if isinstance(dialect, ToolSpecificDialect) else dialect,
         toolbox.specs,
         _budget(chosen.budget),
         chosen.prompt_style,

@@ -16,7 +16,7 @@ import msgspec
 
 from medenv.retrieval import BM25Retriever
 from medenv.errors import UsageError
-from medenv.io import digest, file_digest, read_json, whole_folder, write_json
+from medenv.io import digest, file_digest, read_json, atomic_folder, write_json
 from medenv.kg import Documents, Graph, QuestionConfig, leakage, load_hpo, toy_graph, write_questions
 from medenv.kg.questions.synthesize import synthesize
 from medenv.kg.sources.hpo import hpo_files
@@ -148,7 +148,7 @@ def open_workspace(settings: WorkspaceSettings, root: Path, step: Step) -> Works
     folder = root / fingerprint(settings)
     if folder.is_dir():
         return Workspace.open(folder)
-    with whole_folder(folder, existing="keep") as partial:  # another process may be faster
+    with atomic_folder(folder, existing="keep") as partial:  # another process may be faster
         _build(settings, partial, step)
     return msgspec.structs.replace(Workspace.open(folder), reused=False)
 

@@ -75,10 +75,10 @@ class Dialect(Protocol):
 
 
 @runtime_checkable
-class Fitted(Protocol):
+class ToolSpecificDialect(Protocol):
     """A dialect whose markup depends on the tools that there are."""
 
-    def fitted(self, tools: Sequence[ToolSpec]) -> Dialect:
+    def for_tools(self, tools: Sequence[ToolSpec]) -> Dialect:
         """Return the dialect for these tools."""
         ...
 
@@ -123,7 +123,7 @@ def instructions(
     )
 
 
-def takes_text(schema: Mapping[str, Any] | bool) -> bool:
+def accepts_text(schema: Mapping[str, Any] | bool) -> bool:
     """Return whether a parameter of this JSON schema can be a text.
 
     Args:
@@ -132,21 +132,21 @@ def takes_text(schema: Mapping[str, Any] | bool) -> bool:
     if isinstance(schema, bool):
         return schema
     if "anyOf" in schema:
-        return any(takes_text(option) for option in schema["anyOf"])
+        return any(accepts_text(option) for option in schema["anyOf"])
     if "enum" in schema:
         return any(isinstance(value, str) for value in schema["enum"])
     kinds = schema.get("type", () if "$ref" in schema else "string")
     return "string" in ([kinds] if isinstance(kinds, str) else kinds)
 
 
-def takes_list(schema: Mapping[str, Any]) -> bool:
+def accepts_list(schema: Mapping[str, Any]) -> bool:
     """Return whether a parameter of this JSON schema can be a list.
 
     Args:
         schema: Schema of one parameter.
     """
     if "anyOf" in schema:
-        return any(isinstance(one, dict) and takes_list(one) for one in schema["anyOf"])
+        return any(isinstance(one, dict) and accepts_list(one) for one in schema["anyOf"])
     kinds = schema.get("type", ())
     return "array" in ([kinds] if isinstance(kinds, str) else kinds)
 
@@ -163,8 +163,8 @@ def json_parameters(parameters: Mapping[str, Any]) -> dict[str, bool]:
     found = {}
     for name, schema in parameters.get("properties", {}).items():
         if isinstance(schema, dict):  # JSON Schema has True and False, too
-            text = takes_text(schema)
-            if not text or takes_list(schema):
+            text = accepts_text(schema)
+            if not text or accepts_list(schema):
                 found[name] = text
     return found
 
@@ -201,7 +201,7 @@ def _read(value: str, text: bool) -> Any:
     return decoded if is_list else value
 
 
-def show_results(results: Sequence[ToolResult], problems: Sequence[str], notice: str = "") -> str:
+def format_results(results: Sequence[ToolResult], problems: Sequence[str], notice: str = "") -> str:
     """Join results, problems and notice into one harmless text, parts apart by an empty line.
 
     The whole is neutralised at once, so that no tag can form across two parts either.

@@ -10,9 +10,9 @@ from typing import Any
 
 import msgspec
 
-from medenv.dialects.base import PromptStyle, show_results, tool_lines
+from medenv.dialects.base import PromptStyle, format_results, tool_lines
 from medenv.dialects.objects import Call, NamedArguments, named_arguments
-from medenv.dialects.tags import NOTE, TagReader, think, write_answer
+from medenv.dialects.tags import NOTE, TagReader, write_answer, write_thought
 from medenv.records import Parsed, ToolResult, ToolSpec
 
 _FORMAT = 'write <tool_call>{"name": ..., "arguments": {...}}</tool_call> or <answer>...</answer>'
@@ -87,13 +87,13 @@ class Hermes:
         self, results: Sequence[ToolResult], problems: Sequence[str], notice: str = ""
     ) -> str:
         """Return the results as plain text; the chat template puts ``<tool_response>`` around."""
-        return show_results(results, problems, notice)
+        return format_results(results, problems, notice)
 
     def write_call(self, name: str, arguments: Mapping[str, Any], thought: str = "") -> str:
         """Write one call; any argument survives `parse`, tags and control tokens included."""
         body = msgspec.json.encode({"name": name, "arguments": arguments}).decode()
         body = body.replace("</", "<\\/").replace("<|", "\\u003c|")
-        return f"{think(thought)}<tool_call>{body}</tool_call>"
+        return f"{write_thought(thought)}<tool_call>{body}</tool_call>"
 
     def write_answer(self, text: str, thought: str = "", note: str = "") -> str:
         """Write the answer, tags in it made harmless."""

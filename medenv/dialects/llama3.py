@@ -12,9 +12,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from medenv.dialects.base import PromptStyle, instructions, show_results
+from medenv.dialects.base import PromptStyle, format_results, instructions
 from medenv.dialects.objects import Call, named_parameters, write_object
-from medenv.dialects.tags import ANSWER, NOTE, TagReader, think, write_answer
+from medenv.dialects.tags import ANSWER, NOTE, TagReader, write_answer, write_thought
 from medenv.records import Parsed, ToolResult, ToolSpec
 
 CONTROLS = (
@@ -59,11 +59,11 @@ class Llama3:
         self, results: Sequence[ToolResult], problems: Sequence[str], notice: str = ""
     ) -> str:
         """Return the results as plain text; the chat template makes an ``ipython`` turn of it."""
-        return show_results(results, problems, notice)
+        return format_results(results, problems, notice)
 
     def write_call(self, name: str, arguments: Mapping[str, Any], thought: str = "") -> str:
         """Write one call; any argument survives `parse`, tags and control tokens included."""
-        return think(thought) + write_object({"name": name, "parameters": arguments})
+        return write_thought(thought) + write_object({"name": name, "parameters": arguments})
 
     def write_answer(self, text: str, thought: str = "", note: str = "") -> str:
         """Write the answer, tags in it made harmless."""

@@ -1,4 +1,4 @@
-"""Calls written as JSON objects, decoded strictly: name and arguments, or `Malformed`."""
+"""Calls written as JSON objects, decoded strictly: name and arguments, or `MalformedCall`."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ import msgspec
 Call = tuple[str, dict[str, Any]]
 """A well-formed call: name and arguments."""
 
-UNREADABLE = (msgspec.DecodeError, UnicodeEncodeError, RecursionError)
+DECODE_ERRORS = (msgspec.DecodeError, UnicodeEncodeError, RecursionError)
 """What decoding JSON of a policy can raise."""
 
 
-class Malformed(ValueError):
+class MalformedCall(ValueError):
     """A call that cannot be read; its text goes on after ``"tool call 2"``."""
 
 
-Given = dict[str, Any] | str | None
+RawArguments = dict[str, Any] | str | None
 """Arguments as they come: an object, the text of one as in the chat API, or nothing."""
 
 
@@ -27,14 +27,14 @@ class NamedArguments(msgspec.Struct):
     """A call as most families write it."""
 
     name: str
-    arguments: Given
+    arguments: RawArguments
 
 
 class NamedParameters(msgspec.Struct):
     """A call as Llama 3 writes it."""
 
     name: str
-    parameters: Given
+    parameters: RawArguments
 
 
 _decode_arguments = msgspec.json.Decoder(NamedArguments).decode
@@ -47,12 +47,12 @@ def named_arguments(body: str) -> Call:
     """Read ``{"name": ..., "arguments": {...}}``.
 
     Raises:
-        Malformed: It is something else.
+        MalformedCall: It is something else.
     """
     try:
         call = _decode_arguments(body)
-    except UNREADABLE as error:
-        raise malformed(error) from None
+    except DECODE_ERRORS as error:
+        raise malformed_call(error) from None
     return call.name, arguments_of(call.arguments)
 
 
@@ -60,26 +60,26 @@ def named_parameters(body: str) -> Call:
     """Read ``{"name": ..., "parameters": {...}}``, or with ``arguments`` as models also write.
 
     Raises:
-        Malformed: It is something else.
+        MalformedCall: It is something else.
     """
     try:
         call = _decode_parameters(body)
-    except UNREADABLE as error:
+    except DECODE_ERRORS as error:
         try:
             return named_arguments(body)
-        except Malformed:
-            raise malformed(error) from None
+        except MalformedCall:
+            raise malformed_call(error) from None
     return call.name, arguments_of(call.parameters)
 
 
-def arguments_of(given: Given) -> dict[str, Any]:
+def arguments_of(given: RawArguments) -> dict[str, Any]:
     """Return the arguments of a call; none at all are an empty object.
 
     Args:
         given: As they came.
 
     Raises:
-        Malformed: They are a text that is no JSON object.
+        MalformedCall: They are a text that is no JSON object.
     """
     if isinstance(given, dict):
         return given
@@ -87,20 +87,20 @@ def arguments_of(given: Given) -> dict[str, Any]:
         return {}
     try:
         return json_object(given)
-    except Malformed as error:
-        raise Malformed(f": the text of its arguments{error}") from None
+    except MalformedCall as error:
+        raise MalformedCall(f": the text of its arguments{error}") from None
 
 
 def json_object(body: str) -> dict[str, Any]:
     """Read one JSON object.
 
     Raises:
-        Malformed: It is something else.
+        MalformedCall: It is something else.
     """
     try:
         return _decode_object(body)
-    except UNREADABLE as error:
-        raise malformed(error) from None
+    except DECODE_ERRORS as error:
+        raise malformed_call(error) from None
 
 
 def write_object(value: Mapping[str, Any]) -> str:
@@ -108,14 +108,14 @@ def write_object(value: Mapping[str, Any]) -> str:
     return msgspec.json.encode(value).decode().replace("<", "\\u003c")
 
 
-def malformed(error: Exception) -> Malformed:
+def malformed_call(error: Exception) -> MalformedCall:
     """Return the fault that a decoding error comes to, in words that follow ``"tool call 2"``."""
     if isinstance(error, msgspec.ValidationError):
-        return Malformed(f": {str(error)[:300]}")
-    return Malformed(f" is not valid JSON ({str(error)[:300]})")
+        return MalformedCall(f": {str(error)[:300]}")
+    return MalformedCall(f" is not valid JSON ({str(error)[:300]})")
 
 
-def cut_objects(text: str) -> Iterator[tuple[str, bool]]:
+def split_objects(text: str) -> Iterator[tuple[str, bool]]:
     """Cut a text into (piece, whether it is a JSON object) from left to right, in linear time.
 
     A brace that begins no JSON object makes one piece of all the rest: it may be one cut short.

@@ -20,11 +20,11 @@ from typing import Any
 import msgspec
 
 from medenv.dialects.base import PromptStyle
-from medenv.dialects.objects import UNREADABLE, Malformed, json_object, malformed
+from medenv.dialects.objects import DECODE_ERRORS, MalformedCall, json_object, malformed_call
 from medenv.dialects.plain_json import write_results
 from medenv.dialects.tags import Draft, conclude
 from medenv.records import Message, Parsed, ToolResult, ToolSpec
-from medenv.text.thoughts import separate
+from medenv.text.thoughts import split_thoughts
 
 _FORM = "call a tool, or write the answer as the content of a message without tool calls"
 _SYSTEM = """\
@@ -62,7 +62,7 @@ class _AssistantMessage(msgspec.Struct):
         content = self.content or ""
         if isinstance(content, list):
             content = "".join(part.text for part in content)
-        thought, said = separate(content)
+        thought, said = split_thoughts(content)
         return (self.reasoning_content or self.reasoning or "") + thought, said.strip()
 
 
@@ -94,8 +94,8 @@ class OpenAITools:
         draft = Draft()
         try:
             message = _decode(text)
-        except UNREADABLE as error:
-            draft.add_problem(f"the message{malformed(error)}: {_FORM}")
+        except DECODE_ERRORS as error:
+            draft.add_problem(f"the message{malformed_call(error)}: {_FORM}")
             return conclude(draft, _FORM)
         draft.called = bool(message.tool_calls)
         for number, call in enumerate(message.tool_calls or (), 1):
@@ -103,7 +103,7 @@ class OpenAITools:
             try:
                 arguments = given if isinstance(given, dict) else json_object(given)
                 draft.calls.append((call.function.name, arguments))
-            except Malformed as error:
+            except MalformedCall as error:
                 draft.add_problem(f"tool call {number}: what it calls with{error}")
         thought, said = message.parts()
         draft.thoughts.append(thought)
@@ -189,7 +189,7 @@ def _said(text: str) -> str:
     """Return what an assistant message said aloud; ``""`` where it cannot be read."""
     try:
         return _decode(text).parts()[1]
-    except UNREADABLE:
+    except DECODE_ERRORS:
         return ""
 
 

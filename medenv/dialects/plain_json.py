@@ -15,16 +15,16 @@ import msgspec
 
 from medenv.dialects.base import PromptStyle, instructions, neutralise
 from medenv.dialects.objects import (
-    UNREADABLE,
-    Malformed,
+    DECODE_ERRORS,
+    MalformedCall,
     NamedArguments,
     arguments_of,
-    malformed,
+    malformed_call,
     write_object,
 )
 from medenv.dialects.tags import Draft, conclude
 from medenv.records import Parsed, ToolResult, ToolSpec
-from medenv.text.thoughts import separate
+from medenv.text.thoughts import split_thoughts
 
 _CALLS = '{"calls": [{"name": ..., "arguments": {...}}]}'
 _ANSWER = '{"answer": "..."}'
@@ -56,7 +56,7 @@ class PlainJson:
 
     def parse(self, text: str) -> Parsed:
         """Read calls, answer and thought out of a policy's text."""
-        thought, text = separate(text)
+        thought, text = split_thoughts(text)
         start, end = text.find("{"), text.rfind("}") + 1
         if start < 0:
             return conclude(Draft(thoughts=[thought, text]), _FORM)
@@ -64,8 +64,8 @@ class PlainJson:
         draft = Draft(thoughts=[thought, before], notes=[before])
         try:
             turn = _decode(text[start : max(start, end)])
-        except UNREADABLE as error:
-            draft.add_problem(f"your turn{malformed(error)}: {_FORM}")
+        except DECODE_ERRORS as error:
+            draft.add_problem(f"your turn{malformed_call(error)}: {_FORM}")
             return conclude(draft, _FORM)
         draft.thoughts += (turn.thought, turn.note)
         draft.notes.append(turn.note)
@@ -73,7 +73,7 @@ class PlainJson:
         for number, call in enumerate(turn.calls, 1):
             try:
                 draft.calls.append((call.name, arguments_of(call.arguments)))
-            except Malformed as error:
+            except MalformedCall as error:
                 draft.add_problem(f"tool call {number}{error}: {_FORM}")
         if turn.answer is not None:
             draft.answers.append(turn.answer.strip())

@@ -19,10 +19,10 @@ from typing import Any
 
 import msgspec
 
-from medenv.dialects.base import PromptStyle, instructions, neutralise, show_results
+from medenv.dialects.base import PromptStyle, format_results, instructions, neutralise
 from medenv.dialects.hermes import CONTROLS
-from medenv.dialects.objects import Call, Malformed
-from medenv.dialects.tags import ANSWER, NOTE, TagReader, think, write_answer
+from medenv.dialects.objects import Call, MalformedCall
+from medenv.dialects.tags import ANSWER, NOTE, TagReader, write_answer, write_thought
 from medenv.records import Parsed, ToolResult, ToolSpec
 
 _CALL = """\
@@ -61,7 +61,7 @@ class QwenXml:
         self, results: Sequence[ToolResult], problems: Sequence[str], notice: str = ""
     ) -> str:
         """Return the results as plain text; the chat template puts ``<tool_response>`` around."""
-        return show_results(results, problems, notice)
+        return format_results(results, problems, notice)
 
     def write_call(self, name: str, arguments: Mapping[str, Any], thought: str = "") -> str:
         """Write one call, tags in its values made harmless; what is no text is written as JSON."""
@@ -70,7 +70,7 @@ class QwenXml:
             text = value if isinstance(value, str) else msgspec.json.encode(value).decode()
             lines.append(f"<parameter={argument}>\n{neutralise(text)}\n</parameter>\n")
         body = f"<function={name}>\n{''.join(lines)}</function>"
-        return f"{think(thought)}<tool_call>\n{body}\n</tool_call>"
+        return f"{write_thought(thought)}<tool_call>\n{body}\n</tool_call>"
 
     def write_answer(self, text: str, thought: str = "", note: str = "") -> str:
         """Write the answer, tags in it made harmless."""
@@ -82,7 +82,7 @@ def _decode(_: str, body: str) -> Call:
     body = body.strip()
     name, opened, rest = body.removeprefix("<function=").partition(">")
     if not (body.startswith("<function=") and opened and rest.endswith("</function>")):
-        raise Malformed(" has no <function=name>...</function>")
+        raise MalformedCall(" has no <function=name>...</function>")
     rest = rest.removesuffix("</function>")
     arguments: dict[str, Any] = {}
     position = 0
@@ -93,9 +93,9 @@ def _decode(_: str, body: str) -> Call:
             break
         argument = rest[start + 11 : named].strip()
         if argument in arguments:
-            raise Malformed(f" gives the parameter {argument[:80]!r} twice")
+            raise MalformedCall(f" gives the parameter {argument[:80]!r} twice")
         arguments[argument] = rest[named + 1 : end].removeprefix("\n").removesuffix("\n")
         position = end + 12
     if rest[position:].strip():
-        raise Malformed(" has more in its function than whole <parameter=...>...</parameter>")
+        raise MalformedCall(" has more in its function than whole <parameter=...>...</parameter>")
     return name.strip(), arguments

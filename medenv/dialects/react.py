@@ -25,11 +25,11 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from medenv.dialects.base import PromptStyle, instructions, neutralise, show_results
-from medenv.dialects.objects import Malformed, json_object, write_object
+from medenv.dialects.base import PromptStyle, format_results, instructions, neutralise
+from medenv.dialects.objects import MalformedCall, json_object, write_object
 from medenv.dialects.tags import Draft, conclude
 from medenv.records import Parsed, ToolResult, ToolSpec
-from medenv.text.thoughts import separate
+from medenv.text.thoughts import split_thoughts
 
 _LABELS = "Thought|Note|Action Input|Action|Observation|Final Answer"
 _LABEL = re.compile(rf"^[ \t]*({_LABELS}):", re.MULTILINE)
@@ -64,7 +64,7 @@ class ReAct:
         """Read calls, answer and thought out of a policy's text."""
         if "<|" in text and (control := _CONTROL.search(text)) is not None:
             text = text[: control.start()]
-        thought, text = separate(text)
+        thought, text = split_thoughts(text)
         bare, *pieces = _LABEL.split(text)
         draft = Draft(thoughts=[thought, bare], notes=[bare])
         actions: list[tuple[str, str | None]] = []
@@ -93,20 +93,20 @@ class ReAct:
         self, results: Sequence[ToolResult], problems: Sequence[str], notice: str = ""
     ) -> str:
         """Return the results after ``Observation:``; labels in them are quoted by ``›``."""
-        shown = show_results(results, problems, notice)
+        shown = format_results(results, problems, notice)
         return "Observation: " + _SHOWN_LABEL.sub(r"\1› ", shown)
 
     def write_call(self, name: str, arguments: Mapping[str, Any], thought: str = "") -> str:
         """Write one call; any argument survives `parse`."""
-        return f"{_think(thought)}Action: {name}\nAction Input: {write_object(arguments)}"
+        return f"{_thought_line(thought)}Action: {name}\nAction Input: {write_object(arguments)}"
 
     def write_answer(self, text: str, thought: str = "", note: str = "") -> str:
         """Write the answer on one line, and a note on the line before."""
         before = f"Note: {note}\n" if note else ""
-        return f"{_think(thought)}{before}Final Answer: {' '.join(neutralise(text).split())}"
+        return f"{_thought_line(thought)}{before}Final Answer: {' '.join(neutralise(text).split())}"
 
 
-def _think(thought: str) -> str:
+def _thought_line(thought: str) -> str:
     return f"Thought: {' '.join(neutralise(thought).split())}\n" if thought else ""
 
 
@@ -115,7 +115,7 @@ def _decode(actions: Sequence[tuple[str, str | None]], draft: Draft) -> None:
     for number, (name, body) in enumerate(actions, 1):
         try:
             if body is None:
-                raise Malformed(" has no Action Input:")
+                raise MalformedCall(" has no Action Input:")
             draft.calls.append((name, json_object(body)))
-        except Malformed as error:
+        except MalformedCall as error:
             draft.add_problem(f"tool call {number}{error}: {_FORM}")

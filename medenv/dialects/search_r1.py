@@ -13,10 +13,10 @@ from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 from typing import Any
 
-from medenv.dialects.base import PromptStyle, instructions, show_results
+from medenv.dialects.base import PromptStyle, format_results, instructions
 from medenv.dialects.hermes import CONTROLS
 from medenv.dialects.objects import Call, json_object, write_object
-from medenv.dialects.tags import ANSWER, NOTE, TagReader, think, write_answer
+from medenv.dialects.tags import ANSWER, NOTE, TagReader, write_answer, write_thought
 from medenv.errors import UnknownNameError, UsageError
 from medenv.records import Parsed, ToolResult, ToolSpec
 
@@ -62,7 +62,7 @@ class SearchR1:
         form = f"write <tool>...</tool> with a tool's name, or {ANSWER}"
         self._reader = TagReader(tuple(self._main), "information", CONTROLS, form)
 
-    def fitted(self, tools: Sequence[ToolSpec]) -> SearchR1:
+    def for_tools(self, tools: Sequence[ToolSpec]) -> SearchR1:
         """Return the dialect with a tag for each tool.
 
         Between the tags of a tool that `MAIN_ARGUMENTS` does not know stands its first required
@@ -96,7 +96,7 @@ class SearchR1:
         self, results: Sequence[ToolResult], problems: Sequence[str], notice: str = ""
     ) -> str:
         """Return the results between ``<information>`` tags, of which none is inside."""
-        return f"<information>{show_results(results, problems, notice)}</information>"
+        return f"<information>{format_results(results, problems, notice)}</information>"
 
     def write_call(self, name: str, arguments: Mapping[str, Any], thought: str = "") -> str:
         """Write one call; any argument survives `parse`, tags and control tokens included.
@@ -108,7 +108,7 @@ class SearchR1:
         body = write_object(arguments)
         if len(arguments) == 1 and isinstance(value, str) and _is_plain(value):
             body = value
-        return f"{think(thought)}<{name}>{body}</{name}>"
+        return f"{write_thought(thought)}<{name}>{body}</{name}>"
 
     def write_answer(self, text: str, thought: str = "", note: str = "") -> str:
         """Write the answer, tags in it made harmless."""

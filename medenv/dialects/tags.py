@@ -22,9 +22,9 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 from medenv.dialects.base import neutralise
-from medenv.dialects.objects import Call, Malformed, cut_objects
+from medenv.dialects.objects import Call, MalformedCall, split_objects
 from medenv.records import Parsed
-from medenv.text.thoughts import speech_start
+from medenv.text.thoughts import visible_start
 
 MAX_PROBLEMS = 8
 """Problems of one turn that are told; of further ones only their number is."""
@@ -85,7 +85,7 @@ class Draft:
             self.more += 1
 
 
-def think(thought: str) -> str:
+def write_thought(thought: str) -> str:
     """Write a thought between its tags, or nothing where there is none."""
     return f"<think>{neutralise(thought)}</think>\n" if thought else ""
 
@@ -99,7 +99,7 @@ def write_answer(text: str, thought: str, note: str) -> str:
         note: Citations and confidence, written as it is.
     """
     before = f"{note}\n" if note else ""
-    return f"{think(thought)}{before}<answer>{neutralise(text)}</answer>"
+    return f"{write_thought(thought)}{before}<answer>{neutralise(text)}</answer>"
 
 
 class TagReader:
@@ -134,13 +134,13 @@ class TagReader:
 
         Args:
             text: What the policy wrote.
-            decode: Makes a call of tag name and what the tag encloses, or raises `Malformed`.
+            decode: Makes a call of tag name and what the tag encloses, or raises `MalformedCall`.
         """
         if "<|" in text and (control := self._control.search(text)) is not None:
             text = text[: control.start()]
         draft = Draft()
         bodies: list[tuple[str, str]] = []
-        if "</think>" in text and (start := speech_start(text)):
+        if "</think>" in text and (start := visible_start(text)):
             draft.thoughts.append(text[:start].removesuffix("</think>"))
             text = text[start:]
         for tag, body in self._segments(text):
@@ -168,7 +168,7 @@ class TagReader:
         for number, (tag, body) in enumerate(bodies, 1):
             try:
                 draft.calls.append(decode(tag, body))
-            except Malformed as error:
+            except MalformedCall as error:
                 draft.add_problem(f"tool call {number}{error}: {self.form}")
 
     def _segments(self, text: str) -> Iterator[tuple[str, str]]:
@@ -214,7 +214,7 @@ class TagReader:
 
 def _scan(text: str, draft: Draft, bodies: list[tuple[str, str]], *, objects: bool) -> None:
     """Sort the pieces of a text outside all tags into notes and, if asked for, JSON objects."""
-    for piece, is_object in cut_objects(text) if objects else ((text, False),):
+    for piece, is_object in split_objects(text) if objects else ((text, False),):
         if is_object:
             bodies.append(("", piece))
         elif piece.strip("; \n"):

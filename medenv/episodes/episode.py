@@ -25,7 +25,13 @@ import msgspec
 
 from medenv.dialects.base import neutralise
 from medenv.episodes.calls import allowed_calls, answered, mismatch
-from medenv.episodes.rules import CHARS_PER_TOKEN, LAST_WORD_TOKENS, UNLIMITED, Budget, EpisodeRules
+from medenv.episodes.rules import (
+    CHARS_PER_TOKEN,
+    FINAL_TURN_TOKENS,
+    UNLIMITED,
+    Budget,
+    EpisodeRules,
+)
 from medenv.episodes.snapshot import LastWord, Pending, Snapshot
 from medenv.errors import UsageError
 from medenv.records import (
@@ -130,7 +136,7 @@ class Episode:
         """Most tokens that the policy may write in its next turn, or None where there is no limit.
 
         A driver samples no more. Of a last word after the budget ran out they are
-        `medenv.episodes.rules.LAST_WORD_TOKENS`.
+        `medenv.episodes.rules.FINAL_TURN_TOKENS`.
         """
         limit = self._token_limit
         return None if limit == UNLIMITED else max(0, limit - self._tokens)
@@ -314,7 +320,7 @@ class Episode:
         episode.ending, episode.answer = snapshot.ending, snapshot.answer
         episode.failure, episode._last_word = snapshot.failure, snapshot.final_turn
         if snapshot.final_turn == "tokens":
-            episode._token_limit = snapshot.tokens + LAST_WORD_TOKENS
+            episode._token_limit = snapshot.tokens + FINAL_TURN_TOKENS
         return episode
 
     def __reduce__(self) -> Any:
@@ -341,7 +347,7 @@ class Episode:
         if self.rules.budget.final_turn and self._last_word is None:
             self._last_word = budget
             if budget == "tokens":
-                self._token_limit = self._tokens + LAST_WORD_TOKENS
+                self._token_limit = self._tokens + FINAL_TURN_TOKENS
         return self._last_word is not None
 
     def _late(self) -> bool:

@@ -22,7 +22,7 @@ UNLIMITED = sys.maxsize
 CHARS_PER_TOKEN = 4
 """Characters per token, the estimate where no token count is known."""
 
-LAST_WORD_TOKENS = 256
+FINAL_TURN_TOKENS = 256
 """Tokens of the one text that a policy may write after its budget of tokens ran out."""
 
 

@@ -1,20 +1,20 @@
-"""Files: the one place that decodes, writes, locks and hashes them.
+"""Read, write, lock and hash files.
 
-- `reading`: bytes to text, lines, tables and JSON; every failure names the file and the line.
-- `writing`: files and folders that appear whole or not at all, with the modes of the umask.
-- `locks`: one process at a time in a folder.
-- `journal`: records that are appended by one process and survive its end.
-- `hashing`: digests of values and files.
+- `reading`: decode text, lines, tables and JSON; errors carry the path and the line.
+- `writing`: write files and folders atomically, with modes set by the umask.
+- `locks`: lock a folder or a file for one process.
+- `journal`: append records to a file that survives a crash.
+- `hashing`: hash values and files.
 """
 
 from medenv.io.hashing import digest, file_digest
 from medenv.io.journal import Journal
 from medenv.io.locks import FolderInUseError, FolderLock
 from medenv.io.reading import (
-    Malformed,
+    DecodingError,
     decode_json,
     decode_text,
-    locate,
+    find_file,
     numbered_lines,
     numbered_records,
     raw_lines,
@@ -25,9 +25,9 @@ from medenv.io.reading import (
     read_text,
 )
 from medenv.io.writing import (
-    whole_file,
-    whole_folder,
-    whole_path,
+    atomic_file,
+    atomic_folder,
+    atomic_path,
     write_bytes,
     write_json,
     write_records,
@@ -35,15 +35,18 @@ from medenv.io.writing import (
 )
 
 __all__ = [
+    "DecodingError",
     "FolderInUseError",
     "FolderLock",
     "Journal",
-    "Malformed",
+    "atomic_file",
+    "atomic_folder",
+    "atomic_path",
     "decode_json",
     "decode_text",
     "digest",
     "file_digest",
-    "locate",
+    "find_file",
     "numbered_lines",
     "numbered_records",
     "raw_lines",
@@ -52,9 +55,6 @@ __all__ = [
     "read_records",
     "read_rows",
     "read_text",
-    "whole_file",
-    "whole_folder",
-    "whole_path",
     "write_bytes",
     "write_json",
     "write_records",

@@ -1,4 +1,4 @@
-"""Digests: of values, to tell one configuration from another, and of files."""
+"""SHA-256 digests of values and files."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from medenv.errors import DataError
 
 
 def digest(value: Any, length: int = 64) -> str:
-    """Return the SHA-256 of a value as JSON, in hexadecimal.
+    """Return the hexadecimal SHA-256 of a value encoded as JSON.
 
     Args:
-        value: Anything that JSON can hold; bytes are hashed as they are, text in UTF-8.
-        length: How many digits.
+        value: Any value that JSON can represent; bytes are hashed directly, text as UTF-8.
+        length: Number of digits.
     """
     if isinstance(value, str):
         value = value.encode("utf-8", "surrogatepass")
@@ -26,13 +26,13 @@ def digest(value: Any, length: int = 64) -> str:
 
 
 def file_digest(file: Path | str | BufferedReader) -> str:
-    """Return the SHA-256 of a file's bytes as they lie there, in hexadecimal.
+    """Return the hexadecimal SHA-256 of a file's raw bytes.
 
     Args:
-        file: The file, or an open one, of which the rest is read.
+        file: A path, or an open file that is read from its current position.
 
     Raises:
-        DataError: It cannot be read.
+        DataError: The file cannot be read.
     """
     if not isinstance(file, Path | str):
         return hashlib.file_digest(file, "sha256").hexdigest()

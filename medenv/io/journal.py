@@ -1,7 +1,7 @@
-"""Journals: records that one process appends, and that survive its end whenever it comes.
+"""Append-only JSONL journals that survive a crash of the process.
 
-The first line says which run a journal belongs to, every other line is a record. A last line that a
-killed process left cut short is cut off, so nothing is lost but what was being written. While a
+The first line identifies the run, every other line is a record. Opening a journal removes an
+incomplete last line that a killed process left, so only the record being written is lost. While a
 journal is open, no other process can open it.
 """
 
@@ -18,30 +18,31 @@ import msgspec
 
 from medenv.errors import DataError
 from medenv.io.locks import FileLock
-from medenv.io.reading import Malformed, decode_json, read_bytes
+from medenv.io.reading import DecodingError, decode_json, read_bytes
 
 T = TypeVar("T")
 
 _SYNC_EVERY = 1.0
-"""Longest time that a record waits in memory of the system, seconds, while others follow."""
+"""Minimum interval between two calls of fsync, seconds."""
 
 
 class Journal(Generic[T]):
     """Records on disk, in the order in which they were appended.
 
     Args:
-        path: The file; made where it is missing.
-        run: What tells this run from others, by name: settings, hashes.
-        type_: The type of its records.
-        facts: What the first line says besides, when the journal is begun.
+        path: The file; created if missing.
+        run: Named values that identify the run, such as settings and hashes.
+        type_: The type of the records.
+        facts: Further values for the first line of a new journal.
 
     Attributes:
-        head: What the first line says: `run`, and `facts` as they were when it was begun.
-        known: The records, in the file's order; it grows with each `append`.
+        head: The first line: `run`, and `facts` as given when the journal was created.
+        known: The records in the file's order; `append` adds to it.
 
     Raises:
-        FolderInUseError: Another process has it open.
-        DataError: It belongs to another run, is damaged before its last line, or cannot be written.
+        FolderInUseError: Another process has the journal open.
+        DataError: The journal belongs to another run, is damaged before its last line, or cannot be
+            written.
     """
 
     def __init__(
@@ -79,8 +80,8 @@ class Journal(Generic[T]):
     def _read(self, lines: list[bytes], type_: type[T], run: Mapping[str, str]) -> None:
         try:
             self.head = decode_json(lines[0], dict[str, str])
-        except Malformed as error:
-            raise DataError(self.path, f"is no journal ({error})", 1) from error
+        except DecodingError as error:
+            raise DataError(self.path, f"is not a journal ({error})", 1) from error
         changed = [name for name, value in run.items() if self.head.get(name) != value]
         if changed:
             values = (f"{n} {self.head.get(n, 'none')!r}, now {run[n]!r}" for n in changed)
@@ -94,22 +95,22 @@ class Journal(Generic[T]):
                 raise self.damaged(i, str(error)) from error
 
     def damaged(self, i: int, why: str) -> DataError:
-        """Return the error for a record that cannot be.
+        """Return the error for an invalid record.
 
         Args:
-            i: Place of the record in `known`.
-            why: What is wrong with it.
+            i: Index of the record in `known`.
+            why: Description of the problem.
         """
         return DataError(self.path, f"is damaged ({why})", i + 2)
 
     def append(self, *records: T) -> None:
-        """Append records, all in one piece.
+        """Append records in one write.
 
         Args:
             *records: The records.
 
         Raises:
-            DataError: They cannot be written; the journal is as it was.
+            DataError: The records cannot be written; the journal is unchanged.
         """
         self._write(b"".join(msgspec.json.encode(record) + b"\n" for record in records))
         self.known += records
@@ -128,7 +129,7 @@ class Journal(Generic[T]):
             raise DataError(self.path, f"cannot be written: {error.strerror}") from error
 
     def close(self) -> None:
-        """Write all to the disk, and let others open it; once is enough."""
+        """Sync the file to disk and release the lock; further calls do nothing."""
         if self._close.alive:
             os.fdatasync(self._number)
             self._close()

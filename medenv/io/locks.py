@@ -1,4 +1,4 @@
-"""A lock on a folder or a journal, held by one process at a time."""
+"""Locks that give one process exclusive use of a folder or a file."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from typing import Self
 import msgspec
 
 from medenv.errors import DataError, UsageError
-from medenv.io.reading import Malformed, decode_json
+from medenv.io.reading import DecodingError, decode_json
 from medenv.records import Record
 
 LOCK_FILE = ".lock"
@@ -25,10 +25,10 @@ class Holder(Record, frozen=True, kw_only=True):
     """The process that holds a lock.
 
     Args:
-        pid: Its number.
-        host: The machine that it runs on.
-        command: Its command line.
-        since: When it took the lock, local time.
+        pid: Process id.
+        host: Host name.
+        command: Command line.
+        since: Local time at which the lock was acquired.
     """
 
     pid: int
@@ -41,49 +41,49 @@ class Holder(Record, frozen=True, kw_only=True):
 
 
 class FolderInUseError(UsageError):
-    """Another process works in the folder, or writes the journal.
+    """Another process holds the lock of a folder or a file.
 
     Args:
-        folder: The folder, or the journal.
-        holder: Who holds it, or None where the lock's file does not say.
+        folder: The folder or file.
+        holder: The process that holds the lock, or None if unknown.
     """
 
     def __init__(self, folder: Path, holder: Holder | None) -> None:
         self.folder, self.holder = folder, holder
         super().__init__(
-            f"{folder} is in use by {holder or 'another process'}: wait until it has ended, or "
-            "choose another folder"
+            f"{folder} is in use by {holder or 'another process'}: wait until it ends, or choose "
+            "another folder"
         )
 
     def __reduce__(self) -> tuple[type[FolderInUseError], tuple[Path, Holder | None]]:
-        """Pickle by the constructor's own arguments, so the error crosses process borders."""
+        """Pickle the constructor's arguments, so that the error can be sent between processes."""
         return type(self), (self.folder, self.holder)
 
 
 class FileLock:
-    """A lock on a file of its own, as a context manager.
+    """Context manager that locks a file.
 
-    The kernel holds the lock for this process: it is gone when the process is, however that ended.
-    The file itself stays, and says who held it last.
+    The kernel releases the lock when the process ends for any reason. The lock file remains and
+    names its last holder.
 
     Args:
-        path: The lock's file; its folder is made where it is missing.
-        about: What is locked, for messages.
+        path: The lock file; its folder is created if missing.
+        target: The locked folder or file, for messages.
 
     Raises:
-        FolderInUseError: On entering, when another process holds the lock.
-        DataError: On entering, when the file cannot be written.
-        UsageError: On entering, when the file system has no locks.
+        FolderInUseError: On entering, if another process holds the lock.
+        DataError: On entering, if the lock file cannot be written.
+        UsageError: On entering, if the file system does not support locks.
     """
 
-    def __init__(self, path: Path, about: Path) -> None:
-        self.path, self.about = path, about
+    def __init__(self, path: Path, target: Path) -> None:
+        self.path, self.target = path, target
         self._number = -1
         self._close: weakref.finalize[[int], FileLock] | None = None
 
     def acquire(self) -> None:
-        """Take the lock, or raise; see the class."""
-        import fcntl  # not on every system, and nothing else needs it
+        """Acquire the lock without waiting; raises as described in the class."""
+        import fcntl  # missing on some systems
 
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
@@ -94,20 +94,28 @@ class FileLock:
         try:
             fcntl.flock(self._number, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            holder = _holder(os.pread(self._number, 1 << 16, 0))
+            holder: Holder | None = None  # the other process may not have written it yet
+            with contextlib.suppress(DecodingError):
+                holder = decode_json(os.pread(self._number, 1 << 16, 0), Holder)
             close()
-            raise FolderInUseError(self.about, holder) from None
+            raise FolderInUseError(self.target, holder) from None
         except OSError as error:
             close()
             raise UsageError(
-                f"{self.about} cannot be locked ({error.strerror}): put it on a file system that "
-                "has locks"
+                f"{self.target} cannot be locked ({error.strerror}): use a file system that "
+                "supports locks"
             ) from error
         os.ftruncate(self._number, 0)
-        os.pwrite(self._number, msgspec.json.encode(_myself()), 0)
+        holder = Holder(
+            pid=os.getpid(),
+            host=platform.node(),
+            command=shlex.join(sys.argv),
+            since=time.strftime("%Y-%m-%d %H:%M:%S"),
+        )
+        os.pwrite(self._number, msgspec.json.encode(holder), 0)
 
     def release(self) -> None:
-        """Release the lock, also for processes forked meanwhile; once is enough."""
+        """Release the lock, also in forked processes; further calls do nothing."""
         import fcntl
 
         if self._close is not None and self._close.alive:
@@ -123,31 +131,16 @@ class FileLock:
 
 
 class FolderLock(FileLock):
-    """Exclusive use of a folder, as a context manager.
+    """Context manager that locks a folder.
 
     Args:
-        folder: The folder; made where it is missing.
+        folder: The folder; created if missing.
 
     Raises:
-        FolderInUseError: On entering, when another process holds the folder.
-        DataError: On entering, when the folder cannot be written.
-        UsageError: On entering, when the file system has no locks.
+        FolderInUseError: On entering, if another process holds the lock.
+        DataError: On entering, if the folder cannot be written.
+        UsageError: On entering, if the file system does not support locks.
     """
 
     def __init__(self, folder: Path) -> None:
         super().__init__(folder / LOCK_FILE, folder)
-
-
-def _myself() -> Holder:
-    return Holder(
-        pid=os.getpid(),
-        host=platform.node(),
-        command=shlex.join(sys.argv),
-        since=time.strftime("%Y-%m-%d %H:%M:%S"),
-    )
-
-
-def _holder(raw: bytes) -> Holder | None:
-    with contextlib.suppress(Malformed):
-        return decode_json(raw, Holder)
-    return None  # it has just taken the lock and not written its name yet

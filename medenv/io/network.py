@@ -1,8 +1,8 @@
-"""Which addresses belong to the public internet, and how a configured server is reached.
+"""Public IP addresses, and proxies for configured servers.
 
-A URL that the user configured may lead anywhere. One that comes from outside (from a policy, a
-redirect, a served page) must lead to a public address. Clients of configured servers follow no
-redirects, so that they never meet a URL from outside.
+A URL in the user's configuration may point anywhere. An external URL (from a policy, a redirect or
+a served page) must resolve to a public address. Clients of configured servers do not follow
+redirects, so that they never use an external URL.
 """
 
 from __future__ import annotations
@@ -57,13 +57,13 @@ _ISATAP = (0x00005EFE, 0x02005EFE)  # third quarter of an IPv6 address that tunn
 
 
 def is_public(text: str) -> bool:
-    """Return whether an address is a global unicast one.
+    """Return whether an IP address is a global unicast address.
 
-    An IPv4 address written as an IPv6 one (mapped or NAT64) counts as the IPv4 address; tunnels
-    (6to4, Teredo, ISATAP) count as private, since none leads where it says.
+    An IPv6 address that embeds an IPv4 address (mapped or NAT64) counts as the IPv4 address;
+    tunnels (6to4, Teredo, ISATAP) count as private, since their destination differs.
 
     Args:
-        text: An address as a resolver gives it, with or without a zone.
+        text: An address as returned by a resolver, with or without a zone.
     """
     try:
         address = ipaddress.ip_address(text.partition("%")[0])
@@ -83,27 +83,27 @@ def resolve_host(host: str, port: int) -> list[str]:
 
     Args:
         host: Name or address.
-        port: Port, which decides nothing for most systems.
+        port: Port; most systems ignore it.
 
     Raises:
-        OSError: It has none.
-        UnicodeError: It is no name that can be looked up.
+        OSError: The host has no address.
+        UnicodeError: The name is invalid.
     """
     found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
     return list(dict.fromkeys(str(entry[4][0]) for entry in found))
 
 
 class Route(NamedTuple):
-    """How a server is reached.
+    """Route to a server.
 
     Attributes:
-        proxy: URL of the proxy, or None where the server is reached directly.
+        proxy: URL of the proxy, or None for a direct connection.
     """
 
     proxy: str | None
 
     def __str__(self) -> str:
-        """Return the proxy for an error message, without its password; ``""`` where none is."""
+        """Return the proxy for an error message, without its password, or ``""``."""
         if self.proxy is None:
             return ""
         parts = urlsplit(self.proxy)
@@ -111,7 +111,7 @@ class Route(NamedTuple):
         return f" (through the proxy {shown} that the environment names)"
 
     def transport(self, **options: Any) -> httpx.HTTPTransport:
-        """Return what sends the requests of an `httpx.Client`.
+        """Return a transport for `httpx.Client`.
 
         Args:
             **options: Further arguments of the transport.
@@ -121,7 +121,7 @@ class Route(NamedTuple):
         return httpx.HTTPTransport(proxy=self.proxy, **options)
 
     def async_transport(self, **options: Any) -> httpx.AsyncHTTPTransport:
-        """Return what sends the requests of an `httpx.AsyncClient`.
+        """Return a transport for `httpx.AsyncClient`.
 
         Args:
             **options: Further arguments of the transport.
@@ -132,11 +132,11 @@ class Route(NamedTuple):
 
 
 def route_to(url: str) -> Route:
-    """Return how a configured server is reached from here.
+    """Return the route to a configured server.
 
-    The environment's proxies (``HTTP_PROXY``, ``HTTPS_PROXY``, ``ALL_PROXY``) are used as
-    ``NO_PROXY`` allows, but never for a server on this machine or in a private network: a proxy
-    cannot reach it. Names are looked up only where a proxy is set.
+    The environment's proxies (``HTTP_PROXY``, ``HTTPS_PROXY``, ``ALL_PROXY``) apply unless
+    ``NO_PROXY`` excludes the server or the server is on this machine or in a private network, where
+    a proxy cannot reach it. Names are resolved only if a proxy is set.
 
     Args:
         url: Address of the server.
@@ -150,7 +150,7 @@ def route_to(url: str) -> Route:
 
 
 def _is_private(host: str) -> bool:
-    """Return whether a host has no public address; a name that cannot be looked up may have."""
+    """Return whether a host has no public address; false if the name cannot be resolved here."""
     try:
         addresses = resolve_host(host, 0)
     except (OSError, UnicodeError):

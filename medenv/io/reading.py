@@ -1,7 +1,7 @@
-"""Bytes to text, lines, tables and JSON: plain or gzipped, UTF-8, with any system's line ends.
+"""Read text, lines, tables and JSON from UTF-8 files, plain or gzipped, with any line endings.
 
-A byte-order mark of UTF-8 is skipped. Whatever cannot be read is a `DataError` that names the file
-and, where there is one, the line.
+A UTF-8 byte-order mark is skipped. A file that cannot be read raises a `DataError` with the path
+and, if known, the line.
 """
 
 from __future__ import annotations
@@ -26,37 +26,37 @@ _GZIP = b"\x1f\x8b"
 _OTHER_MARKS = (b"\xff\xfe", b"\xfe\xff")
 
 
-class Malformed(ValueError):
-    """Bytes or text that cannot be decoded; the message says what they are instead."""
+class DecodingError(ValueError):
+    """Bytes or text that cannot be decoded; the message describes the actual content."""
 
 
 def decode_text(raw: bytes) -> str:
-    """Return the text of bytes in UTF-8, without a byte-order mark.
+    """Decode UTF-8 bytes and remove a byte-order mark.
 
     Args:
         raw: The bytes.
 
     Raises:
-        Malformed: They are not UTF-8.
+        DecodingError: The bytes are not UTF-8.
     """
     try:
         return raw.removeprefix(_BOM).decode()
     except UnicodeDecodeError as error:
         if raw.startswith(_OTHER_MARKS):
-            raise Malformed("UTF-16 text, not UTF-8; save it as UTF-8") from None
+            raise DecodingError("UTF-16 text, not UTF-8; save it as UTF-8") from None
         at = f"byte 0x{raw[error.start]:02x} at {error.start}, {error.reason}"
-        raise Malformed(f"not UTF-8 text ({at}); save it as UTF-8") from None
+        raise DecodingError(f"not UTF-8 text ({at}); save it as UTF-8") from None
 
 
 def decode_json(raw: bytes | str, type_: type[T]) -> T:
-    """Return the value of JSON in UTF-8, without a byte-order mark.
+    """Decode UTF-8 JSON, with or without a byte-order mark.
 
     Args:
         raw: The JSON.
-        type_: What it must hold.
+        type_: The expected type.
 
     Raises:
-        Malformed: It is not UTF-8, not JSON, nested too deeply, or holds something else.
+        DecodingError: The input is not UTF-8, not JSON, nested too deeply, or of another type.
     """
     return _decode(raw, msgspec.json.Decoder(type_))
 
@@ -64,21 +64,21 @@ def decode_json(raw: bytes | str, type_: type[T]) -> T:
 def _decode(raw: bytes | str, decoder: msgspec.json.Decoder[T]) -> T:
     if isinstance(raw, bytes):
         if not raw.isascii():
-            decode_text(raw)  # the decoder would pass over bytes in fields that it skips
+            decode_text(raw)  # the decoder does not check the bytes of skipped fields
         raw = raw.removeprefix(_BOM)
     else:
         raw = raw.removeprefix("\ufeff")
     try:
         return decoder.decode(raw)
     except (msgspec.DecodeError, UnicodeError) as error:
-        raise Malformed(str(error)) from None
+        raise DecodingError(str(error)) from None
     except RecursionError:
-        raise Malformed("nested too deeply") from None
+        raise DecodingError("nested too deeply") from None
 
 
 @contextmanager
 def _opened(path: Path | str) -> Iterator[BinaryIO]:
-    """Open a file that is plain or gzipped, whatever its name says."""
+    """Open a plain or gzipped file, detected by its content."""
     try:
         with Path(path).open("rb") as file:
             if file.peek(2)[:2] == _GZIP:
@@ -87,13 +87,13 @@ def _opened(path: Path | str) -> Iterator[BinaryIO]:
             else:
                 yield file
     except (EOFError, zlib.error, gzip.BadGzipFile) as error:
-        raise DataError(path, f"cannot be read: its gzip stream was cut short ({error})") from error
+        raise DataError(path, f"cannot be read: its gzip stream is truncated ({error})") from error
     except OSError as error:
         raise DataError(path, f"cannot be read: {error.strerror or error}") from error
 
 
 def read_bytes(path: Path | str) -> bytes:
-    """Return all that a file holds, unpacked where it is gzipped.
+    """Return the content of a file, decompressed if it is gzipped.
 
     Raises:
         DataError: The file cannot be read.
@@ -103,7 +103,7 @@ def read_bytes(path: Path | str) -> bytes:
 
 
 def read_text(path: Path | str) -> str:
-    """Return the text of a file, each line ended by a line feed.
+    """Return the text of a file with every line ending in a line feed.
 
     Raises:
         DataError: The file cannot be read, or is not UTF-8.
@@ -112,7 +112,7 @@ def read_text(path: Path | str) -> str:
 
 
 def raw_lines(path: Path | str) -> Iterator[tuple[int, bytes]]:
-    """Yield the lines of a file as bytes, without their ends, each with its 1-based number.
+    """Yield the 1-based number and the bytes of each line, without line endings.
 
     Args:
         path: The file.
@@ -132,7 +132,7 @@ def raw_lines(path: Path | str) -> Iterator[tuple[int, bytes]]:
 
 
 def numbered_lines(path: Path | str) -> Iterator[tuple[int, str]]:
-    """Yield the lines of a file without their ends, each with its 1-based number.
+    """Yield the 1-based number and the text of each line, without line endings.
 
     Args:
         path: The file.
@@ -142,70 +142,70 @@ def numbered_lines(path: Path | str) -> Iterator[tuple[int, str]]:
     """
     try:
         with _opened(path) as file:
-            text = io.TextIOWrapper(file, "utf-8-sig")  # any line end is read as a line feed
+            text = io.TextIOWrapper(file, "utf-8-sig")  # converts all line endings
             for number, line in enumerate(text, 1):
                 yield number, line.removesuffix("\n")
     except UnicodeDecodeError:
         for number, raw in raw_lines(path):
             try:
                 decode_text(raw)
-            except Malformed as error:
+            except DecodingError as error:
                 raise DataError(path, f"is {error}", number) from None
         raise
 
 
 def read_json(path: Path | str, type_: type[T], what: str = "") -> T:
-    """Return the value of a file of JSON.
+    """Read a JSON file.
 
     Args:
         path: The file.
-        type_: What it must hold.
-        what: What that is in words, with its article; else the name of the type.
+        type_: The expected type.
+        what: Description of the content with its article, for messages; by default the type's name.
 
     Raises:
-        DataError: The file cannot be read, is not JSON, or holds something else.
+        DataError: The file cannot be read, is not JSON, or holds another type.
     """
     expected = f"expected {what or _described(type_)}"
     try:
         return decode_json(read_bytes(path), type_)
-    except Malformed as error:
+    except DecodingError as error:
         raise DataError(path, f"{expected}: {error}") from error
     except DataError as error:
         raise DataError(path, f"{expected}: {error.problem}") from error
 
 
 def read_records(path: Path | str, type_: type[T], what: str = "") -> Iterator[T]:
-    """Yield the values of a file of JSON lines; empty lines are skipped.
+    """Yield the values of a JSONL file; empty lines are skipped.
 
     Args:
         path: The file.
-        type_: What every line must hold.
-        what: What that is in words, with its article; else the name of the type.
+        type_: The expected type of each line.
+        what: Description of a line with its article, for messages; by default the type's name.
 
     Raises:
-        DataError: The file cannot be read, or a line holds something else.
+        DataError: The file cannot be read, or a line holds another type.
     """
     for _, record in numbered_records(path, type_, what):
         yield record
 
 
 def numbered_records(path: Path | str, type_: type[T], what: str = "") -> Iterator[tuple[int, T]]:
-    """Yield what `read_records` does, each with its 1-based line.
+    """Yield the 1-based line number and the value of each line of a JSONL file.
 
     Args:
         path: The file.
-        type_: What every line must hold.
-        what: What that is in words, with its article; else the name of the type.
+        type_: The expected type of each line.
+        what: Description of a line with its article, for messages; by default the type's name.
 
     Raises:
-        DataError: The file cannot be read, or a line holds something else.
+        DataError: The file cannot be read, or a line holds another type.
     """
     decoder = msgspec.json.Decoder(type_)
     for number, line in raw_lines(path):
         if line and not line.isspace():
             try:
                 yield number, _decode(line, decoder)
-            except Malformed as error:
+            except DecodingError as error:
                 raise DataError(
                     path, f"expected {what or _described(type_)}: {error}", number
                 ) from error
@@ -223,17 +223,17 @@ def read_rows(
     lines: Iterable[tuple[int, str]] | None = None,
     comment: str | None = None,
 ) -> Iterator[tuple[int, list[str]]]:
-    """Yield the rows of a table, all as wide as the first, each with the line that it begins at.
+    """Yield the first line number and the fields of each row of a table.
 
-    A field in quotes may hold separators, line ends and, doubled, quotes. Tables with tabs are
-    mostly written without quotes, so what cannot be read as a field in quotes there is read as it
-    stands. Empty lines are skipped.
+    All rows must be as wide as the first. A quoted field may contain separators, line endings and
+    doubled quotes. Tab-separated tables are mostly written without quoting, so in them a field that
+    is not validly quoted is read literally. Empty lines are skipped.
 
     Args:
         path: The file.
-        separator: Between the fields of a row, one character or several.
-        lines: The numbered lines of the table, where they are not all of the file.
-        comment: What a line begins with that is no row.
+        separator: Field separator, one or more characters.
+        lines: Numbered lines of the table; by default all lines of the file.
+        comment: Prefix of lines to skip.
 
     Raises:
         DataError: The file cannot be read, a row is wider or narrower than the first, or a quote is
@@ -243,7 +243,7 @@ def read_rows(
     returned, taken = deque[tuple[int, str]](), list[tuple[int, str]]()
 
     def take() -> tuple[int, str] | None:
-        """Return the next line of a row that goes on, or None at the end."""
+        """Return the next line of a multi-line row, or None at the end."""
         item = returned.popleft() if returned else next(source, None)
         if item is not None:
             taken.append(item)
@@ -281,7 +281,7 @@ def _quoted_row(
     separator: str,
     take: Callable[[], tuple[int, str] | None],
 ) -> list[str]:
-    """Return the fields of a row with quotes; where one is not closed yet, the row goes on."""
+    """Return the fields of a row with quotes; an open quote continues on the next line."""
     cells: list[str] = []
     begun, at = number, 0
     while True:
@@ -301,27 +301,27 @@ def _quoted_row(
                 continue
             parts += [line[at:], "\n"]
             if (following := take()) is None:
-                raise DataError(path, "the quote of a field in this row is never closed", begun)
+                raise DataError(path, "a quoted field in this row is never closed", begun)
             (number, line), at = following, 0
         cells.append("".join((*parts, line[at:end])))
         at = end + 1
         if at == len(line):
             return cells
         if not line.startswith(separator, at):
-            problem = f"expected {separator!r} behind the closing quote, got {line[at : at + 20]!r}"
+            problem = f"expected {separator!r} after the closing quote, got {line[at : at + 20]!r}"
             raise DataError(path, problem, number)
         at += len(separator)
 
 
-def locate(folder: Path | str, *names: str) -> Path:
-    """Return the first of some files in a folder that exists, plain or with ``.gz`` added.
+def find_file(folder: Path | str, *names: str) -> Path:
+    """Return the path of the first existing file, plain or with ``.gz`` appended.
 
     Args:
-        folder: Where they lie.
-        *names: Names that the file may have, the preferred one first.
+        folder: The folder.
+        *names: Candidate file names, in order of preference.
 
     Raises:
-        DataError: None exists.
+        DataError: No candidate exists.
     """
     for name in names:
         for path in (Path(folder) / name, Path(folder) / f"{name}.gz"):

@@ -1,8 +1,8 @@
-"""Files and folders that appear whole or not at all.
+"""Write files and folders atomically.
 
-Each is written beside its place under a name of its own and moved there when it is whole and on the
-disk, so that no reader sees half of it, no two writers meet in one partial file, and a crash leaves
-what was there before. Modes are those that the umask gives to any new file.
+Each is written next to its destination under a unique temporary name, synced to disk, and then
+renamed. Readers never see a partial file, concurrent writers do not share a temporary file, and a
+crash leaves the previous content. File modes follow the umask.
 """
 
 from __future__ import annotations
@@ -24,29 +24,29 @@ from medenv.errors import DataError
 
 
 def _partial(path: Path) -> Path:
-    """Return a name beside a path that no other writer uses."""
+    """Return a unique temporary name in the folder of a path."""
     return path.with_name(f".{path.name[:100]}.{os.getpid()}-{uuid.uuid4().hex[:8]}.part")
 
 
 @contextmanager
-def whole_path(path: Path | str) -> Iterator[Path]:
-    """Give a path to write a file at; what is written there is moved in place at the end.
+def atomic_path(path: Path | str) -> Iterator[Path]:
+    """Yield a temporary path; the file written there is renamed to `path` at the end.
 
-    Where the file is a symbolic link, what it points to is replaced.
+    If `path` is a symbolic link, its target is replaced.
 
     Args:
-        path: The file; its folder is made where it does not exist.
+        path: The file; its folder is created if missing.
 
     Raises:
-        DataError: The file cannot be written there.
+        DataError: The file cannot be written.
     """
     path = Path(os.path.realpath(path))
-    with _naming(path):
+    with _write_errors(path):
         path.parent.mkdir(parents=True, exist_ok=True)
     partial = _partial(path)
     try:
         yield partial
-        with _naming(path):
+        with _write_errors(path):
             _sync(partial)
             partial.replace(path)
             _sync(path.parent)
@@ -55,80 +55,79 @@ def whole_path(path: Path | str) -> Iterator[Path]:
 
 
 @contextmanager
-def whole_file(path: Path | str) -> Iterator[BinaryIO]:
-    """Give an open file to write to; it is moved in place at the end.
+def atomic_file(path: Path | str) -> Iterator[BinaryIO]:
+    """Yield an open temporary file; it is renamed to `path` at the end.
 
     Args:
-        path: The file; its folder is made where it does not exist.
+        path: The file; its folder is created if missing.
 
     Raises:
-        DataError: The file cannot be written there.
+        DataError: The file cannot be written.
     """
-    with whole_path(path) as partial:
-        with _naming(Path(path)):
+    with atomic_path(path) as partial:
+        with _write_errors(Path(path)):
             file = partial.open("xb")
         try:
             yield file
-            with _naming(Path(path)):
-                file.close()  # writes what is left
+            with _write_errors(Path(path)):
+                file.close()  # flushes the buffer
         finally:
             file.close()
 
 
 def write_bytes(path: Path | str, content: bytes) -> None:
-    """Write a file, whole or not at all.
+    """Write a file atomically.
 
     Args:
-        path: The file; its folder is made where it does not exist.
-        content: What it holds.
+        path: The file; its folder is created if missing.
+        content: The bytes to write.
 
     Raises:
-        DataError: It cannot be written.
+        DataError: The file cannot be written.
     """
-    with whole_file(path) as file, _naming(Path(path)):
+    with atomic_file(path) as file, _write_errors(Path(path)):
         file.write(content)
 
 
 def write_text(path: Path | str, text: str) -> None:
-    """Write a file of UTF-8 text, whole or not at all; lone surrogates become ``?``.
+    """Write a UTF-8 text file atomically; lone surrogates become ``?``.
 
     Args:
-        path: The file; its folder is made where it does not exist.
-        text: What it holds.
+        path: The file; its folder is created if missing.
+        text: The text to write.
 
     Raises:
-        DataError: It cannot be written.
+        DataError: The file cannot be written.
     """
     write_bytes(path, text.encode("utf-8", "replace"))
 
 
 def write_json(path: Path | str, value: Any, *, indent: int = 2) -> None:
-    """Write a value as a file of JSON, whole or not at all.
+    """Write a value to a JSON file atomically.
 
     Args:
-        path: The file; its folder is made where it does not exist.
-        value: What it holds.
-        indent: Spaces of each level.
+        path: The file; its folder is created if missing.
+        value: The value to encode.
+        indent: Spaces per level.
 
     Raises:
-        DataError: It cannot be written.
+        DataError: The file cannot be written.
     """
     write_bytes(path, msgspec.json.format(msgspec.json.encode(value), indent=indent) + b"\n")
 
 
 def write_records(path: Path | str, records: Iterable[Any]) -> int:
-    """Write values as JSON lines, whole or not at all, and return their number.
+    """Write values to a JSONL file atomically and return their number.
 
     Args:
-        path: The file, gzipped where its name ends in ``.gz``; its folder is made where it does not
-            exist.
-        records: The values, each a line.
+        path: The file, gzipped if its name ends in ``.gz``; its folder is created if missing.
+        records: The values, one per line.
 
     Raises:
-        DataError: It cannot be written.
+        DataError: The file cannot be written.
     """
     encode, count = msgspec.json.encode, 0
-    with whole_file(path) as file:
+    with atomic_file(path) as file:
         packed = Path(path).suffix == ".gz"
         out = cast(BinaryIO, gzip.GzipFile("", "wb", fileobj=file, mtime=0)) if packed else file
         for count, record in enumerate(records, 1):  # noqa: B007 - the last count is returned
@@ -143,41 +142,41 @@ def write_records(path: Path | str, records: Iterable[Any]) -> int:
 
 
 @contextmanager
-def whole_folder(
+def atomic_folder(
     folder: Path | str, *, existing: Literal["refuse", "keep", "replace"] = "refuse"
 ) -> Iterator[Path]:
-    """Give a folder to build in; it takes its final name when nothing failed.
+    """Yield a temporary folder; it is renamed to `folder` at the end unless an exception occurs.
 
     Args:
-        folder: The final name.
-        existing: What happens to a folder that has the name by then and holds something: it is
-            refused, kept while what was built is dropped (as where another process was faster), or
-            replaced.
+        folder: The final path.
+        existing: Action if a non-empty folder of that name exists: ``"refuse"`` raises, ``"keep"``
+            keeps it and discards the new one (another process was faster), ``"replace"`` replaces
+            it.
 
     Raises:
-        DataError: The folder exists and is neither kept nor replaced, or cannot be written.
+        DataError: The folder exists and `existing` is ``"refuse"``, or it cannot be written.
     """
     final = Path(os.path.realpath(folder))
-    if existing == "refuse" and final.exists() and not _empty(final):
-        raise DataError(final, "holds something else already; name a new folder")
+    if existing == "refuse" and final.exists() and (not final.is_dir() or any(final.iterdir())):
+        raise DataError(final, "exists and is not empty; choose a new folder")
     partial = _partial(final)
-    with _naming(final):
+    with _write_errors(final):
         partial.mkdir(parents=True)
     try:
         yield partial
-        with _naming(final):
+        with _write_errors(final):
             for parent, _, names in os.walk(partial):
                 for name in names:
                     _sync(Path(parent, name))
                 _sync(Path(parent))
-            _place(partial, final, existing)
+            _move_into_place(partial, final, existing)
             _sync(final.parent)
     finally:
         shutil.rmtree(partial, ignore_errors=True)
 
 
-def _place(partial: Path, final: Path, existing: str) -> None:
-    """Give a finished folder its final name."""
+def _move_into_place(partial: Path, final: Path, existing: str) -> None:
+    """Rename a finished folder to its final path."""
     replaced: list[Path] = []
     try:
         while True:
@@ -190,11 +189,11 @@ def _place(partial: Path, final: Path, existing: str) -> None:
                         replaced.pop().rename(final)
                     raise
             if existing == "refuse":
-                raise DataError(final, "holds something else already; name a new folder")
+                raise DataError(final, "exists and is not empty; choose a new folder")
             if existing == "keep":
                 return
             old = _partial(final)
-            with contextlib.suppress(FileNotFoundError):  # another writer replaces it right now
+            with contextlib.suppress(FileNotFoundError):  # replaced by another writer
                 final.rename(old)
                 replaced.append(old)
     finally:
@@ -202,25 +201,21 @@ def _place(partial: Path, final: Path, existing: str) -> None:
             shutil.rmtree(old, ignore_errors=True)
 
 
-def _empty(path: Path) -> bool:
-    return path.is_dir() and not any(path.iterdir())
-
-
 def _sync(path: Path) -> None:
-    """Wait until a file, or the names in a folder, are on the disk."""
+    """Sync a file, or the entries of a folder, to disk."""
     number = os.open(path, os.O_RDONLY)
     try:
         os.fsync(number)
     except OSError:
-        if not path.is_dir():  # of a folder, not every file system can
+        if not path.is_dir():  # some file systems cannot sync a folder
             raise
     finally:
         os.close(number)
 
 
 @contextmanager
-def _naming(path: Path) -> Iterator[None]:
-    """Name the file that could not be written."""
+def _write_errors(path: Path) -> Iterator[None]:
+    """Convert an OSError to a DataError with the path."""
     try:
         yield
     except OSError as error:

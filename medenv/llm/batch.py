@@ -176,7 +176,7 @@ async def _each(
                 in_a_row = 0
             except ModelUnavailableError as error:
                 failed.append(error)
-                in_a_row += 1 if error.passing else patience.failures
+                in_a_row += 1 if error.transient else patience.failures
 
     async with asyncio.TaskGroup() as group:
         for _ in range(patience.concurrency):

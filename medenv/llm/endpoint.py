@@ -23,10 +23,10 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from medenv.errors import ModelUnavailableError, TokensExhaustedError, UsageError
-from medenv.io import Malformed, decode_json
+from medenv.io import DecodingError, decode_json
 from medenv.io.network import route_to
 from medenv.records import Message, Record
-from medenv.text.thoughts import separate
+from medenv.text.thoughts import split_thoughts
 
 if TYPE_CHECKING:
     import httpx
@@ -241,9 +241,9 @@ class Endpoint:
     def _next_wait(self, error: Exception, waits: Iterator[float]) -> float:
         """Return how long to wait, or raise where there is nothing to wait for."""
         told = str(error) or type(error).__name__
-        wait, passing = next(waits, None), getattr(error, "again", True)
-        if wait is None or not passing:
-            raise ModelUnavailableError(f"{self._where}{self._route}: {told}", passing) from error
+        wait, transient = next(waits, None), getattr(error, "again", True)
+        if wait is None or not transient:
+            raise ModelUnavailableError(f"{self._where}{self._route}: {told}", transient) from error
         with self._lock:
             self.usage.retries += 1
         return min(max(wait, getattr(error, "after", 0.0)), self.settings.longest_wait)
@@ -340,7 +340,7 @@ def _read_completion(body: bytes) -> Reply:
     """Return the first choice of a chat completion; one that ended without a text is empty."""
     try:
         completion = decode_json(body, _Completion)
-    except Malformed as error:
+    except DecodingError as error:
         raise _FailedError(f"gave no completion ({error})") from error
     if not completion.choices:
         raise _FailedError("gave no choice")
@@ -385,7 +385,7 @@ def json_in(text: str) -> str:
         try:
             msgspec.json.decode(said)
         except (msgspec.DecodeError, UnicodeEncodeError, RecursionError):
-            return _unfenced(separate(text)[1])
+            return _unfenced(split_thoughts(text)[1])
     return said
 
 

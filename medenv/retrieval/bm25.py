@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from medenv.errors import DataError, UsageError
-from medenv.io import read_bytes, read_text, whole_folder, write_bytes, write_text
+from medenv.io import atomic_folder, read_bytes, read_text, write_bytes, write_text
 from medenv.records import Passage
 from medenv.retrieval.disk import PassageFile, Passages, note_lines, stored
 from medenv.retrieval.store import PassageStore
@@ -129,7 +129,7 @@ class BM25Retriever:
             DataError: The folder holds something else, or cannot be written.
         """
         there = (Path(folder) / _PASSAGES).exists()
-        with whole_folder(folder, existing="replace" if there else "refuse") as built:
+        with atomic_folder(folder, existing="replace" if there else "refuse") as built:
             self._index.save(built, show_progress=False)
             self.passages.save(built / _PASSAGES)
             write_text(built / _DIGEST, note_lines(built / _PASSAGES) + "\n")

@@ -22,7 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from medenv.errors import DataError
-from medenv.io import Malformed, decode_text, file_digest, whole_file, write_records
+from medenv.io import DecodingError, atomic_file, decode_text, file_digest, write_records
 from medenv.records import Passage
 from medenv.retrieval.store import PassageStore
 
@@ -212,7 +212,7 @@ def _note(path: Path, lines: _Lines, digest: str) -> None:
     head[0] = _FORMAT, len(lines)
     head[1:3] = np.reshape(_stamp(stat) if sure else (0,) * 4, (2, 2))
     head[3:] = np.frombuffer(bytes.fromhex(digest), np.int64).reshape(2, 2)
-    with whole_file(_beside(path)) as file:
+    with atomic_file(_beside(path)) as file:
         np.save(file, np.concatenate([head, lines]))
 
 
@@ -284,7 +284,7 @@ def _id_of(line: bytes, path: Path, number: int) -> bytes:
         if not line.isascii():
             decode_text(line)
         passage_id = _decode(line).id.encode()
-    except (Malformed, msgspec.DecodeError, UnicodeError, RecursionError) as error:
+    except (DecodingError, msgspec.DecodeError, UnicodeError, RecursionError) as error:
         raise DataError(path, f"expected a Passage: {error}", number) from error
     if b"\0" in passage_id:
         raise DataError(path, f"the id {passage_id.decode()!r} holds a NUL character", number)

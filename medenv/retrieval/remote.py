@@ -12,7 +12,7 @@ import httpx
 import msgspec
 
 from medenv.errors import CorpusUnavailableError, UsageError, describe
-from medenv.io import Malformed, decode_json
+from medenv.io import DecodingError, decode_json
 from medenv.io.network import route_to
 from medenv.records import Passage
 from medenv.retrieval.wire import SearchRequest, SearchResponse
@@ -112,7 +112,7 @@ class RemoteRetriever:
     def _decoded(self, response: httpx.Response, type_: Any) -> Any:
         try:
             return decode_json(response.content, type_)
-        except Malformed as error:
+        except DecodingError as error:
             raise CorpusUnavailableError(
                 f"{self.url} answered what no corpus server answers: {error}"
             ) from error

@@ -315,7 +315,7 @@ class Rollouts:
                 failed: InfraError = late(f"nothing came for {limit.seconds:g} s")
             except InfraError as error:
                 failed = error
-            if tried >= patience.attempts or not failed.passing:
+            if tried >= patience.attempts or not failed.transient:
                 raise failed
             await asyncio.sleep(patience.backoff * 2.0 ** (tried - 1))
 
@@ -324,7 +324,7 @@ class Rollouts:
             try:
                 return attempt()
             except InfraError as error:
-                if not error.passing:
+                if not error.transient:
                     raise
                 self.sleep(self.patience.backoff * 2.0 ** (tried - 1))
         return attempt()

@@ -1,4 +1,4 @@
-"""How text becomes the terms of an index: one setting, for the passages and for the queries."""
+"""Text analysis: the same settings turn passages and queries into index terms."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from medenv.text.folding import fold
 from medenv.text.spelling import GREEK, american, singular
 
 REVISION = 1
-"""Raised when the same settings give other terms than before: older indexes are then refused."""
+"""Incremented when the same settings give other terms; older indexes are then rejected."""
 
 STOP_WORDS = frozenset(
     re.findall(
@@ -30,31 +30,31 @@ STOP_WORDS = frozenset(
         " were what when where which who whom whose why will with would",
     )
 )
-"""English words of grammar and of questions. No single letters: vitamin A is not vitamin D."""
+"""English function and question words. No single letters: vitamin A is not vitamin D."""
 
-_KEPT_WORDS = 1 << 16
-_KEPT_CHARS = 64
+_CACHED_WORDS = 1 << 16
+_CACHED_WORD_CHARS = 64
 _WORD = re.compile(r"\w+")
 _RUN = re.compile(r"[^\W\d_α-ω]+|\d+|[α-ω]+")
 _GREEK_LETTERS = 2  # "γδ" is two letters, "νοσοσ" is a word
 _SHORTEST_PLURAL = 5
 
 Analyse = Callable[[str], list[str]]
-"""Makes the terms of a text, in their order, with repetitions."""
+"""Function from a text to its terms, in order and with repetitions."""
 
 
 class Analysis(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """How text becomes terms. In every analysis Unicode is folded, see `medenv.text.fold`.
+    """Settings of text analysis. Every analysis folds Unicode, see `medenv.text.fold`.
 
     Args:
-        stemming: Snowball algorithm that cuts endings off, e.g. ``"english"``; ``""`` for none.
-        stop_words: Whether words of grammar are left out: ``"english"``, or ``""`` for no.
-        variants: Whether the spellings of biomedical text are one: TNFα, TNF-alpha and TNF alpha;
-            IL2, IL-2 and IL 2; tumour and tumor; plurals, where nothing is stemmed. Words are split
-            between letters and digits, and both together are a term too: IL2 is "il", "2", "il2".
+        stemming: Snowball stemming algorithm, e.g. ``"english"``; ``""`` for none.
+        stop_words: Stop word list: ``"english"``, or ``""`` for none.
+        variants: Whether to unify biomedical spelling variants: TNFα, TNF-alpha and TNF alpha; IL2,
+            IL-2 and IL 2; tumour and tumor; plurals, if stemming is off. Words are split between
+            letters and digits, and each pair is a further term: IL2 is "il", "2", "il2".
 
     Raises:
-        UnknownNameError: There is no such algorithm or list.
+        UnknownNameError: Unknown stemming algorithm or stop word list.
     """
 
     stemming: str = ""
@@ -70,10 +70,10 @@ class Analysis(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
 
 
 PLAIN = Analysis()
-"""Words as they are, folded."""
+"""Folded words without further analysis."""
 
 ENGLISH = Analysis(stemming="english", stop_words="english", variants=True)
-"""For English prose about medicine, asked in sentences."""
+"""English medical prose, queried with whole sentences."""
 
 ANALYSES: Mapping[str, Analysis] = MappingProxyType({"plain": PLAIN, "english": ENGLISH})
 """Analyses by name."""
@@ -84,14 +84,14 @@ AnalysisLike = Analysis | Mapping[str, Any] | str
 
 
 def analysis_of(given: AnalysisLike) -> Analysis:
-    """Return the analysis that settings describe.
+    """Convert a name or settings to an `Analysis`.
 
     Args:
         given: The analysis, its fields or its name.
 
     Raises:
-        UnknownNameError: No analysis has that name.
-        UsageError: The fields describe none.
+        UnknownNameError: Unknown name.
+        UsageError: Invalid fields.
     """
     if isinstance(given, Analysis):
         return given
@@ -110,7 +110,7 @@ def analysis_of(given: AnalysisLike) -> Analysis:
 
 @lru_cache(maxsize=16)
 def analyser(analysis: Analysis) -> Analyse:
-    """Return the function that makes the terms of a text; it may be called from many threads.
+    """Return the function that splits a text into terms; it is thread-safe.
 
     Args:
         analysis: The settings.
@@ -138,7 +138,7 @@ def analyser(analysis: Analysis) -> Analyse:
 
 
 class _Parts(NamedTuple):
-    """The terms of a word, the number that it begins with, and the letters that it ends with."""
+    """The terms of a word, its leading number, and its trailing letters."""
 
     terms: tuple[str, ...] = ()
     number: str = ""
@@ -146,26 +146,26 @@ class _Parts(NamedTuple):
 
 
 def _reader(analysis: Analysis) -> Callable[[str], _Parts]:
-    """Return the function that makes the terms of a word, which remembers the last words."""
+    """Return the function that splits a word into terms, with a cache of recent words."""
     stop = STOP_WORDS if analysis.stop_words else frozenset[str]()
     cut: Callable[[str], str] = _singular if analysis.variants else _unchanged
     if analysis.stemming:
         cut = _stemmer(analysis.stemming)
 
-    @lru_cache(_KEPT_WORDS)
-    def known(word: str) -> _Parts:
+    @lru_cache(_CACHED_WORDS)
+    def cached(word: str) -> _Parts:
         if word in stop:
             return _Parts()
         return _parts(word, cut) if analysis.variants else _Parts((cut(word),))
 
     def parts_of(word: str) -> _Parts:
-        return known(word) if len(word) <= _KEPT_CHARS else known.__wrapped__(word)
+        return cached(word) if len(word) <= _CACHED_WORD_CHARS else cached.__wrapped__(word)
 
     return parts_of
 
 
 def _parts(word: str, cut: Callable[[str], str]) -> _Parts:
-    """Part a word into letters, numbers and Greek letters, and join letters with numbers again."""
+    """Split a word into letters, numbers and Greek letters, and add the pairs of both."""
     runs: list[str] = []
     for run in _RUN.findall(word):
         short = run[0] in GREEK and len(run) <= _GREEK_LETTERS
@@ -192,7 +192,7 @@ def _singular(word: str) -> str:
 
 
 def _stemmer(algorithm: str) -> Callable[[str], str]:
-    """Return the stemmer of an algorithm; the library's own is not to be shared by threads."""
+    """Return a stemmer with a lock, since the library's stemmer is not thread-safe."""
     stemmer, lock = Stemmer.Stemmer(algorithm, 0), threading.Lock()
 
     def stem(word: str) -> str:
@@ -204,7 +204,7 @@ def _stemmer(algorithm: str) -> Callable[[str], str]:
 
 
 class _Stamp(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What is stored with an index: its analysis, and what else decides on its terms."""
+    """Metadata stored with an index: the analysis and the versions that affect its terms."""
 
     kind: Literal["medenv analysis"] = "medenv analysis"
     analysis: Analysis
@@ -213,44 +213,44 @@ class _Stamp(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
 
 
 def write_analysis(analysis: Analysis) -> bytes:
-    """Return the note, in JSON, that an index of an analysis is stored with.
+    """Return the JSON metadata to store with an index.
 
     Args:
-        analysis: What its terms were made by.
+        analysis: The analysis of the index.
     """
     return msgspec.json.encode(_stamp(analysis))
 
 
 def read_analysis(
-    stored: bytes | str, index: Path | str, wanted: AnalysisLike | None = None
+    stored: bytes | str, index: Path | str, expected: AnalysisLike | None = None
 ) -> Analysis:
-    """Return the analysis that an index is to be asked with: the one that it was made by.
+    """Return the analysis that an index was built with.
 
     Args:
-        stored: What `write_analysis` returned when the index was made.
-        index: The index, by its path or address, for messages.
-        wanted: The analysis that is asked for, or None for any.
+        stored: Metadata of the index, see `write_analysis`.
+        index: Path or address of the index, for messages.
+        expected: The required analysis, or None for any.
 
     Raises:
-        DataError: Nothing legible is stored, or by another release.
-        UsageError: The index was made by another analysis than is asked for.
+        DataError: The metadata are missing, invalid or of another release.
+        UsageError: The index was built with another analysis than `expected`.
     """
-    again = "make the index again"
+    again = "rebuild the index"
     try:
         stamp = msgspec.json.decode(stored, type=_Stamp)
     except msgspec.DecodeError as error:
-        raise DataError(index, f"says of no analysis that it was made by: {again}") from error
-    expected = _stamp(stamp.analysis)
-    if stamp != expected:
+        raise DataError(index, f"expected the analysis of the index, got none: {again}") from error
+    current = _stamp(stamp.analysis)
+    if stamp != current:
         raise DataError(
             index,
             f"its terms are of revision {stamp.revision} {stamp.snowball}, this release makes "
-            f"revision {expected.revision} {expected.snowball}: {again}",
+            f"revision {current.revision} {current.snowball}: {again}",
         )
-    if wanted is not None and analysis_of(wanted) != stamp.analysis:
+    if expected is not None and analysis_of(expected) != stamp.analysis:
         raise UsageError(
-            f"{index} was made by {_described(stamp.analysis)}, asked for is "
-            f"{_described(analysis_of(wanted))}: {again}, or ask for no analysis"
+            f"{index} was built with {_described(stamp.analysis)}, expected "
+            f"{_described(analysis_of(expected))}: {again}, or request no analysis"
         )
     return stamp.analysis
 

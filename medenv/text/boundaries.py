@@ -1,4 +1,4 @@
-"""Where words begin and end in folded text."""
+"""Word boundaries in folded text."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ _WORD = re.compile(r"\w+")
 
 
 def words(text: str) -> list[str]:
-    """Return the words of a text, folded; single characters and digits are words too.
+    """Return the folded words of a text, including single characters and digits.
 
     Args:
         text: Any text.
@@ -22,19 +22,19 @@ def occurs(name: str, text: str) -> bool:
     """Return whether a name occurs in a text as whole words.
 
     Args:
-        name: The name, folded as the text is; an empty one does not occur.
-        text: The text, folded.
+        name: The folded name; an empty name does not occur.
+        text: The folded text.
     """
-    at = text.find(name) if name else -1
-    while at >= 0:
-        end = at + len(name)
-        begins = at == 0 or not _in_word(text[at - 1])
+    start = text.find(name) if name else -1
+    while start >= 0:
+        end = start + len(name)
+        begins = start == 0 or not _in_word(text[start - 1])
         if begins and (end == len(text) or not _in_word(text[end])):
             return True
-        at = text.find(name, at + 1)
+        start = text.find(name, start + 1)
     return False
 
 
 def _in_word(char: str) -> bool:
-    """Return whether a regular expression counts a character as part of a word."""
+    r"""Return whether a character matches ``\w``."""
     return char.isalnum() or char == "_"

@@ -1,4 +1,4 @@
-"""One folding of Unicode text: every spelling of one word folds to the same string."""
+"""Unicode folding: all spellings of a word fold to the same string."""
 
 from __future__ import annotations
 
@@ -26,17 +26,17 @@ _INVISIBLE = frozenset(("Mn", "Me", "Cf", "Cc", "Cs", "Co", "Cn"))
 _TRADE_MARKS = "©®™℠"
 _FORBIDDEN = "\N{COMBINING ENCLOSING CIRCLE BACKSLASH}"
 _OVERLAY = 1
-"""Combining class of strokes through a character, which turn its meaning round."""
+"""Combining class of strokes through a character, which negate its meaning."""
 
-_KEPT = 1 << 14
+_TABLE_SIZE = 1 << 14
 _IOTA_BELOW = "\u0345"
-"""The one mark that folds to a letter: the iota of Greek vowels such as "ᾳ"."""
+"""The only mark that folds to a letter: the iota of Greek vowels such as "ᾳ"."""
 
 
 class _Visible(dict[int, int | str | None]):
-    """Table for `str.translate`: white space to a space, what `fold` drops to nothing.
+    """Table for `str.translate` that maps white space to a space and dropped characters to None.
 
-    Filled as characters are met, since a table of all of Unicode takes a second and 100 MB.
+    It is filled on demand, since a table of all of Unicode takes a second and 100 MB.
     """
 
     def __missing__(self, code: int) -> int | str | None:
@@ -50,7 +50,7 @@ class _Visible(dict[int, int | str | None]):
             and (unicodedata.category(char) in _INVISIBLE or unicodedata.combining(char))
         ):
             value = None
-        if len(self) < _KEPT:
+        if len(self) < _TABLE_SIZE:
             self[code] = value
         return value
 
@@ -59,17 +59,17 @@ _VISIBLE = _Visible()
 
 
 def fold(text: str, *, keep_case: bool = False) -> str:
-    """Return the text lower-cased, without accents and in compatibility form.
+    """Return the text in lower case, without accents and in compatibility form.
 
     Composed and decomposed spellings, full-width forms, typographic quotes and dashes fold to one
     form. Invisible characters and trade marks are dropped and each white-space character becomes a
-    space. Letters of other scripts, Greek included, are kept. So is what carries meaning: a power
-    stays a power (``"10²"`` is ``"10^2"``, not 102), and a stroke through a character stays
-    (``"≠"`` is not ``"="``). Takes time linear in the text.
+    space. Letters of other scripts, including Greek, are kept. Powers (``"10²"`` is ``"10^2"``, not
+    102) and strokes through a character (``"≠"`` is not ``"="``) keep their meaning. Runs in time
+    linear in the text.
 
     Args:
         text: Any text.
-        keep_case: Whether capitals stay, for names that are told from words by them.
+        keep_case: Whether to keep capitals, for names that differ from words only by case.
 
     Returns:
         The folded text; "Behçet", "Behcet" and "Behc\u0327et" are all ``"behcet"``.
@@ -86,7 +86,7 @@ def fold(text: str, *, keep_case: bool = False) -> str:
 
 
 def name_key(name: str) -> str:
-    """Return the form in which names are looked up: folded, with single spaces between words.
+    """Return the lookup key of a name: folded, with single spaces between words.
 
     Args:
         name: Any name.
@@ -95,4 +95,4 @@ def name_key(name: str) -> str:
 
 
 fold_name = lru_cache(1 << 16)(fold)
-"""`fold`, remembered: for names that are looked for again and again."""
+"""`fold` with a cache, for names that are folded repeatedly."""

@@ -1,4 +1,4 @@
-"""Spellings of one English or Greek word: British and American, plural and singular, by letter."""
+"""Spelling variants: British and American, plural and singular, names of Greek letters."""
 
 from __future__ import annotations
 
@@ -48,14 +48,14 @@ GREEK: Mapping[str, str] = MappingProxyType(
         for code in (*range(0x3B1, 0x3C2), *range(0x3C3, 0x3CA))
     }
 )
-"""Greek letter to its name: ``"α"`` to ``"alpha"``; a final sigma folds to ``"σ"`` before."""
+"""Greek letter to its name, ``"α"`` to ``"alpha"``; folding turns a final sigma into ``"σ"``."""
 
 
 def american(word: str) -> str:
     """Return the American spelling of a word: "haematoma" is "hematoma", "tumour" is "tumor".
 
     Args:
-        word: A folded word; ae and oe stay in words of fewer than five letters.
+        word: A folded word; words of fewer than five letters keep ae and oe.
     """
     if len(word) >= 5:
         word = word.replace("ae", "e").replace("oe", "e")
@@ -63,11 +63,11 @@ def american(word: str) -> str:
 
 
 def singular(word: str) -> str:
-    """Return the singular of a word that ends as an English plural does.
+    """Return the singular of an English word, judged by its ending.
 
     Args:
-        word: A folded word; "genes" is "gene" and "biopsies" is "biopsy"; endings that are seldom
-            a plural's, as in "virus" and "pancreas", stay.
+        word: A folded word; "genes" is "gene" and "biopsies" is "biopsy"; endings that are rarely
+            plural, as in "virus" and "pancreas", are kept.
     """
     if word.endswith("ies"):
         return word[:-3] + "y"

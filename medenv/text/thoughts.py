@@ -1,8 +1,8 @@
-"""Where a model's thoughts end and what it says begins.
+"""Separate a model's private thoughts from its visible text.
 
-Text between ``<think>`` and ``</think>`` is thought. A ``</think>`` that nothing opened makes
-thought of everything before it, tags and labels included: chat templates open the thought in the
-prompt, and models quote the form of an answer while they think.
+Text between ``<think>`` and ``</think>`` is thought. After a ``</think>`` without an opening tag,
+everything before it is thought, including tags and labels: chat templates open the thought in the
+prompt, and models quote the answer format while they think.
 """
 
 from __future__ import annotations
@@ -13,11 +13,11 @@ _END = "</think>"
 _MARK = re.compile(r"</?think>")
 
 
-def speech_start(text: str) -> int:
-    """Return where the text goes on after the last ``</think>`` that nothing opened, or 0.
+def visible_start(text: str) -> int:
+    """Return the position after the last ``</think>`` without an opening tag, or 0.
 
     Args:
-        text: What a model wrote.
+        text: Text of a model.
     """
     start, thinking = 0, False
     for mark in _MARK.finditer(text) if _END in text else ():
@@ -28,19 +28,19 @@ def speech_start(text: str) -> int:
     return start
 
 
-def separate(text: str) -> tuple[str, str]:
-    """Return what a model thought and what it said; a thought that is never closed goes to the end.
+def split_thoughts(text: str) -> tuple[str, str]:
+    """Return the thoughts and the visible text; an unclosed thought extends to the end.
 
     Args:
-        text: What a model wrote.
+        text: Text of a model.
     """
     if "think>" not in text:
         return "", text
-    start = speech_start(text)
-    thoughts, said = [_MARK.sub("", text[:start])], [""]
+    start = visible_start(text)
+    thoughts, visible = [_MARK.sub("", text[:start])], [""]
     position, thinking = start, False
     for mark in _MARK.finditer(text, start):
-        (thoughts if thinking else said).append(text[position : mark.start()])
+        (thoughts if thinking else visible).append(text[position : mark.start()])
         position, thinking = mark.end(), mark.group() != _END
-    (thoughts if thinking else said).append(text[position:])
-    return "".join(thoughts), "".join(said)
+    (thoughts if thinking else visible).append(text[position:])
+    return "".join(thoughts), "".join(visible)

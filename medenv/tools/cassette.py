@@ -8,7 +8,7 @@ from typing import Any, Literal, get_args
 import msgspec
 
 from medenv.errors import DataError, ToolUnavailableError, UnknownNameError, UsageError
-from medenv.io import Malformed, decode_json, write_bytes
+from medenv.io import DecodingError, decode_json, write_bytes
 from medenv.records import Record
 from medenv.tools.base import Tool, ToolOutput
 from medenv.tools.wrapper import Wrapper, content_key
@@ -35,13 +35,13 @@ class Recording(Record, frozen=True, kw_only=True):
 class NotRecordedError(ToolUnavailableError, UsageError):
     """A strict cassette has no answer to a call: a reason to record it, and never to score it."""
 
-    passing = False
+    transient = False
 
 
 class DamagedRecordingError(ToolUnavailableError, DataError):
     """A recording that cannot be read, which is no mistake of the policy."""
 
-    passing = False
+    transient = False
 
 
 class Cassette(Wrapper):
@@ -91,7 +91,7 @@ class Cassette(Wrapper):
             ) from None
         try:
             return decode_json(raw, Recording).output
-        except Malformed as error:
+        except DecodingError as error:
             raise DamagedRecordingError(path, f"expected a recorded answer: {error}") from error
 
     def after(self, arguments: tuple[Any, ...], output: ToolOutput) -> ToolOutput:

@@ -10,7 +10,7 @@ from medenv.errors import UsageError
 _VARIABLE = re.compile(r"\$\{(\w+)\}")
 
 
-def filled(text: str) -> str:
+def expand_variables(text: str) -> str:
     """Return a setting with every ``${NAME}`` replaced by that environment variable.
 
     Args:

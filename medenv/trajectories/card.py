@@ -11,7 +11,7 @@ import msgspec
 import numpy as np
 
 from medenv.errors import UsageError
-from medenv.io import whole_path, write_json, write_text
+from medenv.io import atomic_path, write_json, write_text
 from medenv.kg.graph import GraphInfo
 from medenv.records import Record
 from medenv.retrieval.filtered import answer_kind
@@ -301,5 +301,5 @@ def _bars(path: Path, what: str, counts: Mapping[str, Mapping[str, int]], axis: 
     if len(counts) > 1:
         figure.legend(frameon=False, ncols=len(counts), loc="outside upper center")
     axes.spines[["top", "right"]].set_visible(False)
-    with whole_path(path) as partial:
+    with atomic_path(path) as partial:
         figure.savefig(partial, format="png", dpi=110, metadata={"Software": None})

@@ -26,7 +26,7 @@ import msgspec
 from medenv.build.environment import Parts, make_parts
 from medenv.build.workspace import open_workspace
 from medenv.errors import UsageError
-from medenv.io import whole_folder, write_records
+from medenv.io import atomic_folder, write_records
 from medenv.kg import Graph, read_questions
 from medenv.kg.graph.archive import fingerprint
 from medenv.kg.questions.synthesis import synthesize_set
@@ -228,5 +228,5 @@ def _write(settings: TrajectorySettings, selection: Selection, stage: Stage) -> 
     if "preferences" in settings.exports:
         write_preferences(folder / "preferences.jsonl", selection.pairs, rules)
     if "datasets" in settings.exports:
-        with whole_folder(folder / "dataset", existing="replace") as built:
+        with atomic_folder(folder / "dataset", existing="replace") as built:
             to_dataset(selection.accepted, rules).save_to_disk(str(built))

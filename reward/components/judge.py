@@ -230,7 +230,7 @@ class Judge:
         try:
             reply = self._endpoint.ask(**request)
         except ModelUnavailableError as error:
-            kind = _TryAgainError if error.passing else JudgeUnavailableError
+            kind = _TryAgainError if error.transient else JudgeUnavailableError
             raise kind(f"no judge: {error}") from error
         if reply.finish == "length":
             raise _NoVerdictError("the judge's verdict was cut short; allow it more tokens")

@@ -177,7 +177,7 @@ def test_the_analysis_of_a_corpus_is_an_option_of_its_retriever(tmp_path: Path) 
     opened = make_parts(corpus=tmp_path / "index").retriever
     assert isinstance(opened, BM25Retriever)
     assert opened.analysis == ENGLISH
-    with pytest.raises(UsageError, match="asked for is analysis plain"):
+    with pytest.raises(UsageError, match="expected analysis plain"):
         make_parts(corpus=tmp_path / "index", retriever={"bm25": {"analysis": "plain"}})
 
 

@@ -575,7 +575,7 @@ SPEC = ToolSpec(
 def test_lists_and_numbers_may_come_as_texts_in_every_dialect(
     dialect: Dialect, argument: str, written: str, read: object
 ) -> None:
-    fitted = dialect.fitted([SPEC]) if isinstance(dialect, SearchR1) else dialect
+    fitted = dialect.for_tools([SPEC]) if isinstance(dialect, SearchR1) else dialect
     episode = Episode(question(), EpisodeRules(fitted, [SPEC]))
     given = {"text": "x", argument: written}
     (call,) = episode.advance(fitted.write_call("find", given))

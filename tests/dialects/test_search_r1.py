@@ -42,13 +42,13 @@ def spec(name: str, *arguments: str, required: tuple[str, ...] = ()) -> ToolSpec
 
 
 def test_the_first_required_argument_stands_between_the_tags() -> None:
-    fitted = SearchR1().fitted([spec("find", "where", "what", required=("what",))])
+    fitted = SearchR1().for_tools([spec("find", "where", "what", required=("what",))])
     assert fitted.parse("<find>x</find>").calls == (("find", {"what": "x"}),)
 
 
 def test_known_tools_change_nothing() -> None:
     dialect = SearchR1()
-    assert dialect.fitted([spec("search", "query")]) is dialect
+    assert dialect.for_tools([spec("search", "query")]) is dialect
 
 
 @pytest.mark.parametrize(
@@ -56,4 +56,4 @@ def test_known_tools_change_nothing() -> None:
 )
 def test_a_tool_that_can_have_no_tag_is_told(tool_spec: ToolSpec) -> None:
     with pytest.raises(UsageError, match="search_r1 has no tag for the tool"):
-        SearchR1().fitted([tool_spec])
+        SearchR1().for_tools([tool_spec])

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from medenv.dialects import Hermes
 from medenv.episodes.episode import Budget, Episode, EpisodeRules
-from medenv.episodes.rules import CHARS_PER_TOKEN, LAST_WORD_TOKENS
+from medenv.episodes.rules import CHARS_PER_TOKEN, FINAL_TURN_TOKENS
 from medenv.errors import UsageError
 from medenv.records import Ending, Trajectory
 
@@ -332,12 +332,12 @@ def test_a_last_word_has_tokens_of_its_own(text: str) -> None:
     observation = episode.observe([])
     assert observation.endswith("this is your last turn: answer now.")
     assert ("not taken" in observation) == (text == ANSWER)
-    assert episode.tokens_left == LAST_WORD_TOKENS
+    assert episode.tokens_left == FINAL_TURN_TOKENS
     within = Episode.restore(episode.snapshot(), episode.rules)
-    assert within.tokens_left == LAST_WORD_TOKENS
-    within.advance(ANSWER, tokens=LAST_WORD_TOKENS)
+    assert within.tokens_left == FINAL_TURN_TOKENS
+    within.advance(ANSWER, tokens=FINAL_TURN_TOKENS)
     assert (within.ending, within.answer) == ("answered", "FBN1")
-    episode.advance(ANSWER, tokens=LAST_WORD_TOKENS + 1)
+    episode.advance(ANSWER, tokens=FINAL_TURN_TOKENS + 1)
     assert (episode.ending, episode.answer) == ("tokens", None)
 
 

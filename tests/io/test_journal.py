@@ -68,8 +68,8 @@ def test_a_first_line_that_was_cut_short_is_written_anew(tmp_path: Path) -> None
 @pytest.mark.parametrize(
     ("content", "line", "problem"),
     [
-        (b"[1]\n", 1, "is no journal"),
-        (b"caf\xe9\n", 1, "is no journal"),
+        (b"[1]\n", 1, "journal"),
+        (b"caf\xe9\n", 1, "journal"),
         (b'{"run":"7","model":"m"}\n{"i":1}\n{"i":\n{"i":3}\n', 3, "is damaged"),
         (b'{"run":"7","model":"m"}\n{"i":"\xe9"}\n', 2, "is damaged"),
         (b'{"run":"8","model":"m"}\n', None, "run '8', now '7'"),

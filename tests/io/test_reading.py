@@ -18,10 +18,10 @@ from hypothesis import strategies as st
 
 from medenv.errors import DataError
 from medenv.io import (
-    Malformed,
+    DecodingError,
     decode_json,
     decode_text,
-    locate,
+    find_file,
     numbered_lines,
     read_json,
     read_records,
@@ -123,7 +123,7 @@ def test_lines_are_those_of_universal_newlines(text: str) -> None:
     ],
 )
 def test_json_that_is_none_is_malformed_and_never_another_error(tmp_path: Path, raw: bytes) -> None:
-    with pytest.raises(Malformed):
+    with pytest.raises(DecodingError):
         decode_json(raw, Named)
     with pytest.raises(DataError) as caught:
         read_json(made(tmp_path, raw), Named)
@@ -203,7 +203,7 @@ def test_a_field_of_many_lines_is_read_in_linear_time(tmp_path: Path) -> None:
         ("\t", "a\tb\n1\t2\n1\n", 3, "expected 2 columns, got 1"),
         (",", 'a,b\n1,"x\ny\n', 2, "never closed"),
         ("\t", 'a\tb\tc\n1\t"x\ny\n', 2, "expected 3 columns, got 2"),
-        (",", 'a,b\n1,"x\ny" z\n', 3, "behind the closing quote"),
+        (",", 'a,b\n1,"x\ny" z\n', 3, "closing quote"),
     ],
 )
 def test_a_malformed_row_is_refused_with_its_line(
@@ -216,11 +216,11 @@ def test_a_malformed_row_is_refused_with_its_line(
 
 def test_the_first_name_that_exists_is_located(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"no such file.*\.gz, nor as b"):
-        locate(tmp_path, "a", "b")
+        find_file(tmp_path, "a", "b")
     second = made(tmp_path, b"", "b.gz")
-    assert locate(tmp_path, "a", "b") == second
+    assert find_file(tmp_path, "a", "b") == second
     first = made(tmp_path, b"", "a.gz")
-    assert locate(tmp_path, "a", "b") == first
+    assert find_file(tmp_path, "a", "b") == first
 
 
 def test_records_of_any_type_are_read(tmp_path: Path) -> None:

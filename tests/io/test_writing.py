@@ -17,10 +17,10 @@ import pytest
 
 from medenv.errors import DataError
 from medenv.io import (
+    atomic_file,
+    atomic_folder,
+    atomic_path,
     read_records,
-    whole_file,
-    whole_folder,
-    whole_path,
     write_bytes,
     write_json,
     write_records,
@@ -44,7 +44,7 @@ def mode(path: Path) -> int:
 
 
 def by_path(path: Path) -> None:
-    with whole_path(path) as partial:
+    with atomic_path(path) as partial:
         partial.write_bytes(b"x")
 
 
@@ -68,7 +68,7 @@ def test_files_have_the_modes_of_the_umask(
 
 
 def test_folders_and_all_in_them_have_the_modes_of_the_umask(tmp_path: Path, umask: int) -> None:
-    with whole_folder(tmp_path / "new") as partial:
+    with atomic_folder(tmp_path / "new") as partial:
         (partial / "inside").mkdir()
         write_text(partial / "inside" / "file", "x")
     assert mode(tmp_path / "new") == mode(tmp_path / "new" / "inside") == 0o777 & ~umask
@@ -98,13 +98,13 @@ def test_a_link_stays_and_what_it_points_to_is_replaced(
 
 
 def half_a_file(path: Path) -> None:
-    with whole_file(path) as file:
+    with atomic_file(path) as file:
         file.write(b"half")
         raise KeyError
 
 
 def half_a_folder(path: Path) -> None:
-    with whole_folder(path) as partial:
+    with atomic_folder(path) as partial:
         (partial / "half").write_text("x")
         raise KeyError
 
@@ -132,9 +132,10 @@ def test_a_killed_writer_leaves_what_was_there(tmp_path: Path) -> None:
     code = """
 import os, sys
 from pathlib import Path
-from medenv.io import whole_file, whole_folder
+from medenv.io import atomic_file, atomic_folder
 here = Path(sys.argv[1])
-with whole_file(here / "file") as file, whole_folder(here / "folder", existing="replace") as folder:
+target = here / "folder"
+with atomic_file(here / "file") as file, atomic_folder(target, existing="replace") as folder:
     file.write(b"new")
     file.flush()
     (folder / "file").write_text("new")
@@ -161,7 +162,7 @@ def test_writers_at_the_same_time_never_meet_in_one_partial_file(tmp_path: Path)
 
 def test_what_cannot_be_written_is_one_line_that_names_it(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("x")
-    for write in (*WRITERS.values(), lambda path: whole_folder(path).__enter__()):
+    for write in (*WRITERS.values(), lambda path: atomic_folder(path).__enter__()):
         with pytest.raises(DataError, match="cannot be written") as caught:
             write(tmp_path / "file" / "below")
         assert caught.value.path == tmp_path / "file" / "below"
@@ -172,7 +173,7 @@ def test_what_cannot_be_written_is_one_line_that_names_it(tmp_path: Path) -> Non
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="no device that is always full")
 def test_a_full_disk_is_told_by_name(tmp_path: Path) -> None:
     def fill() -> None:
-        with whole_file(tmp_path / "file") as file:
+        with atomic_file(tmp_path / "file") as file:
             os.dup2(full, file.fileno())
             file.write(b"x")
 
@@ -194,11 +195,11 @@ def test_a_folder_that_exists_is_refused_kept_or_replaced(
     (tmp_path / "folder" / "file").write_text("old")
 
     def write() -> None:
-        with whole_folder(tmp_path / "folder", existing=existing) as partial:
+        with atomic_folder(tmp_path / "folder", existing=existing) as partial:
             (partial / "file").write_text("new")
 
     if refused:
-        with pytest.raises(DataError, match="holds something else"):
+        with pytest.raises(DataError, match="not empty"):
             write()
     else:
         write()
@@ -208,12 +209,12 @@ def test_a_folder_that_exists_is_refused_kept_or_replaced(
 
 def test_a_folder_that_appears_meanwhile_is_not_overwritten(tmp_path: Path) -> None:
     def write() -> None:
-        with whole_folder(tmp_path / "folder") as partial:
+        with atomic_folder(tmp_path / "folder") as partial:
             (partial / "file").write_text("new")
             (tmp_path / "folder").mkdir()
             (tmp_path / "folder" / "file").write_text("old")
 
-    with pytest.raises(DataError, match="holds something else"):
+    with pytest.raises(DataError, match="not empty"):
         write()
     assert (tmp_path / "folder" / "file").read_text() == "old"
 
@@ -223,12 +224,12 @@ def test_an_empty_folder_is_used_and_a_file_never_replaced(
     tmp_path: Path, existing: Literal["refuse", "keep", "replace"]
 ) -> None:
     (tmp_path / "folder").mkdir()
-    with whole_folder(tmp_path / "folder", existing=existing) as partial:
+    with atomic_folder(tmp_path / "folder", existing=existing) as partial:
         (partial / "file").write_text("new")
     assert (tmp_path / "folder" / "file").read_text() == "new"
     with (
         pytest.raises(DataError),
-        whole_folder(tmp_path / "folder" / "file", existing=existing) as partial,
+        atomic_folder(tmp_path / "folder" / "file", existing=existing) as partial,
     ):
         (partial / "x").write_text("x")
     assert (tmp_path / "folder" / "file").read_text() == "new"
@@ -237,7 +238,7 @@ def test_an_empty_folder_is_used_and_a_file_never_replaced(
 def test_many_who_replace_one_folder_leave_one_of_their_works(tmp_path: Path) -> None:
     def write(i: int) -> None:
         for _ in range(20):
-            with whole_folder(tmp_path / "folder", existing="replace") as partial:
+            with atomic_folder(tmp_path / "folder", existing="replace") as partial:
                 for name in ("a", "b"):
                     (partial / name).write_text(str(i))
 

@@ -36,7 +36,7 @@ def test_saving_the_same_graph_twice_changes_nothing_and_leaves_no_scratch(tmp_p
 def test_a_folder_with_something_else_is_not_overwritten(graph: Graph, tmp_path: Path) -> None:
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "thesis.txt").write_text("dear")
-    with pytest.raises(DataError, match="holds something else"):
+    with pytest.raises(DataError, match="not empty"):
         graph.save(tmp_path / "mine")
     assert (tmp_path / "mine" / "thesis.txt").read_text() == "dear"
 

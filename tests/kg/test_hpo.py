@@ -133,7 +133,7 @@ def cut_gzip(folder: Path) -> None:
         (lambda f: (f / "hp.obo").write_text("<html>\n"), "hp.obo", 1, "expected 'tag: value'"),
         (edit("hp.obo", "name: Green nails\n", ""), "hp.obo", 40, "has no 'name'"),
         (edit("hp.obo", 'blue\\"."', "blue."), "hp.obo", 30, "expected a text in quotes"),
-        (cut_gzip, "hp.obo.gz", None, "cut short"),
+        (cut_gzip, "hp.obo.gz", None, "truncated"),
         (cut("phenotype.hpoa", 30), "phenotype.hpoa", 10, "expected 12 columns, got 5"),
         (
             edit("phenotype.hpoa", "database_id", "id"),

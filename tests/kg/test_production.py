@@ -174,7 +174,7 @@ def test_a_journal_of_another_run_or_a_damaged_one_is_refused(big: Graph, tmp_pa
         produce(workshop(big), "train", 5, journal)
     assert caught.value.line == 2
     journal.write_bytes(b"half\n")
-    with pytest.raises(DataError, match="is no journal"):
+    with pytest.raises(DataError, match="journal"):
         produce(workshop(big), "train", 5, journal)
 
 

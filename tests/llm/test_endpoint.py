@@ -111,14 +111,14 @@ def test_what_does_not_pass_is_an_infrastructure_failure(how, reply, told, asked
 
 
 def test_a_failure_says_whether_it_may_pass():
-    for reply, passing in (((500, b""), True), ((401, b""), False)):
+    for reply, transient in (((500, b""), True), ((401, b""), False)):
         with ChatServer(in_turn(reply)) as server:
             endpoint, _ = client(server, attempts=1)
             with pytest.raises(ModelUnavailableError, match="answered") as raised:
                 endpoint.complete(HELLO)
-        assert raised.value.passing == passing
+        assert raised.value.transient == transient
         copy = pickle.loads(pickle.dumps(raised.value))
-        assert (str(copy), copy.passing) == (str(raised.value), passing)
+        assert (str(copy), copy.transient) == (str(raised.value), transient)
 
 
 def test_an_endpoint_that_wants_to_be_left_alone_is_left_alone_but_not_for_ever():
@@ -298,9 +298,13 @@ def test_a_conversation_without_room_for_a_reply_is_told_apart_and_not_tried_aga
         endpoint, waits = client(server, attempts=3)
         with pytest.raises(TokensExhaustedError) as raised:
             complete(endpoint, how)
-    assert (len(server.asked), waits, raised.value.passing) == (1, [], False)
+    assert (len(server.asked), waits, raised.value.transient) == (1, [], False)
     copy = pickle.loads(pickle.dumps(raised.value))
-    assert (type(copy), str(copy), copy.passing) == (TokensExhaustedError, str(raised.value), False)
+    assert (type(copy), str(copy), copy.transient) == (
+        TokensExhaustedError,
+        str(raised.value),
+        False,
+    )
 
 
 @pytest.mark.parametrize(

@@ -313,7 +313,7 @@ def test_a_saved_index_is_asked_with_the_analysis_that_it_was_made_by(tmp_path: 
             assert saved.search(["tumour of the liver"], 5) == fresh.search(
                 ["tumour of the liver"], 5
             )
-    with pytest.raises(UsageError, match=r"made by analysis english, asked for is .*plain"):
+    with pytest.raises(UsageError, match=r"analysis english.* plain"):
         open_bm25(tmp_path / "english", analysis="plain")
 
 
@@ -402,7 +402,7 @@ def test_an_index_is_replaced_as_a_whole_and_nothing_else_is(tmp_path: Path) -> 
     assert len(BM25Retriever.load(tmp_path / "index").passages) == 8
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "thesis.txt").write_text("dear")
-    with pytest.raises(DataError, match="holds something else"):
+    with pytest.raises(DataError, match="not empty"):
         BM25Retriever(passages()).save(tmp_path / "mine")
     assert (tmp_path / "mine" / "thesis.txt").read_text() == "dear"
 

@@ -72,7 +72,7 @@ def test_an_analysis_ranks_as_the_one_in_memory(tmp_path: Path) -> None:
             corpus.search(queries, 9), memory.search(queries, 9), strict=True
         ):
             assert [passage for passage, _ in found] == [passage for passage, _ in expected]
-    with pytest.raises(UsageError, match="asked for is analysis plain"):
+    with pytest.raises(UsageError, match="expected analysis plain"):
         MilvusRetriever(path, analysis="plain")
 
 

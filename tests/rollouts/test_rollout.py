@@ -378,7 +378,7 @@ def test_a_failure_that_cannot_pass_is_not_tried_again() -> None:
     class Locked:
         def act(self, messages: Sequence[Message]) -> str:
             asked.append(1)
-            raise ModelUnavailableError("401: no key", passing=False)
+            raise ModelUnavailableError("401: no key", transient=False)
 
     driver = rollouts(Search(Shelf()), attempts=5)
     scored = [driver.run(Locked(), question()), asyncio.run(driver.arun(Locked(), question()))]

@@ -133,7 +133,7 @@ def test_an_index_is_asked_with_the_analysis_that_is_stored_with_it() -> None:
         note = write_analysis(analysis)
         assert read_analysis(note, "index") == analysis
         assert read_analysis(note, "index", analysis) == analysis
-    with pytest.raises(UsageError, match=r"index was made by .*german.*asked for is .*plain"):
+    with pytest.raises(UsageError, match=r"index .*german.* plain"):
         read_analysis(note, "index", "plain")
     for damaged in (b"", b"{}", note.replace(b"german", b"germ"), note.replace(b"Snowball", b"")):
         with pytest.raises(UsageError):

@@ -173,7 +173,7 @@ def test_a_journal_damaged_in_the_middle_is_told_with_its_line(
     with pytest.raises(DataError, match=r"episode \(0, 0\) is there twice"):
         Journal(path, begun, Rollout)
     path.write_bytes(b"[1, 2]\n")
-    with pytest.raises(DataError, match="is no journal"):
+    with pytest.raises(DataError, match="journal"):
         Journal(path, begun, Rollout)
 
 

@@ -32,7 +32,7 @@ from medenv.integrations.hydra.identity import FREE_IN_SFT, claim, files_digest,
 from medenv.integrations.verl.following import Logged, follow
 from medenv.integrations.verl.processes import Tree, mark_of
 from medenv.integrations.verl.sft import StageRun, checkpoint_of
-from medenv.io import read_json, whole_path, write_bytes
+from medenv.io import atomic_path, read_json, write_bytes
 from medenv.trajectories.exports import Chat, chats_file, read_chats
 from medenv.trajectories.sft import SFTExample
 
@@ -219,7 +219,7 @@ def write_lessons(
     if not kept:
         raise DataError(path, f"none of {len(chats):,} episodes fits into {longest:,} tokens")
     columns = {name: [getattr(one, name) for one in kept] for name in SFTExample.__struct_fields__}
-    with whole_path(path) as partial:
+    with atomic_path(path) as partial:
         pq.write_table(pa.table(columns), partial)
     return len(kept), len(chats) - len(kept)
 

@@ -27,7 +27,7 @@ from medenv.integrations.hf.tiny_policy import TURN_END, TinyPolicyConfig, write
 from medenv.integrations.hydra.config import plain
 from medenv.integrations.hydra.identity import FREE_IN_SFT, claim, identity
 from medenv.integrations.verl.training_env import make_training_parts
-from medenv.io import whole_path, write_json
+from medenv.io import atomic_path, write_json
 from medenv.kg import Graph, read_questions
 from medenv.records import Entity, Passage, Question, Trajectory
 from medenv.retrieval import BM25Retriever
@@ -284,5 +284,5 @@ def _write(path: Path, lessons: list[SFTExample]) -> None:
     columns = {
         name: [getattr(one, name) for one in lessons] for name in SFTExample.__struct_fields__
     }
-    with whole_path(path) as partial:
+    with atomic_path(path) as partial:
         pq.write_table(pa.table(columns), partial)

@@ -14,7 +14,7 @@ from omegaconf import DictConfig
 from medenv.episodes.episode import Episode, EpisodeRules
 from medenv.errors import UsageError
 from medenv.integrations.hf.chat_tokens import ChatTokens, open_tokenizer
-from medenv.io import whole_path
+from medenv.io import atomic_path
 from medenv.records import Question
 from medenv.retrieval.filtered import answer_name
 
@@ -109,7 +109,7 @@ def write_rows(
                 f"leaving out {left_out:,} of {len(tables[path]):,} prompts in {path.name}, longer "
                 f"than {most} tokens"
             )
-        with whole_path(path) as partial:
+        with atomic_path(path) as partial:
             pq.write_table(pa.Table.from_pylist(kept), partial)
 
 

@@ -27,7 +27,7 @@ from medenv.integrations.verl.following import Logged, follow, next_metrics, per
 from medenv.integrations.verl.lessons import School, stage_folder
 from medenv.integrations.verl.lora import merge_adapter
 from medenv.integrations.verl.processes import Tree, mark_of
-from medenv.io import whole_folder, write_text
+from medenv.io import atomic_folder, write_text
 
 ENOUGH_EPOCHS = 1_000
 """The number of steps ends a stage, never the number of epochs."""
@@ -193,7 +193,7 @@ def export(source: Path, target: Path) -> int:
         raise DataError(
             source, f"lacks {len(missing)} of the model's weights, such as {missing[0]}"
         )
-    with whole_folder(target, existing="replace") as partial:
+    with atomic_folder(target, existing="replace") as partial:
         model.to(torch.bfloat16).save_pretrained(partial)
         AutoTokenizer.from_pretrained(source).save_pretrained(partial)
     return sum(parameter.numel() for parameter in model.parameters())

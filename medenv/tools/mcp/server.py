@@ -13,7 +13,7 @@ from typing import IO, TYPE_CHECKING, Any, Literal, TypeVar
 from medenv.errors import ToolUnavailableError, UsageError, describe
 from medenv.io.network import route_to
 from medenv.records import Record
-from medenv.tools.secrets import filled
+from medenv.tools.secrets import expand_variables
 from medenv.tools.waiting import on_tool_loop, wait_for
 
 if TYPE_CHECKING:
@@ -230,7 +230,7 @@ async def _transport(settings: ServerSettings, errors: IO[str]) -> AsyncIterator
     if settings.command:
         from mcp import StdioServerParameters, stdio_client
 
-        env = {name: filled(value) for name, value in settings.env.items()}
+        env = {name: expand_variables(value) for name, value in settings.env.items()}
         parameters = StdioServerParameters(
             command=settings.command, args=list(settings.args), env=env, cwd=settings.cwd or None
         )
@@ -240,7 +240,7 @@ async def _transport(settings: ServerSettings, errors: IO[str]) -> AsyncIterator
     from mcp.client.sse import sse_client
     from mcp.client.streamable_http import streamable_http_client
 
-    headers = {name: filled(value) for name, value in settings.headers.items()}
+    headers = {name: expand_variables(value) for name, value in settings.headers.items()}
 
     def connections(
         headers: dict[str, str] | None = headers,

@@ -10,7 +10,7 @@ import httpx
 from medenv.errors import ToolUnavailableError, UsageError, describe
 from medenv.io.network import route_to
 from medenv.tools.base import Tool, ToolOutput
-from medenv.tools.secrets import filled
+from medenv.tools.secrets import expand_variables
 
 _REFUSED = frozenset((400, 413, 414, 422, 431))  # what is wrong with them is the query
 
@@ -55,7 +55,9 @@ class WebSearch(Tool):
             raise UsageError(f"k must be at least 1, got {k}")
         super().__init__()
         chosen = options or {}
-        headers = {name: filled(str(text)) for name, text in chosen.get("headers", {}).items()}
+        headers = {
+            name: expand_variables(str(text)) for name, text in chosen.get("headers", {}).items()
+        }
         self._route = route_to(url)
         self._client = httpx.Client(
             headers=headers, timeout=30.0, transport=transport or self._route.transport()
