@@ -1,4 +1,4 @@
-"""Dialects: how model families write calls and answers."""
+"""Dialects: the formats in which model families write tool calls and answers."""
 
 from medenv.dialects.base import Dialect, PromptStyle, neutralise
 from medenv.dialects.hermes import Hermes

@@ -1,4 +1,4 @@
-"""What a dialect is: how a model family writes calls and answers, and how it is shown results."""
+"""The dialect interface: the format of a model family's calls, answers and tool results."""
 
 from __future__ import annotations
 
@@ -11,72 +11,72 @@ import msgspec
 from medenv.records import Parsed, ToolResult, ToolSpec
 
 PromptStyle = Literal["full", "minimal"]
-"""``"full"`` explains tools and format in a system message; ``"minimal"`` has no system message."""
+"""``"full"``: the system message explains tools and format; ``"minimal"``: no system message."""
 
 _OPENING = re.compile(r"<(?=[|/｜!]|[^\W\d_])")
 
 
 class Dialect(Protocol):
-    """Reads and writes one model family's way to call tools and to answer."""
+    """Parser and writer of one model family's format for tool calls and answers."""
 
     @property
     def name(self) -> str:
-        """The name under which it is registered."""
+        """The registered name."""
         ...
 
     @property
     def stop(self) -> tuple[str, ...]:
-        """The strings at which sampling of one turn should stop."""
+        """The stop strings for sampling one turn."""
         ...
 
     @property
     def note(self) -> str:
-        """Where citations and confidence are written, for the prompt: ``"before <answer>"``."""
+        """The place of citations and confidence, for the prompt: ``"before <answer>"``."""
         ...
 
     def system_prompt(self, tools: Sequence[ToolSpec], style: PromptStyle) -> str:
-        """Return the system message, or ``""`` where there is to be none.
+        """Return the system message, or ``""`` for none.
 
         Args:
-            tools: What the policy may call.
-            style: How much is explained.
+            tools: The available tools.
+            style: The amount of explanation.
         """
         ...
 
     def parse(self, text: str) -> Parsed:
-        """Read one policy-written text; never raises, takes time linear in its length."""
+        """Parse one text of the policy; never raises, runs in linear time."""
         ...
 
     def observation(
         self, results: Sequence[ToolResult], problems: Sequence[str], notice: str = ""
     ) -> str:
-        """Return the content of the one message of role ``tool`` that answers a turn.
+        """Return the content of the ``tool`` message that answers a turn.
 
         Args:
-            results: What the tools gave back, in the order of the calls.
-            problems: What was wrong with the turn.
+            results: The results, in the order of the calls.
+            problems: Descriptions of the turn's errors.
             notice: A line about the budget, or ``""``.
         """
         ...
 
     def write_call(self, name: str, arguments: Mapping[str, Any], thought: str = "") -> str:
-        """Write a tool call as a model of this family would."""
+        """Write a tool call in this format."""
         ...
 
     def write_answer(self, text: str, thought: str = "", note: str = "") -> str:
-        """Write a final answer as a model of this family would.
+        """Write a final answer in this format.
 
         Args:
             text: The answer.
             thought: A private thought before it.
-            note: Citations and confidence; written as it is.
+            note: Citations and confidence; written unchanged.
         """
         ...
 
 
 @runtime_checkable
 class ToolSpecificDialect(Protocol):
-    """A dialect whose markup depends on the tools that there are."""
+    """A dialect whose markup depends on the available tools."""
 
     def for_tools(self, tools: Sequence[ToolSpec]) -> Dialect:
         """Return the dialect for these tools."""
@@ -84,15 +84,15 @@ class ToolSpecificDialect(Protocol):
 
 
 def neutralise(text: str) -> str:
-    """Return the text with every ``<`` that could open a tag or control token replaced by ``‹``.
+    """Replace every ``<`` that could open a tag or control token by ``‹``.
 
-    Only a ``<`` before a letter, ``/``, ``!`` or a bar is touched: ``p <0.05`` and ``< 5`` stay.
+    Only a ``<`` before a letter, ``/``, ``!`` or a bar is replaced: ``p <0.05`` and ``< 5`` stay.
     """
     return _OPENING.sub("‹", text) if "<" in text else text
 
 
 def tool_lines(tools: Sequence[ToolSpec]) -> str:
-    """Return the tools as JSON, one a line, as chat templates list them."""
+    """Return the tools as JSON lines, as chat templates list them."""
     lines = (msgspec.json.encode({"type": "function", "function": tool}).decode() for tool in tools)
     return "\n".join(lines)
 
@@ -103,11 +103,11 @@ def instructions(
     """Return the system message of a dialect.
 
     Args:
-        tools: What the policy may call.
+        tools: The available tools.
         style: ``"minimal"`` gives no message.
-        call: How to write a call, said after the list of tools.
-        answer: How to write an answer.
-        thought: How to think, or ``""``.
+        call: Instructions for calls, placed after the list of tools.
+        answer: Format of an answer.
+        thought: Instructions for thoughts, or ``""``.
     """
     if style == "minimal":
         return ""
@@ -124,10 +124,10 @@ def instructions(
 
 
 def accepts_text(schema: Mapping[str, Any] | bool) -> bool:
-    """Return whether a parameter of this JSON schema can be a text.
+    """Return whether a JSON schema accepts a string.
 
     Args:
-        schema: Schema of one parameter; JSON Schema has True and False among them.
+        schema: Schema of one parameter; True and False are valid schemas.
     """
     if isinstance(schema, bool):
         return schema
@@ -140,71 +140,71 @@ def accepts_text(schema: Mapping[str, Any] | bool) -> bool:
 
 
 def accepts_list(schema: Mapping[str, Any]) -> bool:
-    """Return whether a parameter of this JSON schema can be a list.
+    """Return whether a JSON schema accepts a list.
 
     Args:
         schema: Schema of one parameter.
     """
     if "anyOf" in schema:
-        return any(isinstance(one, dict) and accepts_list(one) for one in schema["anyOf"])
+        return any(isinstance(option, dict) and accepts_list(option) for option in schema["anyOf"])
     kinds = schema.get("type", ())
     return "array" in ([kinds] if isinstance(kinds, str) else kinds)
 
 
 def json_parameters(parameters: Mapping[str, Any]) -> dict[str, bool]:
-    """Return the parameters whose value may come as the text of its JSON.
+    """Return the parameters whose value may be a string of JSON.
 
     Args:
         parameters: JSON schema of all arguments of a tool.
 
     Returns:
-        Name to whether the parameter takes plain text, too: then only a list is read.
+        Parameter name to whether it also accepts plain text; if so, only a list is decoded.
     """
     found = {}
     for name, schema in parameters.get("properties", {}).items():
-        if isinstance(schema, dict):  # JSON Schema has True and False, too
+        if isinstance(schema, dict):  # True and False are valid schemas
             text = accepts_text(schema)
             if not text or accepts_list(schema):
                 found[name] = text
     return found
 
 
-def typed(arguments: dict[str, Any], parameters: Mapping[str, bool]) -> dict[str, Any]:
-    """Return arguments, those that came as the text of their JSON as what it says.
+def decode_arguments(arguments: dict[str, Any], parameters: Mapping[str, bool]) -> dict[str, Any]:
+    """Decode the arguments that are strings of JSON.
 
-    Some dialects know nothing but texts, and models write numbers and lists as texts in others.
-    What is no JSON stays as it is, for the tool to refuse.
+    Some dialects have only string values, and models write numbers and lists as strings in others.
+    A string that is not JSON is kept, and the tool rejects it.
 
     Args:
-        arguments: As the policy wrote them.
+        arguments: The arguments as parsed.
         parameters: See `json_parameters`.
     """
     for name, value in arguments.items():
         if type(value) is str and name in parameters:
             text = parameters[name]
-            if not text or value[:1] in "[ \n\t":  # else it is a plain text, as nearly all are
-                read = _read(value, text)
-                if read is not value:
-                    arguments = {**arguments, name: read}
+            if not text or value[:1] in "[ \n\t":  # most values are plain text
+                decoded = _decode_value(value, text)
+                if decoded is not value:
+                    arguments = {**arguments, name: decoded}
     return arguments
 
 
-def _read(value: str, text: bool) -> Any:
-    """Return what the JSON in a text says, or the text where it is none that counts."""
+def _decode_value(value: str, text: bool) -> Any:
+    """Decode a string of JSON; return it unchanged if it is not JSON, or plain text is accepted."""
     try:
         decoded = msgspec.json.decode(value)
     except (msgspec.DecodeError, UnicodeEncodeError, RecursionError):
         return value
     if not text:
         return decoded
-    is_list = type(decoded) is list and decoded and all(type(one) is str for one in decoded)
+    is_list = type(decoded) is list and decoded and all(type(item) is str for item in decoded)
     return decoded if is_list else value
 
 
 def format_results(results: Sequence[ToolResult], problems: Sequence[str], notice: str = "") -> str:
-    """Join results, problems and notice into one harmless text, parts apart by an empty line.
+    """Join results, problems and notice with empty lines and neutralise the text.
 
-    The whole is neutralised at once, so that no tag can form across two parts either.
+    The joined text is neutralised as a whole, so that no tag can form across two parts.
     """
     if len(results) == 1 and not problems and not notice:
         return neutralise(results[0].text)

@@ -1,6 +1,6 @@
-"""The Hermes dialect, as Qwen and Hermes models write: JSON between ``<tool_call>`` tags.
+"""The Hermes dialect of Qwen and Hermes models: JSON between ``<tool_call>`` tags.
 
-How a text is cut at its tags, and what of it counts, is told in `medenv.dialects.tags`.
+For the parsing rules see `medenv.dialects.tags`.
 """
 
 from __future__ import annotations
@@ -47,14 +47,14 @@ _READER = TagReader(("tool_call",), "tool_response", CONTROLS, _FORMAT)
 
 
 class Hermes:
-    """Reads and writes ``<tool_call>{"name": ..., "arguments": {...}}</tool_call>``."""
+    """Dialect with calls ``<tool_call>{"name": ..., "arguments": {...}}</tool_call>``."""
 
     name = "hermes"
     stop = ("<|im_end|>", "<tool_response>")
     note = NOTE
 
     def system_prompt(self, tools: Sequence[ToolSpec], style: PromptStyle) -> str:
-        """Return the system message: the tools as JSON lines and the two forms of a turn."""
+        """Return the system message: the tools as JSON lines and the format of a turn."""
         if style == "minimal":
             return ""
         if not tools:
@@ -62,10 +62,10 @@ class Hermes:
         return _SYSTEM.format(tools=tool_lines(tools))
 
     def parse(self, text: str) -> Parsed:
-        """Read calls, answer and thought out of a policy's text.
+        """Parse calls, answer and thought of a policy's text.
 
-        A text that is nothing but one closed call or answer, as most are, is read in one go; all
-        else, and all that is wrong, in the general way, which would read these the same.
+        A text of exactly one closed call or answer, the most frequent case, takes a fast path with
+        the same result as the general parser.
         """
         if "<|" in text or "</think>" in text:
             return _READER.read(text, _decode)
@@ -86,17 +86,17 @@ class Hermes:
     def observation(
         self, results: Sequence[ToolResult], problems: Sequence[str], notice: str = ""
     ) -> str:
-        """Return the results as plain text; the chat template puts ``<tool_response>`` around."""
+        """Return the results as plain text; the chat template adds ``<tool_response>`` tags."""
         return format_results(results, problems, notice)
 
     def write_call(self, name: str, arguments: Mapping[str, Any], thought: str = "") -> str:
-        """Write one call; any argument survives `parse`, tags and control tokens included."""
+        """Write one call; `parse` restores all arguments, including tags and control tokens."""
         body = msgspec.json.encode({"name": name, "arguments": arguments}).decode()
         body = body.replace("</", "<\\/").replace("<|", "\\u003c|")
         return f"{write_thought(thought)}<tool_call>{body}</tool_call>"
 
     def write_answer(self, text: str, thought: str = "", note: str = "") -> str:
-        """Write the answer, tags in it made harmless."""
+        """Write the answer with its tags neutralised."""
         return write_answer(text, thought, note)
 
 

@@ -1,10 +1,10 @@
-"""The dialect of Llama 3: a call is a JSON object with name and parameters, outside all tags.
+"""The Llama 3 dialect: a call is a JSON object with name and parameters, outside all tags.
 
     {"name": "search", "parameters": {"query": "ectopia lentis"}}
 
-Several calls stand one after the other, with or without ``;`` between them. A text with a brace
-that begins no JSON object is told so, since it may be a call cut short. How the rest is cut at its
-tags, and what of it counts, is told in `medenv.dialects.tags`.
+Several calls follow one another, with or without ``;`` between them. A brace that begins no JSON
+object is reported as a problem, since it may be a truncated call. For the other parsing rules see
+`medenv.dialects.tags`.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ CONTROLS = (
     "<|begin_of_text|>",
     "<|end_of_text|>",
 )
-"""Control tokens of the Llama 3 family that end what a policy wrote."""
+"""Control tokens of the Llama 3 family; the first one ends a policy's text."""
 
 _CODE = "<|python_tag|>"
 _OBJECT = '{"name": "...", "parameters": {...}}'
@@ -41,32 +41,32 @@ _READER = TagReader(
 
 
 class Llama3:
-    """Reads and writes ``{"name": ..., "parameters": {...}}``."""
+    """Dialect with calls ``{"name": ..., "parameters": {...}}``."""
 
     name = "llama3"
     stop = ("<|eot_id|>", "<|eom_id|>")
     note = NOTE
 
     def system_prompt(self, tools: Sequence[ToolSpec], style: PromptStyle) -> str:
-        """Return the system message: the tools as JSON lines and the two forms of a turn."""
+        """Return the system message: the tools as JSON lines and the format of a turn."""
         return instructions(tools, style, call=_CALL, answer=ANSWER, thought=_THOUGHT)
 
     def parse(self, text: str) -> Parsed:
-        """Read calls, answer and thought out of a policy's text."""
+        """Parse calls, answer and thought of a policy's text."""
         return _READER.read(text.replace(_CODE, ""), _decode)
 
     def observation(
         self, results: Sequence[ToolResult], problems: Sequence[str], notice: str = ""
     ) -> str:
-        """Return the results as plain text; the chat template makes an ``ipython`` turn of it."""
+        """Return the results as plain text; the chat template writes an ``ipython`` turn."""
         return format_results(results, problems, notice)
 
     def write_call(self, name: str, arguments: Mapping[str, Any], thought: str = "") -> str:
-        """Write one call; any argument survives `parse`, tags and control tokens included."""
+        """Write one call; `parse` restores all arguments, including tags and control tokens."""
         return write_thought(thought) + write_object({"name": name, "parameters": arguments})
 
     def write_answer(self, text: str, thought: str = "", note: str = "") -> str:
-        """Write the answer, tags in it made harmless."""
+        """Write the answer with its tags neutralised."""
         return write_answer(text, thought, note)
 
 

@@ -1,4 +1,4 @@
-"""Calls written as JSON objects, decoded strictly: name and arguments, or `MalformedCall`."""
+"""Strict decoding of calls that are JSON objects with a name and arguments."""
 
 from __future__ import annotations
 
@@ -12,26 +12,26 @@ Call = tuple[str, dict[str, Any]]
 """A well-formed call: name and arguments."""
 
 DECODE_ERRORS = (msgspec.DecodeError, UnicodeEncodeError, RecursionError)
-"""What decoding JSON of a policy can raise."""
+"""Exceptions that decoding a policy's JSON can raise."""
 
 
 class MalformedCall(ValueError):
-    """A call that cannot be read; its text goes on after ``"tool call 2"``."""
+    """A call that cannot be decoded; the message is appended to ``"tool call 2"``."""
 
 
 RawArguments = dict[str, Any] | str | None
-"""Arguments as they come: an object, the text of one as in the chat API, or nothing."""
+"""Undecoded arguments: an object, a string of JSON as in the chat API, or None."""
 
 
 class NamedArguments(msgspec.Struct):
-    """A call as most families write it."""
+    """A call with ``arguments``, the most common format."""
 
     name: str
     arguments: RawArguments
 
 
 class NamedParameters(msgspec.Struct):
-    """A call as Llama 3 writes it."""
+    """A call with ``parameters``, the format of Llama 3."""
 
     name: str
     parameters: RawArguments
@@ -44,10 +44,10 @@ _scan = json.JSONDecoder().raw_decode
 
 
 def named_arguments(body: str) -> Call:
-    """Read ``{"name": ..., "arguments": {...}}``.
+    """Decode ``{"name": ..., "arguments": {...}}``.
 
     Raises:
-        MalformedCall: It is something else.
+        MalformedCall: The text has another form.
     """
     try:
         call = _decode_arguments(body)
@@ -57,10 +57,10 @@ def named_arguments(body: str) -> Call:
 
 
 def named_parameters(body: str) -> Call:
-    """Read ``{"name": ..., "parameters": {...}}``, or with ``arguments`` as models also write.
+    """Decode ``{"name": ..., "parameters": {...}}``, or the same with ``arguments``.
 
     Raises:
-        MalformedCall: It is something else.
+        MalformedCall: The text has another form.
     """
     try:
         call = _decode_parameters(body)
@@ -73,13 +73,13 @@ def named_parameters(body: str) -> Call:
 
 
 def arguments_of(given: RawArguments) -> dict[str, Any]:
-    """Return the arguments of a call; none at all are an empty object.
+    """Decode the arguments of a call; missing arguments are an empty object.
 
     Args:
-        given: As they came.
+        given: The undecoded arguments.
 
     Raises:
-        MalformedCall: They are a text that is no JSON object.
+        MalformedCall: The arguments are a string that is not a JSON object.
     """
     if isinstance(given, dict):
         return given
@@ -92,10 +92,10 @@ def arguments_of(given: RawArguments) -> dict[str, Any]:
 
 
 def json_object(body: str) -> dict[str, Any]:
-    """Read one JSON object.
+    """Decode one JSON object.
 
     Raises:
-        MalformedCall: It is something else.
+        MalformedCall: The text is not a JSON object.
     """
     try:
         return _decode_object(body)
@@ -104,24 +104,25 @@ def json_object(body: str) -> dict[str, Any]:
 
 
 def write_object(value: Mapping[str, Any]) -> str:
-    """Write a JSON object in which no tag and no control token can be read."""
+    """Encode a JSON object without the character ``<``, hence without tags and control tokens."""
     return msgspec.json.encode(value).decode().replace("<", "\\u003c")
 
 
 def malformed_call(error: Exception) -> MalformedCall:
-    """Return the fault that a decoding error comes to, in words that follow ``"tool call 2"``."""
+    """Convert a decoding error to a `MalformedCall`."""
     if isinstance(error, msgspec.ValidationError):
         return MalformedCall(f": {str(error)[:300]}")
     return MalformedCall(f" is not valid JSON ({str(error)[:300]})")
 
 
 def split_objects(text: str) -> Iterator[tuple[str, bool]]:
-    """Cut a text into (piece, whether it is a JSON object) from left to right, in linear time.
+    """Split a text into pairs (piece, is JSON object) from left to right, in linear time.
 
-    A brace that begins no JSON object makes one piece of all the rest: it may be one cut short.
+    After a brace that begins no JSON object, the rest of the text is one piece and counts as an
+    object, since it may be truncated.
 
     Args:
-        text: Prose with objects in it.
+        text: Prose that contains objects.
     """
     position = 0
     while (start := text.find("{", position)) >= 0:

@@ -1,14 +1,14 @@
-r"""Native tool calls: the policy's text is the JSON of an assistant message of the chat API.
+r"""The dialect of native tool calls: the text is the JSON of a chat API assistant message.
 
     {"role": "assistant", "content": null, "tool_calls": [{"id": "a", "type": "function",
      "function": {"name": "search", "arguments": "{\"query\": \"ectopia lentis\"}"}}]}
 
-A message without tool calls answers with its content; with them, content is thought. A line of an
-answer that holds nothing but citations and a confidence is a note beside it. What ends in
-``</think>`` within the content, and `reasoning_content`, is thought too, and never sent back. So
-any model behind a chat API plays through its own tool calling: `chat_messages` gives what to send,
-`chat_tools` the tools, and the JSON of the message that comes back is the policy's text, as servers
-write it: content may be a list of parts, arguments may be an object, empty or null.
+The content of a message without tool calls is the answer; with tool calls, the content is thought.
+A line of an answer that contains only citations and a confidence is a note. Content up to
+``</think>`` and `reasoning_content` are thought, and are never sent back. Any model behind a chat
+API can thus use its own tool calling: `chat_messages` returns the messages to send, `chat_tools`
+the tools, and the JSON of the reply is the policy's text. As with real servers, content may be a
+list of parts, and arguments may be an object, empty or null.
 """
 
 from __future__ import annotations
@@ -53,17 +53,17 @@ class _ContentPart(msgspec.Struct):
 
 class _AssistantMessage(msgspec.Struct):
     content: str | list[_ContentPart] | None = None
-    reasoning_content: str | None = None  # as vLLM and SGLang name it; newer vLLM: `reasoning`
+    reasoning_content: str | None = None  # vLLM and SGLang; newer vLLM: `reasoning`
     reasoning: str | None = None
     tool_calls: list[_ToolCall] | None = None
 
     def parts(self) -> tuple[str, str]:
-        """Return what was thought and what was said."""
+        """Return the thought and the visible text."""
         content = self.content or ""
         if isinstance(content, list):
             content = "".join(part.text for part in content)
-        thought, said = split_thoughts(content)
-        return (self.reasoning_content or self.reasoning or "") + thought, said.strip()
+        thought, visible = split_thoughts(content)
+        return (self.reasoning_content or self.reasoning or "") + thought, visible.strip()
 
 
 class _Results(msgspec.Struct):
@@ -77,20 +77,20 @@ _decode_results = msgspec.json.Decoder(_Results).decode
 
 
 class OpenAITools:
-    """Reads and writes assistant messages with ``tool_calls`` as JSON."""
+    """Dialect of JSON assistant messages with ``tool_calls``."""
 
     name = "openai"
     stop: tuple[str, ...] = ()
     note = "on a line of its own above the answer"
 
     def system_prompt(self, tools: Sequence[ToolSpec], style: PromptStyle) -> str:
-        """Return the system message, without the tools: they go beside the messages."""
+        """Return the system message; the tools are sent separately."""
         if style == "minimal":
             return ""
         return _SYSTEM if tools else _NO_TOOLS
 
     def parse(self, text: str) -> Parsed:
-        """Read calls, answer and thought out of the JSON of an assistant message."""
+        """Parse calls, answer and thought of a JSON assistant message."""
         draft = Draft()
         try:
             message = _decode(text)
@@ -105,26 +105,28 @@ class OpenAITools:
                 draft.calls.append((call.function.name, arguments))
             except MalformedCall as error:
                 draft.add_problem(f"tool call {number}: what it calls with{error}")
-        thought, said = message.parts()
+        thought, visible = message.parts()
         draft.thoughts.append(thought)
         if draft.called:
-            draft.thoughts.append(said)
-        elif said:
-            draft.notes += (one[0] for one in _NOTE.finditer(said))
+            draft.thoughts.append(visible)
+        elif visible:
+            draft.notes += (match[0] for match in _NOTE.finditer(visible))
             draft.thoughts += draft.notes
-            draft.answers.append(_NOTE.sub("", said).strip() if draft.notes else said)
+            draft.answers.append(_NOTE.sub("", visible).strip() if draft.notes else visible)
         return conclude(draft, _FORM, "the name alone")
 
     def observation(
         self, results: Sequence[ToolResult], problems: Sequence[str], notice: str = ""
     ) -> str:
-        """Return results, problems and notice as the JSON that `chat_messages` reads."""
+        """Return results, problems and notice as JSON for `chat_messages`."""
         return write_results(results, problems, notice)
 
     def write_call(self, name: str, arguments: Mapping[str, Any], thought: str = "") -> str:
-        """Write an assistant message of one call; any argument survives `parse`."""
-        written = msgspec.json.encode(arguments).decode()
-        return _written(thought or None, [_tool_call("call_0", name, written)])
+        """Write an assistant message with one call; `parse` restores all arguments."""
+        encoded = msgspec.json.encode(arguments).decode()
+        calls = [_tool_call("call_0", name, encoded)]
+        message = {"role": "assistant", "content": thought or None, "tool_calls": calls}
+        return msgspec.json.encode(message).decode()
 
     def write_answer(self, text: str, thought: str = "", note: str = "") -> str:
         """Write an assistant message that answers."""
@@ -135,22 +137,22 @@ class OpenAITools:
 
 
 def chat_tools(tools: Sequence[ToolSpec]) -> list[dict[str, Any]]:
-    """Return the tools as the chat API takes them.
+    """Return the tools in the format of the chat API.
 
     Args:
-        tools: What the policy may call.
+        tools: The available tools.
     """
     return [{"type": "function", "function": msgspec.to_builtins(tool)} for tool in tools]
 
 
 def chat_messages(messages: Sequence[Message]) -> list[dict[str, Any]]:
-    """Return a conversation of this dialect as the chat API takes it.
+    """Convert a conversation of this dialect to chat API messages.
 
-    Each call that was made is followed by its result under its own id; calls that were malformed or
-    refused are left out, and what was wrong with them comes as a message of the user.
+    Each executed call is followed by its result with the same id. Malformed and rejected calls are
+    left out; a user message lists their problems.
 
     Args:
-        messages: A conversation as the episode keeps it.
+        messages: The messages of an episode.
     """
     out: list[dict[str, Any]] = []
     for number, message in enumerate(messages):
@@ -165,32 +167,28 @@ def chat_messages(messages: Sequence[Message]) -> list[dict[str, Any]]:
 def _exchange(number: int, text: str, following: Message | None) -> list[dict[str, Any]]:
     """Return an assistant message and the messages that answer it."""
     parsed = OpenAITools().parse(text)
-    shown = _Results() if following is None else _decode_results(following["content"])
-    made = parsed.calls[: len(shown.results)]
-    ids = [f"call_{number}_{place}" for place in range(len(made))]
-    assistant: dict[str, Any] = {"role": "assistant", "content": _said(text)}
-    if made:
+    reply = _Results() if following is None else _decode_results(following["content"])
+    executed = parsed.calls[: len(reply.results)]
+    ids = [f"call_{number}_{index}" for index in range(len(executed))]
+    try:
+        visible = _decode(text).parts()[1]
+    except DECODE_ERRORS:
+        visible = ""
+    assistant: dict[str, Any] = {"role": "assistant", "content": visible}
+    if executed:
         assistant["tool_calls"] = [
             _tool_call(call_id, name, msgspec.json.encode(arguments).decode())
-            for call_id, (name, arguments) in zip(ids, made, strict=True)
+            for call_id, (name, arguments) in zip(ids, executed, strict=True)
         ]
     out = [assistant]
-    for call_id, result in zip(ids, shown.results, strict=True):
+    for call_id, result in zip(ids, reply.results, strict=True):
         out.append({"role": "tool", "tool_call_id": call_id, "content": result})
-    told = [f"Error: {problem}" for problem in shown.problems]
-    if shown.notice:
-        told.append(shown.notice)
-    if told:
-        out.append({"role": "user", "content": "\n".join(told)})
+    lines = [f"Error: {problem}" for problem in reply.problems]
+    if reply.notice:
+        lines.append(reply.notice)
+    if lines:
+        out.append({"role": "user", "content": "\n".join(lines)})
     return out
-
-
-def _said(text: str) -> str:
-    """Return what an assistant message said aloud; ``""`` where it cannot be read."""
-    try:
-        return _decode(text).parts()[1]
-    except DECODE_ERRORS:
-        return ""
 
 
 def _tool_call(call_id: str, name: str, arguments: str) -> dict[str, Any]:
@@ -199,8 +197,3 @@ def _tool_call(call_id: str, name: str, arguments: str) -> dict[str, Any]:
         "type": "function",
         "function": {"name": name, "arguments": arguments},
     }
-
-
-def _written(content: str | None, calls: list[dict[str, Any]]) -> str:
-    message = {"role": "assistant", "content": content, "tool_calls": calls}
-    return msgspec.json.encode(message).decode()

@@ -1,9 +1,9 @@
-"""The plain JSON dialect: a turn is one JSON object, for models that know no special format.
+"""The plain JSON dialect: a turn is one JSON object, for models without a format of their own.
 
     {"thought": "I look up the sign.", "calls": [{"name": "search", "arguments": {"query": "..."}}]}
 
-or ``{"note": "[1]", "answer": "FBN1"}``. A fence of backticks or words around the object do no
-harm: what is read goes from the first brace to the last. What ends in ``</think>`` is thought.
+or ``{"note": "[1]", "answer": "FBN1"}``. The parser reads from the first brace to the last, so a
+fence of backticks or words around the object are allowed. Text up to ``</think>`` is thought.
 """
 
 from __future__ import annotations
@@ -44,18 +44,18 @@ _decode = msgspec.json.Decoder(_Turn).decode
 
 
 class PlainJson:
-    """Reads and writes turns that are one JSON object."""
+    """Dialect in which a turn is one JSON object."""
 
     name = "json"
     stop: tuple[str, ...] = ()
     note = 'in a key "note" before the answer'
 
     def system_prompt(self, tools: Sequence[ToolSpec], style: PromptStyle) -> str:
-        """Return the system message: the tools as JSON lines and the two forms of a turn."""
+        """Return the system message: the tools as JSON lines and the format of a turn."""
         return instructions(tools, style, call=_CALL, answer=_ANSWER, thought=_THOUGHT)
 
     def parse(self, text: str) -> Parsed:
-        """Read calls, answer and thought out of a policy's text."""
+        """Parse calls, answer and thought of a policy's text."""
         thought, text = split_thoughts(text)
         start, end = text.find("{"), text.rfind("}") + 1
         if start < 0:
@@ -82,11 +82,11 @@ class PlainJson:
     def observation(
         self, results: Sequence[ToolResult], problems: Sequence[str], notice: str = ""
     ) -> str:
-        """Return results, problems and notice as one JSON object of texts."""
+        """Return results, problems and notice as one JSON object of strings."""
         return write_results(results, problems, notice)
 
     def write_call(self, name: str, arguments: Mapping[str, Any], thought: str = "") -> str:
-        """Write one call; any argument survives `parse`."""
+        """Write one call; `parse` restores all arguments."""
         call = {"name": name, "arguments": arguments}
         return write_object({**_thought(thought), "calls": [call]})
 
@@ -101,13 +101,13 @@ def _thought(thought: str) -> dict[str, str]:
 
 
 def write_results(results: Sequence[ToolResult], problems: Sequence[str], notice: str = "") -> str:
-    """Return what answers a turn as JSON, ``{"results": [...], "problems": [...], "notice": ...}``.
+    """Return an observation as JSON, ``{"results": [...], "problems": [...], "notice": ...}``.
 
-    Every text in it is harmless, and what is empty is left out.
+    All strings are neutralised, and empty parts are left out.
 
     Args:
-        results: What the tools gave back, in the order of the calls.
-        problems: What was wrong with the turn.
+        results: The results, in the order of the calls.
+        problems: Descriptions of the turn's errors.
         notice: A line about the budget, or ``""``.
     """
     parts: dict[str, Any] = {

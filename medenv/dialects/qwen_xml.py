@@ -1,4 +1,4 @@
-"""The dialect of Qwen3-Coder: calls as nested tags, every argument a piece of text.
+"""The Qwen3-Coder dialect: calls are nested tags, and every argument is text.
 
     <tool_call>
     <function=search>
@@ -8,8 +8,8 @@
     </function>
     </tool_call>
 
-All values are read as text; a tool whose parameter takes no text reads them as JSON. How a text is
-cut at its tags, and what of it counts, is told in `medenv.dialects.tags`.
+All values are parsed as text; for a parameter that accepts no text they are decoded as JSON. For
+the other parsing rules see `medenv.dialects.tags`.
 """
 
 from __future__ import annotations
@@ -43,28 +43,28 @@ _READER = TagReader(("tool_call",), "tool_response", CONTROLS, _FORM)
 
 
 class QwenXml:
-    """Reads and writes ``<function=name><parameter=argument>value</parameter></function>``."""
+    """Dialect with calls ``<function=name><parameter=argument>value</parameter></function>``."""
 
     name = "qwen_xml"
     stop = ("<|im_end|>", "<tool_response>")
     note = NOTE
 
     def system_prompt(self, tools: Sequence[ToolSpec], style: PromptStyle) -> str:
-        """Return the system message: the tools as JSON lines and the two forms of a turn."""
+        """Return the system message: the tools as JSON lines and the format of a turn."""
         return instructions(tools, style, call=_CALL, answer=ANSWER, thought=_THOUGHT)
 
     def parse(self, text: str) -> Parsed:
-        """Read calls, answer and thought out of a policy's text."""
+        """Parse calls, answer and thought of a policy's text."""
         return _READER.read(text, _decode)
 
     def observation(
         self, results: Sequence[ToolResult], problems: Sequence[str], notice: str = ""
     ) -> str:
-        """Return the results as plain text; the chat template puts ``<tool_response>`` around."""
+        """Return the results as plain text; the chat template adds ``<tool_response>`` tags."""
         return format_results(results, problems, notice)
 
     def write_call(self, name: str, arguments: Mapping[str, Any], thought: str = "") -> str:
-        """Write one call, tags in its values made harmless; what is no text is written as JSON."""
+        """Write one call; tags in values are neutralised, other types than text become JSON."""
         lines = []
         for argument, value in arguments.items():
             text = value if isinstance(value, str) else msgspec.json.encode(value).decode()
@@ -73,12 +73,12 @@ class QwenXml:
         return f"{write_thought(thought)}<tool_call>\n{body}\n</tool_call>"
 
     def write_answer(self, text: str, thought: str = "", note: str = "") -> str:
-        """Write the answer, tags in it made harmless."""
+        """Write the answer with its tags neutralised."""
         return write_answer(text, thought, note)
 
 
 def _decode(_: str, body: str) -> Call:
-    """Read a function and its parameters."""
+    """Decode a function and its parameters."""
     body = body.strip()
     name, opened, rest = body.removeprefix("<function=").partition(">")
     if not (body.startswith("<function=") and opened and rest.endswith("</function>")):

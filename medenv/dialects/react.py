@@ -9,14 +9,16 @@ and in the end
     Note: [1]
     Final Answer: FBN1
 
-Rules of reading, so that only what the policy plainly meant counts:
+Parsing rules:
 
-- What stands between ``<think>`` and ``</think>``, or before a ``</think>``, is thought.
-- A label counts at the beginning of a line alone; what belongs to it goes on to the next label.
-- What stands after ``Note:``, and before the first label, is no thought: citations count there.
-- A control token ends the text, and so does ``Observation:``, which is for tools to write: what
-  follows rests on an invented result and is not read.
-- A call beside an answer is made, and the answer is not taken; several different answers are none.
+- Text between ``<think>`` and ``</think>``, or before a ``</think>``, is thought.
+- A label counts only at the beginning of a line; its content extends to the next label.
+- Text after ``Note:`` or before the first label is a note, not a private thought: citations in it
+  count.
+- A control token ends the text. So does ``Observation:``, which only tools may write: the text
+  after it relies on an invented result and is ignored.
+- In a turn with calls and an answer, the calls are executed and the answer is ignored. Several
+  different answers count as none.
 """
 
 from __future__ import annotations
@@ -46,7 +48,7 @@ _FORGED = "only tools write Observation: what you wrote from there on was not re
 
 
 class ReAct:
-    """Reads and writes ``Action: name`` and ``Action Input: {...}``.
+    """Dialect with calls ``Action: name`` and ``Action Input: {...}``.
 
     Source:
         S. Yao et al.: ReAct: Synergizing Reasoning and Acting in Language Models (2023).
@@ -57,11 +59,11 @@ class ReAct:
     note = 'on a line that begins with "Note:" before the final answer'
 
     def system_prompt(self, tools: Sequence[ToolSpec], style: PromptStyle) -> str:
-        """Return the system message: the tools as JSON lines and the two forms of a turn."""
+        """Return the system message: the tools as JSON lines and the format of a turn."""
         return instructions(tools, style, call=_CALL, answer=_ANSWER, thought=_THOUGHT)
 
     def parse(self, text: str) -> Parsed:
-        """Read calls, answer and thought out of a policy's text."""
+        """Parse calls, answer and thought of a policy's text."""
         if "<|" in text and (control := _CONTROL.search(text)) is not None:
             text = text[: control.start()]
         thought, text = split_thoughts(text)
@@ -92,16 +94,16 @@ class ReAct:
     def observation(
         self, results: Sequence[ToolResult], problems: Sequence[str], notice: str = ""
     ) -> str:
-        """Return the results after ``Observation:``; labels in them are quoted by ``›``."""
+        """Return the results after ``Observation:``; labels in them are prefixed with ``›``."""
         shown = format_results(results, problems, notice)
         return "Observation: " + _SHOWN_LABEL.sub(r"\1› ", shown)
 
     def write_call(self, name: str, arguments: Mapping[str, Any], thought: str = "") -> str:
-        """Write one call; any argument survives `parse`."""
+        """Write one call; `parse` restores all arguments."""
         return f"{_thought_line(thought)}Action: {name}\nAction Input: {write_object(arguments)}"
 
     def write_answer(self, text: str, thought: str = "", note: str = "") -> str:
-        """Write the answer on one line, and a note on the line before."""
+        """Write the answer on one line, after a line with the note."""
         before = f"Note: {note}\n" if note else ""
         return f"{_thought_line(thought)}{before}Final Answer: {' '.join(neutralise(text).split())}"
 
@@ -111,7 +113,7 @@ def _thought_line(thought: str) -> str:
 
 
 def _decode(actions: Sequence[tuple[str, str | None]], draft: Draft) -> None:
-    """Decode the calls into the draft, with what cannot be decoded."""
+    """Add the decoded calls and the decoding problems to the draft."""
     for number, (name, body) in enumerate(actions, 1):
         try:
             if body is None:

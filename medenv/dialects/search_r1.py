@@ -1,9 +1,9 @@
-"""The dialect of Search-R1: the tool's name is the tag, the query stands between its tags.
+"""The Search-R1 dialect: the tool's name is the tag that encloses the query.
 
     <search>ectopia lentis</search>
 
-What is between the tags goes to the tool's main argument; a JSON object there gives the arguments
-by name. How a text is cut at its tags, and what of it counts, is told in `medenv.dialects.tags`.
+The enclosed text is the value of the tool's main argument; an enclosed JSON object names all
+arguments. For the other parsing rules see `medenv.dialects.tags`.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ MAIN_ARGUMENTS: Mapping[str, str] = MappingProxyType(
         "web_search": "query",
     }
 )
-"""Tool to the argument that stands between its tags."""
+"""Tool name to the argument that its tags enclose."""
 
 _CALL = """\
 To call a tool, write what it takes first between tags of its name, e.g.
@@ -44,10 +44,10 @@ _THOUGHT = "You may think between <think> and </think> first."
 
 
 class SearchR1:
-    """Reads and writes ``<search>query</search>``.
+    """Dialect with calls ``<search>query</search>``.
 
     Args:
-        main_arguments: Tool to the argument that stands between its tags; all tools there are.
+        main_arguments: Tool name to the argument that its tags enclose, for all tools.
 
     Source:
         B. Jin et al.: Search-R1 (2025).
@@ -65,23 +65,23 @@ class SearchR1:
     def for_tools(self, tools: Sequence[ToolSpec]) -> SearchR1:
         """Return the dialect with a tag for each tool.
 
-        Between the tags of a tool that `MAIN_ARGUMENTS` does not know stands its first required
-        argument, or its first where none is.
+        The main argument of a tool that `MAIN_ARGUMENTS` does not list is its first required
+        argument or, if none is required, its first argument.
 
         Args:
-            tools: What the policy may call.
+            tools: The available tools.
 
         Raises:
-            UsageError: A tool takes no argument, or its name can be no tag.
+            UsageError: A tool has no argument, or its name is not a valid tag.
         """
-        new = {tool.name: _first(tool) for tool in tools if tool.name not in self._main}
+        new = {tool.name: _main_argument(tool) for tool in tools if tool.name not in self._main}
         return SearchR1(self._main | new) if new else self
 
     def system_prompt(self, tools: Sequence[ToolSpec], style: PromptStyle) -> str:
-        """Return the system message: the tools as JSON lines and the two forms of a turn.
+        """Return the system message: the tools as JSON lines and the format of a turn.
 
         Raises:
-            UnknownNameError: A tool has no main argument here.
+            UnknownNameError: A tool has no main argument in this dialect.
         """
         for tool in tools:
             self._main_of(tool.name)
@@ -89,20 +89,20 @@ class SearchR1:
         return instructions(tools, style, call=call, answer=ANSWER, thought=_THOUGHT)
 
     def parse(self, text: str) -> Parsed:
-        """Read calls, answer and thought out of a policy's text."""
+        """Parse calls, answer and thought of a policy's text."""
         return self._reader.read(text, self._decode)
 
     def observation(
         self, results: Sequence[ToolResult], problems: Sequence[str], notice: str = ""
     ) -> str:
-        """Return the results between ``<information>`` tags, of which none is inside."""
+        """Return the results between ``<information>`` tags, with their own tags neutralised."""
         return f"<information>{format_results(results, problems, notice)}</information>"
 
     def write_call(self, name: str, arguments: Mapping[str, Any], thought: str = "") -> str:
-        """Write one call; any argument survives `parse`, tags and control tokens included.
+        """Write one call; `parse` restores all arguments, including tags and control tokens.
 
         Raises:
-            UnknownNameError: The tool has no main argument here.
+            UnknownNameError: The tool has no main argument in this dialect.
         """
         value = arguments.get(self._main_of(name))
         body = write_object(arguments)
@@ -111,7 +111,7 @@ class SearchR1:
         return f"{write_thought(thought)}<{name}>{body}</{name}>"
 
     def write_answer(self, text: str, thought: str = "", note: str = "") -> str:
-        """Write the answer, tags in it made harmless."""
+        """Write the answer with its tags neutralised."""
         return write_answer(text, thought, note)
 
     def _main_of(self, name: str) -> str:
@@ -126,16 +126,16 @@ class SearchR1:
         return tag, {self._main[tag]: body}
 
 
-def _first(tool: ToolSpec) -> str:
+def _main_argument(tool: ToolSpec) -> str:
     names = [*tool.parameters.get("required", ()), *tool.parameters.get("properties", ())]
     if not names or _TAG.fullmatch(tool.name) is None or tool.name in _RESERVED:
         raise UsageError(
             f"the dialect search_r1 has no tag for the tool {tool.name!r}: expected a name of"
-            " letters, digits, - and _ that is no tag of the dialect, and at least one argument"
+            " letters, digits, - and _ that is not a tag of the dialect, and at least one argument"
         )
     return str(names[0])
 
 
 def _is_plain(value: str) -> bool:
-    """Return whether a text can stand between tags and be read as itself."""
+    """Return whether `parse` restores a text that is written between tags without encoding."""
     return value == value.strip() and not value.startswith("{") and "<" not in value

@@ -1,18 +1,18 @@
-"""What all dialects with tags share: how a policy's text is cut at its own tags, and what counts.
+"""Parser shared by all dialects with tags.
 
-Rules of reading, so that only what the policy plainly meant counts:
+Parsing rules:
 
-- A control token of the model family (``<|im_end|>`` and its like) ends the text.
-- Text inside ``<think>`` is thought: no call or answer in it counts. A ``</think>`` that nothing
-  opened makes thought of everything before it; see `medenv.text.thoughts`.
-- The tag around results is for tools to write. One that the policy writes ends its text there: what
-  follows rests on an invented result and is not read.
-- A call may lack its closing tag at the end of the text when it is whole otherwise (samplers that
-  stop at the tag leave it out). An answer must be closed, or it may have been cut short.
-- A closing tag that is quoted in a text of a call's JSON object closes nothing.
-- A call and an answer in one turn: well-formed calls are made, the answer is not taken, since it
-  was written before their results were seen.
-- Several different answers in one turn are no answer.
+- A control token of the model family (such as ``<|im_end|>``) ends the text.
+- Text inside ``<think>`` is thought: calls and answers in it are ignored. After a ``</think>``
+  without an opening tag, everything before it is thought; see `medenv.text.thoughts`.
+- Only tools may write the result tag. If the policy writes it, the text after it relies on an
+  invented result and is ignored.
+- At the end of the text a complete call may lack its closing tag, since samplers that stop at the
+  tag omit it. An answer must be closed, since it may be truncated otherwise.
+- A closing tag inside a string of a call's JSON object does not close the call.
+- In a turn with calls and an answer, well-formed calls are executed and the answer is ignored,
+  since it was written before their results were known.
+- Several different answers in one turn count as none.
 """
 
 from __future__ import annotations
@@ -27,21 +27,21 @@ from medenv.records import Parsed
 from medenv.text.thoughts import visible_start
 
 MAX_PROBLEMS = 8
-"""Problems of one turn that are told; of further ones only their number is."""
+"""Number of reported problems per turn; further problems are only counted."""
 
 _PROBLEM_CHARS = 1_000
 
 ANSWER = "<answer>...</answer>"
-"""How an answer is written, for messages."""
+"""Format of an answer, for messages."""
 
 NOTE = "before <answer>"
-"""Where citations and confidence are written, for the prompt."""
+"""Place of citations and confidence, for the prompt."""
 _OBJECT = re.compile(r'\s*+\{(?:[^"<\\]++|"(?:[^"\\]++|\\.)*+"(?=\s*+[],:}]))*+', re.DOTALL)
-"""A JSON object with what stands behind it up to a tag, which no text in it can be.
+"""A JSON object and the text after it up to the next tag outside its strings.
 
-Outside its texts an object holds neither tag nor backslash, and behind a text stands a mark. So of
-two objects of which one begins within the other at most one goes on beyond the next tag, and
-however many are begun, all are read in linear time.
+Outside its strings an object contains neither tags nor backslashes, and a punctuation mark follows
+each string. Of two objects that overlap, at most one extends beyond the next tag; so matching takes
+linear time for any number of objects.
 """
 
 _BARE = ""
@@ -53,16 +53,16 @@ _ANSWER = "<answer>"
 
 @dataclass
 class Draft:
-    """The parts of a text, before it is decided what of them counts.
+    """The parts of a text before the rules for calls and answers are applied.
 
     Args:
-        thoughts: Pieces of thought in order, notes included.
-        notes: Pieces of it that are no private thought.
+        thoughts: Pieces of thought in order, including notes.
+        notes: Pieces of `thoughts` that are not private.
         calls: Well-formed calls in order.
-        answers: Answers in order, without spaces around.
-        problems: What was wrong.
-        called: Whether there was any call, malformed ones included.
-        more: How many problems were left out of `problems`.
+        answers: Answers in order, stripped.
+        problems: Descriptions of errors.
+        called: Whether the text has any call, including malformed ones.
+        more: Number of problems beyond `MAX_PROBLEMS`.
     """
 
     thoughts: list[str] = field(default_factory=list)
@@ -74,10 +74,10 @@ class Draft:
     more: int = 0
 
     def add_problem(self, problem: str) -> None:
-        """Note what was wrong, within bounds however long the text is.
+        """Add a problem, up to `MAX_PROBLEMS`.
 
         Args:
-            problem: What was wrong.
+            problem: Description of the error.
         """
         if len(self.problems) < MAX_PROBLEMS:
             self.problems.append(problem[:_PROBLEM_CHARS])
@@ -86,30 +86,30 @@ class Draft:
 
 
 def write_thought(thought: str) -> str:
-    """Write a thought between its tags, or nothing where there is none."""
+    """Write a thought between its tags; an empty thought gives ``""``."""
     return f"<think>{neutralise(thought)}</think>\n" if thought else ""
 
 
 def write_answer(text: str, thought: str, note: str) -> str:
-    """Write an answer between its tags, after a thought and a note where there are any.
+    """Write an answer between its tags, after an optional thought and note.
 
     Args:
-        text: The answer, in which tags are made harmless.
+        text: The answer; its tags are neutralised.
         thought: A private thought.
-        note: Citations and confidence, written as it is.
+        note: Citations and confidence; written unchanged.
     """
     before = f"{note}\n" if note else ""
     return f"{write_thought(thought)}{before}<answer>{neutralise(text)}</answer>"
 
 
 class TagReader:
-    """Cuts a text into thoughts, calls and answers by the rules of this module.
+    """Parser that splits a text into thoughts, calls and answers by the rules of this module.
 
     Args:
         call_tags: Names of the tags around calls, e.g. ``("tool_call",)``.
-        result_tag: Name of the tag that only tools write.
+        result_tag: Name of the tag around results.
         controls: Control tokens of the model family.
-        form: How calls and answers are written, for messages.
+        form: Format of calls and answers, for messages.
         bare_calls: Whether JSON objects outside all tags are calls; their tag name is ``""``.
     """
 
@@ -130,11 +130,11 @@ class TagReader:
         self._tag = re.compile(f"<(?:{opening})>|</think>")
 
     def read(self, text: str, decode: Callable[[str, str], Call]) -> Parsed:
-        """Read a text.
+        """Parse a text.
 
         Args:
-            text: What the policy wrote.
-            decode: Makes a call of tag name and what the tag encloses, or raises `MalformedCall`.
+            text: Text of the policy.
+            decode: Function from tag name and enclosed text to a call; raises `MalformedCall`.
         """
         if "<|" in text and (control := self._control.search(text)) is not None:
             text = text[: control.start()]
@@ -157,13 +157,13 @@ class TagReader:
                 draft.thoughts.append(body)
             elif not draft.answers or tag != self._result:
                 draft.add_problem(body)
-        self._decode(bodies, decode, draft)
+        self._decode_calls(bodies, decode, draft)
         return conclude(draft, self.form)
 
-    def _decode(
+    def _decode_calls(
         self, bodies: Sequence[tuple[str, str]], decode: Callable[[str, str], Call], draft: Draft
     ) -> None:
-        """Decode the calls into the draft, with what cannot be decoded."""
+        """Add the decoded calls and the decoding problems to the draft."""
         draft.called = bool(bodies)
         for number, (tag, body) in enumerate(bodies, 1):
             try:
@@ -172,10 +172,10 @@ class TagReader:
                 draft.add_problem(f"tool call {number}{error}: {self.form}")
 
     def _segments(self, text: str) -> Iterator[tuple[str, str]]:
-        """Cut the text at its own tags, left to right, into (opening tag, what it encloses).
+        """Split the text at its tags into pairs (opening tag, enclosed text) from left to right.
 
-        Bare text comes with the tag ``""``; what is wrong with the tag of results or `_FAULT` and a
-        description.
+        Text outside all tags has the tag ``""``. A problem has the result tag or `_FAULT`, and a
+        description in place of the text.
         """
         position = 0
         while (match := self._tag.search(text, position)) is not None:
@@ -192,9 +192,11 @@ class TagReader:
             closing = f"</{tag[1:]}"
             end = text.find(closing, inside)
             if end < 0:
-                yield from self._unclosed(tag, closing, text[inside:])
+                yield tag if tag in self._calls else _BARE, text[inside:]
+                if tag not in self._calls:
+                    yield _FAULT, f"{tag} was not closed with {closing}: {self.form}"
                 return
-            if tag in self._calls and text.find(closing, end + 1) >= 0:  # else it is this one
+            if tag in self._calls and text.find(closing, end + 1) >= 0:  # may be inside a string
                 quoting = _OBJECT.match(text, inside)
                 if quoting is not None and text.startswith(closing, quoting.end()):
                     end = quoting.end()
@@ -203,17 +205,9 @@ class TagReader:
         if position < len(text):
             yield _BARE, text[position:]
 
-    def _unclosed(self, tag: str, closing: str, rest: str) -> Iterator[tuple[str, str]]:
-        """Read what follows a tag that is never closed."""
-        if tag in self._calls:
-            yield tag, rest
-            return
-        yield _BARE, rest
-        yield _FAULT, f"{tag} was not closed with {closing}: {self.form}"
-
 
 def _scan(text: str, draft: Draft, bodies: list[tuple[str, str]], *, objects: bool) -> None:
-    """Sort the pieces of a text outside all tags into notes and, if asked for, JSON objects."""
+    """Sort the text outside all tags into notes and, if `objects` is set, JSON objects."""
     for piece, is_object in split_objects(text) if objects else ((text, False),):
         if is_object:
             bodies.append(("", piece))
@@ -223,12 +217,12 @@ def _scan(text: str, draft: Draft, bodies: list[tuple[str, str]], *, objects: bo
 
 
 def conclude(draft: Draft, form: str, answer_form: str = ANSWER) -> Parsed:
-    """Decide what of a text's parts counts.
+    """Apply the rules for calls and answers to the parts of a text.
 
     Args:
         draft: The parts.
-        form: How calls and answers are written, for messages.
-        answer_form: How an answer is written, for messages.
+        form: Format of calls and answers, for messages.
+        answer_form: Format of an answer, for messages.
     """
     answers, problems = draft.answers, list(draft.problems)
     answer = None

@@ -11,8 +11,7 @@ import numpy as np
 from gymnasium.envs.registration import EnvSpec
 
 from medenv.envs.spaces import UnicodeText
-from medenv.episodes.episode import Episode, EpisodeRules
-from medenv.episodes.snapshot import Snapshot
+from medenv.episodes.episode import Episode, EpisodeRules, Snapshot
 from medenv.errors import InfraError, JudgeUnavailableError, UnknownNameError, UsageError
 from medenv.records import Message, Question, RewardFn, Score, ToolResult
 from medenv.tools import ToolBox

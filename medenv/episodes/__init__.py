@@ -1,1 +1,1 @@
-"""The episode engine: one state machine that env, rollouts and trainers drive."""
+"""The episode engine: the state machine of environments, rollouts and trainers."""

@@ -1,4 +1,4 @@
-"""The episode engine: the one state machine that every face of medenv drives. It does no I/O.
+"""The episode engine, a state machine without I/O.
 
     episode = Episode(question, rules, seed=0)
     messages = episode.prompt()
@@ -9,11 +9,10 @@
         observation = episode.observe(results)    # results of exactly these calls, in this order
     trajectory = episode.trajectory()
 
-Budgets are enforced where they bind. A turn that leaves no room for another one ends the episode
-before its calls are made: nobody could read their results. Calls beyond the call budget are
-refused with a note, so that the policy can still answer; one that goes on calling with none left
-ends the episode. An answer counts within the budget of tokens: `Episode.tokens_left` is what the
-next turn may have, for drivers to sample no more, and a longer text answers no more than it calls.
+If a turn exhausts a budget, the episode ends before the turn's calls are made, since the policy
+could not read their results. Calls beyond the call budget are rejected with a note, so that the
+policy can still answer; a further turn with calls ends the episode. An answer beyond the token
+budget is rejected: drivers must sample at most `Episode.tokens_left` tokens in the next turn.
 """
 
 from __future__ import annotations
@@ -23,8 +22,7 @@ from typing import Any, Literal
 
 import msgspec
 
-from medenv.dialects.base import neutralise
-from medenv.episodes.calls import allowed_calls, answered, mismatch
+from medenv.dialects.base import decode_arguments, neutralise
 from medenv.episodes.rules import (
     CHARS_PER_TOKEN,
     FINAL_TURN_TOKENS,
@@ -32,41 +30,81 @@ from medenv.episodes.rules import (
     Budget,
     EpisodeRules,
 )
-from medenv.episodes.snapshot import LastWord, Pending, Snapshot
 from medenv.errors import UsageError
 from medenv.records import (
     Ending,
     Message,
     Parsed,
     Question,
+    Record,
     ToolCall,
     ToolResult,
     Trajectory,
     Turn,
 )
 
-__all__ = ["Budget", "Episode", "EpisodeRules"]
+__all__ = ["Budget", "Episode", "EpisodeRules", "Snapshot"]
+
+MAX_CALLS = 64
+"""Maximum number of calls per turn, whatever the budget."""
 
 _OVER = "your turn went beyond the token budget: the answer was not taken"
 
+Pending = tuple[str, Parsed, tuple[ToolCall, ...], tuple[str, ...], int]
+"""A turn that awaits its results: text, parsed text, calls, problems, tokens."""
 
-class Episode:
-    """One question being researched: policy texts in, tool calls out; results in, observation out.
+
+class Snapshot(Record, frozen=True, kw_only=True):
+    """State of an episode without its rules; can be stored as JSON and restored repeatedly.
 
     Args:
-        question: What is asked.
+        question: The question.
+        seed: Seed of the episode.
+        config_hash: Hash of the episode's rules.
+        messages: The conversation so far.
+        turns: The finished turns.
+        pending: The turn that awaits its results, or None.
+        calls: Number of tool calls made.
+        tokens: Number of tokens that the policy wrote.
+        seconds: Elapsed wall-clock time.
+        ending: Reason for the end, or None while the episode runs.
+        answer: The policy's answer, or None.
+        failure: Description of the failure, or ``""``.
+        final_turn: The exhausted budget after which a final turn was granted, or None.
+    """
+
+    question: Question
+    seed: int
+    config_hash: str
+    messages: tuple[Message, ...]
+    turns: tuple[Turn, ...]
+    pending: Pending | None
+    calls: int
+    tokens: int
+    seconds: float
+    ending: Ending | None
+    answer: str | None
+    failure: str
+    final_turn: Literal["tokens", "seconds"] | None = None
+
+
+class Episode:
+    """An episode: takes the policy's texts and tool results, returns tool calls and observations.
+
+    Args:
+        question: The question.
         rules: Dialect, tools and budget.
-        seed: Recorded with the trajectory.
+        seed: Seed to record with the trajectory.
 
     Attributes:
-        ending: Why the episode ended, or None while it runs.
+        ending: Reason for the end, or None while the episode runs.
         answer: The policy's answer, or None.
-        failure: What failed where the ending is ``"unavailable"``, else ``""``.
+        failure: Description of the failure if the ending is ``"unavailable"``, else ``""``.
     """
 
     __slots__ = (
         "_calls",
-        "_last_word",
+        "_final_turn",
         "_messages",
         "_parse",
         "_pending",
@@ -90,15 +128,15 @@ class Episode:
         self._parse = rules.dialect.parse
         self._turns: list[Turn] = []
         self._pending: Pending | None = None
-        self._last_word: LastWord = None
+        self._final_turn: Literal["tokens", "seconds"] | None = None
         self.failure, self._calls, self._tokens, self._seconds = "", 0, 0, 0.0
         self._token_limit = rules.max_tokens
         self._started = rules.clock()
         self._messages: list[Message] = []
         if rules.system:
             self._messages.append({"role": "system", "content": rules.system})
-        asked = neutralise(question.text) + rules.reminder
-        self._messages.append({"role": "user", "content": asked})
+        prompt = neutralise(question.text) + rules.reminder
+        self._messages.append({"role": "user", "content": prompt})
 
     @property
     def ended(self) -> bool:
@@ -112,15 +150,15 @@ class Episode:
 
     @property
     def truncated(self) -> bool:
-        """Whether a budget ran out before an answer."""
+        """Whether a budget was exhausted before an answer."""
         return self.ending not in (None, "answered", "unavailable")
 
     @property
     def last_turn(self) -> Turn:
-        """The turn finished last.
+        """The last finished turn.
 
         Raises:
-            UsageError: None is finished yet.
+            UsageError: No turn is finished.
         """
         if not self._turns:
             raise UsageError("no turn is finished yet")
@@ -133,34 +171,35 @@ class Episode:
 
     @property
     def tokens_left(self) -> int | None:
-        """Most tokens that the policy may write in its next turn, or None where there is no limit.
+        """Maximum number of tokens of the policy's next turn, or None without a limit.
 
-        A driver samples no more. Of a last word after the budget ran out they are
+        In a final turn after an exhausted token budget this is
         `medenv.episodes.rules.FINAL_TURN_TOKENS`.
         """
         limit = self._token_limit
         return None if limit == UNLIMITED else max(0, limit - self._tokens)
 
     def prompt(self) -> list[Message]:
-        """Return the messages that come before the policy's first text."""
+        """Return the messages before the policy's first text."""
         return self._messages[: 2 if self.rules.system else 1]
 
     def advance(self, text: str, tokens: int = 0) -> tuple[ToolCall, ...]:
-        """Take the policy's next text.
+        """Process the policy's next text.
 
         Args:
-            text: What the policy wrote, verbatim.
-            tokens: How many tokens it wrote; 0 where nobody counted them.
+            text: The text, verbatim.
+            tokens: Number of tokens of the text; 0 if unknown.
 
         Returns:
-            The calls to make, results of which `observe` awaits; empty when the episode ended.
+            The calls to make, whose results must be passed to `observe`; empty if the episode
+            ended.
 
         Raises:
-            UsageError: The episode has ended, results are awaited, or the text is no string.
+            UsageError: The episode has ended, results are pending, or the text is not a string.
         """
         if self.ending is not None or self._pending is not None or not isinstance(text, str):
             raise UsageError(self._why_not_advance(text))
-        if not text.isascii():  # a lone surrogate could neither be stored nor tokenised
+        if not text.isascii():  # lone surrogates cannot be stored or tokenised
             text = text.encode("utf-8", "replace").decode()
         parsed = self._parse(text)
         if self._token_limit != UNLIMITED:
@@ -179,29 +218,34 @@ class Episode:
             self._turns.append(Turn(text=text, parsed=parsed, tokens=tokens))
             self._end(ending)
             return ()
-        left = 0 if self._last_word else self.rules.max_calls - self._calls
-        calls, problems = allowed_calls(parsed, len(self._turns), left, self.rules.json_parameters)
+        left = 0 if self._final_turn else self.rules.max_calls - self._calls
+        calls, problems = self._allowed_calls(parsed, left)
         self._pending = (text, parsed, calls, problems, tokens)
         return calls
 
     def observe(self, results: Sequence[ToolResult]) -> str:
-        """Take the results of the calls that `advance` returned.
+        """Process the results of the calls that `advance` returned.
 
         Args:
-            results: One for each call, in the order of the calls; one of status ``"unavailable"``
-                is no observation: it ends the episode as `fail` does.
+            results: One result per call, in the order of the calls. A result of status
+                ``"unavailable"`` ends the episode like `fail`.
 
         Returns:
-            What the policy sees next, or ``""`` when the episode ended.
+            The next observation, or ``""`` if the episode ended.
 
         Raises:
-            UsageError: Nothing is awaited, or the results are not those of the calls.
+            UsageError: No calls are pending, or the results do not match the calls.
         """
         if self._pending is None:
-            raise UsageError("observe needs the calls of an advance before it; none are awaited")
+            raise UsageError("observe needs pending calls: call advance first")
         _, _, calls, problems, _ = self._pending
-        if not answered(calls, results):
-            raise UsageError(mismatch(calls, results))
+        expected = [call.id for call in calls]
+        received = [result.call_id for result in results]
+        if received != expected:
+            raise UsageError(
+                f"observe expects the results of calls {expected} in this order, got results of "
+                f"{received}"
+            )
         for result in results:
             if result.status == "unavailable":
                 self.fail(f"tool {result.tool!r}: {result.text}")
@@ -212,18 +256,18 @@ class Episode:
             self._close(tuple(results), "")
             self._end("seconds")
             return ""
-        notice = self.rules.notice(len(self._turns) + 1, made, self._last_word)
+        notice = self.rules.notice(len(self._turns) + 1, made, self._final_turn)
         observation = self.rules.dialect.observation(results, problems, notice)
-        self._calls = made  # nothing is changed before here, should the dialect raise
+        self._calls = made  # the state is unchanged if the dialect raises
         self._messages.append({"role": "tool", "content": observation})
         self._close(tuple(results), observation)
         return observation
 
     def fail(self, reason: str) -> None:
-        """End the episode because something outside it failed; it will have no score.
+        """End the episode because of an external failure; it will have no score.
 
         Args:
-            reason: What failed.
+            reason: Description of the failure.
 
         Raises:
             UsageError: The episode has ended.
@@ -233,12 +277,13 @@ class Episode:
         self._end("unavailable")
 
     def exhaust(self, budget: Literal["turns", "calls", "tokens", "seconds"]) -> None:
-        """End the episode because a budget ran out that only the driver can see.
+        """End the episode because of an exhausted budget that only the driver can measure.
 
-        Such is a context window without room for the last observation, which was then not shown.
+        An example is a context window without room for the last observation, which the policy then
+        did not see.
 
         Args:
-            budget: What ran out.
+            budget: The exhausted budget.
 
         Raises:
             UsageError: The episode has ended.
@@ -249,22 +294,22 @@ class Episode:
         self._end(budget)
 
     def retract(self) -> None:
-        """Take back the last `advance`, as if its text had never been written.
+        """Undo the last `advance`.
 
-        For drivers that met an infrastructure failure in its calls and will make the step again.
+        For drivers that repeat a step after an infrastructure failure in its calls.
 
         Raises:
-            UsageError: No results are awaited.
+            UsageError: No results are pending.
         """
         if self._pending is None:
-            raise UsageError("nothing to retract: no results are awaited")
+            raise UsageError("nothing to retract: no results are pending")
         self._messages.pop()
         self._tokens, self._pending = self._tokens - self._pending[4], None
-        self._last_word = None  # granted by this very text, if it was
+        self._final_turn = None  # only the retracted text can have granted it
         self._token_limit = self.rules.max_tokens
 
     def trajectory(self) -> Trajectory:
-        """Return the episode so far; turns whose results are awaited are not in it."""
+        """Return the episode so far, without a turn that awaits its results."""
         return Trajectory(
             question=self.question,
             turns=tuple(self._turns),
@@ -279,7 +324,7 @@ class Episode:
         )
 
     def snapshot(self) -> Snapshot:
-        """Return the episode as it is now; what has been recorded is shared, not copied."""
+        """Return the present state; recorded turns are shared, not copied."""
         return Snapshot(
             question=self.question,
             seed=self.seed,
@@ -293,24 +338,24 @@ class Episode:
             ending=self.ending,
             answer=self.answer,
             failure=self.failure,
-            final_turn=self._last_word,
+            final_turn=self._final_turn,
         )
 
     @classmethod
     def restore(cls, snapshot: Snapshot, rules: EpisodeRules) -> Episode:
-        """Return an episode that goes on from a snapshot, independent of every other one.
+        """Return an independent episode that continues from a snapshot.
 
         Args:
-            snapshot: What `snapshot` gave.
-            rules: Those by which it was played.
+            snapshot: A snapshot of `snapshot`.
+            rules: The rules of the original episode.
 
         Raises:
-            UsageError: It was played by other rules.
+            UsageError: The snapshot has other rules.
         """
         if snapshot.config_hash != rules.config_hash:
             raise UsageError(
-                f"the snapshot was taken under the settings {snapshot.config_hash}, these are "
-                f"{rules.config_hash}: restore it under its own"
+                f"the snapshot has the settings {snapshot.config_hash}, got "
+                f"{rules.config_hash}: restore it with its own settings"
             )
         episode = cls(snapshot.question, rules, snapshot.seed)
         episode._messages, episode._turns = list(snapshot.messages), list(snapshot.turns)
@@ -318,24 +363,51 @@ class Episode:
         episode._tokens, episode._seconds = snapshot.tokens, snapshot.seconds
         episode._started -= snapshot.seconds
         episode.ending, episode.answer = snapshot.ending, snapshot.answer
-        episode.failure, episode._last_word = snapshot.failure, snapshot.final_turn
+        episode.failure, episode._final_turn = snapshot.failure, snapshot.final_turn
         if snapshot.final_turn == "tokens":
             episode._token_limit = snapshot.tokens + FINAL_TURN_TOKENS
         return episode
 
     def __reduce__(self) -> Any:
-        """Pickle as a snapshot, so that the time until it is unpickled does not count."""
+        """Pickle as a snapshot, so that the time until unpickling does not count."""
         return Episode.restore, (self.snapshot(), self.rules)
 
     def _elapsed(self) -> float:
         return self._seconds if self.ended else self.rules.clock() - self._started
 
+    def _allowed_calls(
+        self, parsed: Parsed, left: int
+    ) -> tuple[tuple[ToolCall, ...], tuple[str, ...]]:
+        """Return the calls that the budget allows and all problems of the turn."""
+        turn, schemas, requested = len(self._turns), self.rules.json_parameters, parsed.calls
+        if len(requested) == 1 and left > 0:  # the most frequent case
+            ((name, arguments),) = requested
+            if name in schemas:
+                arguments = decode_arguments(arguments, schemas[name])
+            return (ToolCall(id=f"{turn}.0", name=name, arguments=arguments),), parsed.problems
+        calls = tuple(
+            [
+                ToolCall(
+                    id=f"{turn}.{number}",
+                    name=name,
+                    arguments=decode_arguments(arguments, schemas.get(name, {})),
+                )
+                for number, (name, arguments) in enumerate(requested)
+            ]
+        )
+        limit = min(left, MAX_CALLS)
+        if len(calls) <= limit:
+            return calls, parsed.problems
+        why = "the budget is used up" if limit == left else f"a turn makes at most {MAX_CALLS}"
+        refused = f"the last {len(calls) - limit} of your calls were not made: {why}"
+        return calls[:limit], (*parsed.problems, refused)
+
     def _exhausted(self, parsed: Parsed) -> Ending | None:
-        """Return the budget that leaves no room for another turn, if one does."""
+        """Return the budget that allows no further turn, or None."""
         if len(self._turns) + 1 >= self.rules.max_turns:
             return "turns"
-        if self._last_word:
-            return self._last_word
+        if self._final_turn:
+            return self._final_turn
         if self._tokens >= self.rules.max_tokens:
             return None if self._grant("tokens") else "tokens"
         if self._calls >= self.rules.max_calls and parsed.calls:
@@ -343,12 +415,12 @@ class Episode:
         return "seconds" if self._late() and not self._grant("seconds") else None
 
     def _grant(self, budget: Literal["tokens", "seconds"]) -> bool:
-        """Return whether the policy has a last word although this budget ran out; note it."""
-        if self.rules.budget.final_turn and self._last_word is None:
-            self._last_word = budget
+        """Grant a final turn after an exhausted budget if the rules allow one."""
+        if self.rules.budget.final_turn and self._final_turn is None:
+            self._final_turn = budget
             if budget == "tokens":
                 self._token_limit = self._tokens + FINAL_TURN_TOKENS
-        return self._last_word is not None
+        return self._final_turn is not None
 
     def _late(self) -> bool:
         seconds = self.rules.max_seconds

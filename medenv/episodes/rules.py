@@ -1,4 +1,4 @@
-"""What all episodes of an environment share: dialect, tools, budget and prompt."""
+"""Settings shared by all episodes of an environment: dialect, tools, budget and prompt."""
 
 from __future__ import annotations
 
@@ -13,34 +13,34 @@ from medenv.io import digest
 from medenv.records import Record, ToolSpec
 
 _LAST_TURN = "This is your last turn: answer now."
-_LAST_WORD = "The {} are used up, this is your last turn: answer now."
+_FINAL_TURN = "The {} are used up, this is your last turn: answer now."
 _NO_CALLS = "No tool calls are left: answer now."
 
 UNLIMITED = sys.maxsize
-"""The limit where there is none."""
+"""Value of a limit that is not set."""
 
 CHARS_PER_TOKEN = 4
-"""Characters per token, the estimate where no token count is known."""
+"""Estimated characters per token, used if the number of tokens is unknown."""
 
 FINAL_TURN_TOKENS = 256
-"""Tokens of the one text that a policy may write after its budget of tokens ran out."""
+"""Token limit of the final turn after an exhausted token budget."""
 
 
 class Budget(Record, frozen=True, kw_only=True):
-    """What one episode may use up; None is no limit.
+    """Limits of one episode; None means no limit.
 
     Args:
-        turns: Texts that the policy may write, at least 1.
-        calls: Tool calls that are made.
-        tokens: Tokens that the policy may write in all turns together; `Episode.tokens_left` says
-            how many the next turn may have.
-        seconds: Wall-clock time from start to the last result.
-        final_turn: Whether a policy whose tokens or seconds ran out is told so and may write one
-            more text, its answer; its calls are not made any more. Turns and calls are always
-            announced before they run out.
+        turns: Maximum number of turns, at least 1.
+        calls: Maximum number of tool calls.
+        tokens: Maximum number of tokens that the policy writes in all turns; see
+            `Episode.tokens_left`.
+        seconds: Maximum wall-clock time from start to the last result.
+        final_turn: Whether the policy gets a notice and one more turn, for its answer, after the
+            tokens or seconds are exhausted; calls in that turn are not made. The end of turns and
+            calls is always announced in advance.
 
     Raises:
-        UsageError: A limit below its least value.
+        UsageError: A limit below its minimum.
     """
 
     turns: int = 8
@@ -50,7 +50,7 @@ class Budget(Record, frozen=True, kw_only=True):
     final_turn: bool = False
 
     def __post_init__(self) -> None:
-        """Check the limits."""
+        """Validate the settings."""
         for name, least in (("turns", 1), ("calls", 0), ("tokens", 1)):
             value = getattr(self, name)
             if value is not None and value < least:
@@ -60,22 +60,22 @@ class Budget(Record, frozen=True, kw_only=True):
 
 
 class EpisodeRules:
-    """What all episodes of one environment share.
+    """Settings shared by all episodes of one environment.
 
     Args:
-        dialect: How the policy writes.
-        tools: What it may call.
-        budget: What it may use up.
-        prompt_style: How much the system message explains.
+        dialect: Format of the policy's text.
+        tools: The available tools.
+        budget: Limits of an episode.
+        prompt_style: Amount of explanation in the system message.
         env_id: Versioned id of the environment.
-        options: Further settings that can change a score, for the settings' hash.
-        asks: What the reward asks of the policy's writing, a sentence each, with ``{note}`` where
-            the dialect's place for citations and confidence is to be named.
+        options: Further settings that can change a score, for `config_hash`.
+        asks: Instructions of the reward, one sentence each; ``{note}`` is replaced by the dialect's
+            place for citations and confidence.
 
     Attributes:
-        system: The system message, or ``""`` where there is none.
-        reminder: What is appended to the question: the line of `asks` where there is no system
-            message to say it.
+        system: The system message, or ``""``.
+        reminder: The text of `asks` to append to the question if there is no system message, else
+            ``""``.
     """
 
     __slots__ = (
@@ -114,11 +114,11 @@ class EpisodeRules:
         }
         self.system, self.reminder = dialect.system_prompt(self.tools, prompt_style), ""
         if asks:
-            asked = "\n\n" + " ".join(asks).replace("{note}", dialect.note)
+            instructions = "\n\n" + " ".join(asks).replace("{note}", dialect.note)
             if self.system:
-                self.system += asked
+                self.system += instructions
             else:
-                self.reminder = asked
+                self.reminder = instructions
         self.max_turns, self.max_seconds = self.budget.turns, self.budget.seconds
         self.max_calls = UNLIMITED if self.budget.calls is None else self.budget.calls
         self.max_tokens = UNLIMITED if self.budget.tokens is None else self.budget.tokens
@@ -133,15 +133,15 @@ class EpisodeRules:
         self.config_hash = digest(settings, 16)
 
     def notice(self, turns: int, calls: int, spent: str | None) -> str:
-        """Return the line that warns of the budget's end, where it is near.
+        """Return the line that announces the end of a budget, or ``""``.
 
         Args:
-            turns: Turns finished, the present one included.
-            calls: Calls made.
-            spent: The budget that ran out already, where a last word is granted.
+            turns: Number of finished turns, including the present one.
+            calls: Number of calls made.
+            spent: The exhausted budget after which a final turn is granted, or None.
         """
         if spent is not None:
-            return _LAST_WORD.format(spent)
+            return _FINAL_TURN.format(spent)
         if turns + 1 >= self.max_turns:
             return _LAST_TURN
         return _NO_CALLS if calls >= self.max_calls else ""

@@ -13,8 +13,7 @@ from hypothesis import strategies as st
 from medenv.build.environment import DIALECTS, make_dialect
 from medenv.dialects import Dialect, QwenXml, SearchR1
 from medenv.dialects.tags import MAX_PROBLEMS
-from medenv.episodes.calls import MAX_CALLS
-from medenv.episodes.episode import Budget, Episode, EpisodeRules
+from medenv.episodes.episode import MAX_CALLS, Budget, Episode, EpisodeRules
 from medenv.errors import UnknownNameError
 from medenv.records import ToolResult, ToolSpec
 from medenv.tools import Search, ToolBox

@@ -33,7 +33,7 @@ def test_observing_what_nobody_awaits_is_refused(text: str | None) -> None:
     episode = Episode(question(), rules())
     if text:
         episode.advance(text)
-    with pytest.raises(UsageError, match="needs the calls of an advance before it"):
+    with pytest.raises(UsageError, match="call advance first"):
         episode.observe([])
 
 

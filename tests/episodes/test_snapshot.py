@@ -10,8 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from medenv.episodes.episode import Episode
-from medenv.episodes.snapshot import Snapshot
+from medenv.episodes.episode import Episode, Snapshot
 from medenv.errors import UsageError
 from medenv.records import Trajectory
 
@@ -112,7 +111,7 @@ def test_a_failure_is_in_the_snapshot_and_in_the_trajectory() -> None:
 
 def test_a_snapshot_of_other_settings_is_refused() -> None:
     taken = Episode(question(), rules(turns=3)).snapshot()
-    with pytest.raises(UsageError, match="the snapshot was taken under the settings"):
+    with pytest.raises(UsageError, match="the snapshot has the settings"):
         Episode.restore(taken, rules(turns=4))
 
 
