@@ -1,4 +1,4 @@
-"""The Gymnasium face of the episode engine."""
+"""The Gymnasium environment over the episode engine."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from medenv.records import Message, Question, RewardFn, Score, ToolResult
 from medenv.tools import ToolBox
 
 MAX_CHARS = 1_000_000
-"""Greatest length of an observation or action, characters."""
+"""Maximum length of an observation or action, characters."""
 
 _INTEGERS = (int, np.integer)
 
@@ -26,42 +26,41 @@ class MedResearchEnv(gymnasium.Env[str, str]):
     """Research a medical question with tools over several turns, then answer it.
 
     ## Description
-    The agent is asked a question that has been proved, against a knowledge graph, to have the
-    answers it is scored by. It may call tools, mostly to search and read a corpus, and ends the
-    episode by answering.
+    The agent receives a question whose answers are proved against a knowledge graph. It may call
+    tools, usually to search and read a corpus, and ends the episode by answering.
 
     ## Action Space
     `UnicodeText`: one turn of the policy's text, in the dialect of the environment. Any text is
-    accepted; one without a call or an answer costs a turn and is told what was wrong.
+    valid; a text without a call or an answer costs a turn, and the observation describes the error.
 
     ## Observation Space
-    `UnicodeText`: after `reset`, the whole prompt as one text; after `step`, what the tools gave
-    back. The conversation as chat messages is in the information and in `messages`. Text from tools
-    is made harmless: no control token and no tag of the dialect survives in it.
+    `UnicodeText`: after `reset`, the whole prompt as one text; after `step`, the results of the
+    tools. The conversation as chat messages is in the information and in `messages`. Text from
+    tools is neutralised: it contains no control token and no tag of the dialect.
 
     ## Starting State
-    A question drawn uniformly by the environment's own generator, or the one that
-    ``reset(options={"question": ...})`` names by id or by number.
+    A question drawn uniformly by the environment's own generator, or the question given by id or
+    number in ``reset(options={"question": ...})``.
 
     ## Rewards
-    0 for every step but the last, and the total of the score at the end. Only text that the agent
-    wrote itself is scored.
+    0 for every step except the last, which has the total of the score. Only the agent's own text is
+    scored.
 
     ## Episode End
-    Terminated when the agent answers. Truncated when a budget runs out: turns, tool calls, tokens
-    or seconds. Never both. An infrastructure failure is neither: `step` raises an `InfraError`, the
-    episode stays where it was and the same step can be made again.
+    Terminated when the agent answers. Truncated when a budget is exhausted: turns, tool calls,
+    tokens or seconds. Never both. An infrastructure failure is neither: `step` raises an
+    `InfraError`, the state is unchanged and the step can be repeated.
 
     ## Information
     After `reset`: ``question_id`` and ``messages`` (the prompt as chat messages). After `step`:
-    ``problems`` (what was wrong with the turn) and ``passages`` (ids shown in it); with the last
-    one also ``ending``, ``score`` (a `Score` with its parts) and ``trajectory``.
+    ``problems`` (errors of the turn) and ``passages`` (ids of the passages shown); after the last
+    step also ``ending``, ``score`` (a `Score` with its parts) and ``trajectory``.
 
     ## Arguments
-    `questions`: what can be asked, at least one. `toolbox`: the tools. `reward`: scores a finished
-    trajectory. `rules`: dialect, budget and prompt style of all episodes. `render_mode`: ``"ansi"``
-    lets `render` return the conversation so far as a string, ``"human"`` prints it as it grows.
-    Through ``gymnasium.make`` the arguments are those of
+    `questions`: the questions, at least one. `toolbox`: the tools. `reward`: scores a finished
+    trajectory. `rules`: dialect, budget and prompt style of all episodes. `render_mode`: with
+    ``"ansi"``, `render` returns the conversation so far as a string; with ``"human"``, new messages
+    are printed. For the arguments of ``gymnasium.make`` see
     `medenv.build.environment.EnvSettings`, and `render_mode`.
 
     ## References
@@ -69,7 +68,7 @@ class MedResearchEnv(gymnasium.Env[str, str]):
     bundled questions is the Human Phenotype Ontology (Gargano et al., 2024).
 
     ## Version History
-    v0: first version. A change that can change a score raises the version.
+    v0: first version. A change that can affect scores increments the version.
 
     ## Medical Scope and Limits
     Questions are about documented relations between diseases, genes and phenotypes. A high score
@@ -104,19 +103,19 @@ class MedResearchEnv(gymnasium.Env[str, str]):
 
     @property
     def spec(self) -> EnvSpec | None:
-        """What Gymnasium made the environment of; ``max_episode_steps`` is the budget of turns."""
+        """The Gymnasium spec; its ``max_episode_steps`` is the budget of turns."""
         return self._spec
 
     @spec.setter
     def spec(self, spec: EnvSpec | None) -> None:
-        # No `TimeLimit` stands behind the number: the episode itself ends with its last turn.
+        # The number has no `TimeLimit` wrapper: the episode itself ends with its last turn.
         self._spec = copy(spec)
         if self._spec is not None:
             self._spec.max_episode_steps = self.rules.max_turns
 
     @property
     def episode(self) -> Episode:
-        """The running or just ended episode.
+        """The present episode, running or ended.
 
         Raises:
             UsageError: `reset` has not been called.
@@ -131,36 +130,36 @@ class MedResearchEnv(gymnasium.Env[str, str]):
         return self.episode.messages
 
     def snapshot(self) -> Snapshot:
-        """Return the episode as it is now, to go on from it later as often as wanted."""
+        """Return the state of the episode, which `restore` accepts any number of times."""
         return self.episode.snapshot()
 
     def restore(self, snapshot: Snapshot) -> None:
-        """Go on from a snapshot; an episode that had ended is not paid again and needs a `reset`.
+        """Continue from a snapshot; an ended episode gives no further reward and needs a `reset`.
 
         Args:
-            snapshot: What `snapshot` of an environment of the same settings gave.
+            snapshot: A snapshot of an environment with the same settings.
 
         Raises:
-            UsageError: It comes from other settings.
+            UsageError: The snapshot has other settings.
         """
         self._episode, self._score = Episode.restore(snapshot, self.rules), None
         if snapshot.ending is not None:
-            self._score = Score(total=None, parts={})  # not paid again, nor for the first time here
+            self._score = Score(total=None, parts={})  # its reward was already given
 
     def reset(
         self, *, seed: int | None = None, options: dict[str, Any] | None = None
     ) -> tuple[str, dict[str, Any]]:
-        """Begin an episode.
+        """Start an episode.
 
         Args:
-            seed: Seeds the generator that draws questions.
-            options: ``{"question": id or number}`` to choose one.
+            seed: Seed of the generator that draws questions.
+            options: ``{"question": id or number}`` to select a question.
 
         Returns:
             The prompt as text, and ``question_id`` and ``messages``.
 
         Raises:
-            UsageError: An unknown option or question.
+            UsageError: Unknown option or question.
         """
         super().reset(seed=seed)
         number = self._choose(options or {})
@@ -175,19 +174,20 @@ class MedResearchEnv(gymnasium.Env[str, str]):
         return text, {"question_id": question.id, "messages": messages}
 
     def step(self, action: str) -> tuple[str, SupportsFloat, bool, bool, dict[str, Any]]:
-        """Take the agent's next text, make its calls and show it the results.
+        """Process the agent's next text, make its calls and return the results.
 
         Args:
-            action: What the agent wrote.
+            action: Text of the agent.
 
         Returns:
             Observation, reward, terminated, truncated, information.
 
         Raises:
-            UsageError: `reset` was not called, the episode has ended, or the action is no string.
-            InfraError: Something outside failed; make the same step again.
+            UsageError: `reset` was not called, the episode has ended, or the action is not a
+                string.
+            InfraError: An external failure; repeat the step.
         """
-        episode = self._episode or self.episode  # which refuses; a call less where there is one
+        episode = self._episode or self.episode  # the property raises if there is none
         observation = ""
         if episode.ending is None:
             observation = self._turn(episode, action)
@@ -208,11 +208,11 @@ class MedResearchEnv(gymnasium.Env[str, str]):
         return observation, reward, episode.terminated, episode.truncated, info
 
     def render(self) -> str | None:
-        """Show the conversation so far.
+        """Render the conversation so far.
 
         Returns:
-            The whole conversation for a terminal of 100 columns where the render mode is
-            ``"ansi"``; None where it is ``"human"``, which prints what was not printed yet.
+            In render mode ``"ansi"``, the whole conversation for a terminal of 100 columns; in
+            render mode ``"human"``, None, after printing the new messages.
 
         Raises:
             UsageError: `reset` has not been called.
@@ -224,14 +224,14 @@ class MedResearchEnv(gymnasium.Env[str, str]):
                 'render_mode="ansi" or "human"'
             )
             return None
-        from medenv.envs import rendering  # rich is loaded where something is shown
+        from medenv.envs import rendering  # imports rich only when rendering
 
         messages = episode.messages
         last = [] if episode.ending is None else [rendering.outcome(episode.ending, self._score)]
         if not self._prints:
             return rendering.ansi([*rendering.conversation(messages), *last])
-        of, printed = self._printed
-        if of is not episode:
+        printed_episode, printed = self._printed
+        if printed_episode is not episode:
             printed = 0
         if printed < len(messages):
             rendering.show([*rendering.conversation(messages, printed), *last])
@@ -239,7 +239,7 @@ class MedResearchEnv(gymnasium.Env[str, str]):
         return None
 
     def _turn(self, episode: Episode, action: str) -> str:
-        """Advance by one turn; take it back where its calls cannot be made."""
+        """Advance by one turn; retract it if its calls fail."""
         calls = episode.advance(action)
         if episode.ending is not None:
             return ""
@@ -249,39 +249,39 @@ class MedResearchEnv(gymnasium.Env[str, str]):
             for call in calls:
                 results.append(run(call))
             return episode.observe(results)
-        except BaseException:  # an interrupt too: the episode stays where it was
+        except BaseException:  # also on an interrupt
             episode.retract()
             raise
 
     def _finish(self, episode: Episode, info: dict[str, Any]) -> float:
-        """Score the ended episode and add to the information what belongs to its end."""
+        """Score the ended episode and add ending, score and trajectory to the information."""
         if episode.ending == "unavailable":
             raise InfraError(f"the episode cannot be scored: {episode.failure}; call reset")
         trajectory = episode.trajectory()
         score = self.reward(trajectory)
         if score.total is None:
-            raise JudgeUnavailableError("the reward gave no score; make the same step again")
+            raise JudgeUnavailableError("the reward gave no score; repeat the step")
         self._score = score
         info["ending"], info["score"], info["trajectory"] = episode.ending, score, trajectory
         return score.total
 
     def _choose(self, options: dict[str, Any]) -> int:
-        """Return the number of the question that the options name, or a drawn one."""
+        """Return the number of the question in the options, or of a random one."""
         for name in options:
             if name != "question":
                 raise UnknownNameError("reset option", name, ["question"])
-        wanted = options.get("question")
-        if wanted is None:
+        question = options.get("question")
+        if question is None:
             return int(self.np_random.random() * len(self.questions))
-        if isinstance(wanted, str):
-            if wanted not in self._numbers:
+        if isinstance(question, str):
+            if question not in self._numbers:
                 known = f"{len(self.questions)} questions, such as {self.questions[0].id!r}"
-                raise UsageError(f"no question has the id {wanted!r} ({known})")
-            return self._numbers[wanted]
-        if not isinstance(wanted, _INTEGERS):
-            raise UsageError(f"a question is chosen by id or by number, got {wanted!r}")
-        if not 0 <= wanted < len(self.questions):
+                raise UsageError(f"no question has the id {question!r} ({known})")
+            return self._numbers[question]
+        if not isinstance(question, _INTEGERS):
+            raise UsageError(f"expected the id or number of a question, got {question!r}")
+        if not 0 <= question < len(self.questions):
             raise UsageError(
-                f"question numbers go from 0 to {len(self.questions) - 1}, got {wanted!r}"
+                f"question numbers go from 0 to {len(self.questions) - 1}, got {question!r}"
             )
-        return int(wanted)
+        return int(question)

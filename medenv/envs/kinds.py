@@ -1,4 +1,4 @@
-"""The environments that differ from `MedResearchEnv` in what is asked, each with its datasheet."""
+"""Environments with other questions than `MedResearchEnv`, each with its datasheet."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ class ClosedBookEnv(MedResearchEnv):
     """Answer a medical question from memory.
 
     ## Description
-    The questions of `MedResearchEnv` without any tool: what a policy knows by itself, the baseline
-    of all research.
+    The questions of `MedResearchEnv` without tools. It measures the policy's own knowledge, the
+    baseline of all research.
 
     ## Action Space
     `UnicodeText`: the policy's answer, in the dialect of the environment.
 
     ## Observation Space
-    `UnicodeText`: the prompt, then only what was wrong with a turn.
+    `UnicodeText`: the prompt, then only the errors of a turn.
 
     ## Starting State
     As in `MedResearchEnv`.
@@ -44,41 +44,41 @@ class ClosedBookEnv(MedResearchEnv):
 
     ## Medical Scope and Limits
     As in `MedResearchEnv`. A right answer may be recalled or guessed; the certificate's `chance`
-    says how easily.
+    is the probability of a correct guess.
     """
 
 
 class DiagnosisEnv(MedResearchEnv):
-    """Find out a patient's disease by examining, reasoning and reading.
+    """Diagnose a patient's disease by examining, reasoning and reading.
 
     ## Description
-    A patient comes with one or two findings. All others come out only as the agent asks for them by
-    ``ask``; ``diagnose`` ranks diseases by findings, ``search`` and ``read`` show what is known.
+    A patient presents with one or two findings. The agent learns other findings only through
+    ``ask``; ``diagnose`` ranks diseases by findings, ``search`` and ``read`` give the literature.
 
     ## Action Space
     `UnicodeText`: one turn of the policy's text, in the dialect of the environment.
 
     ## Observation Space
-    `UnicodeText`: the prompt, then what the tools gave back.
+    `UnicodeText`: the prompt, then the results of the tools.
 
     ## Starting State
-    A case drawn uniformly, or the one that ``reset(options={"question": ...})`` names.
+    A case drawn uniformly, or the case given in ``reset(options={"question": ...})``.
 
     ## Rewards
-    0 for every step but the last, and the total of the score at the end. The answer is the name of
-    the disease, under any of its names.
+    0 for every step except the last, which has the total of the score. The answer is any name of
+    the disease.
 
     ## Episode End
-    Terminated when the agent answers. Truncated when a budget runs out, by default 12 turns.
+    Terminated when the agent answers. Truncated when a budget is exhausted, by default 12 turns.
 
     ## Information
-    As in `MedResearchEnv`. A finding that came out counts as a passage of the id
+    As in `MedResearchEnv`. A finding that was revealed counts as a passage with the id
     ``"<patient>/<finding>"``. The id of a real patient is a hash of the id in the file, which often
-    names the gene; no id and no prompt names disease, gene or article.
+    contains the gene; no id and no prompt contains disease, gene or article.
 
     ## Arguments
-    `cases`: a number of simulated cases, or a file or folder of real ones, one JSON object a line.
-    `graph`: the diseases and how often they show findings. Others as in `MedResearchEnv`.
+    `cases`: a number of simulated cases, or a JSONL file or folder of real cases. `graph`: the
+    diseases and the frequencies of their findings. Others as in `MedResearchEnv`.
 
     ## References
     Robinson et al., Interpretable clinical genomics with a likelihood ratio paradigm (2020), for
@@ -88,33 +88,33 @@ class DiagnosisEnv(MedResearchEnv):
     v0: first version.
 
     ## Medical Scope and Limits
-    A simulated case has findings drawn independently, each as often as the graph says, and fits one
-    disease of the graph alone; nothing in it was seen in a person. A real case has one recorded
-    diagnosis, which is not proved to be the only one that fits, and a finding that nobody wrote
-    down is "not on record". Skill here is no licence to diagnose anyone.
+    The findings of a simulated case are drawn independently with the graph's frequencies, and the
+    case fits exactly one disease of the graph; it does not describe a real person. A real case has
+    one recorded diagnosis, which is not proved to be the only one that fits, and an unrecorded
+    finding is "not on record". A high score is no qualification to diagnose anyone.
     """
 
 
 class AbstainEnv(MedResearchEnv):
-    """Research a question that the corpus may not answer, and say so where it does not.
+    """Research a question that the corpus may not answer; the answer is then "unknown".
 
     ## Description
-    The questions of `MedResearchEnv` over a corpus from which the passages that state the last hop
-    of some of them are withheld. A question with no passage left for one of its hops has no answer,
-    and the right answer to it is "unknown".
+    The questions of `MedResearchEnv` over a corpus without the passages that state the last hop of
+    some questions. If a question has no passage for one of its hops, the corpus has no answer to
+    it, and the right answer is "unknown".
 
     ## Action Space
     `UnicodeText`: one turn of the policy's text, in the dialect of the environment.
 
     ## Observation Space
-    `UnicodeText`: the prompt, then what the tools gave back.
+    `UnicodeText`: the prompt, then the results of the tools.
 
     ## Starting State
-    As in `MedResearchEnv`; each question says that "unknown" is an answer.
+    As in `MedResearchEnv`; each question states that "unknown" is a valid answer.
 
     ## Rewards
-    At the end 1 for the right answer, "unknown" where there is none included; a declared part for
-    "unknown" where there is an answer; nothing for a wrong answer; and a little for form.
+    At the end 1 for the right answer, which may be "unknown"; a configured part for "unknown" if
+    the corpus has an answer; 0 for a wrong answer; and a small part for format.
 
     ## Episode End
     As in `MedResearchEnv`.
@@ -123,7 +123,7 @@ class AbstainEnv(MedResearchEnv):
     As in `MedResearchEnv`.
 
     ## Arguments
-    `withhold`: share of the questions whose last hop is withheld. Others as in `MedResearchEnv`.
+    `withhold`: share of questions whose last hop is withheld. Others as in `MedResearchEnv`.
 
     ## References
     Rajpurkar et al., Know What You Don't Know: Unanswerable Questions for SQuAD (2018).
@@ -132,8 +132,8 @@ class AbstainEnv(MedResearchEnv):
     v0: first version.
 
     ## Medical Scope and Limits
-    "Unknown" means unknown to this corpus. What is withheld is true all the same, so a policy that
-    answers from memory is wrong here although it may be right in the world.
+    "Unknown" means unknown to this corpus. The withheld facts are true, so a policy that answers
+    from memory is wrong here although its answer may be true.
     """
 
 
@@ -144,4 +144,4 @@ ENVIRONMENT_CLASSES: Mapping[str, type[MedResearchEnv]] = MappingProxyType(
         "medenv/Diagnosis-v0": DiagnosisEnv,
     }
 )
-"""Ids to their classes, where it is not `MedResearchEnv`."""
+"""Environment id to its class, if it is not `MedResearchEnv`."""

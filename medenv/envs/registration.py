@@ -1,7 +1,7 @@
-"""The ids of medenv's environments, registered with Gymnasium when medenv is imported.
+"""Registration of the environments with Gymnasium, executed when medenv is imported.
 
-``gymnasium.make("medenv:medenv/Research-v0")`` imports it by itself. What an environment is made of
-is imported when one is made.
+``gymnasium.make("medenv:medenv/Research-v0")`` imports medenv itself. The modules of an environment
+are imported only when it is created.
 """
 
 from __future__ import annotations
@@ -24,11 +24,11 @@ ENVIRONMENTS: Mapping[str, Mapping[str, Any]] = MappingProxyType(
         "medenv/Abstain-v0": {"withhold": 0.3, "scoring": {"abstention": 1.0, "format": 0.1}},
     }
 )
-"""Ids to settings that differ from the defaults of `medenv.build.environment.EnvSettings`."""
+"""Environment id to settings other than the defaults of `medenv.build.environment.EnvSettings`."""
 
 
 def register_all() -> None:
-    """Register all environments; a second call changes nothing."""
+    """Register all environments; further calls do nothing."""
     for env_id, settings in ENVIRONMENTS.items():
         if env_id not in registry:
             register(

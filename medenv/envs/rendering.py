@@ -1,4 +1,4 @@
-"""Conversations as a terminal shows them: for render modes and for `medenv play`."""
+"""Terminal output of conversations, for render modes and `medenv play`."""
 
 from __future__ import annotations
 
@@ -12,30 +12,30 @@ from rich.text import Text
 from medenv.records import Ending, Message, Score
 
 WIDTH = 100
-"""Columns of a conversation that is rendered to a string."""
+"""Width of a conversation rendered to a string, columns."""
 
 _STYLES = {"system": "dim", "user": "bold", "assistant": "green", "tool": "cyan"}
 _HARMLESS: dict[int, int | str] = {
     **{code: 0x2400 + code for code in range(0x20) if chr(code) not in "\t\n"},
     **dict.fromkeys([*range(0x7F, 0xA0), *range(0x202A, 0x202F), *range(0x2066, 0x206A)], "\ufffd"),
 }
-"""Characters that move the cursor, change colours or turn the direction of writing."""
+"""Replacements of characters that move the cursor or change colours or text direction."""
 
 
 def panel(text: str, title: str, style: str = "") -> Panel:
-    """Return a framed text in which nothing commands the terminal.
+    """Return a framed text without terminal control characters.
 
     Args:
         text: Any text.
-        title: What stands in the frame.
-        style: Colour of the frame, as rich names it.
+        title: Title of the frame.
+        style: Rich style of the frame.
     """
     plain = Text(text.replace("\r\n", "\n").translate(_HARMLESS))
     return Panel(plain, title=Text(title), title_align="left", border_style=style)
 
 
 def conversation(messages: Sequence[Message], start: int = 0) -> Iterator[Panel]:
-    """Yield each message of a conversation in a frame that says who wrote it.
+    """Yield each message of a conversation in a frame titled by its author.
 
     Args:
         messages: The whole conversation.
@@ -51,11 +51,11 @@ def conversation(messages: Sequence[Message], start: int = 0) -> Iterator[Panel]
 
 
 def outcome(ending: Ending, score: Score | None) -> Text:
-    """Return a line that says how an episode ended and what it earned.
+    """Return a line with the ending and the reward of an episode.
 
     Args:
-        ending: Why it ended.
-        score: What it earned, or None where it was not scored.
+        ending: Reason for the end.
+        score: The score, or None.
     """
     line = f"Ended: {ending}."
     if score is not None and score.total is not None:
@@ -64,22 +64,22 @@ def outcome(ending: Ending, score: Score | None) -> Text:
     return Text(line, style="bold")
 
 
-def show(shown: Iterable[RenderableType]) -> None:
+def show(items: Iterable[RenderableType]) -> None:
     """Print to the standard output.
 
     Args:
-        shown: What to print.
+        items: The renderables to print.
     """
     console = Console()
-    for one in shown:
-        console.print(one)
+    for item in items:
+        console.print(item)
 
 
-def ansi(shown: Iterable[RenderableType]) -> str:
-    """Return what a terminal of `WIDTH` columns would be sent, colours included.
+def ansi(items: Iterable[RenderableType]) -> str:
+    """Return the output for a terminal of `WIDTH` columns, including colours.
 
     Args:
-        shown: What to render.
+        items: The renderables.
     """
     out = io.StringIO()
     console = Console(
@@ -90,6 +90,6 @@ def ansi(shown: Iterable[RenderableType]) -> str:
         legacy_windows=False,
         no_color=False,
     )
-    for one in shown:
-        console.print(one)
+    for item in items:
+        console.print(item)
     return out.getvalue()

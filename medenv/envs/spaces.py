@@ -1,4 +1,4 @@
-"""The space that observations and actions live in: any text, up to a length."""
+"""The space of observations and actions: any text up to a maximum length."""
 
 from __future__ import annotations
 
@@ -31,13 +31,13 @@ _SAMPLE_CHARS = 200
 
 
 class UnicodeText(Space[str]):
-    r"""All strings of Unicode scalar values up to a length, newlines and the empty one included.
+    r"""Space of all Unicode strings up to a maximum length, including newlines and the empty one.
 
-    `gymnasium.spaces.Text` knows only the characters it is given, and by default neither a space
-    nor ``"β"``; medical text has both.
+    `gymnasium.spaces.Text` accepts only a given set of characters, by default neither a space nor
+    ``"β"``; medical text has both.
 
     Args:
-        max_length: Greatest length in characters, at least 1.
+        max_length: Maximum length in characters, at least 1.
         seed: Seed of `sample`.
 
     Raises:
@@ -56,7 +56,7 @@ class UnicodeText(Space[str]):
 
     @property
     def is_np_flattenable(self) -> bool:
-        """Whether samples can be flattened to an array; they cannot."""
+        """Whether samples can be flattened to an array; always False."""
         return False
 
     def sample(self, mask: Any | None = None, probability: Any | None = None) -> str:
@@ -70,13 +70,13 @@ class UnicodeText(Space[str]):
             UsageError: A mask or probability was given.
         """
         if mask is not None or probability is not None:
-            raise UsageError("UnicodeText samples without mask or probability; leave them out")
+            raise UsageError("UnicodeText.sample does not support mask or probability")
         length = int(self.np_random.integers(0, min(self.max_length, _SAMPLE_CHARS) + 1))
         chosen = self.np_random.integers(0, len(_ALPHABET), length)
         return "".join(_ALPHABET[i] for i in chosen)
 
     def contains(self, x: Any) -> bool:
-        """Return whether `x` is a string of the space; one with lone surrogates is not."""
+        """Return whether `x` is a string of the space; strings with lone surrogates are not."""
         return isinstance(x, str) and len(x) <= self.max_length and is_unicode(x)
 
     def __repr__(self) -> str:
@@ -89,7 +89,7 @@ class UnicodeText(Space[str]):
 
 
 def is_unicode(text: str) -> bool:
-    """Return whether a string can be written as UTF-8, which one with lone surrogates cannot."""
+    """Return whether a string can be encoded as UTF-8, i.e. has no lone surrogates."""
     if text.isascii():
         return True
     try:
@@ -100,14 +100,14 @@ def is_unicode(text: str) -> bool:
 
 
 class SharedTexts(Sequence[str]):
-    """One text for each environment of an `AsyncVectorEnv`, in memory that its processes share.
+    """Shared memory with one text for each environment of an `AsyncVectorEnv`.
 
     Gymnasium reads this view once and copies it after every step; a copy is a tuple of strings.
 
     Args:
-        count: How many texts.
-        max_length: Greatest length of a text in characters.
-        context: The ``multiprocessing`` context that the processes are started in.
+        count: Number of texts.
+        max_length: Maximum length of a text in characters.
+        context: The ``multiprocessing`` context of the processes.
     """
 
     def __init__(self, count: int, max_length: int, context: Any) -> None:
@@ -131,16 +131,16 @@ class SharedTexts(Sequence[str]):
 
         Args:
             index: Number of the environment.
-            text: What to write.
+            text: The new text.
 
         Raises:
-            UsageError: The text is longer than the space allows.
+            UsageError: The text exceeds the maximum length.
         """
         raw = text.encode("utf-8", "replace")
         if len(raw) > self._room:
             raise UsageError(
-                f"an observation has {len(text):,} characters, more than the {self._room // 4:,} "
-                "of its space"
+                f"expected an observation of at most {self._room // 4:,} characters, "
+                f"got {len(text):,}"
             )
         start = index * self._room
         self._bytes[start : start + len(raw)] = raw
@@ -150,8 +150,8 @@ class SharedTexts(Sequence[str]):
         return tuple(self)
 
 
-# Gymnasium's functions dispatch on the type of their first argument. Spaces of one kind it batches,
-# joins and iterates over as it does with any custom space.
+# Gymnasium's functions dispatch on the type of their first argument. Its defaults for custom spaces
+# batch, concatenate and iterate over spaces of one kind.
 
 
 @batch_differing_spaces.register(UnicodeText)

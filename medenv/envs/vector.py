@@ -1,7 +1,7 @@
-"""Many environments that step together in one process, with Gymnasium's autoreset modes.
+"""A vector environment in one process, with Gymnasium's autoreset modes.
 
-Texts are cheap to make and dear to send between processes, so nothing here is parallel. Slow tools
-overlap in `medenv.rollouts.driver` instead.
+Sending texts between processes costs more than computing them, so environments step sequentially.
+For concurrent tool calls see `medenv.rollouts.driver`.
 """
 
 from __future__ import annotations
@@ -27,18 +27,18 @@ StepResult = tuple[Observations, NDArray[np.float64], Flags, Flags, dict[str, An
 
 
 class MedResearchVectorEnv(VectorEnv[Observations, Sequence[str], NDArray[Any]]):
-    """Environments of one setting, stepped one after the other.
+    """Environments with the same settings, stepped sequentially.
 
-    An exception in one of them, such as an infrastructure failure, does not stop the others: its
-    episode is truncated with the reward NaN, which is no reward, and ``failure`` in its information
-    says what failed.
+    An exception in one environment, such as an infrastructure failure, does not affect the others:
+    its episode is truncated with the reward NaN, which means no reward, and ``failure`` in its
+    information describes the exception.
 
     Args:
-        make: Makes one environment; they may share tools and questions.
-        num_envs: How many, at least 1.
-        autoreset_mode: What happens after the end of an episode, as Gymnasium defines it:
-            ``"NextStep"`` resets at the next step, whose action is not used; ``"SameStep"`` resets
-            at once and puts the last information into ``final_info``; ``"Disabled"`` leaves it to
+        make: Function that creates one environment; environments may share tools and questions.
+        num_envs: Number of environments, at least 1.
+        autoreset_mode: Action after the end of an episode, as defined by Gymnasium: ``"NextStep"``
+            resets at the next step and ignores its action; ``"SameStep"`` resets immediately and
+            puts the last information into ``final_info``; ``"Disabled"`` requires
             ``reset(options={"reset_mask": ...})``.
 
     Raises:
@@ -57,7 +57,8 @@ class MedResearchVectorEnv(VectorEnv[Observations, Sequence[str], NDArray[Any]])
             self.autoreset_mode = AutoresetMode(autoreset_mode)
         except ValueError:
             known = ", ".join(repr(mode.value) for mode in AutoresetMode)
-            raise UsageError(f"autoreset_mode is one of {known}, got {autoreset_mode!r}") from None
+            problem = f"autoreset_mode must be one of {known}, got {autoreset_mode!r}"
+            raise UsageError(problem) from None
         self.num_envs = num_envs
         self.envs = [make() for _ in range(num_envs)]
         self.metadata = {**self.envs[0].metadata, "autoreset_mode": self.autoreset_mode}
@@ -75,17 +76,17 @@ class MedResearchVectorEnv(VectorEnv[Observations, Sequence[str], NDArray[Any]])
         seed: int | Sequence[int | None] | None = None,
         options: dict[str, Any] | None = None,
     ) -> tuple[Observations, dict[str, Any]]:
-        """Begin an episode in each environment, or in those of ``options["reset_mask"]``.
+        """Start an episode in each environment, or in those of ``options["reset_mask"]``.
 
         Args:
-            seed: One for the first environment, counted up for the others, or one for each.
+            seed: Seed of the first environment, incremented for the others, or one per environment.
             options: Those of `MedResearchEnv.reset`, and ``reset_mask``, bool, shape [num_envs].
 
         Returns:
             Prompts, and the information of each environment.
 
         Raises:
-            UsageError: Seeds or mask do not fit the environments.
+            UsageError: Seeds or mask of the wrong shape.
         """
         options = dict(options or {})
         mask = self._mask(options.pop("reset_mask", None))
@@ -101,23 +102,24 @@ class MedResearchVectorEnv(VectorEnv[Observations, Sequence[str], NDArray[Any]])
         """Take one step in each environment.
 
         Args:
-            actions: What each agent wrote.
+            actions: The text of each agent.
 
         Returns:
-            Observations, rewards, terminations, truncations, and the information of each.
+            Observations, rewards, terminations, truncations, and the information of each
+            environment.
 
         Raises:
-            UsageError: Actions of another number, one that is no string, or an ended episode that
-                autoreset leaves alone.
+            UsageError: Wrong number of actions, an action that is not a string, or an ended episode
+                without autoreset.
         """
         if len(actions) != self.num_envs:
             raise UsageError(f"expected {self.num_envs} actions, got {len(actions)}")
         if not all(isinstance(action, str) for action in actions):
             kinds = sorted({type(action).__name__ for action in actions})
-            raise UsageError(f"an action is a string, got {', '.join(kinds)}")
+            raise UsageError(f"an action must be a string, got {', '.join(kinds)}")
         if self.autoreset_mode is AutoresetMode.DISABLED and self._ended.any():
             ended = np.flatnonzero(self._ended).tolist()
-            raise UsageError(f"episodes {ended} have ended: reset them by a reset_mask")
+            raise UsageError(f"episodes {ended} have ended: reset them with a reset_mask")
         rewards = np.zeros(self.num_envs)
         terminated, truncated = np.zeros((2, self.num_envs), np.bool_)
         gathered: dict[str, list[tuple[int, Any]]] = {}
@@ -140,7 +142,7 @@ class MedResearchVectorEnv(VectorEnv[Observations, Sequence[str], NDArray[Any]])
         return tuple(self._observations), rewards, terminated, truncated, self._infos(gathered)
 
     def render(self) -> tuple[Any, ...]:
-        """Show the conversation of each environment, as `MedResearchEnv.render` does."""
+        """Render the conversation of each environment, see `MedResearchEnv.render`."""
         return tuple(env.render() for env in self.envs)
 
     def _mask(self, mask: Any) -> Flags:
@@ -149,8 +151,8 @@ class MedResearchVectorEnv(VectorEnv[Observations, Sequence[str], NDArray[Any]])
         fits = isinstance(mask, np.ndarray) and mask.dtype == np.bool_
         if not fits or mask.shape != (self.num_envs,) or not mask.any():
             raise UsageError(
-                f"reset_mask is a bool array of shape [{self.num_envs}] with a True in it, "
-                f"got {mask!r}"
+                f"reset_mask must be a bool array of shape [{self.num_envs}] with at least one "
+                f"True, got {mask!r}"
             )
         chosen: Flags = mask
         return chosen
@@ -165,9 +167,9 @@ class MedResearchVectorEnv(VectorEnv[Observations, Sequence[str], NDArray[Any]])
         return seed
 
     def _infos(self, gathered: dict[str, list[tuple[int, Any]]]) -> dict[str, Any]:
-        """Return the information as Gymnasium has it: an array and a mask ``_name`` for each name.
+        """Return the information in Gymnasium's format: an array and a mask ``_name`` per name.
 
-        The mappings in ``final_info`` become such arrays in turn.
+        The mappings in ``final_info`` are converted in the same way.
         """
         infos: dict[str, Any] = {}
         for name, found in gathered.items():
@@ -188,7 +190,7 @@ class MedResearchVectorEnv(VectorEnv[Observations, Sequence[str], NDArray[Any]])
 
 
 def _step(env: MedResearchEnv, action: str) -> tuple[str, float, bool, bool, dict[str, Any]]:
-    """Take one step; an exception truncates without a reward."""
+    """Take one step; an exception truncates the episode without a reward."""
     try:
         observation, reward, terminated, truncated, info = env.step(action)
     except InfraError as error:

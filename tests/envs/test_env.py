@@ -166,7 +166,7 @@ def test_a_failed_judge_can_be_asked_again(by_error: bool) -> None:
     box = ToolBox([])
     env = MedResearchEnv([question()], box, AwayOnce(by_error), rules(box))
     env.reset(seed=0)
-    with pytest.raises(JudgeUnavailableError, match=r"no verdict|make the same step again"):
+    with pytest.raises(JudgeUnavailableError, match=r"no verdict|repeat the step"):
         env.step(ANSWER)
     _, reward, terminated, _, info = env.step(ANSWER)
     assert (reward, terminated, len(info["trajectory"].turns)) == (1.0, True, 1)
@@ -192,7 +192,7 @@ def test_steps_out_of_order_are_refused() -> None:
         ({"question": "test:0"}, UsageError, r"no question has the id 'test:0' \(5 questions"),
         ({"question": 5}, UsageError, "question numbers go from 0 to 4, got 5"),
         ({"question": -1}, UsageError, "question numbers go from 0 to 4, got -1"),
-        ({"question": 1.5}, UsageError, "by id or by number, got 1.5"),
+        ({"question": 1.5}, UsageError, "got 1.5"),
     ],
     ids=["option", "id", "beyond", "negative", "kind"],
 )
