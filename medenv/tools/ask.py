@@ -1,4 +1,4 @@
-"""The ask tool: a patient whose findings come out only as they are asked for."""
+"""The ask tool: reveals a patient's findings one question at a time."""
 
 from __future__ import annotations
 
@@ -8,16 +8,16 @@ from medenv.diagnosis.cases import Patient, passage_id
 from medenv.diagnosis.model import DiseaseModel
 from medenv.tools.base import Tool, ToolOutput
 
-MOST_AT_ONCE = 3
-"""Findings told by one question; a broader question has to be put more precisely."""
+MAX_REVEALED = 3
+"""Maximum number of findings that one question reveals; a broader question must be refined."""
 
 
 class Ask(Tool):
-    """Answers questions about patients' findings.
+    """Tool that answers questions about patients' findings.
 
     Args:
-        patients: Patients of different ids.
-        diseases: Knows the findings' names and how they imply each other.
+        patients: Patients with unique ids.
+        diseases: The findings' names and implications.
     """
 
     name = "ask"
@@ -34,25 +34,25 @@ class Ask(Tool):
             patient: Id of the patient as the question gives it.
             finding: Name of one finding, such as a sign, a symptom or a test result.
         """
-        who = self._patients.get(patient.strip().casefold())
-        if who is None:
+        case = self._patients.get(patient.strip().casefold())
+        if case is None:
             text = f"there is no patient {patient[:80]!r}: use the id in the question"
             return ToolOutput(text=text, status="bad_call")
         found = self._names.find(finding)
         if not found:
             return ToolOutput(text=self._names.unknown("finding", finding), status="bad_call")
         asked, implies = found[0], self._model.implies
-        below = [one for one in who.present if implies(one, asked.id)]
-        if len(below) > MOST_AT_ONCE:
+        below = [present for present in case.present if implies(present, asked.id)]
+        if len(below) > MAX_REVEALED:
             text = f"{asked.name}: present, in {len(below)} ways; ask more precisely."
             return ToolOutput(text=text)
         if below:
-            names = ", ".join(self._model.finding(one).name for one in below)
+            names = ", ".join(self._model.finding(present).name for present in below)
             more = "" if below == [asked.id] else f" ({names})"
-            passages = tuple(passage_id(who, one) for one in below)
+            passages = tuple(passage_id(case, present) for present in below)
             text = f"{asked.name}: present{more}."
             return ToolOutput(text=text, passages=passages, numbered=False)
-        ruled_out = who.complete or any(implies(asked.id, one) for one in who.absent)
+        ruled_out = case.complete or any(implies(asked.id, absent) for absent in case.absent)
         if ruled_out:
             return ToolOutput(text=f"{asked.name}: absent.")
         return ToolOutput(text=f"{asked.name}: not on record.", status="empty")

@@ -1,7 +1,7 @@
-"""Tools: typed functions that a policy calls, and the box that checks and makes the calls.
+"""Tools: typed functions that a policy can call, and the `ToolBox` that validates and makes calls.
 
-A tool's schema comes from its signature and docstring, so that what the policy is told and what
-the code accepts cannot differ. Write one as a decorated function,
+A tool's JSON schema is derived from its signature and docstring, so the policy sees exactly the
+accepted arguments. Write a tool as a decorated function,
 
     >>> @tool
     ... def dose(drug: str, weight_kg: float = 70.0) -> ToolOutput:
@@ -15,7 +15,7 @@ the code accepts cannot differ. Write one as a decorated function,
     >>> dose.spec.parameters["required"]
     ['drug']
 
-or, when it has options, as a subclass of `Tool` with a method ``call``.
+or, if it has options, as a subclass of `Tool` with a method ``call``.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ from medenv.records import Record, Status, ToolCall, ToolResult, ToolSpec
 from medenv.tools.waiting import in_thread, wait_for
 
 MAX_CHARS = 200_000
-"""Longest text of one result, characters; the rest is cut."""
+"""Maximum length of one result, characters; longer text is truncated."""
 
 _log = logging.getLogger(__name__)
 _STATUSES = frozenset(get_args(Status))
@@ -52,13 +52,13 @@ _ARGUMENT = re.compile(r"^\s+(\w+)(?: \([^)]*\))?: (.+)$")
 
 
 class ToolOutput(Record, frozen=True, kw_only=True, gc=False):
-    """What a tool gives back.
+    """Output of a tool call.
 
     Args:
-        text: What the policy will see.
-        status: How the call ended.
+        text: Text for the policy.
+        status: Outcome of the call.
         passages: Ids of the passages shown, in order.
-        numbered: Whether the text numbers its passages, if any, ``[1]``, ``[2]``, ... in order.
+        numbered: Whether the text numbers its passages ``[1]``, ``[2]``, ... in order.
     """
 
     text: str
@@ -68,21 +68,20 @@ class ToolOutput(Record, frozen=True, kw_only=True, gc=False):
 
 
 class Tool:
-    """A tool; a subclass defines ``call``, plain or ``async``, with typed, documented parameters.
+    """Base class of tools; a subclass defines ``call``, sync or ``async``, with typed parameters.
 
-    A mistake of the policy is an output of status ``"bad_call"``; a backend that does not answer
-    raises an `InfraError`, a `ConnectionError` or a `TimeoutError` (or gives status
-    ``"unavailable"``). What the policy itself chose to reach, such as a web page, is no backend:
-    its failure is an output too. Any other exception counts as a mistake of the policy, which wrote
-    the arguments; the box logs it.
+    A mistake of the policy gives an output of status ``"bad_call"``. If a backend does not answer,
+    raise an `InfraError`, a `ConnectionError` or a `TimeoutError` (or return status
+    ``"unavailable"``). A resource chosen by the policy, such as a web page, is not a backend: its
+    failure is an output. Any other exception counts as a mistake of the policy, which wrote the
+    arguments, and is logged by the `ToolBox`.
 
     Attributes:
-        name: The name under which it is called.
-        local: Whether a call takes less than a millisecond and waits for nothing, so that async
-            drivers make it inline; the others they make in a thread.
-        clean: Whether what it shows is sure to be Unicode that can be stored, so that the box need
-            not look.
-        spec: What the policy is told.
+        name: The name of the tool.
+        local: Whether a call takes less than a millisecond and does not block. Async drivers make
+            such calls inline and others in a thread.
+        clean: Whether all outputs are valid Unicode, so that the `ToolBox` skips the check.
+        spec: Name, description and schema for the policy.
     """
 
     name: str = ""
@@ -100,36 +99,36 @@ class Tool:
         )
 
     def __getstate__(self) -> dict[str, Any]:
-        """Return the state without the type of the arguments, which pickle could not find."""
+        """Return the state without the type of the arguments, which cannot be pickled."""
         state = self.__dict__.copy()
         if "_type" in state:
             state["_type"] = None
         return state
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        """Restore the state and make the type of the arguments again."""
+        """Restore the state and recreate the type of the arguments."""
         self.__dict__.update(state)
         if "_type" in state:
             self._type = _arguments_type(self.name, self.call)
 
     def bind(self, arguments: dict[str, Any]) -> tuple[Any, ...]:
-        """Return the arguments checked and in order.
+        """Validate the arguments and return them in order.
 
         Args:
-            arguments: As the policy wrote them.
+            arguments: The arguments of the call.
 
         Raises:
-            msgspec.ValidationError: One is missing, unknown or of the wrong type.
+            msgspec.ValidationError: An argument is missing, unknown or of the wrong type.
         """
         return astuple(convert(arguments, self._type))
 
 
 class FunctionTool(Tool):
-    """A tool made of a function.
+    """A tool that wraps a function.
 
     Args:
         function: A documented function that returns a `ToolOutput`.
-        local: Whether a call takes less than a millisecond and waits for nothing.
+        local: Whether a call takes less than a millisecond and does not block.
     """
 
     def __init__(
@@ -139,9 +138,9 @@ class FunctionTool(Tool):
         super().__init__()
 
     def __reduce_ex__(self, protocol: Any) -> Any:
-        """Pickle the tool by its name in a module where it has one, as functions are pickled.
+        """Pickle the tool by its qualified name if possible, like a function.
 
-        A decorated function has no other: its name leads to the tool.
+        The qualified name of a decorated function refers to the tool.
         """
         name = f"{self.call.__module__}:{self.call.__qualname__}"
         try:
@@ -152,28 +151,28 @@ class FunctionTool(Tool):
 
 
 def tool(function: Callable[..., ToolOutput | Awaitable[ToolOutput]]) -> FunctionTool:
-    """Make a tool of a function, under the function's name."""
+    """Convert a function to a tool of the same name."""
     return FunctionTool(function, local=not inspect.iscoroutinefunction(function))
 
 
 _T = TypeVar("_T")
 _Bound = tuple[ToolCall, Tool, tuple[Any, ...], float]
-"""A call, its tool, the checked arguments in order, and when it began, in seconds."""
+"""A call, its tool, the validated arguments in order, and the start time in seconds."""
 
 
 class ToolBox:
     """The tools of an environment.
 
-    No call that a policy can write raises: an exception of a tool that is no failure of its backend
-    becomes a result of status ``"bad_call"``. The first one of each type and tool is logged with
-    its traceback, so that a bug does not go unnoticed.
+    Calls never raise because of the policy's arguments: an exception of a tool, except a failure of
+    its backend, becomes a result of status ``"bad_call"``. The first exception of each type and
+    tool is logged with its traceback.
 
     Args:
-        tools: Tools of different names.
-        clock: Time in seconds, for the results' durations.
+        tools: Tools with unique names.
+        clock: Function that returns the time in seconds, for the results' durations.
 
     Attributes:
-        specs: What the policy is told, in the order given.
+        specs: Specifications for the policy, in the given order.
 
     Raises:
         UsageError: Two tools have the same name.
@@ -185,20 +184,20 @@ class ToolBox:
         listed = tuple(tools)
         self.tools = {tool.name: tool for tool in listed}
         if len(self.tools) < len(listed):
-            raise UsageError(f"two tools of one name: {[tool.name for tool in listed]}")
+            raise UsageError(f"expected unique tool names, got {[tool.name for tool in listed]}")
         self.specs = tuple(tool.spec for tool in listed)
         self._clock = clock
         self._logged: set[tuple[str, type[Exception]]] = set()
 
     def run(self, call: ToolCall) -> ToolResult:
-        """Make a call, and wait for it where the tool is asynchronous.
+        """Make a call; blocks until an asynchronous tool has finished.
 
         Args:
-            call: As the policy wrote it.
+            call: The policy's call.
 
         Returns:
-            The result; of status ``"bad_call"`` where tool or arguments are wrong, or the tool
-            failed on them.
+            The result, of status ``"bad_call"`` if the tool or the arguments are invalid, or the
+            tool raised an exception.
 
         Raises:
             InfraError: The tool's backend did not answer.
@@ -206,14 +205,14 @@ class ToolBox:
         return self._bound(call, self._now)
 
     def start(self, call: ToolCall) -> ToolResult | Coroutine[Any, Any, ToolResult]:
-        """Make a call without blocking: async tools are awaited, remote ones run in a thread.
+        """Make a call without blocking: async tools are awaited, non-local tools run in a thread.
 
         Args:
-            call: As the policy wrote it.
+            call: The policy's call.
 
         Returns:
-            The result where nothing has to be waited for, else what to await for it; of status
-            ``"bad_call"`` where tool or arguments are wrong.
+            The result of a local tool, else an awaitable of the result; of status ``"bad_call"`` if
+            the tool or the arguments are invalid.
 
         Raises:
             InfraError: The tool's backend did not answer.
@@ -221,10 +220,10 @@ class ToolBox:
         return self._bound(call, self._later)
 
     async def arun(self, call: ToolCall) -> ToolResult:
-        """Make a call as `start` does, and await its result.
+        """Make a call like `start`, and await its result.
 
         Args:
-            call: As the policy wrote it.
+            call: The policy's call.
 
         Returns:
             The result.
@@ -236,7 +235,7 @@ class ToolBox:
         return made if isinstance(made, ToolResult) else await made
 
     def _bound(self, call: ToolCall, made: Callable[[_Bound], _T]) -> _T | ToolResult:
-        """Return what comes of a call to a tool with checked arguments, or what refuses it."""
+        """Validate a call and make it with `made`, or return a result that rejects it."""
         begun = self._clock()
         tool = self.tools.get(call.name)
         if tool is None:
@@ -274,9 +273,9 @@ class ToolBox:
             return self._failed(call, error, begun)
 
     def _failed(self, call: ToolCall, error: Exception, begun: float) -> ToolResult:
-        """Return what the policy is shown of an exception; raise a failure of the backend."""
+        """Convert an exception to a result; raise it if the backend failed."""
         if isinstance(error, InfraError) and not isinstance(error, TokensExhaustedError):
-            raise error  # a model behind a tool that has no room was asked too much by the policy
+            raise error  # TokensExhaustedError: the policy's arguments were too long for a model
         if isinstance(error, ConnectionError | TimeoutError):
             raise ToolUnavailableError(f"tool {call.name!r}: {describe(error)}") from error
         if (call.name, type(error)) not in self._logged:
@@ -305,7 +304,7 @@ class ToolBox:
             raise TypeError(f"expected a text, got {type(text).__name__}")
         if len(text) > MAX_CHARS:
             text = f"{text[:MAX_CHARS]}\n… (cut after {MAX_CHARS} of {len(text)} characters)"
-        if not clean and not text.isascii():  # a lone surrogate could neither be stored nor shown
+        if not clean and not text.isascii():  # lone surrogates cannot be stored or shown
             text = text.encode("utf-8", "replace").decode()
         return ToolResult(
             call_id=call.id,
@@ -355,7 +354,7 @@ def _summary(name: str, function: Callable[..., Any]) -> str:
 
 
 def _described(function: Callable[..., Any]) -> dict[str, str]:
-    """Return what the docstring's Args section says of each parameter, one line each."""
+    """Return the description of each parameter in the docstring's Args section, one line each."""
     text = inspect.getdoc(function) or ""
     section = text.partition("\nArgs:\n")[2].partition("\n\n")[0]
     matches = (_ARGUMENT.match(line) for line in section.splitlines())

@@ -1,4 +1,4 @@
-"""Cassettes: what tools answered, kept on disk, so that a live run can be repeated to the byte."""
+"""Cassettes: tool outputs recorded on disk, so that a live run can be replayed exactly."""
 
 from __future__ import annotations
 
@@ -8,22 +8,22 @@ from typing import Any, Literal, get_args
 import msgspec
 
 from medenv.errors import DataError, ToolUnavailableError, UnknownNameError, UsageError
-from medenv.io import DecodingError, decode_json, write_bytes
+from medenv.io import DecodingError, decode_json, digest, write_bytes
 from medenv.records import Record
 from medenv.tools.base import Tool, ToolOutput
-from medenv.tools.wrapper import Wrapper, content_key
+from medenv.tools.wrapper import Wrapper
 
 Mode = Literal["record", "replay", "strict"]
 
 
 class Recording(Record, frozen=True, kw_only=True):
-    """One call and its answer, one file of a cassette.
+    """One recorded call, stored as one file of a cassette.
 
     Args:
         tool: Name of the tool.
-        arguments: The checked arguments in order.
-        as_of: The date that the answer is of, or ``""``.
-        output: What the tool gave back.
+        arguments: The validated arguments in order.
+        as_of: Date of the output, or ``""``.
+        output: The output of the tool.
     """
 
     tool: str
@@ -33,31 +33,31 @@ class Recording(Record, frozen=True, kw_only=True):
 
 
 class NotRecordedError(ToolUnavailableError, UsageError):
-    """A strict cassette has no answer to a call: a reason to record it, and never to score it."""
+    """A strict cassette has no recording of a call; record it, the episode has no score."""
 
     transient = False
 
 
 class DamagedRecordingError(ToolUnavailableError, DataError):
-    """A recording that cannot be read, which is no mistake of the policy."""
+    """A recording that cannot be read."""
 
     transient = False
 
 
 class Cassette(Wrapper):
-    """A tool whose answers are kept in a folder, each in a file named by what was asked.
+    """Wrapper that records a tool's outputs in a folder, one file per call.
 
-    Failures of the infrastructure are not kept.
+    Infrastructure failures are not recorded.
 
     Args:
         inner: The tool.
-        folder: Where answers are kept; made when the first one is.
-        mode: ``"record"`` asks the tool and keeps the answer, ``"replay"`` asks only what is not
-            kept yet, and ``"strict"`` asks nothing.
-        as_of: A date that is part of every key, so that answers of different days stay apart.
+        folder: Folder of the recordings; created with the first recording.
+        mode: ``"record"`` calls the tool and records the output, ``"replay"`` calls the tool only
+            without a recording, and ``"strict"`` never calls the tool.
+        as_of: A date to include in every key, which separates the recordings of different days.
 
     Raises:
-        UnknownNameError: An unknown mode.
+        UnknownNameError: Unknown mode.
     """
 
     def __init__(
@@ -71,10 +71,10 @@ class Cassette(Wrapper):
             self.local, self.is_async = True, False
 
     def before(self, arguments: tuple[Any, ...]) -> ToolOutput | None:
-        """Return the answer that is kept, if the mode lets it stand.
+        """Return the recorded output, or None to call the tool.
 
         Raises:
-            NotRecordedError: There is none, and the mode is strict.
+            NotRecordedError: The call is not recorded, and the mode is strict.
             DamagedRecordingError: The file is damaged.
         """
         if self._mode == "record":
@@ -86,16 +86,17 @@ class Cassette(Wrapper):
             if self._mode == "replay":
                 return None
             raise NotRecordedError(
-                f"the cassette {self._folder} has no answer of {self.name!r} to {list(arguments)}"
-                f"{f' as of {self._as_of}' if self._as_of else ''}: record it first"
+                f"the cassette {self._folder} has no recording of {self.name!r} with the arguments "
+                f"{list(arguments)}{f' as of {self._as_of}' if self._as_of else ''}: record it "
+                "first"
             ) from None
         try:
             return decode_json(raw, Recording).output
         except DecodingError as error:
-            raise DamagedRecordingError(path, f"expected a recorded answer: {error}") from error
+            raise DamagedRecordingError(path, f"expected a recorded output: {error}") from error
 
     def after(self, arguments: tuple[Any, ...], output: ToolOutput) -> ToolOutput:
-        """Keep the answer."""
+        """Record the output."""
         if output.status == "unavailable":
             return output
         recording = Recording(
@@ -106,5 +107,5 @@ class Cassette(Wrapper):
         return output
 
     def _path(self, arguments: tuple[Any, ...]) -> Path:
-        key = content_key(self.name, arguments, self._as_of)
+        key = digest((self.name, arguments, self._as_of))
         return self._folder / key[:2] / f"{key}.json"

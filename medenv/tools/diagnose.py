@@ -1,4 +1,4 @@
-"""The diagnose tool: findings in, ranked diseases and the most telling next question out."""
+"""The diagnose tool: ranks diseases by findings and suggests the most informative question."""
 
 from __future__ import annotations
 
@@ -9,18 +9,18 @@ from medenv.errors import UsageError
 from medenv.tools.base import Tool, ToolOutput
 
 MAX_FINDINGS = 200
-"""Findings that one call can give, present and absent ones together."""
+"""Maximum number of findings of one call, present and absent together."""
 
 MAX_SUGGESTIONS = 3
-"""Unknown names for which the findings of similar names are shown."""
+"""Maximum number of unknown names for which similar names are suggested."""
 
 
 class Diagnose(Tool):
-    """Ranks diseases by a patient's findings.
+    """Tool that ranks diseases by a patient's findings.
 
     Args:
-        diseases: What is known of diseases and their findings.
-        k: Diseases shown.
+        diseases: Model of diseases and their findings.
+        k: Number of diseases to show.
 
     Raises:
         UsageError: `k` below 1.
@@ -48,7 +48,8 @@ class Diagnose(Tool):
             return ToolOutput(text=text, status="bad_call")
         unknown: list[str] = []
         has, has_not = self._ids(present, unknown), self._ids(absent, unknown)
-        problems = [self._model.names.unknown("finding", one) for one in unknown[:MAX_SUGGESTIONS]]
+        names = self._model.names
+        problems = [names.unknown("finding", name) for name in unknown[:MAX_SUGGESTIONS]]
         if len(unknown) > MAX_SUGGESTIONS:
             problems.append(f"{len(unknown) - MAX_SUGGESTIONS} more names are no findings either")
         if not has:
@@ -56,15 +57,16 @@ class Diagnose(Tool):
             return ToolOutput(text="\n".join(problems), status="bad_call")
         ranked, asked = self._model.consult(has, has_not, self._k)
         lines = [
-            f"[{rank}] {one.disease.name} ({one.disease.id}): {one.probability:.1%}"
-            for rank, one in enumerate(ranked, 1)
+            f"[{rank}] {candidate.disease.name} ({candidate.disease.id}): "
+            f"{candidate.probability:.1%}"
+            for rank, candidate in enumerate(ranked, 1)
         ]
         if asked is not None:
             lines.append(f"Most telling to ask next: {asked.name}")
         return ToolOutput(text="\n".join([*lines, *problems]))
 
     def _ids(self, names: Sequence[str], unknown: list[str]) -> list[str]:
-        """Return the findings' ids, each once, adding to `unknown` what names none."""
+        """Return the unique ids of findings, and append unknown names to `unknown`."""
         ids: dict[str, None] = {}
         for name in names:
             found = self._model.names.find(name)

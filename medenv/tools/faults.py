@@ -1,4 +1,4 @@
-"""Faults on purpose: a part of all calls fails, hangs, is cut short or answers something else."""
+"""Fault injection: a share of calls fails, times out, is truncated or returns another output."""
 
 from __future__ import annotations
 
@@ -10,21 +10,22 @@ import msgspec
 import numpy as np
 
 from medenv.errors import ToolUnavailableError, UnknownNameError, UsageError
+from medenv.io import digest
 from medenv.tools.base import Tool, ToolOutput
-from medenv.tools.wrapper import Wrapper, content_key
+from medenv.tools.wrapper import Wrapper
 
 Fault = Literal["error", "timeout", "truncated", "irrelevant"]
 FAULTS: tuple[Fault, ...] = get_args(Fault)
 
-_KEPT = 8
+_EARLIER_OUTPUTS = 8
 
 
 class InjectedError(ToolUnavailableError):
-    """A failure of the infrastructure, made on purpose.
+    """An injected infrastructure failure.
 
     Args:
         tool: Name of the tool.
-        kind: What went wrong.
+        kind: Kind of fault.
     """
 
     def __init__(self, tool: str, kind: Fault) -> None:
@@ -32,26 +33,26 @@ class InjectedError(ToolUnavailableError):
         self.tool, self.kind = tool, kind
 
     def __reduce__(self) -> tuple[type[InjectedError], tuple[str, Fault]]:
-        """Pickle by the constructor's own arguments, so the error crosses process borders."""
+        """Pickle the constructor's arguments, so that the error can be sent between processes."""
         return type(self), (self.tool, self.kind)
 
 
 class Faulty(Wrapper):
-    """A tool of which a part of the calls goes wrong, decided by seed and arguments alone.
+    """Wrapper that injects faults, determined by the seed and the arguments of each call.
 
-    ``"error"`` and ``"timeout"`` are failures of the infrastructure: the driver tries again, which
-    is a new draw, and never scores them. ``"truncated"`` keeps the first
-    half of the text and of the passages. ``"irrelevant"`` gives what an earlier, other call got.
+    ``"error"`` and ``"timeout"`` are infrastructure failures: the driver retries, which is a new
+    draw, and never scores them. ``"truncated"`` keeps the first half of the text and of the
+    passages. ``"irrelevant"`` returns the output of an earlier call with other arguments.
 
     Args:
         inner: The tool.
-        rate: Share of calls that go wrong, in [0, 1].
-        kinds: What can go wrong, each alike.
+        rate: Share of faulty calls, in [0, 1].
+        kinds: Kinds of faults, drawn uniformly.
         seed: Seed of the draws.
 
     Raises:
         UsageError: A rate outside [0, 1], or no kinds.
-        UnknownNameError: An unknown kind.
+        UnknownNameError: Unknown kind.
     """
 
     def __init__(
@@ -70,22 +71,22 @@ class Faulty(Wrapper):
         super().__init__(inner)
         self._rate, self._seed = rate, seed
         self._kinds = tuple(fault for kind in kinds for fault in FAULTS if fault == kind)
-        self._asked: Counter[str] = Counter()
-        self._earlier: deque[tuple[tuple[Any, ...], ToolOutput]] = deque(maxlen=_KEPT)
+        self._attempts: Counter[str] = Counter()
+        self._earlier: deque[tuple[tuple[Any, ...], ToolOutput]] = deque(maxlen=_EARLIER_OUTPUTS)
 
     def before(self, arguments: tuple[Any, ...]) -> ToolOutput | None:
-        """Fail, where the draw says so."""
-        key = content_key(self.name, arguments)
-        self._asked[key] += 1
-        kind = self.drawn(key)
+        """Raise an injected failure if one is drawn."""
+        key = digest((self.name, arguments))
+        self._attempts[key] += 1
+        kind = self._drawn_fault(key)
         if kind == "error" or kind == "timeout":
             raise InjectedError(self.name, kind)
         return None
 
     def after(self, arguments: tuple[Any, ...], output: ToolOutput) -> ToolOutput:
-        """Spoil the output, where the draw says so."""
-        kind = self.drawn(content_key(self.name, arguments))
-        others = [one for asked, one in self._earlier if asked != arguments]
+        """Truncate or replace the output if such a fault is drawn."""
+        kind = self._drawn_fault(digest((self.name, arguments)))
+        others = [earlier for given, earlier in self._earlier if given != arguments]
         self._earlier.append((arguments, output))
         if kind == "truncated":
             shown = output.passages[: (len(output.passages) + 1) // 2]
@@ -95,13 +96,9 @@ class Faulty(Wrapper):
             return others[0] if others else ToolOutput(text="Nothing was found.", status="empty")
         return output
 
-    def drawn(self, key: str) -> Fault | None:
-        """Return the fault of the latest call of a key, or None.
-
-        Args:
-            key: The call's `content_key`.
-        """
-        rng = np.random.default_rng([self._seed, int(key[:15], 16), self._asked[key]])
+    def _drawn_fault(self, key: str) -> Fault | None:
+        """Return the fault of the latest call with a key, or None."""
+        rng = np.random.default_rng([self._seed, int(key[:15], 16), self._attempts[key]])
         if rng.random() >= self._rate:
             return None
         return self._kinds[int(rng.integers(len(self._kinds)))]

@@ -1,4 +1,4 @@
-"""The lookup tool: a name in, what the knowledge graph states of it out."""
+"""The lookup tool: shows the knowledge graph's facts about a named entity."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from medenv.tools.base import Tool, ToolOutput
 
 
 class Fact(NamedTuple):
-    """What an entity is related to in one way.
+    """All targets of one relation of an entity.
 
     Attributes:
         relation: The relation in words.
-        names: Names of what it leads to.
-        passages: Ids of the passages that state it.
+        names: Names of the targets.
+        passages: Ids of the passages that state the relation.
     """
 
     relation: str
@@ -25,39 +25,39 @@ class Fact(NamedTuple):
 
 
 class Facts(Protocol):
-    """What a knowledge graph states."""
+    """Interface to the facts of a knowledge graph."""
 
     def find(self, name: str) -> Sequence[Entity]:
-        """Return the entities that bear a name or id, the best match first."""
+        """Return the entities with a name or id, best match first."""
         ...
 
     def unknown(self, name: str) -> str:
-        """Return what to tell the policy of a name that nothing bears."""
+        """Return the message to the policy about an unknown name."""
         ...
 
     def facts(self, entity: str) -> Sequence[Fact]:
-        """Return what is stated of an entity, by its id."""
+        """Return the facts about an entity, given its id."""
         ...
 
 
 class Lookup(Tool):
-    """Shows facts of the graph. It makes many questions trivial: withhold it where that matters.
+    """Tool that shows facts of the graph. It makes many questions trivial.
 
     Args:
         facts: The graph.
-        most: Names shown for one relation.
+        max_names: Maximum number of names to show for one relation.
 
     Raises:
-        UsageError: `most` below 1.
+        UsageError: `max_names` below 1.
     """
 
     name = "lookup"
 
-    def __init__(self, facts: Facts, *, most: int = 20) -> None:
-        if most < 1:
-            raise UsageError(f"most must be at least 1, got {most}")
+    def __init__(self, facts: Facts, *, max_names: int = 20) -> None:
+        if max_names < 1:
+            raise UsageError(f"max_names must be at least 1, got {max_names}")
         super().__init__()
-        self._facts, self._most = facts, most
+        self._facts, self._max_names = facts, max_names
 
     def call(self, name: str) -> ToolOutput:
         """Look up a disease, gene or finding by its name or id.
@@ -72,10 +72,10 @@ class Lookup(Tool):
         lines = [f"{entity.name} ({entity.id}), a {entity.kind}"]
         passages: dict[str, None] = {}
         for relation, names, stated in self._facts.facts(entity.id):
-            shown = "; ".join(names[: self._most])
-            rest = len(names) - self._most
+            shown = "; ".join(names[: self._max_names])
+            rest = len(names) - self._max_names
             lines.append(f"{relation}: {shown}" + (f"; and {rest} more" if rest > 0 else ""))
-            passages |= dict.fromkeys(stated[: self._most])
+            passages |= dict.fromkeys(stated[: self._max_names])
         if others:
             same = ", ".join(f"{other.id} ({other.kind})" for other in others[:5])
             lines.append(f"Of the same name: {same}")

@@ -1,4 +1,4 @@
-"""The medical search: relevance weighed against the authority and age of what is found."""
+"""The medical search tool: ranks by relevance, authority and age of the source."""
 
 from __future__ import annotations
 
@@ -30,32 +30,32 @@ TIERS: Mapping[str, float] = MappingProxyType(
         "web": 0.2,
     }
 )
-"""Authority in [0, 1] of sources whose name holds the word; the highest that applies counts."""
+"""Word in a source's name to its authority in [0, 1]; the highest match counts."""
 
 UNKNOWN_TIER = 0.3
-"""Authority of a source in which no word of the tiers occurs."""
+"""Authority of a source whose name contains no word of the tiers."""
 
 _YEAR = re.compile(r"\b(?:19|20)\d\d\b")
-_SOURCES = 16
-_POOL = 10
-_MOST = 2_000
+_MAX_SOURCES = 16
+_CANDIDATES_PER_RESULT = 10
+_MAX_HITS = 2_000
 
 
 class MedSearch(Tool):
-    """Searches a corpus by ``weight * relevance + (1 - weight) * authority``.
+    """Tool that ranks passages by ``weight * relevance + (1 - weight) * authority``.
 
-    Relevance is the retriever's score as a share of the best one for the query. Authority is the
-    tier of the passage's source, halved for every `half_life` years of its age where that is given.
-    The candidates are the retriever's best ``10 * k``.
+    Relevance is the retriever's score divided by the best score of the query. Authority is the tier
+    of the passage's source, halved for every `half_life` years of age if set. The candidates are
+    the retriever's best ``10 * k`` passages.
 
     Args:
         retriever: The corpus.
-        k: Passages shown.
+        k: Number of passages to show.
         weight: Weight of relevance, in [0, 1].
         tiers: Word in a source's name to its authority, in [0, 1].
         half_life: Years after which authority is halved, or None; the year is the last one in the
             passage's source, and a passage without a year counts as one half-life old.
-        as_of: The year that ages are counted to.
+        as_of: The year from which ages are computed.
 
     Raises:
         UsageError: A value out of range.
@@ -95,8 +95,8 @@ class MedSearch(Tool):
         """
         if problem := problem_of([query]):
             return ToolOutput(text=problem, status="bad_call")
-        if len(sources) > _SOURCES:
-            text = f"at most {_SOURCES} sources at once, got {len(sources)}"
+        if len(sources) > _MAX_SOURCES:
+            text = f"at most {_MAX_SOURCES} sources at once, got {len(sources)}"
             return ToolOutput(text=text, status="bad_call")
         hits = self._candidates(query, [fold(source) for source in sources])
         if not hits:
@@ -105,19 +105,19 @@ class MedSearch(Tool):
         scored = [(self.score(passage, found / best), passage) for passage, found in hits]
         scored.sort(key=lambda pair: (-pair[0], pair[1].id))
         shown = [passage for _, passage in scored[: self._k]]
-        return ToolOutput(text=show_hits(shown), passages=tuple(one.id for one in shown))
+        return ToolOutput(text=show_hits(shown), passages=tuple(passage.id for passage in shown))
 
     def score(self, passage: Passage, relevance: float) -> float:
         """Return the score of a passage.
 
         Args:
-            passage: What was found.
+            passage: The passage.
             relevance: Its relevance in [0, 1].
         """
         return self._weight * relevance + (1 - self._weight) * self.authority(passage)
 
     def authority(self, passage: Passage) -> float:
-        """Return how much a passage's source is to be trusted, in [0, 1]."""
+        """Return the authority of a passage's source, in [0, 1]."""
         source = fold_name(passage.source)
         tier = max((t for word, t in self._tiers.items() if word in source), default=UNKNOWN_TIER)
         if self._half_life is None:
@@ -127,15 +127,15 @@ class MedSearch(Tool):
         return float(tier * 0.5 ** (age / self._half_life))
 
     def _candidates(self, query: str, sources: Sequence[str]) -> list[tuple[Passage, float]]:
-        """Return the retriever's best passages of the wanted sources, best first."""
-        pool = wanted = _POOL * self._k
+        """Return the retriever's best passages of the given sources, best first."""
+        pool = limit = _CANDIDATES_PER_RESULT * self._k
         while True:
-            hits = self._retriever.search([query], wanted)[0]
-            kept = [
+            hits = self._retriever.search([query], limit)[0]
+            candidates = [
                 hit
                 for hit in hits
                 if not sources or any(word in fold_name(hit[0].source) for word in sources)
             ]
-            if len(kept) >= pool or len(hits) < wanted or wanted >= _MOST:
-                return kept[:pool]
-            wanted *= 4
+            if len(candidates) >= pool or len(hits) < limit or limit >= _MAX_HITS:
+                return candidates[:pool]
+            limit *= 4

@@ -1,4 +1,4 @@
-"""The read tool: a passage id in, a window of its document out."""
+"""The read tool: shows a window of a passage's document."""
 
 from __future__ import annotations
 
@@ -13,21 +13,21 @@ from medenv.text import fold
 from medenv.tools.base import Tool, ToolOutput
 
 MAX_FIND = 500
-"""Longest text that is looked for, characters."""
+"""Maximum length of the text to find, characters."""
 SHOWN_CHARS = 100
-"""Characters of a passage that have to be in the window for it to count as shown."""
+"""Minimum number of a passage's characters in the window for it to count as shown."""
 _WORD = re.compile(r"\S+")
 
 
 class Read(Tool):
-    """Reads on in a document from a passage that a search has shown.
+    """Tool that reads a document from a given passage.
 
-    Passages of one document have ids ``"<document>#0"``, ``"<document>#1"``, ... One counts as
-    shown where the window holds `SHOWN_CHARS` characters of it, or all that it has.
+    Passages of one document have ids ``"<document>#0"``, ``"<document>#1"``, ... A passage counts
+    as shown if the window contains `SHOWN_CHARS` of its characters, or all of a shorter passage.
 
     Args:
         retriever: The corpus.
-        window_chars: Characters shown by one call.
+        window_chars: Number of characters to show per call.
 
     Raises:
         UsageError: `window_chars` below 1.
@@ -60,15 +60,15 @@ class Read(Tool):
             text = f"find takes at most {MAX_FIND} characters, got {len(find)}"
             return ToolOutput(text=text, status="bad_call")
         if find.strip():
-            at = self._find(first, start, find)
-            if at is None:
+            position = self._find(first, start, find)
+            if position is None:
                 text = f"{find[:80]!r} does not occur at or after character {start}"
                 return ToolOutput(text=text, status="empty")
-            start = max(start, at - self._window // 4)
-        return self._windowed(first, start)
+            start = max(start, position - self._window // 4)
+        return self._window_from(first, start)
 
-    def _windowed(self, first: Passage, start: int) -> ToolOutput:
-        """Show the document from a character on, as far as the window goes."""
+    def _window_from(self, first: Passage, start: int) -> ToolOutput:
+        """Return the window of the document that starts at a character."""
         pieces, shown, begin, end = [], [], 0, start + self._window
         more = False
         for passage in self._document(first):
@@ -89,29 +89,29 @@ class Read(Tool):
         return ToolOutput(text=text, passages=tuple(shown), numbered=False)
 
     def _find(self, first: Passage, start: int, words: str) -> int | None:
-        """Return the character at which words begin, however they are spelled and spaced, or None.
+        """Return the position of words in any spelling and spacing, or None.
 
-        Where folding changes the length of a word, it is near that character.
+        The position is approximate if folding changes the length of a word.
         """
         text = "\n".join(passage.text for passage in self._document(first))[start:]
-        wanted, folded = " ".join(fold(words).split()), fold(text)
-        if not wanted:
+        target, folded = " ".join(fold(words).split()), fold(text)
+        if not target:
             return None
         if len(folded) == len(text) and "  " not in folded:
-            at = folded.find(wanted)
-            return None if at < 0 else start + at
-        matches = ((one.start(), " ".join(fold(one[0]).split())) for one in _WORD.finditer(text))
+            offset = folded.find(target)
+            return None if offset < 0 else start + offset
+        matches = ((word.start(), " ".join(fold(word[0]).split())) for word in _WORD.finditer(text))
         visible = [(begin, word) for begin, word in matches if word]
-        at = " ".join(word for _, word in visible).find(wanted)
-        if at < 0:
+        offset = " ".join(word for _, word in visible).find(target)
+        if offset < 0:
             return None
         ends = list(itertools.accumulate(len(word) + 1 for _, word in visible))
-        number = bisect.bisect_right(ends, at)
+        number = bisect.bisect_right(ends, offset)
         begin, word = visible[number]
-        return start + begin + at - (ends[number] - len(word) - 1)
+        return start + begin + offset - (ends[number] - len(word) - 1)
 
     def _document(self, passage: Passage) -> Iterator[Passage]:
-        """Yield the passage and those that follow it in its document."""
+        """Yield the passage and the following passages of its document."""
         yield passage
         document, _, number = passage.id.rpartition("#")
         if not document or not number.isdecimal():

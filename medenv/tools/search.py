@@ -1,4 +1,4 @@
-"""The search tool: a query in, the best passages out, with the ids under which they can be read."""
+"""The search tool: shows the best passages for a query, with ids for the read tool."""
 
 from __future__ import annotations
 
@@ -9,24 +9,24 @@ from medenv.records import Passage, Retriever, Status
 from medenv.tools.base import Tool, ToolOutput
 
 MAX_QUERIES = 8
-"""Queries of one call."""
+"""Maximum number of queries per call."""
 
 MAX_QUERY_CHARS = 2_000
-"""Characters of one query: a search takes as long as its query, and blocks the event loop."""
+"""Maximum length of a query; the time of a search, which blocks the event loop, grows with it."""
 
-_QUERY_CHARS = 200  # that are shown above what was found
-_KEPT_LINES = 4_000  # of each rank
+_QUERY_CHARS = 200  # of a query, shown above its results
+_CACHED_LINES = 4_000  # per rank
 _NOTHING = "No passage matches; try other words."
 
 
 class Search(Tool):
-    """Searches a corpus.
+    """Tool that searches a corpus.
 
     Args:
         retriever: The corpus.
-        k: Passages shown for a query.
-        snippet_chars: Characters of each passage's text that are shown.
-        show_ids: Whether passage ids are shown, which `Read` needs.
+        k: Number of passages to show per query.
+        snippet_chars: Number of characters to show of each passage's text.
+        show_ids: Whether to show passage ids, which `Read` needs.
 
     Raises:
         UsageError: `k` or `snippet_chars` below 1.
@@ -53,20 +53,21 @@ class Search(Tool):
             query: Words to look for, such as the name of a disease, gene or symptom; or a list.
         """
         queries = [query] if isinstance(query, str) else query
-        if len(queries) == 1 and 0 < len(queries[0].strip()) <= MAX_QUERY_CHARS:  # as most are
+        if len(queries) == 1 and 0 < len(queries[0].strip()) <= MAX_QUERY_CHARS:  # the usual case
             return self._output(self._retriever.search(queries, self._k)[0])
         if problem := problem_of(queries):
             return ToolOutput(text=problem, status="bad_call")
         found = self._retriever.search(queries, self._k)
         numbers: dict[str, int] = {}  # one numbering for all queries, so that [n] is one passage
         parts = []
-        for one, hits in zip(queries, found, strict=True):
+        for text, hits in zip(queries, found, strict=True):
             lines = [
                 f"[{numbers.setdefault(passage.id, len(numbers) + 1)}]"
                 + write_line(passage, self._snippet_chars, show_id=self._show_ids)
                 for passage, _ in hits[: self._k]
             ]
-            parts.append(f'"{_brief(one)}":\n' + ("\n".join(lines) or _NOTHING))
+            shown = text if len(text) <= _QUERY_CHARS else text[:_QUERY_CHARS] + "…"
+            parts.append(f'"{shown}":\n' + ("\n".join(lines) or _NOTHING))
         status: Status = "ok" if numbers else "empty"
         return ToolOutput(text="\n\n".join(parts), status=status, passages=tuple(numbers))
 
@@ -85,13 +86,13 @@ class Search(Tool):
         return ToolOutput(text="\n".join(lines), passages=tuple(ids))
 
     def _line(self, passage: Passage, rank: int) -> tuple[Passage, str]:
-        """Write the result of a rank, from 0, on a line, and keep it for the next time."""
-        kept = self._shown[rank]
-        if len(kept) >= _KEPT_LINES:
-            kept.clear()
+        """Return the line of a result at a rank, from 0, and cache it."""
+        cache = self._shown[rank]
+        if len(cache) >= _CACHED_LINES:
+            cache.clear()
         line = write_line(passage, self._snippet_chars, show_id=self._show_ids)
-        line = line.encode("utf-8", "replace").decode()  # as `clean` says
-        known = kept[passage.id] = passage, f"[{rank + 1}]{line}"
+        line = line.encode("utf-8", "replace").decode()  # required by `clean`
+        known = cache[passage.id] = passage, f"[{rank + 1}]{line}"
         return known
 
 
@@ -99,19 +100,20 @@ def show_hits(passages: Iterable[Passage], snippet_chars: int = 400) -> str:
     """Return passages as numbered lines with their ids.
 
     Args:
-        passages: What was found, best first.
-        snippet_chars: Characters of each passage's text that are shown.
+        passages: The passages, best first.
+        snippet_chars: Number of characters to show of each passage's text.
     """
-    return "\n".join(f"[{n}]{write_line(one, snippet_chars)}" for n, one in enumerate(passages, 1))
+    lines = (f"[{n}]{write_line(hit, snippet_chars)}" for n, hit in enumerate(passages, 1))
+    return "\n".join(lines)
 
 
 def write_line(passage: Passage, snippet_chars: int, *, show_id: bool = True) -> str:
     """Return a passage as one line without its number: id, title, and the beginning of its text.
 
     Args:
-        passage: What was found.
-        snippet_chars: Characters of its text that are shown.
-        show_id: Whether its id is shown.
+        passage: The passage.
+        snippet_chars: Number of characters to show of its text.
+        show_id: Whether to show its id.
     """
     text = passage.text
     if len(text) > snippet_chars:
@@ -121,15 +123,11 @@ def write_line(passage: Passage, snippet_chars: int, *, show_id: bool = True) ->
     return f"{f' ({passage.id})' if show_id else ''} {passage.title}: {text}"
 
 
-def _brief(query: str) -> str:
-    return query if len(query) <= _QUERY_CHARS else query[:_QUERY_CHARS] + "…"
-
-
 def problem_of(queries: list[str]) -> str:
-    """Return what is wrong with the queries of a call, or nothing.
+    """Validate the queries of a call; return a description of the problem, or ``""``.
 
     Args:
-        queries: As the policy wrote them.
+        queries: The queries.
     """
     if len(queries) > MAX_QUERIES:
         return f"at most {MAX_QUERIES} queries at once, got {len(queries)}"

@@ -1,4 +1,4 @@
-"""Keys in settings: named by their environment variable, so that none is ever written down."""
+"""Environment variables in settings, so that API keys are never stored in files."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ _VARIABLE = re.compile(r"\$\{(\w+)\}")
 
 
 def expand_variables(text: str) -> str:
-    """Return a setting with every ``${NAME}`` replaced by that environment variable.
+    """Replace every ``${NAME}`` in a setting by the environment variable's value.
 
     Args:
         text: The setting, e.g. ``"Bearer ${TOKEN}"``.
@@ -22,7 +22,7 @@ def expand_variables(text: str) -> str:
 
     def value(match: re.Match[str]) -> str:
         if match[1] not in os.environ:
-            raise UsageError(f"the environment variable {match[1]} is not set, a setting needs it")
+            raise UsageError(f"the environment variable {match[1]} is not set: a setting uses it")
         return os.environ[match[1]]
 
     return _VARIABLE.sub(value, text)

@@ -1,4 +1,4 @@
-"""Asynchronous tools for synchronous callers: one event loop per process, in its own thread."""
+"""Run asynchronous tools from synchronous code: one event loop per process, in its own thread."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _starting = threading.Lock()
 
 
 def _forked() -> None:
-    """Take a lock of the child's own; another thread of the parent may hold the old one."""
+    """Replace the lock in a forked child, since another thread of the parent may hold it."""
     global _starting
     _starting = threading.Lock()
 
@@ -24,27 +24,27 @@ def _forked() -> None:
 os.register_at_fork(after_in_child=_forked)
 
 MAX_THREADS = 256
-"""Calls of synchronous, waiting tools that can be under way at the same time."""
+"""Maximum number of concurrent calls of synchronous, blocking tools."""
 
 
 def wait_for(job: Awaitable[_T]) -> _T:
-    """Run a coroutine to its end and return its result, from any thread, running loop or none.
+    """Run an awaitable and return its result, from any thread, with or without a running loop.
 
-    All jobs of a process share one loop, so that clients with open connections can be used again.
+    All jobs of a process share one loop, so that clients can reuse open connections.
 
     Args:
-        job: What to await.
+        job: The awaitable.
     """
     return asyncio.run_coroutine_threadsafe(_awaited(job), _loop(os.getpid())).result()
 
 
 async def on_tool_loop(job: Coroutine[Any, Any, _T]) -> _T:
-    """Run a coroutine on the loop that `wait_for` uses, and await its result from any loop.
+    """Run a coroutine on the loop of `wait_for`, and await its result from any loop.
 
-    For clients whose open connections belong to one loop, whichever loop the driver has.
+    For clients whose open connections belong to one loop.
 
     Args:
-        job: What to await.
+        job: The coroutine.
     """
     loop = _loop(os.getpid())
     if asyncio.get_running_loop() is loop:
@@ -53,13 +53,13 @@ async def on_tool_loop(job: Coroutine[Any, Any, _T]) -> _T:
 
 
 async def in_thread(function: Callable[..., _T], *arguments: Any) -> _T:
-    """Run a function that waits in a thread of its own, and await its result.
+    """Run a blocking function in a thread and await its result.
 
-    asyncio's own threads are few, since they are meant for work; these mostly wait.
+    Uses its own thread pool, since asyncio's default pool has few threads.
 
     Args:
-        function: What to run.
-        arguments: What to run it with.
+        function: The function.
+        arguments: Its arguments.
     """
     loop = asyncio.get_running_loop()
     return await loop.run_in_executor(
@@ -68,7 +68,7 @@ async def in_thread(function: Callable[..., _T], *arguments: Any) -> _T:
 
 
 def _run(function: Callable[..., _T], arguments: tuple[Any, ...]) -> _T:
-    """Run a function; a future refuses `StopIteration`, and who awaits it would wait for ever."""
+    """Run a function and convert `StopIteration`, which a future cannot hold."""
     try:
         return function(*arguments)
     except StopIteration as error:
@@ -85,14 +85,14 @@ async def _awaited(job: Awaitable[_T]) -> _T:
 
 
 def _loop(process: int) -> asyncio.AbstractEventLoop:
-    """Return the loop of a process, the same for all of its threads."""
+    """Return the loop of a process, shared by all of its threads."""
     with _starting:
         return _started(process)
 
 
 @functools.cache
 def _started(process: int) -> asyncio.AbstractEventLoop:
-    """Start the loop of a process; a forked child does not inherit the thread and starts anew."""
+    """Start the loop of a process; a forked child starts its own, since threads are not copied."""
     loop = asyncio.new_event_loop()
     thread = threading.Thread(target=loop.run_forever, name="medenv-tools", daemon=True)
     thread.start()
@@ -110,7 +110,7 @@ def _started(process: int) -> asyncio.AbstractEventLoop:
 
 
 async def _cancel_others() -> None:
-    """End what still runs, so that connections are closed and servers of ours stopped."""
+    """Cancel all running tasks, so that connections are closed and local servers stopped."""
     others = asyncio.all_tasks() - {asyncio.current_task()}
     for task in others:
         task.cancel()

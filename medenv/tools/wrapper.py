@@ -1,19 +1,18 @@
-"""Tools around tools: what stands between a call and the tool that answers it."""
+"""Base class of tools that wrap another tool."""
 
 from __future__ import annotations
 
 from collections.abc import Awaitable
 from typing import Any, cast
 
-from medenv.io import digest
 from medenv.tools.base import Tool, ToolOutput
 
 
 class Wrapper(Tool):
-    """A tool that looks like another one; a subclass changes what happens before and after a call.
+    """A tool with the interface of another tool; a subclass overrides `before` and `after`.
 
     Args:
-        inner: The tool that answers.
+        inner: The wrapped tool.
     """
 
     def __init__(self, inner: Tool) -> None:
@@ -21,7 +20,7 @@ class Wrapper(Tool):
         self.is_async, self.spec = inner.is_async, inner.spec
 
     def bind(self, arguments: dict[str, Any]) -> tuple[Any, ...]:
-        """Return the arguments checked and in order, as the inner tool does."""
+        """Validate the arguments with the inner tool and return them in order."""
         return self.inner.bind(arguments)
 
     def call(self, *arguments: Any) -> ToolOutput | Awaitable[ToolOutput]:
@@ -41,21 +40,9 @@ class Wrapper(Tool):
         return output
 
     def before(self, arguments: tuple[Any, ...]) -> ToolOutput | None:  # noqa: ARG002 - for subclasses
-        """Return an output instead of making the call, or None."""
+        """Return an output that replaces the call, or None."""
         return None
 
     def after(self, arguments: tuple[Any, ...], output: ToolOutput) -> ToolOutput:  # noqa: ARG002 - for subclasses
-        """Return what is made of the inner tool's output."""
+        """Return the output to show, given the inner tool's output."""
         return output
-
-
-def content_key(*parts: Any) -> str:
-    """Return a hash of values that JSON can hold, the same in every process.
-
-    Args:
-        parts: What the key stands for.
-    """
-    return digest(parts)
-
-
-__all__ = ["Wrapper", "content_key"]

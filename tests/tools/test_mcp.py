@@ -204,7 +204,7 @@ def test_a_call_can_be_cancelled_and_the_next_one_is_answered(box: ToolBox) -> N
 
 def test_a_local_server_that_dies_is_a_failure_outside_and_is_started_again() -> None:
     box = ToolBox(mcp_tools({"doses": LOCAL}))
-    with pytest.raises(ToolUnavailableError, match=r"'doses': .*it said: the server was"):
+    with pytest.raises(ToolUnavailableError, match=r"'doses': .*stderr: the server was"):
         run(box, "die")
     assert run(box, "dose", drug="aspirin").status == "ok"
 
@@ -291,7 +291,7 @@ def test_tools_are_chosen_and_renamed_by_settings_and_count_as_calls() -> None:
         ({**LOCAL, "tools": ["does"]}, UnknownNameError, "did you mean 'dose'"),
         ({**LOCAL, "prefix": "a b"}, UsageError, "the tool name 'a bcatalogue' is not 1"),
         ({**LOCAL, "env": {"KEY": "${NO_SUCH_KEY}"}}, UsageError, "NO_SUCH_KEY is not set"),
-        ({**LOCAL, "args": ["-c", "no python"]}, ToolUnavailableError, "said: SyntaxError"),
+        ({**LOCAL, "args": ["-c", "no python"]}, ToolUnavailableError, "stderr: SyntaxError"),
         ({"url": "http://127.0.0.1:9/mcp"}, ToolUnavailableError, "MCP server 'doses': Conn"),
     ],
 )

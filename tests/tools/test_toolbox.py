@@ -269,7 +269,7 @@ def test_a_tool_that_says_unavailable_is_raised_too() -> None:
 
 
 def test_two_tools_of_one_name_are_refused() -> None:
-    with pytest.raises(UsageError, match=r"two tools of one name: \['dose', 'dose'\]"):
+    with pytest.raises(UsageError, match=r"unique tool names, got \['dose', 'dose'\]"):
         ToolBox([dose, dose])
 
 

@@ -146,7 +146,7 @@ def test_answers_of_different_days_stay_apart(tmp_path: Path) -> None:
 
 
 def test_a_strict_cassette_refuses_what_it_does_not_have(tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match=r"no answer of 'search' to \['x'\]: record it first"):
+    with pytest.raises(UsageError, match=r"no recording of 'search' .*\['x'\]: record it first"):
         run(Cassette(search, tmp_path, "strict"))
     with pytest.raises(UnknownNameError, match="unknown cassette mode 'repaly'"):
         Cassette(search, tmp_path, "repaly")
@@ -157,7 +157,7 @@ def test_a_damaged_recording_is_told(tmp_path: Path) -> None:
     (file,) = tmp_path.rglob("*.json")
     for damage in (b"{", b'{"tool": "caf\xe9"}', b""):
         file.write_bytes(damage)
-        with pytest.raises(DataError, match="expected a recorded answer"):
+        with pytest.raises(DataError, match="expected a recorded output"):
             run(Cassette(search, tmp_path))
 
 

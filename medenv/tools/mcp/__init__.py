@@ -1,4 +1,4 @@
-"""Tools of MCP servers, local (stdio) or remote (streamable HTTP), as tools of an environment."""
+"""Tools of local (stdio) or remote (streamable HTTP) MCP servers."""
 
 from medenv.tools.mcp.server import McpServer, ServerSettings
 from medenv.tools.mcp.tool import McpTool, mcp_tools

@@ -1,4 +1,4 @@
-"""A connection to an MCP server that is opened when needed, and again when it was lost."""
+"""A connection to an MCP server that is opened on demand and reopened after a failure."""
 
 from __future__ import annotations
 
@@ -23,30 +23,30 @@ if TYPE_CHECKING:
 _T = TypeVar("_T")
 
 Kind = Literal["", "stdio", "http", "streamable-http", "streamable_http", "streamableHttp", "sse"]
-"""How a server is spoken to, as MCP clients write it."""
+"""Transport of a server, in the spellings of MCP clients."""
 
 
 class ServerSettings(Record, frozen=True, kw_only=True):
-    """How an MCP server is reached and what of it is used, in the words that MCP clients share.
+    """Settings of an MCP server, in the format shared by MCP clients.
 
     Args:
         type: ``"stdio"`` for a local server; ``"http"`` (also ``"streamable-http"``) or, for old
-            servers, ``"sse"`` for a remote one; by default what `command` or `url` says.
-        command: Program of a local server, which is started and spoken to over stdin and stdout.
-        args: Its arguments.
-        env: Further environment variables of it; ``${NAME}`` stands for one of ours.
-        cwd: Folder that it runs in, or ``""`` for ours.
+            servers, ``"sse"`` for a remote one; by default derived from `command` or `url`.
+        command: Program of a local server, which communicates over stdin and stdout.
+        args: Arguments of the program.
+        env: Additional environment variables; ``${NAME}`` is replaced by a variable of medenv.
+        cwd: Working directory, or ``""`` for the present one.
         url: Address of a remote server.
-        headers: Headers of every request; ``${NAME}`` stands for an environment variable.
-        tools: Names of its tools that are offered, or None for all.
-        prefix: Put before the names of its tools.
-        start_timeout: Longest wait for its start, seconds.
-        timeout: Longest wait for one answer, seconds.
-        max_chars: Longest text of one result; what is more is cut.
+        headers: Headers of every request; ``${NAME}`` is replaced by an environment variable.
+        tools: Names of the tools to offer, or None for all.
+        prefix: Prefix of the tools' names.
+        start_timeout: Timeout of the start, seconds.
+        timeout: Timeout of one request, seconds.
+        max_chars: Maximum length of one result; longer text is truncated.
 
     Raises:
-        UsageError: Not one of `command` and `url`, a type for the other one, or a limit that is
-            not above 0.
+        UsageError: Both or neither of `command` and `url`, a `type` that contradicts them, or a
+            limit that is not above 0.
     """
 
     type: Kind = ""
@@ -63,7 +63,7 @@ class ServerSettings(Record, frozen=True, kw_only=True):
     max_chars: int = 20_000
 
     def __post_init__(self) -> None:
-        """Check the values."""
+        """Validate the settings."""
         if bool(self.command) == bool(self.url):
             raise UsageError(
                 "an MCP server needs either a command (local) or a url (remote), got "
@@ -80,14 +80,14 @@ class ServerSettings(Record, frozen=True, kw_only=True):
 
 
 class McpServer:
-    """An MCP server; one session for all calls of this process, opened by the first one.
+    """An MCP server with one session for all calls of this process, opened by the first call.
 
-    A session that fails is used for no further call and closed when its last call is over; the next
-    call opens another one, which starts a local server anew.
+    A failed session takes no further calls and is closed after its last call; the next call opens a
+    new session, which restarts a local server.
 
     Args:
-        name: What it is called in messages.
-        settings: How it is reached.
+        name: Name of the server, for messages.
+        settings: Settings of the server.
     """
 
     def __init__(self, name: str, settings: ServerSettings) -> None:
@@ -95,19 +95,19 @@ class McpServer:
         self._session: _Session | None = None
 
     async def request(self, make: Callable[[Client], Awaitable[_T]]) -> _T:
-        """Make a request, from any event loop.
+        """Make a request from any event loop.
 
         Args:
-            make: Makes it with the open client.
+            make: Function that makes the request with the open client.
 
         Raises:
-            ToolUnavailableError: The server cannot be reached, or did not answer as agreed.
-            MCPError: It refused the arguments.
+            ToolUnavailableError: The server cannot be reached, or returned an invalid response.
+            MCPError: The server rejected the arguments.
         """
         return await on_tool_loop(self._request(make))
 
     def close(self) -> None:
-        """End the session, where one is open; a local server is stopped with it."""
+        """Close the session, if one is open, and stop a local server."""
         wait_for(self._close())
 
     def __enter__(self) -> McpServer:
@@ -128,17 +128,15 @@ class McpServer:
                 if isinstance(error, MCPError) and error.code == INVALID_PARAMS:
                     raise
                 session.retire()
-                raise ToolUnavailableError(self._told(error, session)) from error
-
-    def _told(self, error: BaseException, session: _Session) -> str:
-        said = session.last_words()
-        route = route_to(self.settings.url) if self.settings.url else ""
-        return f"MCP server {self.name!r}{route}: {describe(error)}" + (
-            f" (it said: {said})" if said else ""
-        )
+                line = session.last_stderr_line()
+                route = route_to(self.settings.url) if self.settings.url else ""
+                raise ToolUnavailableError(
+                    f"MCP server {self.name!r}{route}: {describe(error)}"
+                    + (f" (stderr: {line})" if line else "")
+                ) from error
 
     def _open(self) -> _Session:
-        """Return the session of this process, a new one where there is none that can be used."""
+        """Return the session of this process; open a new one if needed."""
         found = self._session
         if found is None or found.retired or found.process != os.getpid():
             found = self._session = _Session(self.settings)
@@ -152,7 +150,7 @@ class McpServer:
 
 
 class _Session:
-    """One session; a task of its own holds it, since it must end in the task in which it began."""
+    """One session, held by its own task, since it must be closed in the task that opened it."""
 
     def __init__(self, settings: ServerSettings) -> None:
         self.process, self.retired = os.getpid(), False
@@ -160,13 +158,13 @@ class _Session:
         self._calls = 0
         self._over = asyncio.Event()
         self._errors: IO[str] | None = None
-        self._said = ""
+        self._last_line = ""
         self._opened: asyncio.Future[Client] = asyncio.get_running_loop().create_future()
         self.holder = asyncio.ensure_future(self._hold(settings))
         self.holder.add_done_callback(self._ended)
 
     async def client(self) -> Client:
-        """Return the client as soon as it is open."""
+        """Wait for the client to open and return it."""
         waiting: set[asyncio.Future[Any]] = {self._opened, self.holder}
         await asyncio.wait(waiting, timeout=self._timeout, return_when=asyncio.FIRST_COMPLETED)
         if self._opened.done():
@@ -178,7 +176,7 @@ class _Session:
 
     @contextlib.contextmanager
     def used(self) -> Iterator[None]:
-        """Keep the session open for a call, even if it is retired meanwhile."""
+        """Keep the session open during a call, even if it is retired."""
         self._calls += 1
         try:
             yield
@@ -187,17 +185,17 @@ class _Session:
             self._end_if_done()
 
     def retire(self) -> None:
-        """Take no further calls."""
+        """Close the session after its present calls."""
         self.retired = True
         self._end_if_done()
 
-    def last_words(self) -> str:
-        """Return the last line that a local server wrote to stderr, if any."""
+    def last_stderr_line(self) -> str:
+        """Return the last line that a local server wrote to stderr, or ``""``."""
         if self._errors is not None and not self._errors.closed:
             self._errors.seek(0)
             lines = [line.strip() for line in self._errors.read().splitlines()]
-            self._said = next((line[:300] for line in reversed(lines) if line), "")
-        return self._said
+            self._last_line = next((line[:300] for line in reversed(lines) if line), "")
+        return self._last_line
 
     def _end_if_done(self) -> None:
         if self.retired and not self._calls:
@@ -215,10 +213,10 @@ class _Session:
                     self._opened.set_result(client)
                     await self._over.wait()
             finally:
-                self.last_words()
+                self.last_stderr_line()
 
     def _ended(self, holder: asyncio.Task[None]) -> None:
-        """Note that the session is gone; a failure of its end concerns nobody any more."""
+        """Mark the session as retired and ignore exceptions of its end."""
         self.retired = True
         if not holder.cancelled():
             holder.exception()
@@ -226,7 +224,7 @@ class _Session:
 
 @contextlib.asynccontextmanager
 async def _transport(settings: ServerSettings, errors: IO[str]) -> AsyncIterator[Transport]:
-    """Make what carries the messages, not yet begun."""
+    """Yield the transport, not yet opened."""
     if settings.command:
         from mcp import StdioServerParameters, stdio_client
 
@@ -265,7 +263,7 @@ async def _transport(settings: ServerSettings, errors: IO[str]) -> AsyncIterator
 
 
 def _failures() -> tuple[type[Exception], ...]:
-    """Return what can go wrong between us and a server."""
+    """Return the exceptions that a request to a server can raise."""
     import anyio
     import httpx2
     from mcp import MCPError

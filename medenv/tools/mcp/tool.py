@@ -1,7 +1,7 @@
-"""A tool of an MCP server, under the same budgets and checks as one of our own.
+"""Tools of MCP servers, with the same budgets and checks as built-in tools.
 
-What a server says of its tools is foreign text: it is shown with tags and control tokens made
-harmless, while arguments are checked against the schema as the server gave it.
+Descriptions and schemas of a server are untrusted text: tags and control tokens are neutralised
+before they are shown, while arguments are validated against the original schema.
 """
 
 from __future__ import annotations
@@ -30,21 +30,21 @@ if TYPE_CHECKING:
     from mcp import Client
 
 MAX_DESCRIPTION = 2_000
-"""Longest description that is shown of a tool, characters."""
+"""Maximum length of a tool's description, characters."""
 
 _NAME = re.compile(r"[A-Za-z0-9_.-]{1,64}")
 
 
 def mcp_tools(servers: Mapping[str, Mapping[str, Any]]) -> tuple[McpTool, ...]:
-    """Return the tools of MCP servers, by server in the order given and then by name.
+    """Return the tools of MCP servers, by server in the given order and then by name.
 
     Args:
-        servers: Names of servers to their `ServerSettings`, as the ``mcpServers`` of other clients.
+        servers: Server name to its `ServerSettings`, like ``mcpServers`` of other clients.
 
     Raises:
-        UsageError: No `mcp` package, settings of another shape, a local server whose program is not
-            there, or a tool of which name or schema cannot be used.
-        UnknownNameError: A server has no tool of a name that was asked for.
+        UsageError: The `mcp` package is missing, the settings are invalid, the program of a local
+            server does not exist, or a tool's name or schema is not supported.
+        UnknownNameError: A server has no tool with a requested name.
         ToolUnavailableError: A server did not answer.
     """
     if find_spec("mcp") is None:
@@ -64,20 +64,20 @@ def mcp_tools(servers: Mapping[str, Mapping[str, Any]]) -> tuple[McpTool, ...]:
 
 
 class McpTool(Tool):
-    """A tool that an MCP server offers.
+    """A tool of an MCP server.
 
-    What the tool itself calls an error is shown to the policy, as the protocol wants it; a server
-    that cannot be reached or answers otherwise than agreed is a failure of the infrastructure.
+    As the protocol requires, errors reported by the tool are shown to the policy. An unreachable
+    server or an invalid response is an infrastructure failure.
 
     Args:
         server: The server.
-        offered: What it says of the tool.
+        offered: The server's description of the tool.
 
     Attributes:
         server: The server.
 
     Raises:
-        UsageError: Its name or its schema cannot be used.
+        UsageError: The tool's name or schema is not supported.
     """
 
     local = False
@@ -106,10 +106,10 @@ class McpTool(Tool):
         self.spec = ToolSpec(name=self.name, description=description, parameters=parameters)
 
     def bind(self, arguments: dict[str, Any]) -> tuple[Any, ...]:
-        """Return the arguments, checked against the server's schema.
+        """Validate the arguments against the server's schema and return them.
 
         Raises:
-            msgspec.ValidationError: They do not fit.
+            msgspec.ValidationError: The arguments do not match the schema.
         """
         try:
             error = best_match(self._validator.iter_errors(arguments))
@@ -139,15 +139,15 @@ class McpTool(Tool):
 
 
 def read_result(result: mcp.types.CallToolResult, max_chars: int) -> ToolOutput:
-    """Return what a policy is shown of a result; its resources count as passages, by address.
+    """Convert a result to a `ToolOutput`; the URIs of its resources are the passage ids.
 
     Args:
-        result: What the server gave back.
-        max_chars: Longest text; what is more is cut.
+        result: The server's result.
+        max_chars: Maximum length of the text; longer text is truncated.
     """
     shown: dict[str, None] = {}
     texts = [_block(block, shown) for block in result.content]
-    if result.structured_content is not None and not _says(texts, result.structured_content):
+    if result.structured_content is not None and not _contains(texts, result.structured_content):
         texts.append(msgspec.json.encode(result.structured_content).decode())
     text = "\n".join(texts)
     text = text.encode("utf-8", "replace").decode()
@@ -160,25 +160,26 @@ def read_result(result: mcp.types.CallToolResult, max_chars: int) -> ToolOutput:
     return ToolOutput(text=text, passages=tuple(shown), numbered=False)
 
 
-def _says(texts: list[str], structured: Any) -> bool:
-    """Return whether texts say the structured content already, as the protocol recommends.
+def _contains(texts: list[str], structured: Any) -> bool:
+    """Return whether texts contain the structured content, as the protocol recommends.
 
-    Servers write it as JSON, whole or an item a text, and put what is no object below ``result``.
+    Servers write it as JSON, as a whole or one item per text, and nest values other than objects
+    under ``result``.
     """
-    said: list[Any] = []
+    decoded: list[Any] = []
     for text in texts:
         try:
-            said.append(msgspec.json.decode(text))
+            decoded.append(msgspec.json.decode(text))
         except (msgspec.DecodeError, UnicodeEncodeError, RecursionError):
-            said.append(text)
+            decoded.append(text)
     values = [structured]
     if isinstance(structured, dict) and structured.keys() == {"result"}:
         values.append(structured["result"])
-    return any(value in (said, texts) or value in [*said, *texts] for value in values)
+    return any(value in (decoded, texts) or value in [*decoded, *texts] for value in values)
 
 
 def _block(block: mcp.types.ContentBlock, shown: dict[str, None]) -> str:
-    """Write one part of a result as text, noting the addresses of resources."""
+    """Return one part of a result as text, and add the URIs of resources to `shown`."""
     from mcp import types
 
     if isinstance(block, types.TextContent):
@@ -195,7 +196,7 @@ def _block(block: mcp.types.ContentBlock, shown: dict[str, None]) -> str:
 
 
 async def _listed(client: Client) -> list[mcp.types.Tool]:
-    """Return all tools of a server, page by page."""
+    """Return all tools of a server, from all pages."""
     page = await client.list_tools()
     tools = list(page.tools)
     seen: set[str | None] = {None}
@@ -207,29 +208,29 @@ async def _listed(client: Client) -> list[mcp.types.Tool]:
 
 
 def _chosen(server: McpServer, offered: list[mcp.types.Tool]) -> list[McpTool]:
-    """Return the tools that the settings ask for."""
-    wanted, by_name = server.settings.tools, {tool.name: tool for tool in offered}
-    for name in wanted or ():
+    """Return the tools selected by the settings."""
+    selected, by_name = server.settings.tools, {tool.name: tool for tool in offered}
+    for name in selected or ():
         if name not in by_name:
             raise UnknownNameError(f"tool of MCP server {server.name!r}", name, by_name)
-    return [McpTool(server, by_name[name]) for name in (by_name if wanted is None else wanted)]
+    return [McpTool(server, by_name[name]) for name in (by_name if selected is None else selected)]
 
 
 def _validator(schema: dict[str, Any]) -> Draft202012Validator:
-    """Return the validator of a schema that describes an object and refers to itself alone."""
+    """Return the validator of an object schema without external references."""
     if schema.get("type") != "object":
         raise ValueError(f"expected type 'object', got {schema.get('type')!r}")
     Draft202012Validator.check_schema(schema)
-    validator = Draft202012Validator(schema, registry=Registry())  # which fetches nothing
+    validator = Draft202012Validator(schema, registry=Registry())  # does not fetch references
     validator.is_valid({})
     return validator
 
 
 def _harmless(value: Any) -> Any:
-    """Return a JSON value with tags and control tokens made harmless in all texts, keys included.
+    """Neutralise tags and control tokens in all strings of a JSON value.
 
     Raises:
-        UsageError: A key holds one, since an argument of that name could not be written.
+        UsageError: A key contains one; a policy could not write an argument of that name.
     """
     if isinstance(value, str):
         return neutralise(value)

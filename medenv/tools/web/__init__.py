@@ -1,4 +1,4 @@
-"""Tools for the live web: search through any API, and pages fetched without leaving the web."""
+"""Tools for the live web: search through any HTTP API, and fetch public pages."""
 
 from medenv.tools.web.fetch import Fetcher, Page, Refused, SiteFailed
 from medenv.tools.web.search import WebSearch

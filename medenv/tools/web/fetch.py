@@ -1,10 +1,9 @@
-"""Pages fetched so that nothing but the public web can be reached.
+"""Fetch pages of the public web only.
 
-For every address of a chain of redirects: the scheme is http or https on its own port, no user is
-named, the host is resolved here, all of its addresses have to be public, and the connection is made
-to the very address that was checked, so that a name that changes its mind changes nothing. Proxies
-of the environment are not used. Size, time and type of what comes are limited, and the time is that
-of everything together, however slowly a site sends.
+For every URL in a chain of redirects, the scheme must be http or https on the default port, without
+a user; all addresses of the host must be public, and the connection is made to the checked address,
+which prevents DNS rebinding. Proxies of the environment are not used. Size, total time and media
+type of a response are limited.
 """
 
 from __future__ import annotations
@@ -22,31 +21,31 @@ from medenv.tools.waiting import in_thread, wait_for
 from medenv.tools.web.charset import decode
 
 Resolve = Callable[[str, int], Sequence[str]]
-"""Host and port to addresses; raises OSError where there are none."""
+"""Function from host and port to addresses; raises OSError if there are none."""
 
 TYPES = ("text/html", "application/xhtml+xml", "text/plain", "application/json", "text/xml")
-"""Media types that are read."""
+"""Supported media types."""
 
 _PORTS = {"http": 80, "https": 443}
 _AGENT = "medenv (research agent)"
 
 
 class Refused(ValueError):
-    """What must not or cannot be fetched, in words for the policy."""
+    """A URL that must not or cannot be fetched; the message is for the policy."""
 
 
 class SiteFailed(ValueError):
-    """A site that did not answer, is busy or broken, in words for the policy.
+    """A site that is unreachable, busy or broken; the message is for the policy.
 
-    The policy chose the site, so this is an observation and no failure of the infrastructure.
+    The policy chose the site, so this is an observation, not an infrastructure failure.
     """
 
 
 class Page(NamedTuple):
-    """What was fetched.
+    """A fetched page.
 
     Attributes:
-        url: Where the last redirect led.
+        url: URL after all redirects.
         kind: Media type.
         text: The body, decoded.
     """
@@ -57,7 +56,7 @@ class Page(NamedTuple):
 
 
 class _Body(NamedTuple):
-    """A page before it is decoded, which is no work for an event loop."""
+    """An undecoded page; decoding would block the event loop."""
 
     url: str
     kind: str
@@ -66,14 +65,14 @@ class _Body(NamedTuple):
 
 
 class Fetcher:
-    """Fetches pages of the public web.
+    """Client for pages of the public web.
 
     Args:
-        seconds: Time for one page, redirects included.
-        max_bytes: Longest body that is read.
-        max_redirects: Redirects followed.
-        resolve: Looks up addresses; for tests.
-        transport: Sends requests; for tests.
+        seconds: Timeout for one page, including redirects.
+        max_bytes: Maximum number of bytes to read of a body.
+        max_redirects: Maximum number of redirects.
+        resolve: Function that resolves host names; for tests.
+        transport: HTTP transport; for tests.
     """
 
     def __init__(
@@ -93,11 +92,11 @@ class Fetcher:
         """Fetch a page.
 
         Args:
-            url: Its address.
+            url: URL of the page.
 
         Raises:
-            Refused: The address or what it leads to must not be fetched, or is no page.
-            SiteFailed: The site or the way to it failed.
+            Refused: The URL or a redirect must not be fetched, or is not a page.
+            SiteFailed: The site or the connection failed.
         """
         found = wait_for(self._fetch(url))
         return Page(found.url, found.kind, decode(found.content, found.charset))
@@ -125,8 +124,8 @@ class Fetcher:
         raise Refused(f"more than {self._max_redirects} redirects")
 
     async def _once(self, url: httpx.URL) -> _Body | str:
-        """Fetch one address; return what is there, or where it redirects to."""
-        address = await self._checked(url)
+        """Fetch one URL; return the body, or the target of a redirect."""
+        address = await self._public_address(url)
         host = f"[{address}]" if ":" in address else address
         client = self._open()
         request = client.build_request(
@@ -144,7 +143,7 @@ class Fetcher:
             await response.aclose()
 
     def _open(self) -> httpx.AsyncClient:
-        """Return the client of this process; only the tools' event loop uses it."""
+        """Return the client of this process, for the tools' event loop only."""
         if self._client is None or self._client[0] != os.getpid():
             client = httpx.AsyncClient(
                 transport=self._transport,
@@ -156,11 +155,11 @@ class Fetcher:
             self._client = os.getpid(), client
         return self._client[1]
 
-    async def _checked(self, url: httpx.URL) -> str:
+    async def _public_address(self, url: httpx.URL) -> str:
         """Return the address to connect to.
 
         Raises:
-            Refused: It is not of the public web.
+            Refused: The host is not on the public web.
         """
         if url.scheme not in _PORTS or not url.host:
             raise Refused("only http and https addresses with a host are fetched")
@@ -176,7 +175,7 @@ class Fetcher:
         return addresses[0].partition("%")[0]
 
     async def _read(self, url: httpx.URL, response: httpx.Response) -> _Body:
-        """Read a response within all limits."""
+        """Read a response within the limits."""
         if response.status_code in (408, 429) or response.status_code >= 500:
             raise SiteFailed(f"the site answered {response.status_code}")
         if response.status_code != 200:

@@ -1,4 +1,4 @@
-"""The web_search tool: any HTTP search API, by configuration."""
+"""The web_search tool: queries a configurable HTTP search API."""
 
 from __future__ import annotations
 
@@ -12,25 +12,25 @@ from medenv.io.network import route_to
 from medenv.tools.base import Tool, ToolOutput
 from medenv.tools.secrets import expand_variables
 
-_REFUSED = frozenset((400, 413, 414, 422, 431))  # what is wrong with them is the query
+_REJECTED_QUERY = frozenset((400, 413, 414, 422, 431))
 
 
 class WebSearch(Tool):
-    """Searches the web through an API.
+    """Tool that searches the web through an API.
 
-    A query that the API refuses is a mistake of the policy; any other failure of the API is one of
-    the infrastructure.
+    A query that the API rejects is a mistake of the policy; any other failure of the API is an
+    infrastructure failure.
 
     Args:
-        url: Address of the API.
-        results: Where the list of results lies in the answer, names parted by dots.
-        query: Name of the query parameter, or of the body's field where `method` is POST.
-        fields: Names of title, address and snippet in a result.
+        url: URL of the API.
+        results: Path to the list of results in the response, separated by dots.
+        query: Name of the query parameter, or of the body's field if `method` is POST.
+        fields: Names of title, URL and snippet in a result.
         method: ``"GET"`` or ``"POST"`` with a JSON body.
-        options: ``params`` sent with each request, and ``headers``, in which ``${NAME}`` stands for
-            an environment variable, so that no key is written down.
-        k: Results shown.
-        transport: Sends requests; for tests.
+        options: ``params`` of each request, and ``headers``, in which ``${NAME}`` is replaced by an
+            environment variable.
+        k: Number of results to show.
+        transport: HTTP transport; for tests.
 
     Raises:
         UsageError: `k` below 1, or an environment variable that is not set.
@@ -39,7 +39,7 @@ class WebSearch(Tool):
     name = "web_search"
     local = False
 
-    def __init__(  # noqa: PLR0913 - what APIs differ in; all but the first two have defaults
+    def __init__(  # noqa: PLR0913 - APIs differ in these; all but the first two have defaults
         self,
         url: str,
         results: str,
@@ -74,31 +74,31 @@ class WebSearch(Tool):
         """
         if not query.strip():
             return ToolOutput(text="the query is empty: write words to look for", status="bad_call")
-        response = self._asked(query)
-        if response.status_code in _REFUSED:
+        response = self._request(query)
+        if response.status_code in _REJECTED_QUERY:
             text = f"the search engine refused the query ({response.status_code})"
             return ToolOutput(text=text, status="bad_call")
-        found = self._found(response)[: self._k]
+        found = self._results_of(response)[: self._k]
         if not found:
             return ToolOutput(text="Nothing was found; try other words.", status="empty")
         title, url, snippet = self._fields
         lines = [
-            f"[{n}] {_text(one, title)} ({_text(one, url)}): {_text(one, snippet)}"
-            for n, one in enumerate(found, 1)
+            f"[{n}] {_text(hit, title)} ({_text(hit, url)}): {_text(hit, snippet)}"
+            for n, hit in enumerate(found, 1)
         ]
-        shown = tuple(_text(one, url) for one in found)
+        shown = tuple(_text(hit, url) for hit in found)
         return ToolOutput(text="\n".join(lines), passages=shown)
 
-    def _asked(self, query: str) -> httpx.Response:
-        asked = {**self._params, self._query: query}
+    def _request(self, query: str) -> httpx.Response:
+        parameters = {**self._params, self._query: query}
         try:
             if self._method == "GET":
-                return self._client.get(self._url, params=asked)
-            return self._client.post(self._url, json=asked)
+                return self._client.get(self._url, params=parameters)
+            return self._client.post(self._url, json=parameters)
         except httpx.HTTPError as error:
             raise ToolUnavailableError(f"search API{self._route}: {describe(error)}") from error
 
-    def _found(self, response: httpx.Response) -> list[Any]:
+    def _results_of(self, response: httpx.Response) -> list[Any]:
         try:
             found: Any = response.raise_for_status().json()
         except (httpx.HTTPError, ValueError) as error:

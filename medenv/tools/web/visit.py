@@ -1,4 +1,4 @@
-"""The visit tool: an address in, a window of the page's text out."""
+"""The visit tool: shows a window of a web page's text."""
 
 from __future__ import annotations
 
@@ -10,16 +10,16 @@ from medenv.tools.web.fetch import Fetcher, Page, Refused, SiteFailed
 
 
 class Visit(Tool):
-    """Reads pages of the public web, as text.
+    """Tool that reads pages of the public web as text.
 
-    A site that is dead, busy or broken gives an output of status ``"empty"``: the policy chose it.
+    A site that is unreachable, busy or broken gives an output of status ``"empty"``.
 
     Args:
-        fetcher: Fetches pages; the default has the limits of `Fetcher`.
-        window_chars: Characters shown by one call.
+        fetcher: Client that fetches pages; by default with the limits of `Fetcher`.
+        window_chars: Number of characters to show per call.
 
     Raises:
-        UsageError: `window_chars` below 1, or the library that reads pages is not installed.
+        UsageError: `window_chars` below 1, or the extra `web` is not installed.
     """
 
     name = "visit"
@@ -56,14 +56,14 @@ class Visit(Tool):
 
 
 def extract(page: Page) -> str:
-    """Return the main text of a page, or all its text where it is too short to have one.
+    """Return the main text of a page, or the whole text of a short page.
 
     Args:
-        page: What was fetched.
+        page: The page.
     """
     if page.kind not in ("text/html", "application/xhtml+xml"):
         return page.text
-    import trafilatura  # here, since it takes a second
+    import trafilatura  # the import takes a second
 
     main = trafilatura.extract(page.text, include_comments=False, include_tables=True)
     return main or trafilatura.html2txt(f"<html><body>{page.text}</body></html>")  # or a fragment
