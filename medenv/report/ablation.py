@@ -1,4 +1,4 @@
-"""The report of an ablation of stored rollouts: what each reward would have taught."""
+"""The report of an offline ablation: several rewards applied to stored rollouts."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from rich.text import Text
 
 from medenv.ablation.offline import Ablation, VariantResult
 from medenv.evaluation.statistics import Interval
-from medenv.report.dots import Dots, dots
+from medenv.report.charts import Dots, dots
 from medenv.report.formatting import Unit, number, show, span
 from medenv.report.html import write_page
 from medenv.reward import COMPONENTS, Composition
@@ -39,15 +39,15 @@ MEASURES: tuple[tuple[str, str, Unit, str], ...] = (
         " episodes exactly as accuracy does.",
     ),
 )
-"""Field of an `VariantResult`, heading, unit, and what it means."""
+"""Field of a `VariantResult`, heading, unit, and description."""
 
 
 def write_ablation(path: Path | str, ablation: Ablation, title: str = "Reward ablation") -> None:
-    """Write the report as one HTML file that needs nothing but itself.
+    """Write the report as one self-contained HTML file.
 
     Args:
         path: The HTML file.
-        ablation: What the laboratory found.
+        ablation: The results.
         title: Title of the page.
     """
     context = {
@@ -55,7 +55,16 @@ def write_ablation(path: Path | str, ablation: Ablation, title: str = "Reward ab
         "ablation": ablation,
         "verdict": verdict(ablation.arms),
         "measures": MEASURES,
-        "measured": [_chart(ablation, *measure) for measure in MEASURES],
+        "measured": [
+            dots(
+                heading,
+                {arm.name: getattr(arm, field) for arm in ablation.arms},
+                baseline=ablation.arms[0].name,
+                unit=unit,
+                note=note,
+            )
+            for field, heading, unit, note in MEASURES
+        ],
         "shares": _share_charts(ablation),
         "components": {name: COMPONENTS.get(name) for name in ablation.raws},
         "weights": weights_of,
@@ -64,34 +73,34 @@ def write_ablation(path: Path | str, ablation: Ablation, title: str = "Reward ab
 
 
 def tables(ablation: Ablation) -> list[Table]:
-    """Return the findings for a terminal: the measures of each arm, and its advantage shares.
+    """Return the tables for a terminal: measures and advantage shares of each arm.
 
     Args:
-        ablation: What the laboratory found.
+        ablation: The results.
     """
     return [_measure_table(ablation), _share_table(ablation)]
 
 
 def verdict(arms: Sequence[VariantResult]) -> str:
-    """Say in a few sentences which arms are sound.
+    """Return a summary, in a few sentences, of which arms are sound.
 
     Args:
-        arms: What was found of each.
+        arms: The result of each arm.
     """
     phantom = [arm.name for arm in arms if arm.phantom is not None and arm.phantom.mean > 0]
     exploited = [arm.name for arm in arms if arm.exploit is not None and arm.exploit > 0]
     outranked = [arm.name for arm in arms if arm.margin <= 0]
-    said = [
-        _named("teach something where every answer is wrong", phantom, arms),
-        _named("let a wrong answer outrank a right one", outranked, arms),
+    sentences = [
+        _count_sentence("teach something where every answer is wrong", phantom, arms),
+        _count_sentence("let a wrong answer outrank a right one", outranked, arms),
     ]
     if any(arm.exploit is not None for arm in arms):
-        said.insert(1, _named("pay a cheater that does not answer", exploited, arms))
-    return " ".join(said)
+        sentences.insert(1, _count_sentence("pay a cheater that does not answer", exploited, arms))
+    return " ".join(sentences)
 
 
 def weights_of(composition: Composition) -> str:
-    """Return weights in words, gates other than the default with them.
+    """Return the weights, and the gates other than the default, as text.
 
     Args:
         composition: Weights and gates.
@@ -103,19 +112,14 @@ def weights_of(composition: Composition) -> str:
     )
 
 
-def _named(what: str, names: Sequence[str], arms: Sequence[VariantResult]) -> str:
+def _count_sentence(what: str, names: Sequence[str], arms: Sequence[VariantResult]) -> str:
     if not names:
         return f"None of {len(arms)} rewards would {what}."
     return f"{len(names)} of {len(arms)} would {what}: {', '.join(names)}."
 
 
-def _chart(ablation: Ablation, field: str, heading: str, unit: Unit, note: str) -> Dots | None:
-    rows = {arm.name: getattr(arm, field) for arm in ablation.arms}
-    return dots(heading, rows, baseline=ablation.arms[0].name, unit=unit, note=note)
-
-
 def _share_charts(ablation: Ablation) -> list[Dots]:
-    """Return one chart per component: its share under every arm that weighs it."""
+    """Return one chart per component with its share in every arm that uses it."""
     charts = []
     for name in ablation.raws:
         rows = {
@@ -143,7 +147,10 @@ def _measure_table(ablation: Ablation) -> Table:
     for arm in ablation.arms:
         cells = [_cell(getattr(arm, field), unit) for field, _, unit, _ in MEASURES]
         bad = "red" if arm.margin <= 0 else ""
-        table.add_row(Text(arm.name), *cells, Text(number(arm.margin), bad), _exploit(arm))
+        exploit = Text("–", "dim")
+        if arm.exploit is not None:
+            exploit = Text(f"{arm.exploit:.2f}", "red" if arm.exploit > 0 else "green")
+        table.add_row(Text(arm.name), *cells, Text(number(arm.margin), bad), exploit)
     return table
 
 
@@ -169,9 +176,3 @@ def _cell(interval: Interval | None, unit: Unit) -> Text:
     if interval is None:
         return Text("–", "dim")
     return Text.assemble(show(interval.mean, unit), "\n", (span(interval, unit), "dim"))
-
-
-def _exploit(arm: VariantResult) -> Text:
-    if arm.exploit is None:
-        return Text("–", "dim")
-    return Text(f"{arm.exploit:.2f}", "red" if arm.exploit > 0 else "green")

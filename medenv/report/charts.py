@@ -1,25 +1,31 @@
-"""The geometry of the charts: numbers in, coordinates of an inline SVG out."""
+"""Layout of the charts: converts numbers to coordinates of an inline SVG."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from typing import Literal, NamedTuple
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from medenv.errors import UsageError
-from medenv.report.formatting import minus, number
+from medenv.evaluation.statistics import Interval
+from medenv.report.formatting import Unit, minus, number, show, show_difference, span
+
+if TYPE_CHECKING:
+    from medenv.report.headline import Row
 
 Point = tuple[float, float]
 Tone = Literal[
     "before", "after", "validation", "control",
     "arm0", "arm1", "arm2", "arm3", "arm4", "arm5", "arm6", "arm7",
 ]  # fmt: skip
-"""Meaning of a colour; the style sheet holds the colours, for light and for dark."""
+"""Meaning of a colour; the style sheet defines the colours for light and dark mode."""
 
 WIDTH, SMALL = 440.0, 320.0
-"""Widths in user units: for two charts in a row and for three, so that the text stays legible."""
+"""Widths of a chart in user units, for two charts per row and for three."""
 
 _RIGHT, _TOP, _BOTTOM, _DIGIT = 14.0, 12.0, 44.0, 6.6
+_DOTS_ROW, _DOTS_TOP, _DOTS_BOTTOM = 36.0, 6.0, 34.0
+_FOREST_ROW, _FOREST_TOP, _FOREST_BOTTOM = 54.0, 4.0, 40.0
 
 
 class Series(NamedTuple):
@@ -28,9 +34,9 @@ class Series(NamedTuple):
     Args:
         label: Name in the legend.
         points: (x, y), sorted by x.
-        tone: What its colour means.
-        style: How it is drawn.
-        ends: (low, high) per point: a band around a line, whiskers at dots; empty for none.
+        tone: Meaning of its colour.
+        style: Style of the line or the dots.
+        ends: (low, high) per point, a band around a line or whiskers at dots; empty for none.
     """
 
     label: str
@@ -41,10 +47,10 @@ class Series(NamedTuple):
 
 
 class Chart(NamedTuple):
-    """A chart with its words.
+    """The data and labels of a chart.
 
     Args:
-        title: What it shows.
+        title: Title.
         series: The curves.
         y_label: Quantity and unit.
         x_label: Quantity and unit.
@@ -64,7 +70,7 @@ class Drawn(NamedTuple):
     """One curve in coordinates.
 
     Args:
-        series: What was drawn.
+        series: The curve's data.
         path: The SVG path of its line; empty for dots.
         band: The SVG path of its band; empty without one.
         dots: Centres of its dots.
@@ -82,16 +88,16 @@ class Drawing(NamedTuple):
     """A chart in coordinates, ready for the template.
 
     Args:
-        width: Width of the whole, user units.
-        height: Height of the whole.
-        left: Where the x axis starts.
-        right: Where it ends.
-        top: Where the y axis ends.
-        floor: Height of the x axis.
+        width: Total width, user units.
+        height: Total height.
+        left: Start of the x axis.
+        right: End of the x axis.
+        top: End of the y axis.
+        floor: y coordinate of the x axis.
         x_ticks: (position, text).
         y_ticks: (position, text).
         curves: The curves.
-        readings: (x, position, [(label, tone, text)]) that a pointer over the chart shows.
+        readings: (x, position, [(label, tone, text)]) for the tooltip.
     """
 
     width: float
@@ -107,12 +113,12 @@ class Drawing(NamedTuple):
 
 
 def ticks(low: float, high: float, count: int = 4) -> list[float]:
-    """Return round numbers (1, 2 or 5 times a power of ten apart) from below `low` to above `high`.
+    """Return tick values, 1, 2 or 5 times a power of ten apart, that include `low` and `high`.
 
     Args:
         low: Smallest value to show.
         high: Largest value to show; equal ends are widened.
-        count: About how many steps.
+        count: Approximate number of steps.
 
     Raises:
         UsageError: The ends are not finite, or in the wrong order.
@@ -134,7 +140,7 @@ def smooth(points: Sequence[Point], window: int) -> tuple[Point, ...]:
 
     Args:
         points: (x, y), sorted by x.
-        window: Number of points averaged; even numbers count as the next odd one.
+        window: Number of points to average; an even number counts as the next odd number.
     """
     half = window // 2
     result = []
@@ -145,10 +151,10 @@ def smooth(points: Sequence[Point], window: int) -> tuple[Point, ...]:
 
 
 def draw(chart: Chart, width: float = WIDTH) -> Drawing:
-    """Lay a chart out.
+    """Compute the layout of a chart.
 
     Args:
-        chart: What to draw; a share's axis includes 0.
+        chart: The chart; the axis of a share includes 0.
         width: Width in user units.
 
     Raises:
@@ -177,13 +183,13 @@ def draw(chart: Chart, width: float = WIDTH) -> Drawing:
 
 
 def shared_legend(charts: Sequence[Chart]) -> list[Series]:
-    """Return one series per entry of the legend that all `charts` share."""
+    """Return one series per entry of the common legend of `charts`."""
     found = {(s.label, s.tone, s.style): s for chart in charts for s in chart.series}
     return list(found.values())
 
 
 def axis_text(value: float, values: Sequence[float], percent: bool) -> str:
-    """Return a tick's text; shares as percent, with digits only where the ticks need them."""
+    """Return the text of a tick; shares are in percent, with decimals only if needed."""
     if not percent:
         return number(value)
     step = values[1] - values[0]
@@ -191,7 +197,7 @@ def axis_text(value: float, values: Sequence[float], percent: bool) -> str:
 
 
 def _extent(chart: Chart) -> tuple[list[float], list[float]]:
-    """Return all x and all y that the axes must hold."""
+    """Return all x and y values that the axes must include."""
     xs = [x for series in chart.series for x, _ in series.points]
     ys = [y for series in chart.series for _, y in series.points]
     for series in chart.series:
@@ -207,7 +213,7 @@ def _extent(chart: Chart) -> tuple[list[float], list[float]]:
 
 
 class _Scale(NamedTuple):
-    """Maps values to positions, linearly; a single value to the middle."""
+    """Linear map from values to positions; a single value maps to the middle."""
 
     low: float
     high: float
@@ -244,7 +250,7 @@ def _path(spots: Sequence[Point]) -> str:
 
 
 def _readings(chart: Chart, to_x: _Scale) -> list[tuple[str, float, list[tuple[str, str, str]]]]:
-    """Collect what is known at each x, for the pointer."""
+    """Collect the values at each x, for the tooltip."""
     found: dict[float, list[tuple[str, str, str]]] = {}
     for series in chart.series:
         for i, (x, y) in enumerate(series.points):
@@ -255,3 +261,195 @@ def _readings(chart: Chart, to_x: _Scale) -> list[tuple[str, float, list[tuple[s
                 text += f" ({number(scale * low)} to {number(scale * high)})"
             found.setdefault(x, []).append((series.label, series.tone, text))
     return [(f"{chart.x_label} {number(x)}", to_x(x), rows) for x, rows in sorted(found.items())]
+
+
+class Dot(NamedTuple):
+    """One row of a chart of intervals in coordinates.
+
+    Args:
+        label: Label of the row.
+        x: The mean, or None.
+        y: y coordinate of the dot; the label is above it.
+        low: Lower end of the interval; the mean if unknown.
+        high: Upper end of the interval; the mean if unknown.
+        text: Mean and interval as text.
+        baseline: Whether this row is the baseline of the comparison.
+    """
+
+    label: str
+    x: float | None
+    y: float
+    low: float
+    high: float
+    text: str
+    baseline: bool
+
+
+class Dots(NamedTuple):
+    """A chart of intervals in coordinates: a dot for each mean, a whisker for each interval.
+
+    Args:
+        title: Title.
+        rows: The rows.
+        ticks: (position, text) of the axis.
+        zero: Position of zero.
+        height: Total height.
+        floor: y coordinate of the axis.
+        unit: Unit of the axis.
+        note: One line under the chart.
+    """
+
+    title: str
+    rows: tuple[Dot, ...]
+    ticks: tuple[tuple[float, str], ...]
+    zero: float
+    height: float
+    floor: float
+    unit: str
+    note: str
+
+
+def dots(
+    title: str,
+    rows: Mapping[str, Interval | None],
+    *,
+    baseline: str = "",
+    unit: Unit = "share",
+    note: str = "",
+    signed: bool = False,
+) -> Dots | None:
+    """Compute the layout of a chart of intervals; its axis includes zero.
+
+    Args:
+        title: Title.
+        rows: Label to interval, or None for no interval.
+        baseline: Label of the baseline of the comparison.
+        unit: Unit of the numbers.
+        note: One line under the chart.
+        signed: Whether the rows are differences, shown with their signs.
+
+    Returns:
+        The chart, or None if no row has an interval.
+    """
+    ends = [0.0]
+    for interval in rows.values():
+        if interval is not None:
+            known = (interval.low, interval.high) if not math.isnan(interval.low) else ()
+            ends += [interval.mean, *known]
+    if len(ends) == 1:
+        return None
+    values = ticks(min(ends), max(ends) or (1.0 if min(ends) == 0 else 0.0))
+    scale = (WIDTH - 2 * _RIGHT) / (values[-1] - values[0])
+
+    def place(value: float) -> float:
+        return round(_RIGHT + (value - values[0]) * scale, 2)
+
+    drawn = []
+    for i, (label, interval) in enumerate(rows.items()):
+        y, first = _DOTS_TOP + i * _DOTS_ROW + 26, label == baseline
+        if interval is None:
+            drawn.append(Dot(label, None, y, 0.0, 0.0, "none", first))
+            continue
+        middle = interval.mean
+        low, high = (interval.low, interval.high)
+        if math.isnan(low):
+            low = high = middle
+        mean = show_difference(middle, unit) if signed else show(middle, unit)
+        text = f"{mean} ({span(interval, unit, signed=signed)})"
+        drawn.append(Dot(label, place(middle), y, place(low), place(high), text, first))
+    floor = _DOTS_TOP + len(rows) * _DOTS_ROW + 4
+    return Dots(
+        title=title,
+        rows=tuple(drawn),
+        ticks=tuple((place(tick), axis_text(tick, values, unit == "share")) for tick in values),
+        zero=place(0.0),
+        height=floor + _DOTS_BOTTOM,
+        floor=floor,
+        unit="%" if unit == "share" else "",
+        note=note,
+    )
+
+
+class Mark(NamedTuple):
+    """One mean with its whiskers, in coordinates.
+
+    Args:
+        tone: ``"before"`` or ``"after"``.
+        x: The mean.
+        y: y coordinate.
+        low: Lower end of the interval; the mean if unknown.
+        high: Upper end of the interval; the mean if unknown.
+        text: Text of the tooltip.
+    """
+
+    tone: str
+    x: float
+    y: float
+    low: float
+    high: float
+    text: str
+
+
+class ForestRow(NamedTuple):
+    """One group of a forest plot.
+
+    Args:
+        label: Label of the group.
+        note: Further description of the group.
+        y: y coordinate of the label.
+        marks: The means before and after.
+    """
+
+    label: str
+    note: str
+    y: float
+    marks: tuple[Mark, ...]
+
+
+class Forest(NamedTuple):
+    """A forest plot of accuracies before and after, in coordinates.
+
+    Args:
+        rows: The groups.
+        ticks: (position, text) of the axis.
+        height: Total height.
+        floor: y coordinate of the axis.
+    """
+
+    rows: tuple[ForestRow, ...]
+    ticks: tuple[tuple[float, str], ...]
+    height: float
+    floor: float
+
+
+def forest(rows: Sequence[Row]) -> Forest:
+    """Compute the layout of a forest plot on an axis from 0 to 100 percent.
+
+    Args:
+        rows: Rows of the headline table whose unit is a share.
+    """
+    drawn = []
+    for i, row in enumerate(rows):
+        y = _FOREST_TOP + i * _FOREST_ROW
+        sides = (("before", row.before, y + 28), ("after", row.after, y + 40))
+        marks = tuple(_mark(tone, mean, mark_y) for tone, mean, mark_y in sides if mean is not None)
+        drawn.append(ForestRow(row.label, row.note, y + 16, marks))
+    floor = _FOREST_TOP + len(rows) * _FOREST_ROW
+    return Forest(
+        rows=tuple(drawn),
+        ticks=tuple((_x(share / 100), str(share)) for share in range(0, 101, 20)),
+        height=floor + _FOREST_BOTTOM,
+        floor=floor,
+    )
+
+
+def _mark(tone: str, side: Interval, y: float) -> Mark:
+    known = not math.isnan(side.low)
+    low, high = (side.low, side.high) if known else (side.mean, side.mean)
+    ends = f", 95 % interval {show(low, 'share')} to {show(high, 'share')}" if known else ""
+    text = f"{tone}: {show(side.mean, 'share')}{ends}"
+    return Mark(tone, _x(side.mean), y, _x(low), _x(high), text)
+
+
+def _x(share: float) -> float:
+    return round(_RIGHT + share * (WIDTH - 2 * _RIGHT), 2)

@@ -1,4 +1,4 @@
-"""Charts of a training run, from the metrics that the trainer wrote at each step."""
+"""Charts of a training run, from the trainer's metrics."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ _OTHERS = (
     ("clipfrac", "Clipped share", "share"),
     ("num_turns/mean", "Turns per episode", "turns"),
 )
-"""Endings of well-known keys with a title and a unit; the first match of each is shown."""
+"""Suffixes of well-known metrics with a title and a unit; the first match of each is shown."""
 
 
 class Run:
-    """The metrics of one run, checked and sorted by step.
+    """The metrics of one run, validated and sorted by step.
 
     Args:
         metrics: One mapping per step, each with the key ``"step"``.
-        control: The same of a control run to draw beside it, or None.
+        control: Metrics of a control run to draw for comparison, or None.
 
     Raises:
         UsageError: An entry without a step.
@@ -38,11 +38,11 @@ class Run:
 
     @property
     def keys(self) -> list[str]:
-        """Names of all metrics, sorted, without the step."""
+        """Sorted names of all metrics except the step."""
         return sorted({key for row in self.metrics for key in row} - {"step"})
 
     def points(self, key: str, *, control: bool = False) -> tuple[Point, ...]:
-        """Return (step, value) of a metric wherever it is a finite number."""
+        """Return (step, value) for all finite values of a metric."""
         rows = self.control if control else self.metrics
         return tuple(
             (row["step"], row[key]) for row in rows if key in row and math.isfinite(row[key])
@@ -50,7 +50,7 @@ class Run:
 
 
 def learning_charts(run: Run) -> list[Chart]:
-    """Return the learning curves: accuracy with its validation points, and the total reward."""
+    """Return the learning curves: accuracy with validation points, and total reward."""
     accuracy = [
         *_trend(run, "reward/accuracy/raw", "training"),
         *_validation(run),
@@ -69,7 +69,7 @@ def learning_charts(run: Run) -> list[Chart]:
 
 
 def component_charts(run: Run) -> list[Chart]:
-    """Return one chart per reward component: its raw value and what it paid."""
+    """Return one chart per reward component with its raw and weighted values."""
     names = {key.split("/")[1] for key in run.keys if _is_component(key)}
     charts = []
     for name in sorted(names):
@@ -84,7 +84,7 @@ def component_charts(run: Run) -> list[Chart]:
 
 
 def other_charts(run: Run) -> tuple[list[Chart], list[Chart]]:
-    """Return the well-known other curves, and all that are left."""
+    """Return the charts of other well-known metrics, and the charts of all remaining metrics."""
     shown: list[Chart] = []
     taken = {key for key in run.keys if key.startswith(("reward/", "val/accuracy"))}
     for ending, title, unit in _OTHERS:
@@ -101,7 +101,7 @@ def _sorted(metrics: Metrics) -> list[dict[str, float]]:
     for number, row in enumerate(metrics):
         if "step" not in row:
             raise UsageError(
-                f"expected a 'step' in every entry of the metrics, but entry {number} has "
+                f"expected a 'step' in every entry of the metrics, got entry {number} with "
                 f"{', '.join(sorted(row)) or 'nothing'}"
             )
     return sorted((dict(row) for row in metrics), key=lambda row: row["step"])
@@ -117,7 +117,7 @@ def _ends_with(key: str, ending: str) -> bool:
 
 
 def _trend(run: Run, key: str, label: str) -> Iterable[Series]:
-    """Yield a noisy curve: every step faint, the rolling mean on top."""
+    """Yield the series of a noisy curve: faint values per step and their rolling mean."""
     points = run.points(key)
     if points and run.window > 1:
         yield Series(f"{label}, each step", points, "after", "faint")
@@ -157,7 +157,7 @@ def _plain(run: Run, key: str, title: str, unit: str) -> Chart:
 
 
 def _note(run: Run, chart: Chart) -> str:
-    steps = sum(row["step"] > 0 for row in run.metrics)  # 0 is the evaluation before them
+    steps = sum(row["step"] > 0 for row in run.metrics)  # step 0 is the initial evaluation
     if not chart.series:
         return ""
     if steps == 1:

@@ -1,4 +1,4 @@
-"""Which episodes a report shows, by a rule that cannot flatter, and in what words."""
+"""Selection of the episodes that a report shows, by a fixed rule."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ RULE = (
     "Up to four questions gained, two lost, two right and two wrong both times, spread evenly over "
     "the number of hops; what a group lacks is filled from the others in this order."
 )
-"""The rule of `choose`, in words for the reader."""
+"""Description of the rule of `choose`, for the reader of a report."""
 
 
 class Shown(Record, frozen=True, kw_only=True):
-    """A question with the episode before and the one after.
+    """A question with one episode before and one after training.
 
     Args:
         question: The question.
         outcome: ``"gained"``, ``"lost"``, ``"right both times"`` or ``"wrong both times"``; or
-            ``"right"`` or ``"wrong"`` where there is one side only.
+            ``"right"`` or ``"wrong"`` if only one side exists.
         before: The episode before, or None.
         after: The episode after, or None.
     """
@@ -34,17 +34,17 @@ class Shown(Record, frozen=True, kw_only=True):
 
     @property
     def hops(self) -> int:
-        """Return the number of hops of the gold path."""
+        """The number of hops of the gold path."""
         return len(self.question.certificate.path)
 
 
 def choose(before: Sequence[Scored], after: Sequence[Scored], *, count: int = 10) -> list[Shown]:
-    """Choose the episodes to show, by `RULE`.
+    """Choose the episodes to show by `RULE`.
 
     Args:
         before: Episodes before training, greedy ones first.
         after: Episodes after training, greedy ones first.
-        count: How many questions.
+        count: Number of questions.
     """
     sides = _first(before), _first(after)
     common = sides[0].keys() & sides[1].keys()
@@ -52,17 +52,20 @@ def choose(before: Sequence[Scored], after: Sequence[Scored], *, count: int = 10
     groups: dict[str, list[Shown]] = {name: [] for name in _QUOTAS}
     for shown in sorted(
         (_shown(sides[0].get(name), sides[1].get(name)) for name in ids),
-        key=lambda one: (one.hops, one.question.id),
+        key=lambda shown: (shown.hops, shown.question.id),
     ):
         groups.setdefault(shown.outcome, []).append(shown)
-    chosen = [one for name, group in groups.items() for one in _spread(group, _QUOTAS.get(name, 5))]
-    rest = [one for group in groups.values() for one in group if one not in chosen]
+    chosen: list[Shown] = []
+    for outcome, group in groups.items():
+        quota = min(_QUOTAS.get(outcome, 5), len(group))
+        chosen += [group[i * len(group) // quota] for i in range(quota)]  # evenly spaced
+    rest = [shown for group in groups.values() for shown in group if shown not in chosen]
     return (chosen + rest)[:count]
 
 
 def path_steps(question: Question) -> list[tuple[str, str, str]]:
-    """Return the gold path as (head, relation, tail), by name where the question knows one."""
-    known = {one.id: one.name for one in (question.topic, *question.answers)}
+    """Return the gold path as (head, relation, tail), with the names that the question contains."""
+    known = {entity.id: entity.name for entity in (question.topic, *question.answers)}
 
     def name(entity: str) -> str:
         return f"{known[entity]} ({entity})" if entity in known else entity
@@ -71,22 +74,22 @@ def path_steps(question: Question) -> list[tuple[str, str, str]]:
 
 
 def passages_of(certificate: Certificate) -> list[str]:
-    """Return the ids of the passages that state the gold path, each once."""
-    return list(dict.fromkeys(one for hop in certificate.path for one in hop.passages))
+    """Return the unique ids of the passages that state the gold path."""
+    return list(dict.fromkeys(passage for hop in certificate.path for passage in hop.passages))
 
 
 def _first(scored: Sequence[Scored]) -> dict[str, Scored]:
     found: dict[str, Scored] = {}
-    for one in scored:
-        if not is_missing(one):
-            found.setdefault(one.trajectory.question.id, one)
+    for episode in scored:
+        if not is_missing(episode):
+            found.setdefault(episode.trajectory.question.id, episode)
     return found
 
 
 def _shown(before: Scored | None, after: Scored | None) -> Shown:
-    known = [one for one in (before, after) if one is not None]
-    right = tuple(accuracy(one) == 1 for one in known)
-    words = {
+    known = [episode for episode in (before, after) if episode is not None]
+    right = tuple(accuracy(episode) == 1 for episode in known)
+    outcomes = {
         (False, True): "gained",
         (True, False): "lost",
         (True, True): "right both times",
@@ -95,12 +98,5 @@ def _shown(before: Scored | None, after: Scored | None) -> Shown:
         (False,): "wrong",
     }
     return Shown(
-        question=known[0].trajectory.question, outcome=words[right], before=before, after=after
+        question=known[0].trajectory.question, outcome=outcomes[right], before=before, after=after
     )
-
-
-def _spread(group: Sequence[Shown], count: int) -> list[Shown]:
-    """Return `count` evenly spaced members, or all."""
-    if len(group) <= count:
-        return list(group)
-    return [group[i * len(group) // count] for i in range(count)]

@@ -1,4 +1,4 @@
-"""Pages that draw a part of a knowledge graph, alone or beside the questions about it."""
+"""Interactive pages that draw a part of a knowledge graph, optionally with questions about it."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ from medenv.report.html import NOTICE, environment
 
 
 def explorer(title: str, lead: str, foot: str, data: Mapping[str, Any]) -> str:
-    """Return a self-contained page that draws a graph by forces.
+    """Return a self-contained page with a force-directed drawing of a graph.
 
     Args:
         title: Heading.
-        lead: A sentence below it.
-        foot: Source, version and terms of the data.
+        lead: Sentence below the heading.
+        foot: Source, version and licence of the data.
         data: A `medenv.kg.graph.pictures.Picture`, or a `Catalogue` of questions to search.
     """
     script, style = _read("explorer.js.j2"), _read("page.css.j2") + _read("explorer.css.j2")
@@ -35,8 +35,8 @@ def explorer(title: str, lead: str, foot: str, data: Mapping[str, Any]) -> str:
             lead=lead,
             foot=foot,
             browsing="questions" in data,
-            data=Markup(_inert(data)),  # JSON in which nothing can end the element
-            page_style=Markup(style),  # our own file, not anybody's input
+            data=Markup(_escaped_json(data)),
+            page_style=Markup(style),  # a file of this package, not user input
             page_script=Markup(script),
             page_script_hash=digest,
             page_notice=NOTICE,
@@ -47,20 +47,20 @@ def explorer(title: str, lead: str, foot: str, data: Mapping[str, Any]) -> str:
 def write_explorer(
     path: Path | str, title: str, lead: str, foot: str, data: Mapping[str, Any]
 ) -> None:
-    """Write the page; its folder is made where it is missing.
+    """Write the page of `explorer` to a file; its folder is created if missing.
 
     Args:
         path: The HTML file.
         title: Heading.
-        lead: A sentence below it.
-        foot: Source, version and terms of the data.
+        lead: Sentence below the heading.
+        foot: Source, version and licence of the data.
         data: See `explorer`.
     """
     write_text(path, explorer(title, lead, foot, data))
 
 
-def _inert(data: Mapping[str, Any]) -> str:
-    """Return JSON for a data block: without ``<``, no text in it can be taken for markup."""
+def _escaped_json(data: Mapping[str, Any]) -> str:
+    """Return JSON without ``<``, so that it cannot close the HTML element that contains it."""
     text = json.dumps(data, ensure_ascii=False, separators=(",", ":"))
     return text.replace("<", "\\u003c").replace("\u2028", "\\u2028").replace("\u2029", "\\u2029")
 

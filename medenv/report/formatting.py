@@ -1,4 +1,4 @@
-"""Numbers as a reader likes them: signs, units and as many digits as they can bear."""
+"""Formatting of numbers for readers: signs, units and significant digits."""
 
 from __future__ import annotations
 
@@ -10,25 +10,25 @@ from medenv.evaluation.statistics import Interval
 NBSP = "\N{NO-BREAK SPACE}"
 
 Unit = Literal["share", "count"]
-"""A share is shown in percent and compared in percentage points; a count is shown as it is."""
+"""A share is shown in percent, its differences in percentage points; a count is shown unscaled."""
 
 
 def show(value: float, unit: Unit) -> str:
-    """Return a mean as text: a share in percent, a count with as many digits as it can bear."""
+    """Return a mean as text: a share in percent, a count with digits by its size."""
     if unit == "share":
         return minus(f"{100 * value:.1f}{NBSP}%")
     return minus(f"{value:.{_digits(value)}f}")
 
 
 def show_difference(value: float, unit: Unit) -> str:
-    """Return a difference as text with its sign; a share's in percentage points."""
+    """Return a difference as text with its sign; shares are in percentage points."""
     if unit == "share":
         return f"{_signed(100 * value, 1)}{NBSP}points"
     return _signed(value, _digits(value))
 
 
 def span(interval: Interval, unit: Unit, *, signed: bool = False) -> str:
-    """Return the ends of an interval as text, or a dash where they are not known."""
+    """Return the ends of an interval as text, or a dash if they are unknown."""
     if math.isnan(interval.low):
         return "\N{EN DASH}"
     ends = (interval.low, interval.high)
@@ -41,19 +41,19 @@ def span(interval: Interval, unit: Unit, *, signed: bool = False) -> str:
 
 
 def _digits(value: float) -> int:
-    """Return how many digits a count bears after the point."""
+    """Return the number of decimals of a count."""
     size = abs(value)
     return 3 if 0 < size < 0.1 else 2 if size < 10 else 1 if size < 100 else 0
 
 
 def _signed(value: float, digits: int) -> str:
-    """Return a number with its sign, and zero without."""
+    """Return a number with its sign, or zero without a sign."""
     rounded = round(value, digits)
     return minus(f"{rounded:+.{digits}f}") if rounded else f"{0:.{digits}f}"
 
 
 def number(value: float) -> str:
-    """Return a number in at most four significant digits, without an exponent where it can."""
+    """Return a number with at most four significant digits, if possible without an exponent."""
     if value == 0 or 1e-4 <= abs(value) < 1e6:
         digits = 0 if abs(value) >= 1000 else 4 - len(str(int(abs(value))))
         text = f"{value:.{max(digits, 0)}f}" if abs(value) >= 1 else f"{value:.3g}"
@@ -64,12 +64,12 @@ def number(value: float) -> str:
 
 
 def odds(chance: float) -> str:
-    """Return a probability as ``1 in n``, which is easier to grasp than a small percentage."""
+    """Return a small probability as ``1 in n``, others in percent."""
     if chance <= 0:
         return "none"
     return f"1 in {1 / chance:,.0f}" if chance < 0.5 else show(chance, "share")
 
 
 def minus(text: str) -> str:
-    """Return the text with true minus signs."""
+    """Replace hyphens by minus signs."""
     return text.replace("-", "\N{MINUS SIGN}")

@@ -1,4 +1,4 @@
-"""Before against after: the rows of the headline table, and the verdict in words."""
+"""Comparison before and after training: the headline table and the verdict."""
 
 from __future__ import annotations
 
@@ -31,14 +31,14 @@ class Row(Record, frozen=True, kw_only=True):
     """One measure before and after.
 
     Args:
-        section: Heading that the row stands under.
-        label: What is measured.
+        section: Section heading.
+        label: Name of the measure.
         unit: ``"share"`` or ``"count"``.
-        better: 1 where more is better, -1 where less is, 0 where neither is.
-        before: The mean before, or None where no episode counts for it.
-        after: The mean after, likewise.
+        better: 1 if more is better, -1 if less is better, 0 otherwise.
+        before: The mean before, or None if no episode has a value.
+        after: The mean after, or None if no episode has a value.
         difference: After minus before over the same questions, or None.
-        note: What narrows the row down, e.g. the chance of a blind guess.
+        note: Further description of the row, e.g. the chance of a blind guess.
     """
 
     section: str
@@ -52,7 +52,7 @@ class Row(Record, frozen=True, kw_only=True):
 
     @property
     def judgement(self) -> str:
-        """Return ``"better"``, ``"worse"``, ``"changed"`` or ``"unclear"``, by the interval."""
+        """``"better"``, ``"worse"``, ``"changed"`` or ``"unclear"``, by the interval."""
         if self.difference is None or not self.difference.excludes_zero:
             return "unclear"
         direction = self.better * (1 if self.difference.low > 0 else -1)
@@ -60,13 +60,13 @@ class Row(Record, frozen=True, kw_only=True):
 
 
 class Pair(Record, frozen=True, kw_only=True):
-    """Episodes before and after over the same questions, missing ones among them.
+    """Episodes before and after over the same questions, including missing episodes.
 
     Args:
         before: Episodes before.
         after: Episodes after.
         questions: Number of questions on both sides.
-        dropped: Number of questions left out, because they were asked on one side only.
+        dropped: Number of questions left out because only one side has them.
     """
 
     before: tuple[Scored, ...]
@@ -76,12 +76,12 @@ class Pair(Record, frozen=True, kw_only=True):
 
     @property
     def missing(self) -> tuple[int, int]:
-        """How many episodes are missing before and after; their answers count as not right."""
+        """Number of missing episodes before and after; they count as not right."""
         return sum(map(is_missing, self.before)), sum(map(is_missing, self.after))
 
 
 def pair(before: Sequence[Scored], after: Sequence[Scored]) -> Pair:
-    """Keep the episodes of questions that were asked on both sides.
+    """Select the episodes of questions that both sides have.
 
     Args:
         before: Episodes before training.
@@ -93,31 +93,34 @@ def pair(before: Sequence[Scored], after: Sequence[Scored]) -> Pair:
     sides = before, after
     for side in sides:
         counted(side)
-    ids = [{one.trajectory.question.id for one in side} for side in sides]
+    ids = [{episode.trajectory.question.id for episode in side} for side in sides]
     common = ids[0] & ids[1]
     if not common:
         raise UsageError(
             f"expected the same questions before and after, got {len(ids[0])} and {len(ids[1])} "
             "with none in common; evaluate both policies on one question set"
         )
-    kept = [tuple(one for one in side if one.trajectory.question.id in common) for side in sides]
+    selected = [
+        tuple(episode for episode in side if episode.trajectory.question.id in common)
+        for side in sides
+    ]
     return Pair(
-        before=kept[0],
-        after=kept[1],
+        before=selected[0],
+        after=selected[1],
         questions=len(common),
         dropped=len((ids[0] | ids[1]) - common),
     )
 
 
 def headline(sampled: Pair, greedy: Pair | None, *, seed: int = 0) -> list[Row]:
-    """Return the headline table: all measures sampled, greedy accuracy, accuracy per hops.
+    """Return the headline table: all measures sampled, greedy accuracy, accuracy by hops.
 
-    A measure that neither side has, such as tokens that nobody counted, has no row. Missing
-    episodes have one where there are any.
+    A measure without values on both sides, such as uncounted tokens, has no row. Missing episodes
+    have a row if there are any.
 
     Args:
         sampled: Episodes with sampling.
-        greedy: Episodes with greedy decoding, or None where there are none.
+        greedy: Episodes with greedy decoding, or None.
         seed: Seed of the bootstrap intervals.
     """
     first, *rest = MEASURES
@@ -135,12 +138,12 @@ def headline(sampled: Pair, greedy: Pair | None, *, seed: int = 0) -> list[Row]:
 
 
 def accuracy_rows(rows: Sequence[Row]) -> list[Row]:
-    """Return the rows of a headline table that are accuracies over all questions or some hops."""
+    """Return the rows of a headline table with accuracies, overall and by hops."""
     return [row for row in rows if row.section in (_ACCURACY, _HOPS)]
 
 
 def component_rows(sampled: Pair, *, seed: int = 0) -> list[Row]:
-    """Return one row per reward component: its mean raw value before and after."""
+    """Return one row per reward component with its mean raw value before and after."""
     names = part_names([*sampled.before, *sampled.after])
     return [
         _row("", Measure(name, name, "count", 0, part_value(name)), sampled, seed) for name in names
@@ -148,13 +151,13 @@ def component_rows(sampled: Pair, *, seed: int = 0) -> list[Row]:
 
 
 def verdict(sampled: Pair, row: Row) -> str:
-    """Say in one or two sentences what happened to the sampled accuracy, and how much is missing.
+    """Return a summary, in one or two sentences, of the sampled accuracy and missing episodes.
 
     Args:
-        sampled: The episodes behind the row.
+        sampled: The episodes of the row.
         row: The row of the sampled accuracy.
     """
-    splits = {one.trajectory.question.split for one in sampled.before}
+    splits = {episode.trajectory.question.split for episode in sampled.before}
     kind = "held-out " if splits == {"test"} else ""
     where = f"on {sampled.questions} {kind}question{'s' if sampled.questions != 1 else ''}"
     if row.before is None or row.after is None or row.difference is None:
@@ -221,7 +224,8 @@ def _hop_rows(sampled: Pair, seed: int) -> list[Row]:
     rows = []
     for hops, group in before.items():
         part = pair(group, after[hops])
-        chance = sum(one.trajectory.question.certificate.chance for one in group) / len(group)
+        chances = (episode.trajectory.question.certificate.chance for episode in group)
+        chance = sum(chances) / len(group)
         note = (
             f"{part.questions} question{'s' if part.questions != 1 else ''}, "
             f"a blind guess: {show(chance, 'share')}"

@@ -1,8 +1,8 @@
-"""One self-contained HTML page from a template: the layout, style and script all pages share.
+"""Self-contained HTML pages from templates with a common layout, style and script.
 
-A page makes no request: style and script stand in it, and its content security policy forbids the
-rest. The only script that may run is the page's own, named by its hash, so that text which slipped
-through unescaped would still be inert.
+A page makes no requests: style and script are inline, and its content security policy forbids
+external resources. Only the page's own script, identified by its hash, may run, so that text which
+is not escaped by mistake is still harmless.
 """
 
 from __future__ import annotations
@@ -22,16 +22,16 @@ from medenv.report import formatting as words
 from medenv.report.charts import SMALL, draw, shared_legend
 
 NOTICE = "For research use. Not medical advice: do not use it to make decisions about patients."
-"""Stands at the foot of every page."""
+"""Notice in the footer of every page."""
 
 
 @lru_cache(maxsize=1)
 def environment() -> jinja2.Environment:
-    """Return the templates, with escaping on and undefined names an error.
+    """Return the template environment, with autoescaping and strict undefined names.
 
-    Filters: `show`, `change` and `span` (numbers in words, with a unit), `number`, `odds`, `draw`
-    (a chart to coordinates), `shared_legend`. The macros in ``parts.html.j2`` draw charts, tables
-    and episodes with them.
+    Filters: `show`, `change` and `span` (numbers as text with a unit), `number`, `odds`, `draw`
+    (layout of a chart), `shared_legend`. The macros in ``parts.html.j2`` use them to draw charts,
+    tables and episodes.
     """
     loader = jinja2.FunctionLoader(_read)
     found = jinja2.Environment(
@@ -55,11 +55,11 @@ def environment() -> jinja2.Environment:
 
 
 def render(template: str, context: Mapping[str, object]) -> str:
-    """Return a page.
+    """Render a page.
 
     Args:
         template: Name of a template that extends ``layout.html.j2``.
-        context: What the template needs.
+        context: Variables of the template.
     """
     style, script = (_read(name) for name in ("page.css.j2", "page.js.j2"))
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
@@ -68,7 +68,7 @@ def render(template: str, context: Mapping[str, object]) -> str:
         .get_template(template)
         .render(
             context,
-            page_style=Markup(style),  # our own file, not anybody's input
+            page_style=Markup(style),  # a file of this package, not user input
             page_script=Markup(script),
             page_script_hash=digest,
             page_notice=NOTICE,
@@ -77,12 +77,12 @@ def render(template: str, context: Mapping[str, object]) -> str:
 
 
 def write_page(path: Path | str, template: str, context: Mapping[str, object]) -> None:
-    """Write a page; its folder is made where it is missing.
+    """Render a page to a file; its folder is created if missing.
 
     Args:
         path: The HTML file.
         template: Name of a template that extends ``layout.html.j2``.
-        context: What the template needs.
+        context: Variables of the template.
 
     Raises:
         DataError: The file cannot be written.

@@ -1,4 +1,4 @@
-"""The report of an online ablation: training runs under several rewards and seeds, side by side."""
+"""The report of an online ablation: a comparison of training runs by reward and seed."""
 
 from __future__ import annotations
 
@@ -16,11 +16,10 @@ from medenv.evaluation.measures import MEASURES, MISSING, Measure, is_missing
 from medenv.evaluation.statistics import Interval, cluster_bootstrap, paired_difference
 from medenv.evaluation.summary import counted, values_by_question
 from medenv.records import Record, Scored
-from medenv.report.charts import Chart, Point, Series, Tone, smooth
-from medenv.report.dots import Dots, dots
-from medenv.report.effects import Effect, effect_charts, in_words
+from medenv.report.charts import Chart, Dots, Point, Series, Tone, dots, smooth
 from medenv.report.formatting import show, show_difference, span
 from medenv.report.html import write_page
+from medenv.reward.analysis.variants import Contrast
 
 CURVES = (
     ("reward/accuracy/raw", "Accuracy while learning", "accuracy, %", True),
@@ -29,22 +28,22 @@ CURVES = (
     ("reward/dead_groups", "Groups that teach nothing", "dead groups, %", True),
     ("reward/phantom_groups", "Groups that teach a better wrong answer", "phantoms, %", True),
 )
-"""Key of a metric, title, axis, and whether it is a share; drawn where a run has it."""
+"""Key of a metric, title, axis label, and whether it is a share."""
 
 _TONES: tuple[Tone, ...] = tuple(tone for tone in get_args(Tone) if tone.startswith("arm"))
 
 MAX_ARMS = len(_TONES)
-"""Arms that one page can tell apart."""
+"""Maximum number of arms on one page, limited by the number of colours."""
 
 
 class TrainedRun(Record, frozen=True, kw_only=True):
     """One training run of a sweep.
 
     Args:
-        arm: The reward that it was trained with.
-        seed: Its seed.
+        arm: Name of the reward.
+        seed: Seed of the run.
         metrics: One mapping per training step with the key ``"step"``.
-        evaluated: Episodes after training; the same questions in every run of a sweep.
+        evaluated: Episodes after training, with the same questions in every run of a sweep.
     """
 
     arm: str
@@ -57,9 +56,9 @@ class Compared(Record, frozen=True, kw_only=True):
     """One measure of one arm over all its seeds.
 
     Args:
-        mean: Mean over questions and seeds, or None where no episode counts for it.
-        difference: This arm's less the other's, paired by question, or None likewise.
-        seeds: Seed to the mean of that run alone.
+        mean: Mean over questions and seeds, or None if no episode has a value.
+        difference: Difference from the other arm, paired by question, or None.
+        seeds: Seed to the mean of that run.
     """
 
     mean: Interval | None
@@ -68,15 +67,15 @@ class Compared(Record, frozen=True, kw_only=True):
 
 
 class Sweep:
-    """The runs of a sweep, checked.
+    """The validated runs of a sweep.
 
     Args:
-        runs: The runs; the arm of the first is what the others are compared with.
+        runs: The runs; the arm of the first run is the baseline.
         seed: Seed of the intervals.
 
     Raises:
-        UsageError: No run, two of one arm and seed, too many arms, a run without steps or episodes,
-            or runs that were evaluated on different questions.
+        UsageError: No run, two runs with the same arm and seed, too many arms, a run without steps
+            or episodes, or runs that were evaluated on different questions.
     """
 
     def __init__(self, runs: Sequence[TrainedRun], *, seed: int = 0) -> None:
@@ -86,21 +85,21 @@ class Sweep:
 
     @property
     def measures(self) -> tuple[Measure, ...]:
-        """What is compared: `MEASURES`, and how much is missing where anything is."""
-        missing = any(is_missing(one) for run in self.runs for one in run.evaluated)
+        """`MEASURES`, and `MISSING` if any episode is missing."""
+        missing = any(is_missing(episode) for run in self.runs for episode in run.evaluated)
         return (*MEASURES, MISSING) if missing else MEASURES
 
     def of(self, arm: str) -> list[TrainedRun]:
-        """Return the runs of an arm, by seed."""
+        """Return the runs of an arm, sorted by seed."""
         return sorted((run for run in self.runs if run.arm == arm), key=lambda run: run.seed)
 
     def compared(self, arm: str, measure: Measure, other: str = "") -> Compared:
-        """Compare an arm with another by a measure.
+        """Compare two arms by a measure.
 
         Args:
             arm: The arm.
-            measure: What is measured of an episode.
-            other: What it is compared with; without it the first arm.
+            measure: The measure.
+            other: The arm to compare with; by default the first arm.
         """
         before, after = (self._values(name, measure.of) for name in (other or self.arms[0], arm))
         flat = [(value, name) for name, values in sorted(after.items()) for value in values]
@@ -112,7 +111,7 @@ class Sweep:
         )
 
     def by_seed(self, arm: str, measure: Measure) -> dict[int, float]:
-        """Return an arm's mean for each seed, without seeds of which no episode counts."""
+        """Return an arm's mean for each seed that has a value."""
         each = {run.seed: values_by_question(run.evaluated, measure.of) for run in self.of(arm)}
         return {seed: _mean(values) for seed, values in each.items() if any(values.values())}
 
@@ -129,26 +128,160 @@ class Sweep:
             raise UsageError("a sweep needs at least one run, got none")
         if len(self.arms) > MAX_ARMS:
             raise UsageError(f"a sweep shows at most {MAX_ARMS} arms, got {len(self.arms)}")
-        self._questions = {one.trajectory.question.id for one in self.runs[0].evaluated}
+        self._questions = {scored.trajectory.question.id for scored in self.runs[0].evaluated}
         seen: set[tuple[str, int]] = set()
         for run in self.runs:
             name = f"run {run.arm!r} with seed {run.seed}"
             if (run.arm, run.seed) in seen:
-                raise UsageError(f"{name} is there twice")
+                raise UsageError(f"expected one {name}, got two")
             seen.add((run.arm, run.seed))
             if not run.metrics or not all("step" in row for row in run.metrics):
                 raise UsageError(f"{name} has no metrics, or an entry without a step")
-            counted(run.evaluated)  # which refuses a run of which every episode is missing
-            questions = {one.trajectory.question.id for one in run.evaluated}
+            counted(run.evaluated)  # raises if all episodes are missing
+            questions = {scored.trajectory.question.id for scored in run.evaluated}
             if not questions or questions != self._questions:
                 raise UsageError(
-                    f"{name} was evaluated on {len(questions)} questions that are not the"
-                    f" {len(self._questions)} of the first run; evaluate all on one set"
+                    f"expected the {len(self._questions)} questions of the first run, got"
+                    f" {len(questions)} other questions of {name}; evaluate all on one set"
                 )
 
 
+class Effect(Record, frozen=True, kw_only=True):
+    """The effect of one change of the reward on every measure.
+
+    Args:
+        contrast: The two arms and their difference.
+        moved: Name of a measure to the difference between the arms, paired by question; without
+            measures that have no values.
+        seeds: Name of a measure to the same difference for each common seed.
+    """
+
+    contrast: Contrast
+    moved: dict[str, Interval]
+    seeds: dict[str, dict[int, float]]
+
+    @property
+    def label(self) -> str:
+        """The change and the arm that it was added to."""
+        return f"{self.contrast.what}, added to {self.contrast.before}"
+
+
+def effects(sweep: Sweep, contrasts: Sequence[Contrast]) -> list[Effect]:
+    """Return the effect of each contrast with both arms in a sweep.
+
+    Args:
+        sweep: The runs.
+        contrasts: Pairs of arms.
+    """
+    arms = set(sweep.arms)
+    return [
+        _effect(sweep, contrast)
+        for contrast in contrasts
+        if {contrast.before, contrast.after} <= arms
+    ]
+
+
+def in_words(effect: Effect) -> str:
+    """Return a sentence about the measures whose interval excludes zero.
+
+    Args:
+        effect: The effect.
+    """
+    changes = []
+    for measure in (*MEASURES, MISSING):
+        found, unit = effect.moved.get(measure.name), measure.unit
+        if found is not None and found.excludes_zero:
+            change = f"{show_difference(found.mean, unit)}, {span(found, unit, signed=True)}"
+            changes.append(f"{measure.label[0].lower()}{measure.label[1:]} ({change})")
+    return f"{effect.label}: {', '.join(changes) if changes else 'nothing moved clearly'}."
+
+
+def effect_charts(found: Sequence[Effect]) -> list[Dots]:
+    """Return one chart per measure with all effects and their intervals.
+
+    Args:
+        found: The effects.
+    """
+    charts = []
+    for measure in (*MEASURES, MISSING):
+        rows = {effect.label: effect.moved.get(measure.name) for effect in found}
+        chart = dots(measure.label, rows, unit=measure.unit, signed=True)
+        if chart is not None:
+            charts.append(chart)
+    return charts
+
+
+def sweep_markdown(
+    sweep: Sweep, found: Sequence[Effect], facts: Mapping[str, str], verdict: str
+) -> str:
+    """Return the sweep in Markdown: verdict, arms, effects, setup.
+
+    Args:
+        sweep: The runs.
+        found: The effects.
+        facts: Configuration, machine and versions: name to text.
+        verdict: The result in a sentence.
+    """
+    first = sweep.arms[0]
+    lines = ["# Rewards, trained with", "", verdict, "", "## After training", ""]
+    lines += [f"95 % intervals from drawing questions; Δ is the difference from {first}.", ""]
+    lines += _row("measure", *sweep.arms, head=True)
+    for measure in sweep.measures:
+        cells = (_arm_cell(sweep, arm, measure) for arm in sweep.arms)
+        lines += _row(measure.label, *cells)
+    if found:
+        lines += ["", "## What moves what", "", *(f"- {in_words(effect)}" for effect in found), ""]
+        lines += _row("measure", *(effect.label for effect in found), head=True)
+        for measure in sweep.measures:
+            lines += _row(measure.label, *(_effect_cell(effect, measure) for effect in found))
+    lines += ["", "## Setup", "", *(f"- {name}: {text}" for name, text in facts.items())]
+    return "\n".join(lines) + "\n"
+
+
+def _row(*cells: str, head: bool = False) -> list[str]:
+    rule = [f"|{'---|' * len(cells)}"] if head else []
+    return [f"| {' | '.join(cell.replace('|', '/') for cell in cells)} |", *rule]
+
+
+def _arm_cell(sweep: Sweep, arm: str, measure: Measure) -> str:
+    cell, unit = sweep.compared(arm, measure), measure.unit
+    if cell.mean is None:
+        return "–"
+    text = f"{show(cell.mean.mean, unit)} ({span(cell.mean, unit)})"
+    if cell.difference is not None and arm != sweep.arms[0]:
+        text += f"; Δ {_change(cell.difference, measure)}"
+    return text
+
+
+def _effect_cell(effect: Effect, measure: Measure) -> str:
+    name, unit = measure.name, measure.unit
+    if name not in effect.moved:
+        return "–"
+    seeds = ", ".join(show_difference(mean, unit) for mean in effect.seeds[name].values())
+    return f"{_change(effect.moved[name], measure)}; by seed {seeds or '–'}"
+
+
+def _change(found: Interval, measure: Measure) -> str:
+    """Return a difference with its interval, in bold if the interval excludes zero."""
+    unit = measure.unit
+    text = f"{show_difference(found.mean, unit)} ({span(found, unit, signed=True)})"
+    return f"**{text}**" if found.excludes_zero else text
+
+
+def _effect(sweep: Sweep, contrast: Contrast) -> Effect:
+    moved, seeds = {}, {}
+    for measure in sweep.measures:
+        after = sweep.compared(contrast.after, measure, contrast.before)
+        if after.difference is not None:
+            before = sweep.by_seed(contrast.before, measure)
+            both = sorted(after.seeds.keys() & before.keys())
+            moved[measure.name] = after.difference
+            seeds[measure.name] = {seed: after.seeds[seed] - before[seed] for seed in both}
+    return Effect(contrast=contrast, moved=moved, seeds=seeds)
+
+
 def curves(sweep: Sweep) -> list[Chart]:
-    """Return one chart per metric: a line per arm, the mean of its seeds, in the band they span.
+    """Return one chart per metric: a line per arm with the mean of its seeds and their range.
 
     Args:
         sweep: The runs.
@@ -176,28 +309,29 @@ def write_sweep(
     facts: Mapping[str, str] | None = None,
     title: str = "Rewards, trained with",
 ) -> None:
-    """Write the report as one HTML file that needs nothing but itself.
+    """Write the report as one self-contained HTML file.
 
     Args:
         path: The HTML file.
         sweep: The runs.
-        weights: Arm to its weights in words.
-        found: What each part of a reward moves; see `medenv.report.effects.effects`.
-        facts: Configuration, machine, versions: name to text.
+        weights: Arm to its weights as text.
+        found: The effects of the reward's parts; see `effects`.
+        facts: Configuration, machine and versions: name to text.
         title: Title of the page.
     """
     measures = sweep.measures
-    rows = {arm: {one.name: sweep.compared(arm, one) for one in measures} for arm in sweep.arms}
+    rows = {arm: {m.name: sweep.compared(arm, m) for m in measures} for arm in sweep.arms}
+    accuracies = {arm: sweep.compared(arm, MEASURES[0]).mean for arm in sweep.arms}
     context = {
         "title": title,
         "verdict": verdict(sweep),
         "effects": found,
         "moved": effect_charts(found),
-        "said": [in_words(one) for one in found],
+        "said": [in_words(effect) for effect in found],
         "sweep": sweep,
         "measures": measures,
         "rows": rows,
-        "accuracy": _chart(sweep),
+        "accuracy": dots("Accuracy after training", accuracies, baseline=sweep.arms[0]),
         "curves": curves(sweep),
         "weights": weights or {},
         "facts": facts or {},
@@ -206,7 +340,7 @@ def write_sweep(
 
 
 def sweep_table(sweep: Sweep) -> Table:
-    """Return held-out accuracy by arm for a terminal.
+    """Return a table of held-out accuracy by arm for a terminal.
 
     Args:
         sweep: The runs.
@@ -230,25 +364,20 @@ def sweep_table(sweep: Sweep) -> Table:
 
 
 def verdict(sweep: Sweep) -> str:
-    """Say in a sentence which arms learnt more or less than the first.
+    """Return a sentence about the arms with clearly more or less accuracy than the first.
 
     Args:
         sweep: The runs.
     """
-    said: dict[str, list[str]] = {"more": [], "less": []}
+    changed: dict[str, list[str]] = {"more": [], "less": []}
     for arm in sweep.arms[1:]:
         change = sweep.compared(arm, MEASURES[0]).difference
         if change is not None and change.excludes_zero:
-            said["more" if change.low > 0 else "less"].append(arm)
-    parts = [f"{', '.join(arms)} answered {way} right" for way, arms in said.items() if arms]
+            changed["more" if change.low > 0 else "less"].append(arm)
+    parts = [f"{', '.join(arms)} answered {way} right" for way, arms in changed.items() if arms]
     if not parts:
         return f"No reward did clearly better or worse than {sweep.arms[0]} on these questions."
     return f"Compared with {sweep.arms[0]}, {' and '.join(parts)}."
-
-
-def _chart(sweep: Sweep) -> Dots | None:
-    rows = {arm: sweep.compared(arm, MEASURES[0]).mean for arm in sweep.arms}
-    return dots("Accuracy after training", rows, baseline=sweep.arms[0])
 
 
 def _points(run: TrainedRun, key: str) -> dict[float, float]:
@@ -257,14 +386,14 @@ def _points(run: TrainedRun, key: str) -> dict[float, float]:
 
 
 def _band(runs: Sequence[Mapping[float, float]]) -> tuple[tuple[Point, ...], tuple[Point, ...]]:
-    """Return the mean over runs at each step that all have, smoothed, and what they span."""
+    """Return the smoothed mean over runs at each common step, and the range of the runs."""
     known = [run for run in runs if run]
     steps = sorted(set.intersection(*(set(run) for run in known))) if known else []
     window = max(1, len(steps) // 15)
     smoothed = [smooth([(step, run[step]) for step in steps], window) for run in known]
-    at = [[points[i][1] for points in smoothed] for i in range(len(steps))]
-    means = tuple((step, math.fsum(ys) / len(ys)) for step, ys in zip(steps, at, strict=True))
-    ends = tuple((min(ys), max(ys)) for ys in at) if len(known) > 1 else ()
+    by_step = [[points[i][1] for points in smoothed] for i in range(len(steps))]
+    means = tuple((step, math.fsum(ys) / len(ys)) for step, ys in zip(steps, by_step, strict=True))
+    ends = tuple((min(ys), max(ys)) for ys in by_step) if len(known) > 1 else ()
     return means, ends
 
 

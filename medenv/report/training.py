@@ -1,4 +1,4 @@
-"""The report of a training run: did it learn, what did it learn, and what do episodes look like."""
+"""The report of a training run: accuracy, learning curves and example episodes."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from rich.table import Table
 from medenv.evaluation.measures import is_missing
 from medenv.evaluation.summary import Summary, summarise
 from medenv.records import Record, Scored
+from medenv.report.charts import forest
 from medenv.report.curves import Run, component_charts, learning_charts, other_charts
 from medenv.report.episodes import RULE, choose, passages_of, path_steps
-from medenv.report.forest import forest
 from medenv.report.headline import (
     Pair,
     accuracy_rows,
@@ -26,7 +26,7 @@ from medenv.report.html import write_page
 
 
 class TrainingReport(Record, frozen=True, kw_only=True):
-    """Everything that a training report shows.
+    """The data of a training report.
 
     Args:
         before_sampled: Episodes before training, with sampling; several per question.
@@ -37,8 +37,8 @@ class TrainingReport(Record, frozen=True, kw_only=True):
             ``"reward/<name>/raw"`` and ``"reward/<name>/weighted"``, the sum under
             ``"reward/total"``, validation under ``"val/accuracy"`` with optional ``"/low"`` and
             ``"/high"``.
-        control: The metrics of a control run to draw beside it, or None.
-        facts: Configuration, seed, machine, versions: name to text.
+        control: Metrics of a control run to draw for comparison, or None.
+        facts: Configuration, seed, machine and versions: name to text.
         notices: Licences and acknowledgements of the sources.
         title: Title of the page.
         seed: Seed of the bootstrap intervals.
@@ -57,11 +57,11 @@ class TrainingReport(Record, frozen=True, kw_only=True):
 
 
 def write_training_report(path: Path | str, report: TrainingReport) -> None:
-    """Write the report as one HTML file that needs nothing but itself.
+    """Write the report as one self-contained HTML file.
 
     Args:
         path: The HTML file.
-        report: What to show.
+        report: The data.
 
     Raises:
         UsageError: No scored episode on a side, no question on both sides, an episode without an
@@ -97,10 +97,10 @@ def write_training_report(path: Path | str, report: TrainingReport) -> None:
 
 
 def print_table(report: TrainingReport) -> Table:
-    """Return the headline table for a terminal; printing it is the caller's choice.
+    """Return the headline table for a terminal.
 
     Args:
-        report: What to show.
+        report: The data.
 
     Raises:
         UsageError: As `write_training_report`.
@@ -118,12 +118,12 @@ def _pairs(report: TrainingReport) -> tuple[Pair, Pair | None]:
 
 
 def _sides(report: TrainingReport, sampled: Pair) -> list[tuple[str, Summary, int]]:
-    """Return (name, summary, missing episodes, greedy ones included) of both sides."""
+    """Return (name, summary, missing episodes including greedy ones) of both sides."""
     sides = (
         ("before", sampled.before, [*report.before_sampled, *report.before_greedy]),
         ("after", sampled.after, [*report.after_sampled, *report.after_greedy]),
     )
     return [
-        (name, summarise(kept, seed=report.seed), sum(map(is_missing, every)))
-        for name, kept, every in sides
+        (name, summarise(paired, seed=report.seed), sum(map(is_missing, every)))
+        for name, paired, every in sides
     ]

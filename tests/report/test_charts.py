@@ -10,9 +10,8 @@ from hypothesis import strategies as st
 
 from medenv.errors import UsageError
 from medenv.evaluation.statistics import Interval
-from medenv.report.charts import Chart, Series, draw, shared_legend, smooth, ticks
+from medenv.report.charts import Chart, Series, draw, forest, shared_legend, smooth, ticks
 from medenv.report.curves import Run, component_charts, learning_charts, other_charts
-from medenv.report.forest import forest
 from medenv.report.formatting import number, odds, show, show_difference, span
 from medenv.report.headline import accuracy_rows, headline, pair
 
@@ -157,7 +156,7 @@ def test_steps_out_of_order_and_values_that_are_no_numbers_do_no_harm() -> None:
 
 
 def test_metrics_without_a_step_are_refused() -> None:
-    with pytest.raises(UsageError, match=r"'step' in every entry .* entry 1 has loss"):
+    with pytest.raises(UsageError, match=r"'step' in every entry .* entry 1 with loss"):
         Run([{"step": 1.0}, {"loss": 2.0}])
 
 

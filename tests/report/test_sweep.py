@@ -10,8 +10,17 @@ from rich.console import Console
 from medenv.errors import UsageError
 from medenv.evaluation.measures import MEASURES, accuracy
 from medenv.records import Score
-from medenv.report.effects import effects, in_words, sweep_markdown
-from medenv.report.sweep import Sweep, TrainedRun, curves, sweep_table, verdict, write_sweep
+from medenv.report.sweep import (
+    Sweep,
+    TrainedRun,
+    curves,
+    effects,
+    in_words,
+    sweep_markdown,
+    sweep_table,
+    verdict,
+    write_sweep,
+)
 from medenv.reward.analysis.variants import Contrast
 
 from .builder import metrics, rollout
@@ -174,8 +183,8 @@ def test_the_table_has_a_row_for_every_arm():
     ("runs", "message"),
     [
         ([], r"at least one run, got none"),
-        ([RUNS[0], RUNS[0]], r"run 'answer_only' with seed 1 is there twice"),
-        ([RUNS[0], run("b", 1, 0.5, questions=9)], r"run 'b' with seed 1 was evaluated on 9 que"),
+        ([RUNS[0], RUNS[0]], r"run 'answer_only' with seed 1, got two"),
+        ([RUNS[0], run("b", 1, 0.5, questions=9)], r"24 questions .* 9 .*'b' with seed 1"),
         ([TrainedRun(arm="a", seed=0, metrics=[], evaluated=[])], r"has no metrics"),
         ([run(f"arm {i}", 0, 0.5, steps=2, questions=2) for i in range(9)], r"at most 8 arms"),
     ],

@@ -21,8 +21,16 @@ from medenv.integrations.verl.report import curves, episodes, facts
 from medenv.integrations.verl.run import Run
 from medenv.io import write_text
 from medenv.report.ablation import weights_of
-from medenv.report.effects import effects, in_words, sweep_markdown
-from medenv.report.sweep import MAX_ARMS, Sweep, TrainedRun, verdict, write_sweep
+from medenv.report.sweep import (
+    MAX_ARMS,
+    Sweep,
+    TrainedRun,
+    effects,
+    in_words,
+    sweep_markdown,
+    verdict,
+    write_sweep,
+)
 from medenv.reward.analysis.variants import (
     RewardVariant,
     check_arms,
