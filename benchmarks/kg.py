@@ -30,7 +30,7 @@ from large_graphs import entailed_ends, joined, random_ends
 from plain_chains import plain_around, plain_chain, plain_longest
 
 from medenv.kg import Documents, Graph, load_hpo
-from medenv.kg.graph.chains import longest_chain
+from medenv.kg.graph.topology import longest_chain
 from medenv.kg.graph.rarity import rare_nodes
 from medenv.kg.graph.topology import Topology
 from medenv.kg.questions.drafts import Rejected

@@ -1,4 +1,4 @@
-"""A typed knowledge graph, and what is computed on it."""
+"""A typed knowledge graph and algorithms on it."""
 
 from medenv.kg.graph.graph import Column, Graph, GraphInfo, IntArray, Nodes, Rows
 

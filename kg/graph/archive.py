@@ -1,4 +1,4 @@
-"""Saved graphs: one folder with a JSON file for the texts and an ``.npy`` file per array."""
+"""Storage of graphs: a folder with a JSON file of texts and an ``.npy`` file per array."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ from medenv.kg.graph.schema import Relation
 from medenv.records import Record
 
 FORMAT = 1
-"""Version of the layout; raise it when a saved graph of before can no longer be read."""
+"""Version of the layout; increment it when older graphs can no longer be read."""
 
 
 class _Header(Record, frozen=True, kw_only=True):
-    """Everything of a graph but its arrays."""
+    """All data of a graph except its arrays."""
 
     format: int
     info: GraphInfo
@@ -32,7 +32,7 @@ class _Header(Record, frozen=True, kw_only=True):
 
 
 def save_graph(graph: Graph, folder: Path) -> None:
-    """Write a graph to `folder`, whole or not at all; where it is there already, leave it."""
+    """Write a graph to `folder` atomically; an identical existing graph is kept."""
     header = _Header(
         format=FORMAT,
         info=graph.info,
@@ -50,9 +50,9 @@ def save_graph(graph: Graph, folder: Path) -> None:
         (partial / "graph.json").write_bytes(raw)
         for name, values in _arrays(graph).items():
             np.save(partial / f"{name}.npy", values, allow_pickle=False)
-    present = folder / "graph.json"  # perhaps that of another process, which was faster
+    present = folder / "graph.json"  # may be written by a faster process
     if not present.is_file() or present.read_bytes() != raw:
-        raise DataError(folder, "holds something else already; name a new folder")
+        raise DataError(folder, "exists and is not empty; choose a new folder")
 
 
 def _arrays(graph: Graph) -> dict[str, np.ndarray[Any, Any]]:
@@ -66,7 +66,7 @@ def _arrays(graph: Graph) -> dict[str, np.ndarray[Any, Any]]:
 
 
 def load_graph(folder: Path | str) -> Graph:
-    """Read what `save_graph` wrote; the arrays stay on disk until they are touched."""
+    """Read a graph of `save_graph`; its arrays are memory-mapped."""
     folder = Path(folder)
     header = _read_header(folder / "graph.json")
     relations = {relation.name: relation for relation in header.relations}
@@ -95,14 +95,14 @@ def load_graph(folder: Path | str) -> Graph:
 def _read_header(path: Path) -> _Header:
     header = read_json(path, _Header, "a saved graph")
     if header.format != FORMAT:
-        raise DataError(path, f"has format {header.format}, expected {FORMAT}; save it anew")
+        raise DataError(path, f"has format {header.format}, expected {FORMAT}; save it again")
     return header
 
 
 def _read_array(folder: Path, name: str, size: int | None = None) -> np.ndarray[Any, Any]:
     path = folder / f"{name}.npy"
     try:
-        # Mapped all the same, but a tenth of the cost of a memmap's own slices.
+        # Still memory-mapped, but slicing an ndarray costs a tenth of slicing a memmap.
         mapped: np.ndarray[Any, Any] = np.load(path, mmap_mode="r", allow_pickle=False)
         values = mapped.view(np.ndarray)
     except (OSError, ValueError, EOFError) as error:
@@ -122,7 +122,7 @@ def _read_column(folder: Path, name: str, values: tuple[str, ...], rows: Rows) -
 
 
 def fingerprint(graph: Graph) -> str:
-    """Return 16 characters that tell a graph from any other, by its texts and its edges.
+    """Return a hash of a graph's texts and edges, 16 characters.
 
     Args:
         graph: The graph.

@@ -1,4 +1,4 @@
-"""Turns nodes and edges, told in any order, into a `Graph`."""
+"""Builds a `Graph` from nodes and edges in any order."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ BoolArray = npt.NDArray[np.bool_]
 
 
 class _Edges:
-    """The edges of one relation while they come in: node numbers and qualifier codes."""
+    """The edges of one relation under construction: node numbers and qualifier codes."""
 
     def __init__(self, relation: Relation, qualifiers: tuple[str, ...]) -> None:
         self.relation = relation
@@ -33,13 +33,13 @@ class _Edges:
 
 
 class GraphBuilder:
-    """Collects nodes and edges; ids are sorted before they are numbered, whatever the order told.
+    """Collects nodes and edges; nodes are numbered in the order of their sorted ids.
 
-    The same edge told several times becomes one edge whose qualifiers list the different values,
-    separated by ``"|"`` in the order told.
+    Duplicate edges become one edge whose qualifiers list the different values, separated by ``"|"``
+    in the order of insertion.
 
     Args:
-        info: Source, version and terms.
+        info: Source, version and licence.
     """
 
     def __init__(self, info: GraphInfo) -> None:
@@ -57,7 +57,7 @@ class GraphBuilder:
         return entity_id in self._numbers
 
     def kind(self, entity_id: str) -> str:
-        """Return the kind of a node told before."""
+        """Return the kind of an existing node."""
         return self._kinds[self._number(entity_id)]
 
     def node(
@@ -70,13 +70,13 @@ class GraphBuilder:
         xrefs: Iterable[str] = (),
         text: str = "",
     ) -> None:
-        """Tell a node.
+        """Add a node.
 
         Raises:
-            UsageError: The id was told before.
+            UsageError: The id exists.
         """
         if entity_id in self._numbers:
-            raise UsageError(f"node {entity_id!r} was told twice")
+            raise UsageError(f"duplicate node id {entity_id!r}")
         self._numbers[entity_id] = len(self._numbers)
         self._kinds.append(kind)
         self._names.append(name)
@@ -85,24 +85,24 @@ class GraphBuilder:
         self._texts.append(text)
 
     def relation(self, relation: Relation, qualifiers: tuple[str, ...] = ()) -> None:
-        """Tell a relation and the qualifiers that its edges carry."""
+        """Add a relation and the names of its edges' qualifiers."""
         self._edges.setdefault(relation.name, _Edges(relation, qualifiers))
 
     def edge(self, head: str, relation: str, tail: str, values: Iterable[str] = ()) -> None:
-        """Tell an edge between nodes told before, with a value for each of its qualifiers.
+        """Add an edge between existing nodes, with a value for each qualifier.
 
         Raises:
-            UsageError: The relation or a node was not told before.
+            UsageError: The relation or a node does not exist.
         """
         if relation not in self._edges:
-            raise UsageError(f"relation {relation!r} was not told before its edges")
+            raise UsageError(f"unknown relation {relation!r}: add it before its edges")
         self._edges[relation].add(self._number(head), self._number(tail), values)
 
     def replace(self, old: str, new: str) -> None:
-        """Record that the id of a node added before stands for another one, which is no node's.
+        """Record that an existing node replaces a former id.
 
         Raises:
-            UsageError: `new` was not added before, or `old` was.
+            UsageError: The node `new` does not exist, or `old` is a node.
         """
         if old in self._numbers:
             raise UsageError(f"the node {old!r} cannot be replaced by {new!r}: it is in the graph")
@@ -113,7 +113,7 @@ class GraphBuilder:
         try:
             return self._numbers[entity_id]
         except KeyError:
-            raise UsageError(f"node {entity_id!r} was not told before its edges") from None
+            raise UsageError(f"unknown node {entity_id!r}: add it before its edges") from None
 
     def build(self) -> Graph:
         """Return the graph."""
@@ -173,14 +173,14 @@ def _starts(sorted_heads: IntArray, size: int) -> IntArray:
 
 
 def _merge(codes: IntArray, vocabulary: dict[str, int], first: BoolArray) -> Column:
-    """Keep one code per distinct edge; where several values meet, code their union."""
+    """Return one code per distinct edge; several values of an edge are joined."""
     values = list(vocabulary)
     known = dict(vocabulary)
-    kept = codes[first].copy()
+    merged = codes[first].copy()
     starts = np.flatnonzero(first)
     sizes = np.diff(np.append(starts, codes.size))
     for edge in np.flatnonzero(sizes > 1):
         run = codes[starts[edge] : starts[edge] + sizes[edge]]
         union = "|".join(dict.fromkeys(values[code] for code in run if code))
-        kept[edge] = known.setdefault(union, len(known))
-    return Column(kept, tuple(known))
+        merged[edge] = known.setdefault(union, len(known))
+    return Column(merged, tuple(known))

@@ -1,8 +1,8 @@
-"""A typed knowledge graph in compressed sparse rows: immutable, small, and quick to load.
+"""An immutable typed knowledge graph in compressed sparse rows.
 
 Nodes are numbered in the order of their sorted ids. Every relation is stored in both directions, so
-`step` is a slice of one array. What is known of an edge beside its ends (frequency, evidence, ...)
-lies in columns parallel to the forward direction's edges, as codes into a vocabulary.
+`step` is a slice of one array. Qualifiers of edges (frequency, evidence, ...) are columns parallel
+to the edges of the forward direction, with codes into a vocabulary.
 """
 
 from __future__ import annotations
@@ -30,15 +30,15 @@ IntArray = npt.NDArray[np.int32]
 
 
 class GraphInfo(Record, frozen=True, kw_only=True):
-    """Where a graph comes from and on what terms it may be used.
+    """Origin and licence of a graph.
 
     Args:
         source: Name of the source, e.g. ``"HPO"``.
-        version: Version or date as the source's own files state it.
-        licence: Terms of use, in words, or a link to them.
-        acknowledgement: The sentence that users of the data have to show.
-        notes: What the reader left out or met, as name to number.
-        world: Empty for a source's own content, else how it was altered: then it is fiction.
+        version: Version or date stated in the source's files.
+        licence: Terms of use, as text or link.
+        acknowledgement: Sentence that users of the data must show.
+        notes: Counts of skipped or unusual entries by name.
+        world: Kind of alteration, which makes the graph fiction; ``""`` for the original content.
     """
 
     source: str
@@ -61,8 +61,8 @@ class Nodes(Record, frozen=True, kw_only=True):
         ids: Sorted identifiers with their namespace.
         names: Preferred names.
         aliases: Other names of the same entity.
-        xrefs: The same entity's identifiers elsewhere.
-        texts: Definitions; empty where the source gives none.
+        xrefs: Identifiers of the same entity in other vocabularies.
+        texts: Definitions, or ``""``.
     """
 
     ids: tuple[str, ...]
@@ -91,14 +91,14 @@ class Graph:
     """An immutable typed graph. Build one with `GraphBuilder`, or read one with `Graph.load`.
 
     Args:
-        info: Source, version and terms.
+        info: Source, version and licence.
         nodes: Texts of the nodes.
-        kinds: The node kinds that occur, sorted.
+        kinds: Sorted node kinds.
         kind_codes: Kind of each node as an index into `kinds`, int8, shape [nodes].
         relations: The relations by their forward names.
         rows: Edges by relation name, forward and inverse.
         columns: Qualifiers by forward relation name and qualifier name.
-        replaced: Ids of merged and withdrawn entities to the id that stands for each of them now.
+        replaced: Ids of merged and withdrawn entities to their present ids.
     """
 
     info: GraphInfo
@@ -119,7 +119,7 @@ class Graph:
 
     @property
     def edge_count(self) -> int:
-        """The number of edges, each counted once, not once per direction."""
+        """The number of edges, without inverse directions."""
         return sum(self.rows[name].tails.size for name in self.relations)
 
     @cached_property
@@ -136,7 +136,7 @@ class Graph:
 
     @cached_property
     def factual_rows(self) -> Rows:
-        """All factual edges as one undirected adjacency, each neighbour once."""
+        """Undirected adjacency of all factual edges, with unique neighbours."""
         size = len(self)
         keys = [np.empty(0, dtype=np.int64)]
         for name in self.factual:
@@ -148,22 +148,22 @@ class Graph:
         return Rows(starts, (pairs % size).astype(np.int32))
 
     def number(self, entity_id: str) -> int:
-        """Return the node number of an entity id, or of the one that replaced it.
+        """Return the node number of an entity id or of its replacement.
 
         Raises:
             UsageError: The graph has no such entity.
         """
         ids = self.nodes.ids
-        at = bisect_left(ids, entity_id)
-        if at < len(ids) and ids[at] == entity_id:
-            return at
+        position = bisect_left(ids, entity_id)
+        if position < len(ids) and ids[position] == entity_id:
+            return position
         if entity_id in self.replaced:
             return self.number(self.replaced[entity_id])
-        near = ", ".join(ids[max(0, at - 1) : at + 1]) or "none, the graph is empty"
+        near = ", ".join(ids[max(0, position - 1) : position + 1]) or "none, the graph is empty"
         raise UsageError(f"{self.info.label} has no entity {entity_id!r}; next to it: {near}")
 
     def entity(self, node: int) -> Entity:
-        """Return the names of a node as a record."""
+        """Return a node as an `Entity`."""
         nodes = self.nodes
         return Entity(
             id=nodes.ids[node],
@@ -177,7 +177,7 @@ class Graph:
         return self.kinds[int(self.kind_codes[node])]
 
     def of_kind(self, kind: str) -> IntArray:
-        """Return the numbers of all nodes of a kind, ascending, read-only.
+        """Return the numbers of all nodes of a kind, as an ascending read-only array.
 
         Raises:
             UnknownNameError: No node has that kind.
@@ -193,11 +193,11 @@ class Graph:
             for code, kind in enumerate(self.kinds)
         }
         for nodes in found.values():
-            nodes.flags.writeable = False  # one array for all who ask
+            nodes.flags.writeable = False  # shared by all callers
         return found
 
     def find(self, name: str) -> tuple[int, ...]:
-        """Return the nodes that bear a name or alias, however it is spelled, ascending."""
+        """Return the nodes with a name or alias in any spelling, ascending."""
         return tuple(self._by_name.get(name_key(name), ()))
 
     @cached_property
@@ -217,7 +217,7 @@ class Graph:
             raise UnknownNameError("relation", relation, self.rows) from None
 
     def step(self, node: int, relation: str) -> IntArray:
-        """Return the nodes that a relation leads to, ascending, as a view of the stored row.
+        """Return the targets of a relation, ascending, as a view of the stored row.
 
         Raises:
             UnknownNameError: The graph has no such relation.
@@ -228,20 +228,20 @@ class Graph:
     def has_edge(self, head: int, relation: str, tail: int) -> bool:
         """Return whether a relation leads from head to tail."""
         row = self.step(head, relation)
-        at = bisect_left(row, tail)
-        return at < row.size and int(row[at]) == tail
+        position = bisect_left(row, tail)
+        return position < row.size and int(row[position]) == tail
 
     def degrees(self, relation: str | None = None) -> IntArray:
-        """Return each node's degree, int32, shape [nodes]: in one relation, or in all of them."""
+        """Return each node's degree in one or all relations, int32, shape [nodes]."""
         if relation is not None:
             return np.diff(self._rows(relation).starts)
         return np.asarray(sum(np.diff(rows.starts) for rows in self.rows.values()), dtype=np.int32)
 
     def qualifiers(self, head: int, relation: str, tail: int) -> dict[str, str]:
-        """Return what is known of an edge, without the empty qualifiers.
+        """Return the non-empty qualifiers of an edge.
 
         Raises:
-            UsageError: There is no such edge.
+            UsageError: The edge does not exist.
         """
         if not self.has_edge(head, relation, tail):
             ids = self.nodes.ids
@@ -266,31 +266,31 @@ class Graph:
         return tuple(column.values[code] for code in column.codes[start:stop])
 
     def to_networkx(self, nodes: Iterable[int] | None = None) -> nx.MultiDiGraph[str]:
-        """Return the graph, or the part induced by some nodes, for networkx.
+        """Return the graph, or the subgraph induced by some nodes, as a networkx graph.
 
         Nodes are entity ids with ``kind`` and ``name``; edges are forward only, keyed by relation.
         """
         import networkx as nx
 
         ids, names = self.nodes.ids, self.nodes.names
-        kept = sorted(set(range(len(self)) if nodes is None else nodes))
+        chosen = sorted(set(range(len(self)) if nodes is None else nodes))
         inside = np.zeros(len(self), dtype=bool)
-        inside[kept] = True
+        inside[chosen] = True
         out: nx.MultiDiGraph[str] = nx.MultiDiGraph(source=self.info.label)
-        for node in kept:
+        for node in chosen:
             out.add_node(ids[node], kind=self.kind(node), name=names[node])
         for relation in self.relations:
-            for node in kept:
+            for node in chosen:
                 for tail in self.step(node, relation):
                     if inside[tail]:
                         out.add_edge(ids[node], ids[tail], key=relation)
         return out
 
     def save(self, folder: Path | str) -> None:
-        """Write the graph to a folder, whole or not at all; an existing one stays as it is.
+        """Write the graph to a folder atomically; an identical existing graph is kept.
 
         Raises:
-            DataError: The folder exists and holds something else than this graph.
+            DataError: The folder exists and contains something other than this graph.
         """
         from medenv.kg.graph.archive import save_graph
 
@@ -298,10 +298,10 @@ class Graph:
 
     @classmethod
     def load(cls, folder: Path | str) -> Graph:
-        """Read a saved graph, its arrays memory-mapped.
+        """Read a saved graph with memory-mapped arrays.
 
         Raises:
-            DataError: A file is missing, cut short or malformed.
+            DataError: A file is missing, truncated or malformed.
         """
         from medenv.kg.graph.archive import load_graph
 

@@ -1,4 +1,4 @@
-"""The inner loops of searching a graph, compiled by numba; imported only when searching."""
+"""Inner loops of graph search, compiled by numba; imported on first use."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ _T = TypeVar("_T")
 def _longest_path(
     starts: IntArray, tails: IntArray, budget: int, best: IntArray
 ) -> tuple[int, int, bool]:
-    """Write the longest simple path from node 0, the first found of equal ones.
+    """Find the longest simple path from node 0; of equal paths, the first one found.
 
     Args:
         starts: Row starts.
-        tails: Neighbours, in the order in which they are visited.
-        budget: Most nodes to visit.
-        best: Filled with the nodes of the path; as long as there are nodes.
+        tails: Neighbours, in the order of visits.
+        budget: Maximum number of nodes to visit.
+        best: Output, the nodes of the path; its size is the number of nodes.
 
     Returns:
-        Length of the path in nodes, nodes visited, and whether the search ran to its end.
+        Length of the path in nodes, number of nodes visited, and whether the search was complete.
     """
     size = starts.size - 1
     path = np.zeros(size, dtype=np.int32)
@@ -58,7 +58,7 @@ def _longest_path(
 
 
 def _distance(starts: IntArray, tails: IntArray, start: int, goal: int, limit: int) -> int:
-    """Return the fewest edges between two nodes, at most `limit` (breadth first)."""
+    """Return the distance between two nodes in edges, at most `limit`, by breadth-first search."""
     size = starts.size - 1
     far = np.full(size, -1, dtype=np.int32)
     queue = np.empty(size, dtype=np.int32)
@@ -83,13 +83,13 @@ def _distance(starts: IntArray, tails: IntArray, start: int, goal: int, limit: i
 def _place(
     starts: IntArray, tails: IntArray, ranks: IntArray, ends: IntArray, out: IntArray
 ) -> None:
-    """Append the rank of each tail to its head's row, where both ends have a rank.
+    """Append the rank of each tail to its head's row, if both nodes have a rank.
 
     Args:
         starts: Row starts.
         tails: Neighbours.
-        ranks: Rank of each node, -1 where it is left out.
-        ends: Where each row of `out` ends so far; moved on.
+        ranks: Rank of each node, or -1 to skip it.
+        ends: Present end of each row of `out`; updated.
         out: The rows.
     """
     for head in range(starts.size - 1):
@@ -104,14 +104,14 @@ def _place(
 def _settle(
     begins: IntArray, ends: IntArray, by_rank: IntArray, starts: IntArray, rows: IntArray
 ) -> None:
-    """Sort each row of ranks, keep each once, close the gaps, and turn ranks into nodes.
+    """Sort and deduplicate each row of ranks, compact the rows, and convert ranks to nodes.
 
     Args:
-        begins: Where each row begins.
-        ends: Where it ends.
+        begins: Start of each row.
+        ends: End of each row.
         by_rank: Node of each rank.
-        starts: Filled with the row starts, one more than there are rows.
-        rows: The rows; afterwards what lies beyond the last start is of no use.
+        starts: Output, the row starts; its size is the number of rows plus one.
+        rows: The rows, changed in place; values beyond the last start are undefined.
     """
     at = 0
     for head in range(ends.size):
@@ -127,7 +127,7 @@ def _settle(
 
 
 def _shared(some: IntArray, others: IntArray) -> int:
-    """Return how many nodes are in both of two ascending arrays without repetition."""
+    """Return the size of the intersection of two strictly ascending arrays."""
     fewer, more = (some, others) if some.size <= others.size else (others, some)
     shared, low = 0, 0
     for node in fewer:
@@ -160,11 +160,11 @@ _settle_signature = numba.void(_read_ints, _read_ints, _read_ints, _ints, _ints)
 
 
 def _compiled(function: Callable[..., _T], signature: object) -> Callable[..., _T]:
-    """Compile and cache on disk, or only compile where nothing can be written."""
+    """Compile a function, with a cache on disk if it is writable."""
     compiled: Callable[..., _T]
     try:
         compiled = numba.njit(signature, nogil=True, cache=True)(function)
-    except RuntimeError:  # neither beside the source nor in the home folder
+    except RuntimeError:  # no writable cache folder
         compiled = numba.njit(signature, nogil=True)(function)
     return compiled
 

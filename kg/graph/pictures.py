@@ -1,4 +1,4 @@
-"""What pages and terminals draw: a neighbourhood with its longest chain, a question's own edges."""
+"""Data for drawings: the neighbourhood of a node with its longest chain, or a question's edges."""
 
 from __future__ import annotations
 
@@ -6,19 +6,18 @@ from collections.abc import Sequence
 from typing import TypedDict
 
 from medenv.kg.graph import Graph
-from medenv.kg.graph.chains import longest_chain
-from medenv.kg.graph.topology import Topology
+from medenv.kg.graph.topology import Topology, longest_chain
 from medenv.records import Question
 
 FAN = 20
-"""Neighbours followed from each node, the rarest; more cannot be told apart in a drawing."""
+"""Maximum number of neighbours to follow from each node, rarest first, for a legible drawing."""
 
 
 class Picture(TypedDict):
-    """A drawing: nodes as [id, name, kind], edges as [from, to, relation] by place in `nodes`.
+    """A drawing: nodes as [id, name, kind], edges as [from, to, relation] by index in `nodes`.
 
-    `chain` lists the places of the nodes of the highlighted path, in its order; `proved` says
-    whether no longer chain begins there.
+    `chain` lists the indices of the nodes of the highlighted path in order; `proved` is true if no
+    longer chain starts there.
     """
 
     nodes: list[list[str]]
@@ -30,14 +29,14 @@ class Picture(TypedDict):
 def neighbourhood(
     graph: Graph, node: int, *, hops: int = 2, max_nodes: int = 80, max_degree: int = 200
 ) -> Picture:
-    """Return what lies around a node, rare neighbours first, with the longest chain from it.
+    """Return the neighbourhood of a node, rare neighbours first, with the longest chain from it.
 
     Args:
         graph: The graph.
-        node: The node in the middle.
-        hops: How far around it.
-        max_nodes: Most nodes.
-        max_degree: Nodes of more factual edges are left out.
+        node: The centre.
+        hops: Maximum distance from the centre.
+        max_nodes: Maximum number of nodes.
+        max_degree: Maximum number of factual edges of a node.
     """
     topology = Topology(graph, max_degree)
     around = topology.around(node, hops=hops, max_nodes=max_nodes, fan=FAN)
@@ -52,7 +51,7 @@ def neighbourhood(
         if int(tail) in place
     ]
     return Picture(
-        nodes=[_told(graph, n) for n in place],
+        nodes=[_node_row(graph, n) for n in place],
         edges=edges,
         chain=[place[n] for n in chain.nodes],
         proved=chain.proved,
@@ -60,7 +59,7 @@ def neighbourhood(
 
 
 def pictured(graph: Graph, question: Question) -> Picture:
-    """Return a question's gold path and the clues beside it.
+    """Return a question's gold path and clues.
 
     Args:
         graph: The graph.
@@ -76,23 +75,23 @@ def pictured(graph: Graph, question: Question) -> Picture:
     chain = [graph.number(proof.path[0].head), *(graph.number(h.tail) for h in proof.path)]
     ordered = proof.query[0] in ("walk", "chain")
     return Picture(
-        nodes=[_told(graph, n) for n in place],
+        nodes=[_node_row(graph, n) for n in place],
         edges=edges,
         chain=[place[n] for n in chain] if ordered else [],
         proved=True,
     )
 
 
-def _told(graph: Graph, node: int) -> list[str]:
+def _node_row(graph: Graph, node: int) -> list[str]:
     return [graph.nodes.ids[node], graph.nodes.names[node], graph.kind(node)]
 
 
 class Catalogue(TypedDict):
-    """Many questions with their pictures, each node once.
+    """Questions with their pictures, over a common list of nodes.
 
     Every question is [id, text, kind, specialty, hops, level, difficulty, answers, reasoning,
-    edges, chain]; its edges are [from, to, relation] and its chain a list, both by place in
-    `nodes`, relations by place in `relations`.
+    edges, chain]; its edges are [from, to, relation] and its chain a list, both by index in
+    `nodes`, relations by index in `relations`.
     """
 
     nodes: list[list[str]]
@@ -101,23 +100,23 @@ class Catalogue(TypedDict):
 
 
 def catalogue(graph: Graph, questions: Sequence[Question]) -> Catalogue:
-    """Return questions for a page that browses them.
+    """Return the data of a page that browses questions.
 
     Args:
         graph: The graph.
         questions: The questions.
     """
-    nodes: dict[str, int] = {}
-    told: list[list[str]] = []
+    numbers: dict[str, int] = {}
+    nodes: list[list[str]] = []
     relations: dict[str, int] = {}
     rows: list[list[object]] = []
     for question in questions:
         picture = pictured(graph, question)
         for node in picture["nodes"]:
-            if node[0] not in nodes:
-                nodes[node[0]] = len(told)
-                told.append(node)
-        places = [nodes[node[0]] for node in picture["nodes"]]
+            if node[0] not in numbers:
+                numbers[node[0]] = len(nodes)
+                nodes.append(node)
+        places = [numbers[node[0]] for node in picture["nodes"]]
         edges = [
             [places[head], places[tail], relations.setdefault(relation, len(relations))]
             for head, tail, relation in picture["edges"]
@@ -126,11 +125,11 @@ def catalogue(graph: Graph, questions: Sequence[Question]) -> Catalogue:
         row += [len(question.certificate.path), question.level, question.difficulty]
         row += [[answer.name for answer in question.answers], question.reasoning]
         rows.append([*row, edges, [places[place] for place in picture["chain"]]])
-    return Catalogue(nodes=told, relations=list(relations), questions=rows)
+    return Catalogue(nodes=nodes, relations=list(relations), questions=rows)
 
 
 def terms(graph: Graph) -> str:
-    """Return source, version and terms as one line.
+    """Return source, version and licence on one line.
 
     Args:
         graph: The graph.

@@ -15,8 +15,7 @@ from typing import NamedTuple
 import numpy as np
 
 from medenv.errors import UnknownNameError, UsageError
-from medenv.kg.graph.chains import longest_chain
-from medenv.kg.graph.topology import Subgraph
+from medenv.kg.graph.topology import Subgraph, longest_chain
 
 _Path = list[int]
 

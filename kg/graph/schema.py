@@ -1,4 +1,4 @@
-"""The kinds of nodes and the relations that biomedical sources are read into."""
+"""Node kinds and relations of graphs from biomedical sources."""
 
 from __future__ import annotations
 
@@ -6,14 +6,14 @@ from medenv.records import Record
 
 
 class Relation(Record, frozen=True, kw_only=True):
-    """A typed, directed relation: "head `name` tail", and backwards "tail `inverse` head".
+    """A typed, directed relation: "head `name` tail", and in reverse "tail `inverse` head".
 
     Args:
         name: Name in the forward direction, e.g. ``"has_gene"``.
         inverse: Name in the backward direction, e.g. ``"gene_of"``.
-        factual: Whether it states a fact between entities that a question may walk. Relations to
-            hubs (inheritance, onset) and the ontology's own hierarchy are not factual: they are
-            attributes, and a path over them would prove nothing.
+        factual: Whether a question's path may use it as a fact between entities. Relations to hubs
+            (inheritance, onset) and the ontology's hierarchy are attributes, not factual: a path
+            over them would prove nothing.
     """
 
     name: str
@@ -39,10 +39,10 @@ ATTRIBUTES = {
     "modifier": HAS_MODIFIER,
     "history": HAS_HISTORY,
 }
-"""Kind of a term to the relation by which a disease is annotated with it."""
+"""Kind of a term to the relation from an annotated disease."""
 
 QUALIFIERS = ("frequency", "onset", "evidence", "reference", "sex", "modifier")
-"""What may be known of a disease's annotation, each kept in a column parallel to the edges."""
+"""Qualifiers of a disease's annotations, each a column parallel to the edges."""
 
 ENTAILED_THROUGH = {
     HAS_PHENOTYPE.inverse: IS_A.inverse,
@@ -52,6 +52,5 @@ ENTAILED_THROUGH = {
     IS_A.inverse: IS_A.inverse,
     IS_A.name: IS_A.name,
 }
-"""Relations that hold for an entity when they hold for what lies below it: a finding is reported
-in a disease also where one of its subtypes is (the true-path rule of ontologies), and a subtype of
-a subtype is a subtype."""
+"""Relations that an entity inherits from its subtypes: a finding occurs in a disease if one of its
+subtypes does (the true-path rule of ontologies), and subtypes are transitive."""

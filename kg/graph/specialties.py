@@ -1,7 +1,7 @@
 """Twelve medical specialties, derived from the organ systems of the Human Phenotype Ontology.
 
-A finding belongs to the specialties whose branches hold it. A disease belongs to the specialty
-whose findings it has most in excess of what its number of findings lets expect, a gene to that of
+A finding belongs to the specialties whose branches contain it. A disease belongs to the specialty
+with the highest excess of findings over the number expected by chance, a gene to the specialty of
 its diseases.
 """
 
@@ -32,7 +32,7 @@ SPECIALTIES: dict[str, tuple[str, ...]] = {
     "ophthalmology": ("HP:0000478",),
     "pulmonology": ("HP:0002086", "HP:0045027"),
 }
-"""Specialty to the ontology's branches that make it up."""
+"""Specialty to its branches of the ontology."""
 
 UNMAPPED = ("HP:0001197", "HP:0025142", "HP:0025354")
 """Branches of no single specialty: prenatal development, constitutional symptoms, cells."""
@@ -43,7 +43,7 @@ class Specialties:
     """The specialties of a graph's nodes.
 
     Args:
-        graph: The graph; one without the ontology's branches has no specialties.
+        graph: The graph; without the ontology's branches it has no specialties.
     """
 
     graph: Graph
@@ -62,12 +62,12 @@ class Specialties:
 
     @cached_property
     def excess(self) -> npt.NDArray[np.float64]:
-        """How far each node exceeds expectation in each specialty, float64, shape [nodes, 12].
+        """Excess of each node in each specialty over expectation, float64, shape [nodes, 12].
 
-        For a disease with n findings, of which k are in a specialty that holds a share p of all
-        reported findings, it is (k - np) / sqrt(np); for a gene the sum over its diseases; for a
-        finding 1 / (number of findings in the specialty) where it belongs, so that the smallest
-        branch counts most.
+        For a disease with n findings, of which k are in a specialty with a share p of all reported
+        findings, it is (k - np) / sqrt(np); for a gene, the sum over its diseases; for a finding,
+        1 / (number of findings in the specialty) in its specialties, so that the smallest branch
+        counts most.
         """
         inside = self.branches
         out = inside / np.maximum(1, inside.sum(axis=0))
@@ -86,12 +86,12 @@ class Specialties:
 
     @cached_property
     def numbers(self) -> npt.NDArray[np.int8]:
-        """Each node's specialty as a place in `SPECIALTIES`, -1 where it has none."""
+        """Each node's specialty as an index into `SPECIALTIES`, or -1."""
         found: npt.NDArray[np.int8] = self.excess.argmax(axis=1).astype(np.int8)
         found[self.excess.max(axis=1) <= 0] = -1
         return found
 
     def of(self, nodes: Sequence[int]) -> str:
-        """Return the specialty of the first of some nodes that has one, or ``""``."""
+        """Return the specialty of the first node that has one, or ``""``."""
         names = list(SPECIALTIES)
         return next((names[n] for node in nodes if (n := int(self.numbers[node])) >= 0), "")

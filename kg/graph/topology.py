@@ -1,8 +1,13 @@
-"""The factual part of a graph as one undirected adjacency, rare neighbours first, hubs left out.
+"""The factual edges of a graph as an undirected adjacency without hubs, and its longest chains.
 
-Paths over hubs prove nothing: whoever has a seizure shares it with a fifth of all diseases. Nodes
-of more than `max_degree` factual edges are therefore no path nodes; they remain in the graph and
-may single out a step as a clue.
+Paths over hubs prove nothing: a fifth of all diseases have seizures. Nodes with more than
+`max_degree` factual edges are therefore not path nodes; they remain in the graph and may serve as
+clues.
+
+The longest simple chain from a seed is found by depth-first search. Neighbours are visited by
+ascending degree within the subgraph (Warnsdorff's rule for knight's tours, 1823), which finds long
+chains early. Longest simple paths are NP-hard; the search has a budget of steps and reports whether
+it was complete.
 """
 
 from __future__ import annotations
@@ -20,14 +25,17 @@ from medenv.kg.graph import Graph, IntArray
 BoolArray = npt.NDArray[np.bool_]
 
 MAX_DEGREE = 200
-"""A node of more factual edges than this is a hub and no path node."""
+"""Maximum number of factual edges of a path node; other nodes are hubs."""
+
+BUDGET = 50_000
+"""Maximum number of steps of a search for chains; a few milliseconds."""
 
 
 class Subgraph(NamedTuple):
     """A connected part of a topology in local numbers: node i is ``nodes[i]`` of the graph.
 
     Args:
-        nodes: Node numbers in the order found, the seed first.
+        nodes: Node numbers in the order of discovery, seed first.
         starts: Row starts, int32, shape [nodes + 1].
         tails: Neighbours of all rows in local numbers, each row by ascending degree within the
             subgraph, then by local number.
@@ -38,7 +46,7 @@ class Subgraph(NamedTuple):
     tails: IntArray
 
     def row(self, local: int) -> list[int]:
-        """Return the neighbours of a local node, the least connected first."""
+        """Return the neighbours of a local node by ascending degree."""
         row: list[int] = self.tails[self.starts[local] : self.starts[local + 1]].tolist()
         return row
 
@@ -54,13 +62,13 @@ class Subgraph(NamedTuple):
 
 @dataclass(frozen=True, eq=False)
 class Topology:
-    """Which nodes may stand next to each other on a path.
+    """Adjacency of the nodes of paths.
 
     Args:
         graph: The graph.
-        max_degree: Most factual edges of a path node.
-        allowed: Path nodes are taken from these, bool, shape [nodes]; None allows all. Uniqueness
-            is a matter of the whole graph all the same.
+        max_degree: Maximum number of factual edges of a path node.
+        allowed: Allowed path nodes, bool, shape [nodes], or None for all. Uniqueness still refers
+            to the whole graph.
 
     Raises:
         UsageError: The graph has no factual relation, or `max_degree` is below 1.
@@ -71,23 +79,23 @@ class Topology:
     allowed: BoolArray | None = None
 
     def __post_init__(self) -> None:
-        """Refuse what leaves no path."""
+        """Validate the settings."""
         if self.max_degree < 1:
             raise UsageError(f"expected max_degree >= 1, got {self.max_degree}")
         if not self.graph.factual:
             raise UsageError(
-                f"{self.graph.info.label} has no factual relation, so there is no path to sample"
+                f"expected a factual relation to sample paths, got none in {self.graph.info.label}"
             )
 
     @cached_property
     def degrees(self) -> IntArray:
-        """Number of factual edges of each node, hubs and forbidden nodes too."""
+        """Number of factual edges of each node, including hubs and disallowed nodes."""
         rows = [np.diff(self.graph.rows[name].starts) for name in self.graph.factual]
         return np.asarray(np.sum(rows, axis=0), dtype=np.int32)
 
     @cached_property
     def path_nodes(self) -> BoolArray:
-        """Whether each node may stand on a path."""
+        """Whether each node is a path node, bool, shape [nodes]."""
         fit = (self.degrees > 0) & (self.degrees <= self.max_degree)
         return fit if self.allowed is None else fit & self.allowed
 
@@ -111,24 +119,24 @@ class Topology:
         return starts, rows[: starts[-1]].copy() if starts[-1] < rows.size // 2 else rows
 
     def neighbours(self, node: int) -> IntArray:
-        """Return the path nodes next to a node, those of the fewest factual edges first."""
+        """Return the neighbouring path nodes by ascending number of factual edges."""
         starts, tails = self._rows
         return tails[starts[node] : starts[node + 1]]
 
     def relations_between(self, head: int, tail: int) -> tuple[str, ...]:
-        """Return the factual relations that lead from head to tail, sorted."""
+        """Return the sorted factual relations from head to tail."""
         return tuple(name for name in self.graph.factual if self.graph.has_edge(head, name, tail))
 
     def around(
         self, seed: int, *, hops: int = 2, max_nodes: int = 200, fan: int | None = None
     ) -> Subgraph:
-        """Return the part of the graph around a seed, rare neighbours first.
+        """Return the subgraph around a seed, rare neighbours first.
 
         Args:
-            seed: The node in the middle.
-            hops: How far from the seed.
-            max_nodes: Most nodes, the seed included.
-            fan: Most neighbours followed from each node, the rarest; None follows all.
+            seed: The centre.
+            hops: Maximum distance from the seed.
+            max_nodes: Maximum number of nodes, including the seed.
+            fan: Maximum number of neighbours to follow from each node, rarest first, or None.
 
         Raises:
             UsageError: A number is below 1.
@@ -144,7 +152,7 @@ class Topology:
             for node in frontier:
                 if len(local) == max_nodes:
                     break
-                # Among so many neighbours enough are new; a hub is not gone through to its end.
+                # `max_nodes` neighbours are enough to fill the subgraph, also of a hub.
                 for tail in self.neighbours(node)[:fan][:max_nodes].tolist():
                     if tail not in local and len(local) < max_nodes:
                         local[tail] = len(local)
@@ -165,3 +173,43 @@ class Topology:
         starts = np.concatenate(([0], np.cumsum(degrees))).astype(np.int32)
         order = np.lexsort((tails, degrees[tails], heads))
         return Subgraph(nodes, starts, tails[order])
+
+
+class Chain(NamedTuple):
+    """A simple path that starts at the seed.
+
+    Args:
+        nodes: Node numbers of the graph, seed first.
+        steps: Number of nodes visited by the search.
+        proved: Whether the subgraph has no longer chain from the seed; otherwise the length is a
+            lower bound.
+    """
+
+    nodes: tuple[int, ...]
+    steps: int
+    proved: bool
+
+    @property
+    def hops(self) -> int:
+        """The number of edges."""
+        return len(self.nodes) - 1
+
+
+def longest_chain(subgraph: Subgraph, budget: int = BUDGET) -> Chain:
+    """Return the longest simple chain found from the subgraph's seed.
+
+    Args:
+        subgraph: The subgraph.
+        budget: Maximum number of steps.
+
+    Raises:
+        UsageError: The budget is below 1.
+    """
+    if budget < 1:
+        raise UsageError(f"expected a budget of at least 1 step, got {budget}")
+    from medenv.kg.graph.kernel import longest_path
+
+    best = np.empty(subgraph.nodes.size, dtype=np.int32)
+    length, steps, proved = longest_path(subgraph.starts, subgraph.tails, budget, best)
+    nodes = subgraph.nodes[best[:length]]
+    return Chain(tuple(nodes.tolist()), int(steps), bool(proved))

@@ -16,8 +16,7 @@ from medenv.kg.certificates.conditions import Clue
 from medenv.kg.certificates.queries import candidates
 from medenv.kg.documents.naming import called, noun
 from medenv.kg.graph import Graph
-from medenv.kg.graph.chains import Chain, longest_chain
-from medenv.kg.graph.topology import Topology
+from medenv.kg.graph.topology import Chain, Topology, longest_chain
 from medenv.kg.questions import phrases
 from medenv.kg.questions.clues import Choice, describe, single_out
 from medenv.kg.questions.drafts import Draft, Rejected, SampleSpec

@@ -1,6 +1,6 @@
-"""DrugMechDB: mechanisms from a drug to the disease that it treats, as curated paths.
+"""DrugMechDB: curated paths from a drug to the disease that it treats.
 
-Reads one JSON object a line with ``nodes`` (id, label, name) and ``links`` (source, key, target).
+Reads JSON lines with ``nodes`` (id, label, name) and ``links`` (source, key, target).
 Source: A. C. Gonzalez-Cavazos et al.: DrugMechDB (Scientific Data, 2023).
 """
 
@@ -35,24 +35,24 @@ class _Link(msgspec.Struct):
 class _Path(msgspec.Struct):
     nodes: list[_Node]
     links: list[_Link]
-    reference: list[str] | None = None  # as the project's own files name it
+    reference: list[str] | None = None  # the name in the project's own files
     references: list[str] | None = None
 
 
 def load_drugmechdb(path: Path | str, *, version: str = "") -> Graph:
-    """Return the graph of all mechanisms; a node told under several names keeps them as aliases.
+    """Read the graph of all mechanisms; further names of a node become aliases.
 
     Args:
         path: The file, plain or ``.gz``.
         version: Version or date of the file.
 
     Raises:
-        DataError: The file is missing, or a line is no mechanism; names file and line.
+        DataError: The file is missing, or a line is not a mechanism.
     """
     path = Path(path)
     paths = list(numbered_records(path, _Path, "a mechanism"))
     if not paths:
-        raise DataError(path, "expected mechanisms, the file is empty")
+        raise DataError(path, "expected mechanisms, got an empty file")
     names: dict[str, dict[str, None]] = {}
     kinds: dict[str, str] = {}
     for _, mechanism in paths:
@@ -60,8 +60,8 @@ def load_drugmechdb(path: Path | str, *, version: str = "") -> Graph:
             names.setdefault(node.id, {})[node.name] = None
             kinds.setdefault(node.id, kind_of(node.label))
     builder = GraphBuilder(GraphInfo(source="DrugMechDB", version=version, licence=LICENCE))
-    for entity, told in names.items():
-        name, *aliases = told
+    for entity, known in names.items():
+        name, *aliases = known
         builder.node(entity, kind=kinds[entity], name=name, aliases=aliases)
     for number, mechanism in paths:
         reference = next(iter(mechanism.references or mechanism.reference or ()), "")
@@ -72,6 +72,6 @@ def load_drugmechdb(path: Path | str, *, version: str = "") -> Graph:
             )
             for end in (link.source, link.target):
                 if end not in builder:
-                    raise DataError(path, f"the link {link.key!r} has no node {end!r}", number)
+                    raise DataError(path, f"unknown node {end!r} of the link {link.key!r}", number)
             builder.edge(link.source, name, link.target, (reference,))
     return builder.build()

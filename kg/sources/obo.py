@@ -19,16 +19,16 @@ from medenv.records import Record
 
 _QUOTED = re.compile(r'"((?:[^"\\]|\\.)*)"\s*(EXACT\b)?')
 _TRAILING = re.compile(r"(.*?)(?:\s+\{(?:[^{}]*=[^{}]*)?\})?(?:\s+!.*)?", re.DOTALL)
-"""A value, then perhaps modifiers in braces, then perhaps a comment."""
+"""A value with optional modifiers in braces and an optional comment."""
 _STANZA = re.compile(r"\[([^\[\]]+)\](?:\s*!.*)?")
 _ESCAPE = re.compile(r"\\(.)")
 _ESCAPED = {"n": "\n", "t": "\t", "W": " "}
 _SYNONYMS = {"synonym": "", "exact_synonym": "EXACT"}
-"""Tags of synonyms to the scope of one that names none; OBO 1.0 had a tag for each scope."""
+"""Tags of synonyms to their default scope; OBO 1.0 had a tag for each scope."""
 _ONCE = {"id", "name", "def", "is_obsolete"}
 _READ = _ONCE | {"alt_id", "is_a", "replaced_by", "xref", *_SYNONYMS}
 _LOGIC = ("relationship", "intersection_of", "union_of", "equivalent_to", "disjoint_from")
-"""Tags that state something about a term that is not read."""
+"""Tags of logical statements, which are not read."""
 
 _Tags = dict[str, list[tuple[int, str]]]
 """Tag to its line numbers and values."""
@@ -40,14 +40,14 @@ class Term(Record, frozen=True, kw_only=True):
     Args:
         id: Identifier, e.g. ``"HP:0001250"``.
         name: Preferred name; an obsolete term may have none.
-        definition: Definition without its references; empty where there is none.
-        synonyms: Other names of the very same concept, in the file's order: those of the scope
-            EXACT. Broader, narrower and related names are names of something else.
-        alt_ids: Identifiers of terms that were merged into this one.
+        definition: Definition without its references, or ``""``.
+        synonyms: Synonyms of the scope EXACT, in the file's order. Broader, narrower and related
+            synonyms are names of other concepts.
+        alt_ids: Identifiers of terms that were merged into this term.
         parents: Identifiers of the direct ``is_a`` parents.
         xrefs: Identifiers of the same concept in other vocabularies.
         obsolete: Whether the term was withdrawn.
-        replaced_by: Identifiers of the terms that stand in for a withdrawn one.
+        replaced_by: Identifiers of the terms that replace a withdrawn term.
     """
 
     id: str
@@ -65,10 +65,9 @@ class Ontology(Record, frozen=True, kw_only=True, dict=True):
     """The terms of one OBO file.
 
     Args:
-        version: The header's ``data-version``, as written.
+        version: The header's ``data-version``.
         terms: All terms in the file's order.
-        ignored: What the file states that is not read, e.g. ``"relationship part_of"``, to the
-            number of lines.
+        ignored: Ignored statements, e.g. ``"relationship part_of"``, to the number of lines.
     """
 
     version: str
@@ -82,9 +81,9 @@ class Ontology(Record, frozen=True, kw_only=True, dict=True):
 
     @cached_property
     def replaced(self) -> dict[str, str]:
-        """Identifiers of merged and withdrawn terms to the live term that stands for them now.
+        """Identifiers of merged and withdrawn terms to the live terms that replace them.
 
-        An identifier that several terms claim, or that leads to no live term, is left out.
+        Identifiers with several or no live replacements are left out.
         """
         live = {term.id for term in self.live}
         successors: dict[str, set[str]] = {}
@@ -94,12 +93,14 @@ class Ontology(Record, frozen=True, kw_only=True, dict=True):
         for term in self.live:
             for old in term.alt_ids:
                 successors.setdefault(old, set()).add(term.id)
-        found = {old: _final(old, successors, live) for old in sorted(successors.keys() - live)}
+        found = {
+            old: _final_successor(old, successors, live) for old in sorted(successors.keys() - live)
+        }
         return {old: new for old, new in found.items() if new is not None}
 
 
-def _final(old: str, successors: Mapping[str, set[str]], live: set[str]) -> str | None:
-    """Follow one successor after the other to a live term; None where they part or turn back."""
+def _final_successor(old: str, successors: Mapping[str, set[str]], live: set[str]) -> str | None:
+    """Follow the successors to a live term; return None if they branch or form a cycle."""
     seen = {old}
     while old not in live:
         following = successors.get(old, set())
@@ -115,15 +116,15 @@ def _final(old: str, successors: Mapping[str, set[str]], live: set[str]) -> str 
 def read_obo(path: Path) -> Ontology:
     """Read an OBO file.
 
-    Trailing modifiers, comments, continued and indented lines are read as the format has them; tags
-    that state more than names and ``is_a`` are counted in `Ontology.ignored`.
+    Supports trailing modifiers, comments, and continued and indented lines. Logical statements
+    other than ``is_a`` are counted in `Ontology.ignored`.
 
     Args:
         path: The file, plain or ``.gz``.
 
     Raises:
-        DataError: The file is missing, cut short, malformed, has no terms or one id twice, or a
-            term lies above itself.
+        DataError: The file is missing, truncated or malformed, has no terms or a duplicate id, or
+            its hierarchy has a cycle.
     """
     version = ""
     terms: dict[str, Term] = {}
@@ -135,21 +136,21 @@ def read_obo(path: Path) -> Ontology:
         elif stanza == "Term":
             term = _term(path, start, tags)
             if term.id in terms:
-                problem = f"the term {term.id} stands at line {lines[term.id]} already"
+                problem = f"duplicate term {term.id}, first at line {lines[term.id]}"
                 raise DataError(path, problem, start)
             terms[term.id], lines[term.id] = term, start
     if not terms:
-        raise DataError(path, "expected an OBO file, found no [Term] in it")
-    if (loop := _loop(terms)) is not None:
-        chain = " is_a ".join((*loop, loop[0]))
-        raise DataError(path, f"a term lies above itself: {chain}", lines[loop[0]])
+        raise DataError(path, "expected an OBO file, got no [Term]")
+    if (cycle := _find_cycle(terms)) is not None:
+        chain = " is_a ".join((*cycle, cycle[0]))
+        raise DataError(path, f"the hierarchy has a cycle: {chain}", lines[cycle[0]])
     return Ontology(
         version=version, terms=tuple(terms.values()), ignored=dict(sorted(ignored.items()))
     )
 
 
 def _stanzas(path: Path, ignored: Counter[str]) -> Iterator[tuple[str, int, _Tags]]:
-    """Yield (stanza name, first line, tag to values); the header's name is empty."""
+    """Yield (stanza name, first line, tag to values); the name of the header is ``""``."""
     stanza, start = "", 1
     tags: _Tags = {}
     for number, line in _whole_lines(path):
@@ -171,7 +172,7 @@ def _stanzas(path: Path, ignored: Counter[str]) -> Iterator[tuple[str, int, _Tag
 
 
 def _whole_lines(path: Path) -> Iterator[tuple[int, str]]:
-    """Yield the lines that hold something, unindented, one that ends in a backslash continued."""
+    """Yield the non-empty lines without indentation; a trailing backslash continues a line."""
     begun, first = "", 0
     for number, line in numbered_lines(path):
         line = begun + line.strip()
@@ -183,14 +184,14 @@ def _whole_lines(path: Path) -> Iterator[tuple[int, str]]:
         if line and not line.startswith("!"):
             yield first, line
     if begun:
-        raise DataError(path, "the last line ends in a backslash; was the file cut short?", first)
+        raise DataError(path, "the last line ends in a backslash; is the file truncated?", first)
 
 
 def _term(path: Path, start: int, tags: _Tags) -> Term:
     one: dict[str, tuple[int, str]] = {}
     for tag in _ONCE & tags.keys():
         if len(tags[tag]) > 1:
-            raise DataError(path, f"a second {tag!r} in this [Term]", tags[tag][1][0])
+            raise DataError(path, f"duplicate {tag!r} in this [Term]", tags[tag][1][0])
         (one[tag],) = tags[tag]
 
     def plain(tag: str) -> str:
@@ -202,7 +203,7 @@ def _term(path: Path, start: int, tags: _Tags) -> Term:
         raise DataError(path, f"expected is_obsolete: true or false, got {withdrawn!r}", line)
     for needed in ("id", "name"):
         if not plain(needed) and (needed == "id" or withdrawn != "true"):
-            raise DataError(path, f"the [Term] that begins here has no {needed!r}", start)
+            raise DataError(path, f"expected {needed!r} in this [Term], got none", start)
     return Term(
         id=plain("id"),
         name=plain("name"),
@@ -217,13 +218,13 @@ def _term(path: Path, start: int, tags: _Tags) -> Term:
 
 
 def _ids(tags: _Tags, tag: str) -> Iterable[str]:
-    """Return the identifiers that a tag's values begin with, each once."""
+    """Return the unique identifiers at the beginning of a tag's values."""
     values = (value.split(None, 1)[0] for _, value in tags.get(tag, ()) if value)
     return dict.fromkeys(_unescape(value) for value in values)
 
 
 def _exact(path: Path, tags: _Tags) -> Iterator[str]:
-    """Yield the synonyms of the scope EXACT; one that names no scope is RELATED."""
+    """Yield the synonyms of the scope EXACT; the default scope is RELATED."""
     for tag, implied in _SYNONYMS.items():
         for line, value in tags.get(tag, ()):
             text, scope = _quoted(path, line, value)
@@ -232,7 +233,7 @@ def _exact(path: Path, tags: _Tags) -> Iterator[str]:
 
 
 def _quoted(path: Path, line: int, value: str) -> tuple[str, str]:
-    """Return the text in quotes that a value begins with, and EXACT where that follows it."""
+    """Return the quoted text at the beginning of a value, and EXACT if it follows."""
     found = _QUOTED.match(value)
     if found is None:
         raise DataError(path, f"expected a text in quotes, got {value[:60]!r}", line)
@@ -240,7 +241,7 @@ def _quoted(path: Path, line: int, value: str) -> tuple[str, str]:
 
 
 def _bare(value: str) -> str:
-    """Return a value without the modifiers and the comment behind it."""
+    """Return a value without trailing modifiers and comment."""
     if "!" in value or "{" in value:
         found = _TRAILING.fullmatch(value)
         return found[1] if found else value
@@ -253,8 +254,8 @@ def _unescape(text: str) -> str:
     return _ESCAPE.sub(lambda m: _ESCAPED.get(m.group(1), m.group(1)), text)
 
 
-def _loop(terms: Mapping[str, Term]) -> list[str] | None:
-    """Return terms of which each is a child of the next and the last of the first, or None."""
+def _find_cycle(terms: Mapping[str, Term]) -> list[str] | None:
+    """Return a cycle of terms, each a child of the next, or None."""
     done: set[str] = set()
     for root in terms:
         path: dict[str, Iterator[str]] = {}

@@ -1,4 +1,4 @@
-"""Any ontology in the OBO format as a graph of its terms."""
+"""Graphs of the terms of any OBO ontology."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ from medenv.kg.sources.obo import Ontology, read_obo
 
 
 def load_obo(path: Path | str, *, kind: str = "term", source: str = "", licence: str = "") -> Graph:
-    """Return the live terms of an OBO file with their hierarchy.
+    """Read the live terms of an OBO file with their hierarchy.
 
     Args:
         path: The file, plain or ``.gz``.
-        kind: Kind of all its terms, e.g. ``"disease"``.
-        source: Name of the source; the file's name without it.
+        kind: Node kind of all terms, e.g. ``"disease"``.
+        source: Name of the source; by default the file's name.
         licence: Terms of use.
 
     Raises:
-        DataError: The file is missing, cut short or malformed.
+        DataError: The file is missing, truncated or malformed.
     """
     path = Path(path)
     ontology = read_obo(path)
@@ -38,14 +38,14 @@ def load_obo(path: Path | str, *, kind: str = "term", source: str = "", licence:
 
 
 def add_terms(builder: GraphBuilder, ontology: Ontology, kind: Callable[[str], str]) -> None:
-    """Add the live terms of an ontology, their hierarchy and the ids that they replaced.
+    """Add the live terms of an ontology, their hierarchy and the ids that they replace.
 
-    What is left out is counted in the notes of the builder's `GraphInfo`.
+    Skipped entries are counted in the notes of the builder's `GraphInfo`.
 
     Args:
-        builder: Takes the terms.
+        builder: The builder that receives the terms.
         ontology: The terms.
-        kind: Returns the node kind of a term's id.
+        kind: Function from a term's id to its node kind.
     """
     notes, replaced = builder.info.notes, ontology.replaced
     notes["obsolete terms"] = len(ontology.terms) - len(ontology.live)
@@ -61,7 +61,7 @@ def add_terms(builder: GraphBuilder, ontology: Ontology, kind: Callable[[str], s
     builder.relation(IS_A)
     outside = 0
     for term in ontology.live:
-        for parent in dict.fromkeys(replaced.get(one, one) for one in term.parents):
+        for parent in dict.fromkeys(replaced.get(old, old) for old in term.parents):
             if parent in builder:
                 builder.edge(term.id, IS_A.name, parent)
             else:

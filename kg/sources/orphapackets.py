@@ -1,7 +1,7 @@
 """Orphanet's orphapackets: rare diseases with definitions, genes, findings and prevalence.
 
-Reads one JSON object a line (a packet or its content), or a folder of packets as published. What a
-packet states besides code and label may be missing or null. Format:
+Reads JSON lines (packets or their content), or a folder of packets as published. All fields of a
+packet except code and label may be missing or null. Format:
 https://github.com/Orphanet/orphapacket
 """
 
@@ -37,18 +37,18 @@ _PREVALENCE = ("type", "area", "reference")
 
 
 def load_orphapackets(path: Path | str) -> Graph:
-    """Return the graph of orphapackets.
+    """Read a graph of orphapackets.
 
     Args:
-        path: A file of one packet a line, plain or ``.gz``, or a folder of a file each, ``*.json``.
+        path: A JSONL file of packets, plain or ``.gz``, or a folder of ``*.json`` files.
 
     Raises:
-        DataError: The file is missing, or a line is no orphapacket; names file and line.
+        DataError: The file is missing, or a line is not an orphapacket.
     """
     path = Path(path)
     packets = list(_packets(path))
     if not packets:
-        raise DataError(path, "expected orphapackets, found none")
+        raise DataError(path, "expected orphapackets, got none")
     notes: Counter[str] = Counter()
     info = GraphInfo(
         source="Orphanet",
@@ -68,7 +68,8 @@ def load_orphapackets(path: Path | str) -> Graph:
             try:
                 add(builder, packet)
             except (KeyError, TypeError, AttributeError) as error:
-                raise DataError(file, f"is no orphapacket (missing {error})", line) from error
+                problem = f"expected an orphapacket, got one without {error}"
+                raise DataError(file, problem, line) from error
             except UsageError as error:
                 raise DataError(file, str(error), line) from error
     return builder.build()
@@ -86,7 +87,7 @@ def _packets(path: Path) -> Iterator[tuple[Path, int | None, dict[str, Any]]]:
 
 
 def _many(packet: dict[str, Any], names: str, name: str) -> list[Any]:
-    """Return entries that the format writes as a list of objects, one object of a list, or one."""
+    """Return the entries of a field: a list of objects, an object with a list, or one object."""
     found: list[Any] = []
     outer = packet.get(names) or []
     for entry in outer if isinstance(outer, list) else [outer]:
@@ -96,10 +97,10 @@ def _many(packet: dict[str, Any], names: str, name: str) -> list[Any]:
 
 
 def _needed(entry: dict[str, Any], name: str) -> str:
-    """Return a field that every entry has.
+    """Return a required field.
 
     Raises:
-        KeyError: It is missing, empty or null.
+        KeyError: The field is missing, empty or null.
     """
     value = entry.get(name)
     if value is None or value == "":
@@ -108,13 +109,13 @@ def _needed(entry: dict[str, Any], name: str) -> str:
 
 
 def _optional(entry: dict[str, Any], name: str) -> str:
-    """Return a field that may be missing or null, as ``""`` then."""
+    """Return an optional field, or ``""`` if it is missing or null."""
     value = entry.get(name)
     return "" if value is None else str(value)
 
 
 def _references(entry: dict[str, Any], exact: bool = False) -> list[str]:
-    """Return an entry's ids elsewhere, those of exact mappings where asked for."""
+    """Return an entry's external ids, or only those of exact mappings."""
     found = []
     for reference in _many(entry, "ExternalReferences", "ExternalReference"):
         source, number = _optional(reference, "Source"), _optional(reference, "Reference")

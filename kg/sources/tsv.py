@@ -1,7 +1,7 @@
-"""Any graph as a table of nodes and a table of edges, or as a table of edges alone.
+"""Graphs from a table of nodes and a table of edges, or from a table of edges only.
 
-A map of columns says which column holds what, so that exports such as Hetionet's and PrimeKG's are
-read as they are: ``{"head": "source", "relation": "metaedge", "tail": "target"}``.
+A mapping of columns supports exports such as Hetionet's and PrimeKG's without conversion:
+``{"head": "source", "relation": "metaedge", "tail": "target"}``.
 """
 
 from __future__ import annotations
@@ -28,19 +28,19 @@ _ENDS = ("head_name", "head_kind", "tail_name", "tail_kind")
 
 
 class TsvConfig(Record, frozen=True, kw_only=True):
-    """How tables are read.
+    """Settings of the tables.
 
     Args:
-        nodes: File of the nodes within the folder; ``""`` where the edges name them.
+        nodes: File of the nodes in the folder; ``""`` if the edges describe the nodes.
         edges: File of the edges.
-        columns: What is read to the name of its column: ``id``, ``name``, ``kind``, ``aliases``,
-            ``xrefs``, ``text`` of nodes; ``head``, ``relation``, ``tail`` of edges, and, where
-            there is no file of nodes, ``head_name``, ``head_kind``, ``tail_name``, ``tail_kind``.
-        separator: Between columns, one character or several; fields in quotes may hold it. Empty
-            means a comma in files whose name ends in ``.csv``, else a tab.
-        many: Between several aliases or cross-references in one column.
-        qualifiers: Columns of the edges that are kept with them.
-        factual: Relations that a path may walk; empty means all.
+        columns: Field to the name of its column: ``id``, ``name``, ``kind``, ``aliases``,
+            ``xrefs``, ``text`` of nodes; ``head``, ``relation``, ``tail`` of edges; without a file
+            of nodes also ``head_name``, ``head_kind``, ``tail_name``, ``tail_kind``.
+        separator: Column separator, one or more characters; ``""`` is a comma in ``.csv`` files,
+            else a tab.
+        many: Separator of several aliases or cross-references in one column.
+        qualifiers: Columns of the edges to read as qualifiers.
+        factual: Factual relations; empty means all.
         source: Name of the source.
         version: Version or date.
         licence: Terms of use.
@@ -60,18 +60,18 @@ class TsvConfig(Record, frozen=True, kw_only=True):
     def __post_init__(self) -> None:
         """Validate the settings."""
         if not self.many:
-            raise UsageError("expected something between several values in one column, got ''")
+            raise UsageError("expected a separator of several values in one column, got ''")
 
 
 def load_tsv(path: Path | str, **options: Any) -> Graph:
-    """Return the graph of two tables in a folder.
+    """Read a graph from the tables in a folder.
 
     Args:
         path: The folder; files may be plain or ``.gz``.
         **options: The fields of `TsvConfig`.
 
     Raises:
-        DataError: A file is missing or malformed; names file and line.
+        DataError: A file is missing or malformed.
         UsageError: An option is unknown.
     """
     try:
@@ -90,31 +90,31 @@ def load_tsv(path: Path | str, **options: Any) -> Graph:
 def _table(
     path: Path, config: TsvConfig, needed: Mapping[str, str], more: tuple[str, ...]
 ) -> Iterator[tuple[int, dict[str, str]]]:
-    """Yield each row as what its columns are read as; a column beyond the needed may be missing."""
-    wanted = {**needed, **{name: name for name in more}}
-    wanted = {name: config.columns.get(name, column) for name, column in wanted.items()}
+    """Yield line number and fields of each row; only the columns of `needed` are required."""
+    names = {**needed, **{name: name for name in more}}
+    names = {name: config.columns.get(name, column) for name, column in names.items()}
     is_csv = path.name.removesuffix(".gz").lower().endswith(".csv")
     rows = read_rows(path, config.separator or ("," if is_csv else "\t"))
     number, cells = next(rows, (0, []))
     if not cells:
-        raise DataError(path, "expected a header, the file is empty")
+        raise DataError(path, "expected a header, got an empty file")
     header = {cell.lstrip("#: "): place for place, cell in enumerate(cells)}
-    missing = [wanted[name] for name in needed if wanted[name] not in header]
+    missing = [names[name] for name in needed if names[name] not in header]
     if missing:
         raise DataError(path, f"expected the columns {missing}, got {list(header)}", number)
-    places = {name: header[column] for name, column in wanted.items() if column in header}
+    places = {name: header[column] for name, column in names.items() if column in header}
     for number, cells in rows:
         row = {name: cells[place].strip() for name, place in places.items()}
         empty = [name for name in needed if not row[name]]
         if empty:
-            raise DataError(path, f"the column {wanted[empty[0]]!r} is empty", number)
+            raise DataError(path, f"the column {names[empty[0]]!r} is empty", number)
         yield number, row
 
 
 def _add_nodes(builder: GraphBuilder, path: Path, config: TsvConfig) -> None:
     for number, row in _table(path, config, _NODE, _NODE_MORE):
         if row["id"] in builder:
-            raise DataError(path, f"the node {row['id']!r} was told before", number)
+            raise DataError(path, f"duplicate node {row['id']!r}", number)
         builder.node(
             row["id"],
             kind=kind_of(row["kind"]),
@@ -139,7 +139,7 @@ def _add_edges(builder: GraphBuilder, path: Path, config: TsvConfig) -> None:
         for end in ("head", "tail"):
             if row[end] not in builder:
                 if config.nodes:
-                    raise DataError(path, f"no node {row[end]!r} in {config.nodes}", number)
+                    raise DataError(path, f"unknown node {row[end]!r}, see {config.nodes}", number)
                 kind = kind_of(row[f"{end}_kind"])
                 builder.node(row[end], kind=kind, name=row[f"{end}_name"])
         values = [row.get(qualifier, "") for qualifier in config.qualifiers]
@@ -169,21 +169,21 @@ _SIGNS = {
     "#": "number",
     "@": "at",
 }
-"""Signs to words: relations that differ in nothing else are different ones."""
+"""Signs to words, so that relations that differ only in a sign get different names."""
 _MINUS = re.compile(r"(?<![^\s(\[])-(?=[\w)\]]|$)|(?<=\w)-(?![^\s)\]])")
-"""A hyphen that is a sign: at the beginning or the end of a word, or alone between brackets."""
+"""A hyphen used as a sign: at the beginning or the end of a word, or alone in brackets."""
 
 
 def relation_name(text: str) -> str:
-    """Return a relation's name in lower case with underscores, fit for a file's name.
+    """Return a relation's name in lower case with underscores, valid as a file name.
 
-    Signs become words; marks between words do not count.
+    Signs become words; punctuation between words is ignored.
 
     Args:
-        text: The source's own name, e.g. ``"positively correlated with"``.
+        text: Name in the source, e.g. ``"positively correlated with"``.
     """
     text = _MINUS.sub("−", unicodedata.normalize("NFKC", text).strip())
-    words = "".join(f" {_word_of(one)} " if _is_sign(one) else one for one in text)
+    words = "".join(f" {_word_of(char)} " if _is_sign(char) else char for char in text)
     return re.sub(r"\W+", "_", words).strip("_").lower() or "relation"
 
 
@@ -196,9 +196,9 @@ def _word_of(sign: str) -> str:
 
 
 def kind_of(text: str) -> str:
-    """Return a node kind in lower case with underscores: ``"Biological Process"`` and the like.
+    """Return a node kind in lower case with underscores, e.g. of ``"Biological Process"``.
 
     Args:
-        text: The source's own name of the kind.
+        text: Name of the kind in the source.
     """
     return relation_name(re.sub(r"(?<=[a-z])(?=[A-Z])", " ", text))

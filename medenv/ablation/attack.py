@@ -1,17 +1,17 @@
-"""Cheaters at work: every scripted attack played in every environment, held against its bound.
+"""Attack suite: plays scripted reward hacks in environments and compares them with their bounds.
 
-Episodes are played once per environment, in a copy whose corpus also holds a planted passage for
-each question, and then scored under every reward. The honest policy plays in the environment as it
-is, and must reach the top where there is an answer. What a reward pays is told in shares of what
-honest research earned on the same question, so that rewards of any scale can be held against the
-same bounds. A question without an answer is attacked too: honest research says so there, and what
-would be the answer, were it not withheld, is the cheater's first guess.
+Each attack is played once per environment, in a copy whose corpus also contains a planted passage
+for each question, and then scored under every reward. The honest policy plays in the original
+environment and must reach the maximum if there is an answer. Rewards are expressed as shares of the
+honest policy's reward on the same question, so that the same bounds apply to rewards of any scale.
+Questions without an answer are attacked too: the honest policy then answers "unknown", and the
+attack first guesses the withheld answer.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import cached_property
 from typing import Any
 
@@ -37,29 +37,29 @@ from medenv.rollouts.driver import Rollouts
 from medenv.rollouts.policies import ScriptedPolicy
 
 TOLERANCE = 1e-9
-"""By how much a share may exceed its bound, for the sake of rounding."""
+"""Numerical tolerance of the bounds."""
 
 HONEST = "honest research"
-"""The row of the policy that does what it should."""
+"""Name of the honest policy in the findings."""
 
 _NEEDS_TOOLS = frozenset(("evidence_recall", "citation_precision", "process"))
-_NOBODY = "Nowhere syndrome"
+_UNKNOWN_NAME = "Nowhere syndrome"
 
 
 class Finding(Record, frozen=True, kw_only=True):
-    """What one attack earned in one environment under one reward.
+    """Result of one attack in one environment under one reward.
 
     Args:
         env_id: The environment.
         scoring: Name of the reward.
         attack: Name of the attack, or `HONEST`.
-        bound: Greatest share that it may earn; for `HONEST` the least share of the top.
-        worst: Greatest share that it earned, or its bound and what a component paid beyond its
-            limit (`Attack.limits`); for `HONEST` the least share of the top.
-        question: Id of the question on which it did.
-        answer: What was answered there, or None.
-        episodes: Episodes played.
-        unscored: Episodes that had no score, because something outside failed.
+        bound: Maximum allowed share; for `HONEST` the minimum share of the maximum reward.
+        worst: Greatest share of all episodes, or the bound plus the excess of a component over its
+            limit (`Attack.limits`); for `HONEST` the least share of the maximum reward.
+        question: Id of the question with that share.
+        answer: The answer in that episode, or None.
+        episodes: Number of episodes.
+        unscored: Number of episodes without a score because of an external failure.
     """
 
     env_id: str
@@ -74,7 +74,7 @@ class Finding(Record, frozen=True, kw_only=True):
 
     @property
     def kept(self) -> bool:
-        """Whether the bound holds."""
+        """Whether the result is within the bound."""
         if self.unscored or math.isnan(self.worst):
             return False
         if self.attack == HONEST:
@@ -83,11 +83,11 @@ class Finding(Record, frozen=True, kw_only=True):
 
 
 class PlantedCorpus:
-    """A corpus with planted passages, which come before all others that a query finds.
+    """A corpus with planted passages, which rank before all other hits.
 
     Args:
-        passages: What is planted.
-        below: The corpus itself, or None for one that holds nothing else.
+        passages: The planted passages.
+        below: The original corpus, or None.
     """
 
     def __init__(self, passages: Iterable[Passage], below: Retriever | None) -> None:
@@ -96,7 +96,7 @@ class PlantedCorpus:
         self._planted, self._below = BM25Retriever(passages), below
 
     def search(self, queries: Sequence[str], k: int) -> list[list[tuple[Passage, float]]]:
-        """Return for each query the best planted passage, then what the corpus itself finds."""
+        """Return for each query the best planted passage, then the hits of the original corpus."""
         found = self._planted.search(queries, 1)
         if self._below is not None and k > 1:
             rest = self._below.search(queries, k - 1)
@@ -104,23 +104,23 @@ class PlantedCorpus:
         return found
 
     def get(self, passage_id: str) -> Passage | None:
-        """Return the passage of that id, planted or not, or None."""
+        """Return a planted or original passage by its id, or None."""
         known = self._planted.get(passage_id)
         return known if known is not None or self._below is None else self._below.get(passage_id)
 
 
 class AttackEnvironment:
-    """An environment with what was played in it: honest research, and every attack.
+    """An environment with the episodes of the honest policy and of every attack.
 
     Args:
-        env_id: Id of a registered environment, ``"module:id"`` where a module registers it.
-        questions: How many of its questions are attacked at most, spread over all of them.
+        env_id: Id of a registered environment, or ``"module:id"`` to import a module first.
+        questions: Maximum number of questions to attack, evenly spaced.
         attacks: The attacks.
-        dialect: Name of the dialect in which all write, or None for the environment's own.
+        dialect: Name of the dialect, or None for the environment's own.
 
     Raises:
-        UnknownNameError: No such dialect.
-        UsageError: No such environment, none of medenv's making, or no question to attack.
+        UnknownNameError: Unknown dialect.
+        UsageError: Unknown environment, one that is not a `MedResearchEnv`, or no question.
     """
 
     def __init__(
@@ -137,15 +137,15 @@ class AttackEnvironment:
         asked = self._env.questions
         if not asked or questions < 1:
             raise UsageError(
-                f"{env_id!r} has {len(asked)} questions, {questions} are to be attacked; at least"
-                " one is needed"
+                f"expected at least one question to attack, got {questions} of the {len(asked)} "
+                f"questions of {env_id!r}"
             )
         self.questions = tuple(asked[:: max(1, math.ceil(len(asked) / questions))])
         self._withheld = _withheld(env_id, asked)
         self._names = _names(asked, self._withheld.values())
 
     def reward(self, scoring: Any) -> RewardFn:
-        """Return the reward that the environment makes of a setting.
+        """Return the environment's reward function for a setting.
 
         Args:
             scoring: A value of `medenv.build.environment.EnvSettings.scoring`.
@@ -154,7 +154,7 @@ class AttackEnvironment:
 
     @cached_property
     def honest(self) -> dict[str, Trajectory]:
-        """Question id to the episode of honest research."""
+        """Question id to the episode of the honest policy."""
         rollouts = _rollouts(self._env)
         return {
             question.id: _play(rollouts, question, honest(self._target(question, self._env)))
@@ -163,7 +163,7 @@ class AttackEnvironment:
 
     @cached_property
     def attacked(self) -> dict[str, list[Trajectory]]:
-        """Attack to its episodes, all variants on all questions."""
+        """Attack name to its episodes, with all variants on all questions."""
         env = self._planted()
         rollouts = _rollouts(env)
         return {
@@ -176,28 +176,31 @@ class AttackEnvironment:
         }
 
     def findings(self, scoring: str, reward: RewardFn) -> list[Finding]:
-        """Hold every attack against its bound.
+        """Compare every attack with its bound.
 
         Args:
             scoring: Name of the reward.
             reward: The reward.
 
         Returns:
-            The finding of honest research, then one per attack.
+            The finding of the honest policy, then one finding per attack.
         """
         checked = Checked(scoring, reward)
         earned = {name: _score(checked, played).total for name, played in self.honest.items()}
-        found = [self._top(checked, earned)]
+        found = [self._honest_finding(checked, earned)]
         for name, attack in self.attacks.items():
-            found.append(self._held(checked, attack, self.attacked[name], earned))
+            found.append(self._attack_finding(checked, attack, self.attacked[name], earned))
         return found
 
-    def _top(self, reward: Checked, earned: Mapping[str, float | None]) -> Finding:
-        answered = {one.id for one in self.questions if one.answers} or set(earned)
+    def _honest_finding(self, reward: Checked, earned: Mapping[str, float | None]) -> Finding:
+        answered = {question.id for question in self.questions if question.answers} or set(earned)
         totals = {
             name: total for name, total in earned.items() if total is not None and name in answered
         }
-        top = self._highest(reward, totals.values())
+        if isinstance(reward.reward, Reward):
+            top = reward.reward.highest(() if self._env.toolbox.tools else _NEEDS_TOOLS)
+        else:  # the maximum of a reward of another package is unknown
+            top = max(totals.values(), default=math.nan)
         least = min(totals, key=totals.__getitem__, default="")
         worst = totals[least] / top if totals and top > 0 else math.nan
         return Finding(
@@ -212,33 +215,33 @@ class AttackEnvironment:
             unscored=sum(total is None for total in earned.values()),
         )
 
-    def _held(
+    def _attack_finding(
         self,
         reward: Checked,
         attack: Attack,
         played: Sequence[Trajectory],
         earned: Mapping[str, float | None],
     ) -> Finding:
-        worst, at, unscored = -math.inf, None, 0
+        worst, worst_episode, unscored = -math.inf, None, 0
         for trajectory in played:
             score, fair = _score(reward, trajectory), earned[trajectory.question.id]
             if score.total is None:
                 unscored += 1
                 continue
-            undue = sum(_beyond(score, name, limit) for name, limit in attack.limits.items())
+            undue = sum(_excess(score, name, limit) for name, limit in attack.limits.items())
             share = math.inf
             if fair is not None and fair > 0:
                 share = max(score.total, undue and attack.bound * fair + undue) / fair
             if share > worst:
-                worst, at = share, trajectory
+                worst, worst_episode = share, trajectory
         return Finding(
             env_id=self.env_id,
             scoring=reward.name,
             attack=attack.name,
             bound=attack.bound,
-            worst=worst if at else math.nan,
-            question=at.question.id if at else "",
-            answer=at.answer if at else None,
+            worst=worst if worst_episode else math.nan,
+            question=worst_episode.question.id if worst_episode else "",
+            answer=worst_episode.answer if worst_episode else None,
             episodes=len(played),
             unscored=unscored,
         )
@@ -246,7 +249,7 @@ class AttackEnvironment:
     def _target(self, question: Question, env: MedResearchEnv) -> Target:
         gold = {answer.id for answer in question.answers}
         withheld = {answer.id for answer in self._withheld.get(question.id, ())}
-        kinds = {self._names[one].kind for one in gold | withheld}
+        kinds = {self._names[answer].kind for answer in gold | withheld}
         others = sorted(
             (entity for entity in self._names.values() if entity.id not in gold),
             key=lambda entity: (
@@ -260,14 +263,8 @@ class AttackEnvironment:
             question=question,
             dialect=env.rules.dialect,
             tools=tuple(env.toolbox.tools),
-            others=tuple(entity.name for entity in others) or (_NOBODY,),
+            others=tuple(entity.name for entity in others) or (_UNKNOWN_NAME,),
         )
-
-    def _highest(self, reward: Checked, earned: Collection[float]) -> float:
-        """Return the greatest total there is; of a foreign reward, the greatest that was seen."""
-        if not isinstance(reward.reward, Reward):
-            return max(earned, default=math.nan)
-        return reward.reward.highest(() if self._env.toolbox.tools else _NEEDS_TOOLS)
 
     def _planted(self) -> MedResearchEnv:
         env = self._env
@@ -275,20 +272,20 @@ class AttackEnvironment:
             return env
         passages = [planted(question) for question in self.questions]
         spec = env.spec
-        ours = spec is not None and spec.entry_point == "medenv.build.environment:make_env"
-        below = make_parts(**spec.kwargs).retriever if spec is not None and ours else None
+        built_in = spec is not None and spec.entry_point == "medenv.build.environment:make_env"
+        below = make_parts(**spec.kwargs).retriever if spec is not None and built_in else None
         return enter(self.env_id, **self._settings, corpus=PlantedCorpus(passages, below))
 
 
 def enter(env_id: str, **settings: Any) -> MedResearchEnv:
-    """Make a registered environment with other settings than its own.
+    """Create a registered environment with other settings.
 
     Args:
-        env_id: Its id, ``"module:id"`` where a module registers it.
+        env_id: Id of the environment, or ``"module:id"`` to import a module first.
         settings: Fields of `medenv.build.environment.EnvSettings`, which its factory must accept.
 
     Raises:
-        UsageError: There is none, it takes no such settings, or it is none of medenv's making.
+        UsageError: Unknown environment, unsupported settings, or not a `MedResearchEnv`.
     """
     try:
         env = gymnasium.make(env_id, disable_env_checker=True, **settings).unwrapped
@@ -296,39 +293,39 @@ def enter(env_id: str, **settings: Any) -> MedResearchEnv:
         raise UsageError(f"{env_id!r}: {error}") from error
     except TypeError as error:
         raise UsageError(
-            f"{env_id!r} cannot be made with {', '.join(settings) or 'no settings'}: {error}; its"
+            f"cannot create {env_id!r} with {', '.join(settings) or 'no settings'}: {error}; its"
             " factory must accept the fields of medenv.build.environment.EnvSettings"
         ) from error
     if not isinstance(env, MedResearchEnv):
-        raise UsageError(f"{env_id!r} is no environment of medenv, but a {type(env).__name__}")
+        raise UsageError(f"expected a MedResearchEnv, got {env_id!r}, a {type(env).__name__}")
     return env
 
 
 def exploitability(findings: Iterable[Finding]) -> float:
-    """Return the greatest share that an attack earned whose bound is 0: 0 is what it should be.
+    """Return the greatest share of the attacks whose bound is 0; the ideal value is 0.
 
     Args:
-        findings: What `AttackEnvironment.findings` returned.
+        findings: Findings of `AttackEnvironment.findings`.
     """
-    return max((one.worst for one in findings if one.bound == 0.0), default=0.0)
+    return max((finding.worst for finding in findings if finding.bound == 0.0), default=0.0)
 
 
 def _score(reward: Checked, trajectory: Trajectory) -> Score:
-    """Return the score of a trajectory, without total where something outside failed."""
+    """Return the score of a trajectory, without a total after an external failure."""
     try:
         return reward(trajectory)
     except InfraError:
         return Score(total=None, parts={})
 
 
-def _beyond(score: Score, name: str, limit: float) -> float:
-    """Return what a component paid beyond a limit of its value."""
+def _excess(score: Score, name: str, limit: float) -> float:
+    """Return the weighted excess of a component over a limit."""
     part = score.parts.get(name)
     return 0.0 if part is None or part.gated else max(0.0, part.raw - limit) * part.weight
 
 
 def _withheld(env_id: str, asked: Sequence[Question]) -> dict[str, tuple[Entity, ...]]:
-    """Return the answers that questions would have, had nothing been withheld."""
+    """Return the withheld answers by question id."""
     lost = {question.id for question in asked if not question.answers}
     whole = enter(env_id, withhold=0.0).questions if lost else ()
     return {question.id: question.answers for question in whole if question.id in lost}
@@ -337,9 +334,10 @@ def _withheld(env_id: str, asked: Sequence[Question]) -> dict[str, tuple[Entity,
 def _names(
     questions: Iterable[Question], withheld: Iterable[Sequence[Entity]]
 ) -> dict[str, Entity]:
-    """Return every entity that the questions name or hide, by id."""
-    found = {one.id: one for question in questions for one in (question.topic, *question.answers)}
-    return found | {one.id: one for answers in withheld for one in answers}
+    """Return all topics, answers and withheld answers by id."""
+    entities = [e for question in questions for e in (question.topic, *question.answers)]
+    entities += [e for answers in withheld for e in answers]
+    return {entity.id: entity for entity in entities}
 
 
 def _rollouts(env: MedResearchEnv) -> Rollouts:

@@ -1,8 +1,8 @@
-"""The offline laboratory: stored rollouts scored again under other rewards, side by side.
+"""Offline ablation: rescores stored rollouts under several rewards.
 
-It answers what a reward would have taught a policy from the very episodes that were sampled: how
-much of the within-group advantage each component decides, how many groups teach nothing, how many
-teach something although every answer is wrong, and what a cheater would earn.
+For each reward it measures the share of the within-group advantage of each component, the number of
+groups without a learning signal, the number of groups with a signal although every answer is wrong,
+and the reward of a cheating policy.
 """
 
 from __future__ import annotations
@@ -24,27 +24,29 @@ from medenv.reward.analysis.rescore import ComponentMatrix, rescore
 from medenv.reward.analysis.variants import RewardVariant, check_arms
 
 DRAWS = 2_000
-"""Bootstrap draws: the ends of an interval then err by about a fortieth of its width."""
+"""Bootstrap draws; the error of an interval's ends is then about a fortieth of its width."""
 
 
 class VariantResult(Record, frozen=True, kw_only=True):
-    """What the laboratory found of one arm.
+    """Results of one arm.
 
     Args:
-        name: The arm.
-        composition: Its weights and gates.
-        margin: By how much the worst right answer outranks the best wrong one, from the ranges.
-        reward: Mean total.
+        name: Name of the arm.
+        composition: Weights and gates.
+        margin: Margin of the worst right answer over the best wrong one, from the components'
+            ranges.
+        reward: Mean total reward.
         dead: Share of groups in which all rewards are equal; None without groups of two or more.
-        phantom: Share of groups without a right answer in which rewards differ; None without such.
-        rank: Mean rank correlation with accuracy within groups; None where no group has both
-            right and wrong answers.
-        shares: Component to its signed share of the within-group advantage; empty where every
-            group is dead.
-        differences: ``"reward"``, ``"dead"``, ``"phantom"``, ``"rank"`` to this arm's value less
-            that of the first arm, paired by question.
-        exploit: Greatest share of an honest reward that a cheater earned without answering, or
-            None where no cheater was let loose.
+        phantom: Share of groups with different rewards among groups without a right answer; None
+            without such groups.
+        rank: Mean rank correlation with accuracy within groups; None if no group has both right and
+            wrong answers.
+        shares: Component to its signed share of the within-group advantage; empty if all groups are
+            dead.
+        differences: ``"reward"``, ``"dead"``, ``"phantom"``, ``"rank"`` to the difference from the
+            first arm, paired by question.
+        exploit: Greatest share of an honest reward that an attack earned without answering, or None
+            without attacks.
     """
 
     name: str
@@ -60,19 +62,19 @@ class VariantResult(Record, frozen=True, kw_only=True):
 
 
 class Ablation(Record, frozen=True, kw_only=True):
-    """What the laboratory found.
+    """Results of an offline ablation.
 
     Args:
-        arms: The arms; the first is what the others are compared with.
-        raws: Component to its mean raw value, the same under every arm.
-        episodes: Episodes that were scored again.
-        questions: Questions that they are about.
-        groups: Groups of two or more episodes of one question, step and file.
-        single: Groups of one, which GRPO cannot learn from; left out of all group measures.
-        empty: Groups of which no episode can be scored.
-        unscored: Episodes that an infrastructure failure ended, or left without a verdict.
-        disagreeing: Episodes whose stored accuracy is not what it is now.
-        files: Where the rollouts came from.
+        arms: The results of the arms; the first is the baseline.
+        raws: Component to its mean raw value, which is the same in all arms.
+        episodes: Number of rescored episodes.
+        questions: Number of questions.
+        groups: Number of groups of two or more episodes with the same question, step and file.
+        single: Number of groups of one, which GRPO cannot use; excluded from group measures.
+        empty: Number of groups without an episode that can be scored.
+        unscored: Number of episodes with an infrastructure failure or without a judge's verdict.
+        disagreeing: Number of episodes whose stored accuracy differs from the recomputed one.
+        files: Paths of the rollout files.
         seed: Seed of the intervals.
         draws: Bootstrap draws.
     """
@@ -92,17 +94,17 @@ class Ablation(Record, frozen=True, kw_only=True):
 
 
 class RolloutStore:
-    """Rollouts as a matrix of raw values, with the group and the question of every row.
+    """Rollouts as a matrix of raw component values, with the group and question of each row.
 
     Args:
-        knowledge: What components may know besides a trajectory.
-        components: What is measured, by name; accuracy must be among it.
+        knowledge: Knowledge of the components beyond a trajectory.
+        components: Components by name, including accuracy.
 
     Attributes:
-        files: What was read.
-        unscored: Episodes that an infrastructure failure ended, or left without a verdict.
-        disagreeing: Episodes whose stored accuracy is not what it is now, e.g. for want of the
-            index of names that they were scored with.
+        files: Paths of the files read.
+        unscored: Number of episodes with an infrastructure failure or without a judge's verdict.
+        disagreeing: Number of episodes whose stored accuracy differs from the recomputed one, e.g.
+            because the name index is missing.
     """
 
     def __init__(
@@ -116,19 +118,19 @@ class RolloutStore:
         self._group: list[int] = []
 
     def read(self, path: Path | str) -> None:
-        """Take in a rollout file, one `Scored` a line; the scores in it are not looked at.
+        """Add the rollouts of a JSONL file of `Scored`; the stored scores are ignored.
 
         Args:
             path: The file.
 
         Raises:
-            DataError: The file is missing, cut short, a line is no rollout, e.g. for want of a
-                certificate, an episode has not ended, or a component left its range.
-            UsageError: It was read before.
+            DataError: The file is missing or truncated, a line is not a rollout (e.g. has no
+                certificate), an episode has not ended, or a component is out of range.
+            UsageError: The file was already read.
         """
         name = str(path)
         if name in self.files:
-            raise UsageError(f"{name} is given twice; each rollout may count once")
+            raise UsageError(f"expected each file once, got {name} twice")
         self.files.append(name)
         for number, scored in enumerate(read_records(path, Scored), 1):
             try:
@@ -137,16 +139,16 @@ class RolloutStore:
                 raise DataError(path, f"episode {number}: {error}") from error
 
     def add(self, scored: Scored) -> None:
-        """Take in one rollout; one that an infrastructure failure ended is only counted.
+        """Add one rollout.
 
-        So is one of which a component cannot say anything now, e.g. for want of a judge's verdict:
-        under every arm it has no score, which is not a score of 0.
+        A rollout with an infrastructure failure, or without a value of a component (e.g. a judge's
+        verdict), is only counted: it has no score in any arm, which differs from a score of 0.
 
         Args:
             scored: The rollout.
 
         Raises:
-            UsageError: The episode has not ended, or a component left its range.
+            UsageError: The episode has not ended, or a component is out of range.
         """
         trajectory = scored.trajectory
         key = (len(self.files), scored.step, trajectory.question.id)
@@ -165,19 +167,19 @@ class RolloutStore:
 
     @property
     def group(self) -> NDArray[np.intp]:
-        """Number of every row's group, shape (rows,)."""
+        """Group number of each row, shape (rows,)."""
         return np.array(self._group, dtype=np.intp)
 
     @property
     def question_of(self) -> NDArray[np.intp]:
-        """Number of every group's question, shape (groups,), groups without a row included."""
+        """Question number of each group, shape (groups,), including groups without rows."""
         names = sorted({name for _, _, name in self._groups})
         number = {name: i for i, name in enumerate(names)}
         return np.array([number[name] for _, _, name in self._groups], dtype=np.intp)
 
 
 class _Columns:
-    """Values of many measures, summed by question, so that one bootstrap serves them all."""
+    """Values of all measures, summed by question, for one common bootstrap."""
 
     def __init__(self, questions: int) -> None:
         self._questions = questions
@@ -188,13 +190,13 @@ class _Columns:
     def add(
         self, arm: str, measure: str, values: NDArray[np.float64], question: NDArray[np.intp]
     ) -> None:
-        """Add a measure; entries that are nan do not count."""
+        """Add a measure; NaN values are ignored."""
         known = ~np.isnan(values)
-        at = question[known]
+        rows = question[known]
         self._number[arm, measure] = len(self._totals)
-        sums = np.bincount(at, weights=values[known], minlength=self._questions)
-        self._totals.append(sums.astype(np.float64))  # integers where nothing is known
-        self._sizes.append(np.bincount(at, minlength=self._questions).astype(np.float64))
+        sums = np.bincount(rows, weights=values[known], minlength=self._questions)
+        self._totals.append(sums.astype(np.float64))  # bincount gives integers if empty
+        self._sizes.append(np.bincount(rows, minlength=self._questions).astype(np.float64))
 
     def resample(self, seed: int, draws: int) -> _Intervals:
         totals, sizes = np.stack(self._totals, axis=1), np.stack(self._sizes, axis=1)
@@ -216,63 +218,63 @@ class _Intervals(NamedTuple):
 
 
 Exploit = Callable[[Composition], float]
-"""What a cheater can earn under a composition, as a share of what honest research earns."""
+"""Function from a composition to the greatest reward of an attack, as a share of an honest one."""
 
 _MEASURES = ("reward", "dead", "phantom", "rank")
 
 
 def ablate(
-    bank: RolloutStore,
+    store: RolloutStore,
     arms: Sequence[RewardVariant],
     *,
     exploit: Exploit | None = None,
     seed: int = 0,
     draws: int = DRAWS,
 ) -> Ablation:
-    """Score rollouts again under every arm.
+    """Rescore rollouts under every arm.
 
     Args:
-        bank: The rollouts.
-        arms: The rewards; the others are compared with the first.
-        exploit: What a cheater can earn under a composition.
+        store: The rollouts.
+        arms: The rewards; the first is the baseline.
+        exploit: Function that returns the exploitability of a composition.
         seed: Seed of the intervals.
-        draws: Bootstrap draws.
+        draws: Number of bootstrap draws.
 
     Raises:
-        UnknownNameError: A weight or gate of an arm names nothing that was measured.
-        UsageError: No arm or two of one name, or no rollout that can be scored.
+        UnknownNameError: A weight or gate of an arm refers to an unknown component.
+        UsageError: No arm, two arms with the same name, or no rollout that can be scored.
     """
-    check_arms(arms, bank.components)
-    if not len(bank.raws):
-        where = f" in {', '.join(bank.files)}" if bank.files else ""
-        failed = f", only {bank.unscored} infrastructure failures" if bank.unscored else ""
+    check_arms(arms, store.components)
+    if not len(store.raws):
+        where = f" in {', '.join(store.files)}" if store.files else ""
+        failed = f", only {store.unscored} infrastructure failures" if store.unscored else ""
         raise UsageError(
             f"expected at least one rollout that can be scored{where}, got none{failed}"
         )
-    labels, group, size = np.unique(bank.group, return_inverse=True, return_counts=True)
-    question_of = bank.question_of
+    labels, group, size = np.unique(store.group, return_inverse=True, return_counts=True)
+    question_of = store.question_of
     columns = _Columns(int(question_of.max()) + 1)
-    for name in bank.raws.names:
-        columns.add("", name, bank.raws.column(name), question_of[bank.group])
+    for name in store.raws.names:
+        columns.add("", name, store.raws.column(name), question_of[store.group])
     for arm in arms:
-        _measure(columns, arm, bank.raws, group, (question_of[labels], question_of[bank.group]))
+        _measure(columns, arm, store.raws, group, (question_of[labels], question_of[store.group]))
     intervals = columns.resample(seed, draws)
-    raws = {name: intervals.mean("", name) for name in bank.raws.names}
-    margins = [arm.composition.margin(bank.components, bank.near) for arm in arms]
+    raws = {name: intervals.mean("", name) for name in store.raws.names}
+    margins = [arm.composition.margin(store.components, store.near) for arm in arms]
     return Ablation(
         arms=tuple(
             _result(arm, arms[0].name, intervals, exploit, margin)
             for arm, margin in zip(arms, margins, strict=True)
         ),
         raws={name: interval for name, interval in raws.items() if interval is not None},
-        episodes=len(bank.raws),
+        episodes=len(store.raws),
         questions=len(np.unique(question_of[labels])),
         groups=int((size > 1).sum()),
         single=int((size == 1).sum()),
         empty=len(question_of) - len(labels),
-        unscored=bank.unscored,
-        disagreeing=bank.disagreeing,
-        files=tuple(bank.files),
+        unscored=store.unscored,
+        disagreeing=store.disagreeing,
+        files=tuple(store.files),
         seed=seed,
         draws=draws,
     )
@@ -285,7 +287,7 @@ def _measure(
     group: NDArray[np.intp],
     questions: tuple[NDArray[np.intp], NDArray[np.intp]],
 ) -> None:
-    """Add what there is to say of an arm; `questions` are those of groups, and those of rows."""
+    """Add the measures of an arm; `questions` are the questions of groups and of rows."""
     of_group, of_row = questions
     accuracy = raws.column("accuracy")
     scored = rescore(raws, arm.composition)
@@ -322,4 +324,4 @@ def _result(
 
 
 def _known(intervals: Mapping[str, Interval | None]) -> dict[str, Interval]:
-    return {name: one for name, one in intervals.items() if one is not None}
+    return {name: interval for name, interval in intervals.items() if interval is not None}

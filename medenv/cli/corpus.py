@@ -18,17 +18,19 @@ corpus_app = typer.Typer(no_args_is_help=True, help="Index, search and serve pas
 _Source = Annotated[
     Path, typer.Argument(help="A JSONL file of passages, or a folder of public corpora.")
 ]
-_Retriever = Annotated[str, typer.Option(help="Name of the retriever that opens it.")]
-_HOW = typer.Option(help="How text is indexed: plain, english, or an analysis' fields in JSON.")
+_Retriever = Annotated[str, typer.Option(help="Name of the retriever.")]
+_ANALYSIS = typer.Option(
+    help="Text analysis: plain, english, or the fields of an Analysis as JSON."
+)
 _Path = Annotated[str, typer.Argument(help="A saved index, a file of passages, or a URL.")]
 
 
 def register(app: typer.Typer, serving: typer.Typer) -> None:
-    """Add the commands.
+    """Register the commands.
 
     Args:
-        app: All commands.
-        serving: The commands that serve.
+        app: The main application.
+        serving: The group of the serve commands.
     """
     app.add_typer(corpus_app, name="corpus")
     serving.command("corpus")(serve)
@@ -38,27 +40,27 @@ def register(app: typer.Typer, serving: typer.Typer) -> None:
 def index(
     source: _Source,
     out: Annotated[Path, typer.Argument(help="Folder of the index to write.")],
-    analysis: Annotated[str, _HOW] = "plain",
+    analysis: Annotated[str, _ANALYSIS] = "plain",
 ) -> None:
-    """Index passages for BM25; `retriever=bm25 corpus=OUT` opens the index."""
+    """Index passages for BM25; open the index with `retriever=bm25 corpus=OUT`."""
     from medenv.retrieval.bm25 import open_bm25
     from medenv.retrieval.loaders import open_corpora
 
     if out.exists():
-        raise UsageError(f"{out} exists already: name another folder, or remove it")
-    made = (open_bm25 if source.is_file() else open_corpora)(source, analysis=analysis)
-    made.save(out)
-    Console().print(f"wrote {out}: {len(made.passages):,} passages", soft_wrap=True)
+        raise UsageError(f"{out} already exists: choose another folder, or remove it")
+    retriever = (open_bm25 if source.is_file() else open_corpora)(source, analysis=analysis)
+    retriever.save(out)
+    Console().print(f"wrote {out}: {len(retriever.passages):,} passages", soft_wrap=True)
 
 
 @corpus_app.command("milvus")
 def milvus(
     source: _Source,
     uri: Annotated[str, typer.Argument(help="A path, or the address of a Milvus server.")],
-    collection: Annotated[str, typer.Option(help="Name of the collection to make.")] = "passages",
-    analysis: Annotated[str, _HOW] = "plain",
+    collection: Annotated[str, typer.Option(help="Name of the new collection.")] = "passages",
+    analysis: Annotated[str, _ANALYSIS] = "plain",
 ) -> None:
-    """Put passages into Milvus; `retriever=milvus corpus=URI` asks it. Key: MILVUS_TOKEN."""
+    """Load passages into Milvus; use them with `retriever=milvus corpus=URI`. Key: MILVUS_TOKEN."""
     from medenv.retrieval.milvus import fill_milvus
 
     count = fill_milvus(_passages(source), uri, collection=collection, analysis=analysis)
@@ -68,12 +70,12 @@ def milvus(
 @corpus_app.command("search")
 def search(
     path: _Path,
-    query: Annotated[str, typer.Argument(help="What to search for.")],
+    query: Annotated[str, typer.Argument(help="Search query.")],
     retriever: _Retriever = "bm25",
-    k: Annotated[int, typer.Option(help="How many passages.", min=1)] = 5,
-    analysis: Annotated[str | None, _HOW] = None,
+    k: Annotated[int, typer.Option(help="Number of passages.", min=1)] = 5,
+    analysis: Annotated[str | None, _ANALYSIS] = None,
 ) -> None:
-    """Show what a query finds; a saved index is asked by the analysis that it was made by."""
+    """Search a corpus; a saved index uses the analysis that it was built with."""
     console = Console()
     for passage, score in _opened(path, retriever, analysis).search([query], k)[0]:
         console.print(f"[bold]{score:6.2f}[/]  {escape(passage.id)}  {escape(passage.title)}")
@@ -85,10 +87,10 @@ def serve(
     retriever: _Retriever = "bm25",
     host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(help="Port to listen on.")] = 8400,
-    max_waiting: Annotated[int, typer.Option(help="Queries that may wait.")] = 4096,
-    analysis: Annotated[str | None, _HOW] = None,
+    max_waiting: Annotated[int, typer.Option(help="Maximum number of queued queries.")] = 4096,
+    analysis: Annotated[str | None, _ANALYSIS] = None,
 ) -> None:
-    """Serve a corpus over HTTP, for many rollout workers at once."""
+    """Serve a corpus over HTTP to many rollout workers."""
     import uvicorn
 
     from medenv.retrieval.server import CorpusServer
@@ -98,11 +100,11 @@ def serve(
 
 
 def _opened(path: str, retriever: str, analysis: str | None) -> Retriever:
-    """Open a corpus, with an analysis where one is asked for."""
+    """Open a corpus, optionally with an analysis."""
     from medenv.build.plugins import retriever_factory
 
-    wanted = {retriever: {} if analysis is None else {"analysis": analysis}}
-    factory, options = retriever_factory(wanted)
+    settings = {retriever: {} if analysis is None else {"analysis": analysis}}
+    factory, options = retriever_factory(settings)
     opened: Retriever = factory(path, **options)
     return opened
 

@@ -1,4 +1,4 @@
-"""Commands about knowledge graphs: what they hold, and how it looks."""
+"""Commands that inspect and draw knowledge graphs."""
 
 from __future__ import annotations
 
@@ -17,18 +17,18 @@ from medenv.text import fold
 if TYPE_CHECKING:
     from medenv.kg.graph import Graph
 
-kg_app = typer.Typer(no_args_is_help=True, help="Look at knowledge graphs.")
+kg_app = typer.Typer(no_args_is_help=True, help="Inspect knowledge graphs.")
 
 _Source = Annotated[str, typer.Option(help="Source of the graph: hpo, toy, saved, ...")]
-_Path = Annotated[str | None, typer.Option(help="What the source reads, where it needs something.")]
+_Path = Annotated[str | None, typer.Option(help="Path of the source's files, if needed.")]
 _Namespace = Annotated[list[str] | None, typer.Option(help="Disease namespaces of the HPO.")]
 
 
 def register(app: typer.Typer) -> None:
-    """Add the commands to a command line.
+    """Register the commands.
 
     Args:
-        app: The command line.
+        app: The main application.
     """
     from medenv.cli import questions as cli_questions
 
@@ -44,7 +44,7 @@ def _open(source: str, path: str | None, namespace: list[str] | None) -> Graph:
 
 @kg_app.command("info")
 def info(source: _Source = "hpo", path: _Path = None, namespace: _Namespace = None) -> None:
-    """Show a graph's version, terms, counts and degrees."""
+    """Show a graph's version, licence, counts and degrees."""
     import numpy as np
 
     from medenv.kg.graph.specialties import SPECIALTIES, Specialties
@@ -82,13 +82,13 @@ def info(source: _Source = "hpo", path: _Path = None, namespace: _Namespace = No
 @kg_app.command("show")
 def show(
     name: Annotated[str, typer.Argument(help="Name, alias or id of an entity.")],
-    hops: Annotated[int, typer.Option(help="How far around it.")] = 2,
-    max_nodes: Annotated[int, typer.Option(help="Most entities drawn.")] = 80,
+    hops: Annotated[int, typer.Option(help="Maximum distance from the entity.")] = 2,
+    max_nodes: Annotated[int, typer.Option(help="Maximum number of entities.")] = 80,
     out: Annotated[Path | None, typer.Option(help="The HTML file.")] = None,
     source: _Source = "hpo",
     path: _Path = None,
 ) -> None:
-    """Draw what lies around an entity, with its longest chain, as one HTML page."""
+    """Draw the neighbourhood of an entity, with its longest chain, as one HTML page."""
     from medenv.kg.graph.pictures import neighbourhood, terms
     from medenv.report.explorer import write_explorer
 
@@ -107,24 +107,24 @@ def show(
 
 
 def find(graph: Graph, name: str) -> int:
-    """Return the node of a name, alias or id.
+    """Return the node with a name, alias or id.
 
     Args:
         graph: The graph.
-        name: What a person typed.
+        name: The name, alias or id.
 
     Raises:
-        UsageError: Nothing or several entities bear the name.
+        UsageError: No entity or several entities have the name.
     """
     nodes = graph.find(name)
     if not nodes and ":" in name:
         return graph.number(name)
     if not nodes:
-        places = alike(name, [fold(one) for one in graph.nodes.names])
+        places = alike(name, [fold(known) for known in graph.nodes.names])
         near = " or ".join(repr(graph.nodes.names[place]) for place in places)
         hint = f"; did you mean {near}?" if near else ""
         raise UsageError(f"{graph.info.label} has no entity {name!r}{hint}")
     if len(nodes) > 1:
         ids = ", ".join(f"{graph.nodes.ids[n]} ({graph.kind(n)})" for n in nodes)
-        raise UsageError(f"several entities bear the name {name!r}, give an id: {ids}")
+        raise UsageError(f"several entities have the name {name!r}, use an id: {ids}")
     return nodes[0]

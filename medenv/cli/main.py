@@ -1,4 +1,4 @@
-"""The command line: list the environments, and play one in the agent's chair."""
+"""The command line: list the environments, and play one yourself."""
 
 from __future__ import annotations
 
@@ -46,11 +46,11 @@ def envs() -> None:
 @app.command()
 def play(
     env_id: Annotated[str, typer.Argument(help="Id of the environment.")] = "medenv/Research-v0",
-    seed: Annotated[int, typer.Option(help="Seed that draws the question.")] = 0,
-    question: Annotated[str, typer.Option(help="Id of the question, instead of a drawn one.")] = "",
-    world: Annotated[str, typer.Option(help="Folder of a world to play in.")] = "",
+    seed: Annotated[int, typer.Option(help="Seed of the random question.")] = 0,
+    question: Annotated[str, typer.Option(help="Id of the question; random by default.")] = "",
+    world: Annotated[str, typer.Option(help="Folder of a counterfactual world.")] = "",
 ) -> None:
-    """Research one question yourself, in the agent's chair."""
+    """Research one question yourself, in the role of the agent."""
     console = Console()
     env = make(env_id, world)
     env.reset(seed=seed, options={"question": question} if question else None)
@@ -73,14 +73,14 @@ def play(
 
 
 def make(env_id: str, world: str = "") -> MedResearchEnv:
-    """Make a registered environment of ours.
+    """Create a registered environment.
 
     Args:
-        env_id: Its id.
-        world: Folder of a world to make it of, or "" for the environment's own.
+        env_id: Id of the environment.
+        world: Folder of a counterfactual world, or "" for the environment's own graph.
 
     Raises:
-        UsageError: There is none, or it is another package's.
+        UsageError: Unknown environment, or not a `MedResearchEnv`.
     """
     from medenv.kg.worlds.files import env_settings
 
@@ -89,16 +89,16 @@ def make(env_id: str, world: str = "") -> MedResearchEnv:
     except gymnasium.error.Error as error:
         raise UsageError(f"{error} (known: {', '.join(ENVIRONMENTS)})") from error
     if not isinstance(env, MedResearchEnv):
-        raise UsageError(f"{env_id!r} is no environment of medenv")
+        raise UsageError(f"expected an environment of medenv, got {env_id!r}")
     return env
 
 
 def action_of(line: str, env: MedResearchEnv) -> str:
-    """Write what a person typed in the environment's dialect.
+    """Convert an input line to an action in the environment's dialect.
 
     Args:
-        line: Words to search for, ``?id``, ``=answer``, or a turn in the dialect itself.
-        env: Where it is played.
+        line: Words to search for, ``?id``, ``=answer``, or a turn in the dialect.
+        env: The environment.
     """
     dialect = env.rules.dialect
     if line.startswith("="):
@@ -114,7 +114,7 @@ def score_table(score: Score) -> Table:
     """Return a score with its parts as a table.
 
     Args:
-        score: What an episode earned.
+        score: The score of an episode.
     """
     table = Table("part", "raw", "weight", "pays", "reason")
     for name, part in score.parts.items():
@@ -126,7 +126,7 @@ def score_table(score: Score) -> Table:
 
 
 def register_commands() -> None:
-    """Add the commands of other rooms."""
+    """Register the commands of the other modules."""
     from medenv.cli import corpus as cli_corpus
     from medenv.cli import kg as cli_kg
     from medenv.cli import models as cli_models
@@ -139,14 +139,14 @@ def register_commands() -> None:
     cli_worlds.register(cli_kg.kg_app)
     cli_models.register(cli_kg.kg_app, cli_questions.questions_app)
     cli_rewards.register(app)
-    import_module("medenv.cli.template").register(app)  # by name: it lies above
+    import_module("medenv.cli.template").register(app)  # by name: it imports a higher layer
 
 
 register_commands()
 
 
 def main() -> None:
-    """Run the command line; a mistake of the caller is one line and exit code 2."""
+    """Run the command line; a usage error prints one line and exits with code 2."""
     try:
         app()
     except MedEnvError as error:

@@ -1,7 +1,7 @@
-"""Commands that ask a language model: grow a graph, reword questions, calibrate them.
+"""Commands that use a language model: extract a graph, reword questions, calibrate them.
 
-The model is reached through any OpenAI-compatible endpoint. Its replies are kept beside the
-result, so the same command goes on where an earlier one ended.
+The model is called through any OpenAI-compatible endpoint. Its replies are stored next to the
+result, so repeating a command resumes it.
 """
 
 from __future__ import annotations
@@ -22,42 +22,42 @@ if TYPE_CHECKING:
 
 _Url = Annotated[str, typer.Option(help="Base URL, e.g. http://localhost:8000/v1.")]
 _Model = Annotated[str, typer.Option(help="Name of the model.")]
-_Key = Annotated[str, typer.Option(help="Environment variable that holds the API key.")]
-_AtOnce = Annotated[int, typer.Option(help="Requests under way at a time.")]
-_Temperature = Annotated[float, typer.Option(help="Temperature of the model.")]
+_Key = Annotated[str, typer.Option(help="Environment variable with the API key.")]
+_Concurrency = Annotated[int, typer.Option(help="Maximum number of concurrent requests.")]
+_Temperature = Annotated[float, typer.Option(help="Sampling temperature.")]
 _File = Annotated[Path, typer.Argument(help="A JSONL file of questions, sealed or not.")]
-_Out = Annotated[Path | None, typer.Option(help="The file to write.")]
+_Out = Annotated[Path | None, typer.Option(help="Output file.")]
 _Graph = Annotated[str, typer.Option(help="Source of the graph, or source:path.")]
 
 KEY = "OPENAI_API_KEY"
 
 
 def register(kg: typer.Typer, questions: typer.Typer) -> None:
-    """Add the commands to those about knowledge graphs and about questions.
+    """Register the commands.
 
     Args:
-        kg: The commands about knowledge graphs.
-        questions: The commands about questions.
+        kg: The group of the knowledge graph commands.
+        questions: The group of the question commands.
     """
     kg.command("extract")(extract)
     questions.command("rewrite")(rewrite)
     questions.command("calibrate")(calibrate)
 
 
-def _use(
+def _settings(
     base_url: str, model: str, key_variable: str, concurrency: int, temperature: float
 ) -> LLMStageSettings:
     from medenv.build.llm_stages import LLMStageSettings
 
-    use = LLMStageSettings(
+    settings = LLMStageSettings(
         url=base_url,
         model=model,
         key_variable=key_variable,
         concurrency=concurrency,
         options={"temperature": temperature},
     )
-    _ = use.endpoint  # refuses what cannot be asked before anything is read
-    return use
+    _ = settings.endpoint  # validates the endpoint before any file is read
+    return settings
 
 
 def extract(  # noqa: PLR0913 - each parameter is an option of the command
@@ -65,18 +65,16 @@ def extract(  # noqa: PLR0913 - each parameter is an option of the command
     out: Annotated[Path, typer.Argument(help="Folder for the graph and the replies.")],
     base_url: _Url,
     model: _Model,
-    start: Annotated[
-        list[str] | None, typer.Option(help="Entity to begin with; may be given again.")
-    ] = None,
-    max_nodes: Annotated[int, typer.Option(help="Entities after which growth ends.")] = 200,
-    max_passages: Annotated[int, typer.Option(help="Most passages that are read.")] = 400,
-    discovery: Annotated[float, typer.Option(help="Share of choices that are discoveries.")] = 0.1,
-    seed: Annotated[int, typer.Option(help="Seed of the choices.")] = 0,
+    start: Annotated[list[str] | None, typer.Option(help="Start entity; may be repeated.")] = None,
+    max_nodes: Annotated[int, typer.Option(help="Maximum number of entities.")] = 200,
+    max_passages: Annotated[int, typer.Option(help="Maximum number of passages to read.")] = 400,
+    discovery: Annotated[float, typer.Option(help="Share of random choices (discovery).")] = 0.1,
+    seed: Annotated[int, typer.Option(help="Random seed.")] = 0,
     key_variable: _Key = KEY,
-    concurrency: _AtOnce = 8,
+    concurrency: _Concurrency = 8,
     temperature: _Temperature = 0.0,
 ) -> None:
-    """Grow a graph from what a model reads in a corpus; the graph is source extracted:OUT."""
+    """Extract a graph from a corpus with a model; use it as the source extracted:OUT."""
     from medenv.kg.extraction.pipeline import ExtractionConfig, extract_graph
     from medenv.llm.batch import BatchLimits
     from medenv.llm.endpoint import Endpoint
@@ -89,7 +87,8 @@ def extract(  # noqa: PLR0913 - each parameter is an option of the command
         discovery=discovery,
         seed=seed,
     )
-    endpoint = Endpoint(_use(base_url, model, key_variable, concurrency, temperature).endpoint)
+    settings = _settings(base_url, model, key_variable, concurrency, temperature)
+    endpoint = Endpoint(settings.endpoint)
     console = Console()
     grown = extract_graph(
         out,
@@ -122,10 +121,10 @@ def rewrite(  # noqa: PLR0913 - each parameter is an option of the command
     out: _Out = None,
     graph: _Graph = "hpo",
     key_variable: _Key = KEY,
-    concurrency: _AtOnce = 8,
+    concurrency: _Concurrency = 8,
     temperature: _Temperature = 0.7,
 ) -> None:
-    """Let a model reword questions; what loses or tells anything keeps its wording."""
+    """Reword questions with a model; a rewording that loses or reveals facts is rejected."""
     from medenv.build.llm_stages import reword
     from medenv.kg import read_questions, write_questions
     from medenv.kg.certificates.certificate import documents_of
@@ -133,12 +132,12 @@ def rewrite(  # noqa: PLR0913 - each parameter is an option of the command
     from medenv.retrieval import BM25Retriever
 
     target = out or file.with_suffix(".reworded.jsonl")
-    use = _use(base_url, model, key_variable, concurrency, temperature)
+    settings = _settings(base_url, model, key_variable, concurrency, temperature)
     questions = read_questions(file)
     opened = open_named(graph)
     graded = any(question.difficulty is not None for question in questions)
     retriever = BM25Retriever(documents_of(opened).passages) if graded else None
-    done = reword(use, _replies(target), opened, questions, retriever)
+    done = reword(settings, _replies(target), opened, questions, retriever)
     write_questions(target, done.questions, sealed=_sealed(file))
     console = Console()
     console.print(
@@ -154,31 +153,32 @@ def calibrate(  # noqa: PLR0913 - each parameter is an option of the command
     base_url: _Url,
     model: _Model,
     out: _Out = None,
-    samples: Annotated[int, typer.Option(help="Answers to each question.")] = 4,
+    samples: Annotated[int, typer.Option(help="Number of answers per question.")] = 4,
     at_most: Annotated[
-        float, typer.Option(help="Greatest share of right answers of a question that is kept.")
+        float, typer.Option(help="Maximum share of right answers of a question to keep.")
     ] = 0.5,
     graph: Annotated[
-        str, typer.Option(help="Graph whose names tell misspelt answers from other entities.")
+        str, typer.Option(help="Graph with names to distinguish typos from other entities.")
     ] = "",
     key_variable: _Key = KEY,
-    concurrency: _AtOnce = 8,
+    concurrency: _Concurrency = 8,
     temperature: _Temperature = 0.7,
 ) -> None:
-    """Let a model answer questions from memory, and drop what it knows."""
+    """Answer questions with a model from memory, and drop the questions that it answers."""
     from medenv.build.calibration import kept
     from medenv.build.llm_stages import calibrated
     from medenv.kg import read_questions, write_questions
     from medenv.kg.sources import open_named
 
     target = out or file.with_suffix(".calibrated.jsonl")
-    use = _use(base_url, model, key_variable, concurrency, temperature)
+    settings = _settings(base_url, model, key_variable, concurrency, temperature)
     kept((), at_most)
     questions = read_questions(file)
     if not questions:
         raise UsageError(f"{file} has no question")
-    use = msgspec.structs.replace(use, samples=samples)
-    found = calibrated(use, _replies(target), questions, open_named(graph) if graph else None)
+    settings = msgspec.structs.replace(settings, samples=samples)
+    opened = open_named(graph) if graph else None
+    found = calibrated(settings, _replies(target), questions, opened)
     if found.failure is not None:
         raise found.failure
     hard, easy = kept(found.questions, at_most)
@@ -200,7 +200,7 @@ def calibrate(  # noqa: PLR0913 - each parameter is an option of the command
 
 
 def _replies(target: Path) -> Path:
-    """Return where a model's replies are kept."""
+    """Return the folder of a model's replies."""
     return target.with_suffix(".replies")
 
 

@@ -1,4 +1,4 @@
-"""Commands about questions: shown with their proof, proved again, browsed."""
+"""Commands that show, verify and browse questions."""
 
 from __future__ import annotations
 
@@ -18,24 +18,24 @@ if TYPE_CHECKING:
     from medenv.kg.graph import Graph
     from medenv.records import Question
 
-questions_app = typer.Typer(no_args_is_help=True, help="Look at questions, and prove them.")
+questions_app = typer.Typer(no_args_is_help=True, help="Inspect and verify questions.")
 
 MADE_IN = "outputs"
-"""Where ``recipes/synthesize.py`` puts its sets."""
+"""Default output folder of ``recipes/synthesize.py``."""
 
 _File = Annotated[Path, typer.Argument(help="A JSONL file of questions, sealed or not.")]
 _Source = Annotated[
-    str | None, typer.Option(help="Source of the graph; by default what the set was made from.")
+    str | None, typer.Option(help="Source of the graph; by default the source of the set.")
 ]
-_Path = Annotated[str | None, typer.Option(help="What the source reads, where it needs something.")]
+_Path = Annotated[str | None, typer.Option(help="Path of the source's files, if needed.")]
 _Namespace = Annotated[list[str] | None, typer.Option(help="Disease namespaces of the HPO.")]
 
 
 def register(app: typer.Typer) -> None:
-    """Add the commands to a command line.
+    """Register the commands.
 
     Args:
-        app: The command line.
+        app: The main application.
     """
     app.add_typer(questions_app, name="questions")
 
@@ -43,17 +43,17 @@ def register(app: typer.Typer) -> None:
 def graph_of(
     file: Path, source: str | None, path: str | None, namespace: list[str] | None
 ) -> Graph:
-    """Read the graph that a file of questions is about.
+    """Read the graph of a file of questions.
 
     Args:
-        file: The file, or the folder of a set, whose card names what it was made from.
+        file: The file, or the folder of a set, whose card names the graph.
         source: Name of another source, or None.
-        path: What it reads.
+        path: Path of the source's files.
         namespace: Disease namespaces of the HPO.
 
     Raises:
         DataError: A file is missing or damaged.
-        UsageError: There is no such source, or it cannot be opened like this.
+        UsageError: The source is unknown or cannot be opened with these options.
     """
     from medenv.kg.questions.card import Origin, read_card
     from medenv.kg.sources import open_source
@@ -69,12 +69,14 @@ def graph_of(
 @questions_app.command("show")
 def show(
     question: Annotated[str, typer.Argument(help="Id of a question, e.g. test:42.")],
-    file: Annotated[Path | None, typer.Option(help="Its file; the newest set without.")] = None,
+    file: Annotated[
+        Path | None, typer.Option(help="File of the question; by default the newest set.")
+    ] = None,
     source: _Source = None,
     path: _Path = None,
     namespace: _Namespace = None,
 ) -> None:
-    """Show a question, its path drawn, and its certificate."""
+    """Show a question with its path and its certificate."""
     from medenv.kg import read_questions, toy_graph, toy_questions
 
     console = Console()
@@ -95,11 +97,11 @@ def show(
 
 
 def newest(split: str, root: Path = Path(MADE_IN)) -> Path | None:
-    """Return the file of a split in the set made last, or None where there is none.
+    """Return the file of a split in the newest set, or None.
 
     Args:
         split: ``"train"`` or ``"test"``.
-        root: Where to look for sets.
+        root: Folder that contains the sets.
     """
     files = [
         path for path in root.glob(f"*/{split}.jsonl") if (path.parent / "card.json").is_file()
@@ -120,14 +122,14 @@ def _chosen(questions: tuple[Question, ...], question_id: str) -> Question:
 
 
 def drawn(graph: Graph, question: Question) -> Iterator[str]:
-    """Yield the lines that draw a question's path, with console markup.
+    """Yield the lines of a drawing of a question's path, with console markup.
 
     Args:
-        graph: The graph that the question is about.
+        graph: The graph of the question.
         question: The question.
 
     Raises:
-        UsageError: The graph does not have one of its entities.
+        UsageError: The graph lacks an entity of the question.
     """
     from medenv.kg.questions.phrases import said
 
@@ -137,24 +139,24 @@ def drawn(graph: Graph, question: Question) -> Iterator[str]:
         return f"[bold]●[/] {name}  [dim]{graph.kind(node)} {entity_id}[/]"
 
     proof = question.certificate
-    beside: dict[str, list[str]] = {}
+    clues: dict[str, list[str]] = {}
     for clue in proof.clues:
         name = escape(graph.nodes.names[graph.number(clue.tail)])
-        told = f"{said(clue.relation)} {name}   [dim]{', '.join(clue.passages)}[/]"
-        beside.setdefault(clue.head, []).append(f"[bold]│[/]    [cyan]clue: {told}[/]")
-    at = ""
+        text = f"{said(clue.relation)} {name}   [dim]{', '.join(clue.passages)}[/]"
+        clues.setdefault(clue.head, []).append(f"[bold]│[/]    [cyan]clue: {text}[/]")
+    previous = ""
     for hop in proof.path:
-        if hop.head != at:  # where edges have no order, each is drawn by itself
+        if hop.head != previous:  # edges without an order are drawn separately
             yield entity(hop.head)
-            yield from beside.pop(hop.head, ())
+            yield from clues.pop(hop.head, ())
         yield f"[bold]│[/] {said(hop.relation)}   [dim]{', '.join(hop.passages)}[/]"
         yield entity(hop.tail)
-        yield from beside.pop(hop.tail, ())
-        at = hop.tail
+        yield from clues.pop(hop.tail, ())
+        previous = hop.tail
 
 
 def described(question: Question) -> list[tuple[str, str]]:
-    """Return what is known of a question as pairs of name and value.
+    """Return the fields of a question as pairs of name and value.
 
     Args:
         question: The question.
@@ -194,7 +196,7 @@ def verify_file(
     namespace: _Namespace = None,
     search: Annotated[bool, typer.Option(help="Search for graded questions again.")] = True,
 ) -> None:
-    """Prove every question against the graph; exit code 1 where one is not proved."""
+    """Verify every question against the graph; exit code 1 if a proof fails."""
     from rich.progress import track
 
     from medenv.kg import read_questions
@@ -204,8 +206,8 @@ def verify_file(
 
     graph = graph_of(file, source, path, namespace)
     files = sorted(file.glob("*.jsonl")) if file.is_dir() else [file]
-    sets = {one.stem: read_questions(one) for one in files}
-    questions = [question for one in sets.values() for question in one]
+    sets = {path.stem: read_questions(path) for path in files}
+    questions = [question for split in sets.values() for question in split]
     if not questions:
         raise UsageError(f"{file} has no question")
     graded = search and any(question.grades for question in questions)
@@ -219,7 +221,7 @@ def verify_file(
         for problem in problems:
             wrong += 1
             console.print(f"{question.id}: {escape(problem)}", soft_wrap=True)
-    wrong += _apart(file, sets, console)
+    wrong += _check_leakage(file, sets, console)
     searched = ", searched" if graded else ""
     console.print(
         f"{len(questions):,} questions{searched}, {wrong:,} problems; {escape(graph.info.label)}"
@@ -228,7 +230,7 @@ def verify_file(
         raise typer.Exit(1)
 
 
-def _apart(folder: Path, sets: dict[str, tuple[Question, ...]], console: Console) -> int:
+def _check_leakage(folder: Path, sets: dict[str, tuple[Question, ...]], console: Console) -> int:
     """Check the leakage certificate of a set; return the number of problems."""
     from medenv.kg.questions.store import leakage_certificate, read_leakage
 
@@ -239,7 +241,7 @@ def _apart(folder: Path, sets: dict[str, tuple[Question, ...]], console: Console
     console.print(f"shared by training and test questions: {shared}")
     same = read_leakage(folder / "leakage.json") == found
     if not same:
-        console.print("leakage.json tells of other files, or tells something else")
+        console.print("leakage.json does not match the files")
     return (not same) + (not found.clean)
 
 
@@ -251,7 +253,7 @@ def browse(
     path: _Path = None,
     namespace: _Namespace = None,
 ) -> None:
-    """Write one HTML page to search, filter and see the questions of a file."""
+    """Write an HTML page to search, filter and view the questions of a file."""
     from medenv.kg import read_questions
     from medenv.kg.graph.pictures import catalogue, terms
     from medenv.report.explorer import write_explorer

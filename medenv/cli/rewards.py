@@ -1,4 +1,4 @@
-"""Commands about rewards: hold them against cheaters, and see what each component does."""
+"""Commands that attack rewards and measure the effect of their components."""
 
 from __future__ import annotations
 
@@ -27,10 +27,10 @@ from medenv.reward.analysis.variants import (
 
 
 def register(app: typer.Typer) -> None:
-    """Add the commands about rewards to a command line.
+    """Register the commands.
 
     Args:
-        app: The command line.
+        app: The main application.
     """
     app.command()(attack)
     app.command()(ablate)
@@ -38,34 +38,38 @@ def register(app: typer.Typer) -> None:
 
 def attack(
     env_ids: Annotated[
-        list[str] | None, typer.Argument(help="Environments; all of medenv's without any.")
+        list[str] | None, typer.Argument(help="Environments; by default all of medenv.")
     ] = None,
     reward: Annotated[
         list[str] | None,
-        typer.Option(help="Preset, installed reward, or module:name; all that are known without."),
+        typer.Option(
+            help="Preset, installed reward, or module:name; by default all known rewards."
+        ),
     ] = None,
-    questions: Annotated[int, typer.Option(help="Questions attacked per environment.")] = 64,
+    questions: Annotated[
+        int, typer.Option(help="Number of questions to attack per environment.")
+    ] = 64,
     dialect: Annotated[
         list[str] | None,
-        typer.Option(help="Dialect in which cheaters write; the environment's own without any."),
+        typer.Option(help="Dialect of the attacks; by default the environment's own."),
     ] = None,
 ) -> None:
-    """Let scripted cheaters loose on rewards; exit code 1 where one earns more than its bound."""
+    """Run scripted attacks on rewards; exit code 1 if one earns more than its bound."""
     from medenv.ablation.attack import AttackEnvironment
     from medenv.report.attacks import attack_table
 
     console, broken = Console(), 0
     names = reward or [*PRESETS, *REWARDS.names()]
     scorings = {name: resolve_reward(name) for name in names}
-    for env_id, how in product(env_ids or ENVIRONMENTS, dialect or (None,)):
-        arena = AttackEnvironment(env_id, questions=questions, dialect=how)
-        if how is not None:
-            console.print(f"dialect: {how}")
+    for env_id, dialect_name in product(env_ids or ENVIRONMENTS, dialect or (None,)):
+        attacked = AttackEnvironment(env_id, questions=questions, dialect=dialect_name)
+        if dialect_name is not None:
+            console.print(f"dialect: {dialect_name}")
         own = {} if reward else own_scoring(env_id)
         found = [
             finding
             for name, scoring in (scorings | own).items()
-            for finding in arena.findings(name, arena.reward(scoring))
+            for finding in attacked.findings(name, attacked.reward(scoring))
         ]
         console.print(attack_table(found))
         broken += sum(not finding.kept for finding in found)
@@ -85,56 +89,56 @@ def attack(
 
 
 def own_scoring(env_id: str) -> dict[str, Any]:
-    """Return the reward that an environment of medenv's has for itself, where it is no preset.
+    """Return the environment's own reward setting by name, if it is not a preset.
 
     Args:
-        env_id: Its id.
+        env_id: Id of the environment.
     """
     scoring = ENVIRONMENTS.get(env_id, {}).get("scoring")
     return {} if scoring is None or isinstance(scoring, str) else {"its own": scoring}
 
 
 def ablate(  # noqa: PLR0913 - each parameter is an option of the command
-    files: Annotated[list[Path], typer.Argument(help="Rollout files, one scored episode a line.")],
+    files: Annotated[list[Path], typer.Argument(help="JSONL files of scored episodes.")],
     presets: Annotated[
-        str, typer.Option(help="Presets by comma; the first is the baseline. Empty for none.")
+        str, typer.Option(help="Comma-separated presets; the first is the baseline.")
     ] = ",".join(PRESETS),
     arm: Annotated[
         list[str] | None,
-        typer.Option(help="A reward of your own: name:accuracy=1,format=0.2@open (gate after @)."),
+        typer.Option(help="Custom reward: name:accuracy=1,format=0.2@open (gate after @)."),
     ] = None,
     vary: Annotated[
         list[str] | None,
-        typer.Option(help="Preset to take apart: without each part, with each alone, ungated."),
+        typer.Option(help="Preset to vary: without each part, with each part alone, ungated."),
     ] = None,
     graph: Annotated[
-        str, typer.Option(help="Where the episodes' names come from: toy, hpo or a saved graph.")
+        str, typer.Option(help="Graph with the episodes' names: toy, hpo or a saved graph.")
     ] = "",
     env: Annotated[
-        str, typer.Option(help="Environment in which cheaters try each reward; empty for none.")
+        str, typer.Option(help="Environment of the attacks on each reward; empty for none.")
     ] = "medenv/Research-v0",
-    html: Annotated[Path | None, typer.Option(help="HTML page to write.")] = None,
-    json: Annotated[Path | None, typer.Option(help="JSON file of all figures to write.")] = None,
+    html: Annotated[Path | None, typer.Option(help="Output HTML page.")] = None,
+    json: Annotated[Path | None, typer.Option(help="Output JSON file of all results.")] = None,
     seed: Annotated[int, typer.Option(help="Seed of the intervals.")] = 0,
 ) -> None:
-    """Score stored rollouts again under several rewards, and show what each would have taught."""
+    """Rescore stored rollouts under several rewards and compare the learning signals."""
     from medenv.ablation.offline import RolloutStore
     from medenv.ablation.offline import ablate as compare
     from medenv.report.ablation import tables, verdict, write_ablation
 
     arms = chosen_arms(presets, arm or [], vary or [])
-    bank = RolloutStore(_knowledge(graph))
+    store = RolloutStore(_knowledge(graph))
     for path in files:
-        bank.read(path)
-    found = compare(bank, arms, exploit=_exploit(env) if env else None, seed=seed)
+        store.read(path)
+    found = compare(store, arms, exploit=_exploit(env) if env else None, seed=seed)
     console = Console()
     for table in tables(found):
         console.print(table)
     console.print(verdict(found.arms), soft_wrap=True, markup=False)
     if found.disagreeing:
         console.print(
-            f"The stored accuracy of {found.disagreeing} episodes is not what it is now; name the"
-            " graph that they were scored with by --graph.",
+            f"The stored accuracy of {found.disagreeing} episodes differs from the recomputed one;"
+            " set --graph to the graph that they were scored with.",
             style="yellow",
             soft_wrap=True,
         )
@@ -145,17 +149,17 @@ def ablate(  # noqa: PLR0913 - each parameter is an option of the command
 
 
 def chosen_arms(presets: str, written: Sequence[str], varied: Sequence[str]) -> list[RewardVariant]:
-    """Return the arms that a person asked for, in the order of the options.
+    """Return the arms of the options, in their order.
 
-    Of the variations of a preset those are left out that pay the same as an earlier arm.
+    Variations of a preset that are equivalent to an earlier arm are left out.
 
     Args:
-        presets: Names of presets by comma, or ``""``.
-        written: Arms as `medenv.reward.analysis.variants.read_arm` reads them.
-        varied: Names of presets to take apart.
+        presets: Comma-separated names of presets, or ``""``.
+        written: Arms in the format of `medenv.reward.analysis.variants.read_arm`.
+        varied: Names of presets to vary.
 
     Raises:
-        UsageError: An arm is malformed or two have one name.
+        UsageError: An arm is malformed, or two arms have the same name.
     """
     arms = [preset_arm(name.strip()) for name in presets.split(",") if name.strip()]
     arms += [read_arm(text) for text in written]
@@ -165,7 +169,7 @@ def chosen_arms(presets: str, written: Sequence[str], varied: Sequence[str]) -> 
 
 
 def _knowledge(graph: str) -> Knowledge:
-    """Return what components may know of a graph, which is nothing where none is given."""
+    """Return the components' knowledge of a graph, or empty knowledge without a graph."""
     if not graph:
         return Knowledge()
     from medenv.build.knowledge import knowledge_of
@@ -176,22 +180,24 @@ def _knowledge(graph: str) -> Knowledge:
 
 
 def _exploit(env_id: str) -> Callable[[Composition], float]:
-    """Return what a cheater can earn under a composition in an environment."""
+    """Return a function that computes the exploitability of a composition in an environment."""
     from medenv.ablation.attack import AttackEnvironment, exploitability
 
-    arena = AttackEnvironment(env_id)
-    return lambda composition: exploitability(arena.findings("arm", arena.reward(composition)))
+    attacked = AttackEnvironment(env_id)
+    return lambda composition: exploitability(
+        attacked.findings("arm", attacked.reward(composition))
+    )
 
 
 def resolve_reward(name: str) -> Any:
-    """Return what stands for a reward in an environment's settings.
+    """Return the reward setting for a name.
 
     Args:
         name: A preset, an installed reward, or ``"module:name"`` of a `medenv.records.RewardFn`.
 
     Raises:
-        UnknownNameError: No such preset or installed reward.
-        UsageError: The module or the name in it does not exist, or is no function.
+        UnknownNameError: Unknown preset or installed reward.
+        UsageError: The module or the name in it does not exist, or is not callable.
     """
     if ":" not in name:
         if name not in PRESETS and name not in REWARDS.names():

@@ -1,4 +1,4 @@
-"""The command that tells what chat templates do to episodes."""
+"""The command that checks the effect of chat templates on episodes."""
 
 from __future__ import annotations
 
@@ -19,25 +19,25 @@ if TYPE_CHECKING:
 
 
 def register(app: typer.Typer) -> None:
-    """Add the command to a command line.
+    """Register the command.
 
     Args:
-        app: The command line.
+        app: The main application.
     """
     app.command()(check_template)
 
 
 def check_template(
-    model: Annotated[Path, typer.Argument(help="Folder of a policy, or of its tokenizer.")],
+    model: Annotated[Path, typer.Argument(help="Folder of a policy or its tokenizer.")],
     episodes: Annotated[
         Path | None,
-        typer.Option(help="A set of trajectories or its chat.jsonl; toy episodes without."),
+        typer.Option(help="A set of trajectories or its chat.jsonl; by default toy episodes."),
     ] = None,
     dialect: Annotated[str, typer.Option(help="Dialect of the toy episodes.")] = "hermes",
-    most: Annotated[int, typer.Option(help="Episodes that are tried.")] = 500,
+    most: Annotated[int, typer.Option(help="Maximum number of episodes.")] = 500,
     json: Annotated[bool, typer.Option("--json", help="Print the report as JSON.")] = False,
 ) -> None:
-    """Report how many episodes change when they are written as messages and tokenised again."""
+    """Report how many episodes change when written as messages and tokenised again."""
     from medenv.integrations.hf.chat_template import drifts
     from medenv.integrations.hf.chat_tokens import open_tokenizer
 
@@ -63,23 +63,23 @@ def check_template(
 
 def _table(reports: list[Drift]) -> Table:
     table = Table("template", "episodes", "differ", "other text", "other tokens", "tokens lost")
-    for one in reports:
+    for report in reports:
         table.add_row(
-            one.template,
-            f"{one.episodes:,}",
-            f"{one.share:.1%}",
-            f"{one.kinds.get('text', 0):,}",
-            f"{one.kinds.get('tokens', 0):,}",
-            f"{one.lost / one.tokens:.1%}",
+            report.template,
+            f"{report.episodes:,}",
+            f"{report.share:.1%}",
+            f"{report.kinds.get('text', 0):,}",
+            f"{report.kinds.get('tokens', 0):,}",
+            f"{report.lost / report.tokens:.1%}",
         )
     return table
 
 
 def toy_chats(dialect: str) -> list[Chat]:
-    """Return episodes of the scripted oracle about the toy graph.
+    """Return episodes of the scripted oracle on the toy graph.
 
     Args:
-        dialect: How they are written.
+        dialect: Dialect of the episodes.
     """
     from medenv.build.environment import make_parts
     from medenv.kg import toy_graph

@@ -1,4 +1,4 @@
-"""Commands about worlds: make an altered one from a set of questions, and prove it."""
+"""Commands that create and verify counterfactual worlds."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ from medenv.errors import UsageError
 
 world_app = typer.Typer(
     no_args_is_help=True,
-    help="Make altered worlds: fiction in which memory does not help.",
+    help="Create counterfactual worlds: fiction that cannot be answered from memory.",
 )
 
 _Folder = Annotated[Path, typer.Argument(help="Folder of a world.")]
 
 
 def register(kg: typer.Typer) -> None:
-    """Add the commands to those about knowledge graphs.
+    """Register the commands.
 
     Args:
-        kg: The commands about knowledge graphs.
+        kg: The group of the knowledge graph commands.
     """
     kg.add_typer(world_app, name="world")
 
@@ -33,15 +33,15 @@ def make(
     variant: Annotated[str, typer.Argument(help="renamed, rewired or unanswerable.")],
     out: Annotated[Path, typer.Argument(help="The new folder.")],
     questions: Annotated[
-        list[Path] | None, typer.Option(help="A JSONL file of questions; may be given again.")
+        list[Path] | None, typer.Option(help="A JSONL file of questions; may be repeated.")
     ] = None,
-    seed: Annotated[int, typer.Option(help="Seed of the alteration.")] = 0,
-    share: Annotated[float, typer.Option(help="Share of questions to take the answer from.")] = 0.5,
+    seed: Annotated[int, typer.Option(help="Random seed.")] = 0,
+    share: Annotated[float, typer.Option(help="Share of questions made unanswerable.")] = 0.5,
     graph: Annotated[
         str, typer.Option(help="Source of the graph, or source:path, e.g. saved:work/graph.")
     ] = "hpo",
 ) -> None:
-    """Make a world from a graph and questions about it; without questions, from the toy set."""
+    """Create a world from a graph and questions about it; by default from the toy questions."""
     from medenv.kg import read_questions, toy_graph, toy_questions
     from medenv.kg.sources import open_named
     from medenv.kg.worlds.files import write_world
@@ -55,21 +55,21 @@ def make(
         true, made = toy_graph(), toy_questions()
         asked = [*made.train, *made.test]
     if not asked:
-        raise UsageError("the files hold no questions")
-    told = write_world(out, make_world(true, asked, settings))
-    counts = ", ".join(f"{count:,} {split}" for split, count in told.questions.items())
+        raise UsageError("the files contain no questions")
+    card = write_world(out, make_world(true, asked, settings))
+    counts = ", ".join(f"{count:,} {split}" for split, count in card.questions.items())
     console = Console()
     console.print(f"wrote {out}: {counts} questions", soft_wrap=True, highlight=False)
-    if told.unanswerable:
-        console.print(f"{told.unanswerable:,} of them have no answer in it")
-    for reason, count in told.rejected.items():
+    if card.unanswerable:
+        console.print(f"{card.unanswerable:,} of them have no answer in it")
+    for reason, count in card.rejected.items():
         console.print(f"left out, {escape(reason)}: {count:,}", soft_wrap=True)
-    console.print(escape(f"{told.source}. {told.terms}"), soft_wrap=True)
+    console.print(escape(f"{card.source}. {card.terms}"), soft_wrap=True)
 
 
 @world_app.command("check")
 def check(folder: _Folder) -> None:
-    """Prove every question of a world again; exit code 1 where one is not proved."""
+    """Verify every question of a world; exit code 1 if a proof fails."""
     from medenv.kg.worlds.files import read_world
     from medenv.kg.worlds.worlds import check_world
 

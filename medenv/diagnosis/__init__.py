@@ -1,1 +1,1 @@
-"""Diagnosis: diseases ranked by findings, simulated and real patients."""
+"""Diagnosis: a model that ranks diseases by findings, and simulated and real cases."""

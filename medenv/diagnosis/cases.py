@@ -1,4 +1,4 @@
-"""Cases to be diagnosed: simulated from a graph's frequencies, or real ones from phenopackets."""
+"""Diagnostic cases, simulated from a graph's frequencies or read from phenopackets."""
 
 from __future__ import annotations
 
@@ -18,17 +18,17 @@ from medenv.io import read_records
 from medenv.records import Certificate, Entity, Hop, Question, Record
 
 PRESENTING = 2
-"""Findings that the question names; the others come out as the agent asks."""
+"""Number of findings in the question; the agent must ask for the others."""
 
-_TRIES = 50
+_MAX_DRAWS = 50
 
 _LEFT_OUT = ("cases of unknown diseases", "cases without a known finding", "unknown findings")
 NOTES = ("cases", "findings", *_LEFT_OUT)
-"""What is counted while cases are read."""
+"""Names of the counts of `phenopacket_cases`."""
 
 _NUMBER = r"(\d+(?:[.,]\d+)?)"
 _AGE = re.compile(rf"P(?=.)(?:{_NUMBER}Y)?(?:{_NUMBER}M)?(?:{_NUMBER}W)?(?:{_NUMBER}D)?(?:T\S+)?")
-"""A duration of ISO 8601, as phenopackets give ages."""
+"""ISO 8601 duration, the format of ages in phenopackets."""
 
 _SEXES = ("female", "male")
 
@@ -36,14 +36,14 @@ _log = logging.getLogger(__name__)
 
 
 class Patient(Record, frozen=True, kw_only=True):
-    """A patient and what can be found out about them.
+    """A patient with all findings.
 
     Args:
-        id: Id under which the patient is asked about, e.g. ``"CASE:17"``.
+        id: Id of the patient, e.g. ``"CASE:17"``.
         disease: Id of the disease.
-        present: Ids of the findings that the patient has, the presenting ones first.
-        absent: Ids of the findings that were looked for and not found.
-        complete: Whether every finding that is neither present nor implied is absent; otherwise it
+        present: Ids of the findings that the patient has, presenting findings first.
+        absent: Ids of the findings that were excluded.
+        complete: Whether every finding that is neither present nor implied is absent; if false, it
             is not on record.
         age: Age in words, or ``""``.
         sex: Sex in words, or ``""``.
@@ -61,7 +61,7 @@ class Patient(Record, frozen=True, kw_only=True):
 
 
 def passage_id(patient: Patient, finding: str) -> str:
-    """Return the id under which a patient's finding counts as evidence.
+    """Return the passage id of a patient's finding.
 
     Args:
         patient: The patient.
@@ -78,7 +78,7 @@ class Case(NamedTuple):
 
 
 class _Packet(msgspec.Struct):
-    """A case as a line of a phenopackets file gives it."""
+    """One line of a phenopackets file."""
 
     id: str
     disease: str
@@ -90,25 +90,24 @@ class _Packet(msgspec.Struct):
 
 
 def simulated_cases(model: DiseaseModel, n: int, *, seed: int = 0) -> list[Case]:
-    """Draw cases in which the findings present fit one disease of the model alone.
+    """Draw cases whose present findings fit exactly one disease of the model.
 
-    A disease is drawn, then each of its findings by how often it shows it. Case i depends on
-    (seed, i) alone.
+    Draws a disease, then each of its findings with its frequency. Case i depends only on (seed, i).
 
     Args:
-        model: Diseases and how often they show findings.
+        model: Diseases and the frequencies of their findings.
         n: Number of cases.
         seed: Seed of the draws.
 
     Raises:
-        UsageError: The model's diseases can hardly be told apart.
+        UsageError: The model's diseases have too similar findings.
     """
     return [_simulated(model, i, seed) for i in range(n)]
 
 
 def _simulated(model: DiseaseModel, i: int, seed: int) -> Case:
     rng = np.random.default_rng([seed, i])
-    for _ in range(_TRIES):
+    for _ in range(_MAX_DRAWS):
         disease = model.diseases[int(rng.integers(len(model.diseases)))]
         shares = sorted(model.shown_by(disease.id).items())
         drawn = [finding for finding, share in shares if rng.random() < share]
@@ -118,30 +117,30 @@ def _simulated(model: DiseaseModel, i: int, seed: int) -> Case:
             patient = Patient(id=f"CASE:{i}", disease=disease.id, present=present)
             return Case(patient, _question(model, patient, fitting, "simulated"))
     raise UsageError(
-        f"none of {_TRIES} drawn patients had findings of one disease alone: the graph's diseases "
-        "have too few findings of their own"
+        f"expected findings of exactly one disease, got none in {_MAX_DRAWS} draws: the diseases "
+        "of the graph have too similar findings"
     )
 
 
 def phenopacket_cases(
     model: DiseaseModel, path: Path | str, notes: dict[str, int] | None = None
 ) -> list[Case]:
-    """Read real cases under ids that give nothing away.
+    """Read real cases from phenopackets and anonymise their ids.
 
     The id of a case is ``"CASE:"`` and the first ten digits of the SHA-256 of its id in the file,
-    which often names the gene and the article. Diseases and findings are known by their ids, by
-    former ids and by cross-references that only they have. A case of an unknown disease or without
-    a known finding cannot be used; how many cases and findings are left out is logged as a warning.
+    which often contains the gene and the article. Diseases and findings are matched by their ids,
+    by former ids and by unique cross-references. A case with an unknown disease or without a known
+    finding is skipped; a warning reports the number of skipped cases and findings.
 
     Args:
-        model: Diseases and findings that are known.
-        path: File of one case a line, ``{"id", "disease", "observed": [[id, name], ...],
+        model: The known diseases and findings.
+        path: JSONL file of cases, ``{"id", "disease", "observed": [[id, name], ...],
             "excluded": [...], "sex", "age", "pmids"}``, plain or gzipped, or a folder with such
-            files. Ages are durations of ISO 8601, such as ``"P3Y2M"``, or words.
-        notes: Takes the counts of `NOTES`.
+            files. Ages are ISO 8601 durations, such as ``"P3Y2M"``, or words.
+        notes: Mapping that receives the counts of `NOTES`.
 
     Raises:
-        DataError: A file is missing or malformed, or no case is left.
+        DataError: A file is missing or malformed, or no case can be used.
     """
     cases: list[Case] = []
     counts = dict.fromkeys(NOTES, 0)
@@ -149,7 +148,7 @@ def phenopacket_cases(
     for packet in _packets(Path(path)):
         counts["cases"] += 1
         present, absent = (
-            [model.find_finding(one) for one, _ in named]
+            [model.find_finding(finding) for finding, _ in named]
             for named in (packet.observed, packet.excluded)
         )
         counts["findings"] += len(present) + len(absent)
@@ -161,14 +160,14 @@ def phenopacket_cases(
             counts["cases without a known finding"] += 1
         else:
             patient = Patient(
-                id=_opaque(packet.id, ids),
+                id=_anonymous_id(packet.id, ids),
                 disease=disease.id,
-                present=tuple(dict.fromkeys(one.id for one in present if one)),
-                absent=tuple(dict.fromkeys(one.id for one in absent if one)),
+                present=tuple(dict.fromkeys(finding.id for finding in present if finding)),
+                absent=tuple(dict.fromkeys(finding.id for finding in absent if finding)),
                 complete=False,
                 age=_age(packet.age or ""),
                 sex=sex if (sex := (packet.sex or "").lower()) in _SEXES else "",
-                articles=tuple(f"PMID:{one.removeprefix('PMID:')}" for one in packet.pmids),
+                articles=tuple(f"PMID:{pmid.removeprefix('PMID:')}" for pmid in packet.pmids),
             )
             question = _question(model, patient, (disease,), "phenopacket")
             cases.append(Case(patient, question))
@@ -177,7 +176,7 @@ def phenopacket_cases(
     summary = ", ".join(f"{count:,} {name}" for name, count in counts.items() if count)
     if not cases:
         raise DataError(
-            path, f"no case has a disease and findings that the graph knows ({summary})"
+            path, f"expected cases with a disease and findings of the graph, got none ({summary})"
         )
     if any(counts[name] for name in _LEFT_OUT):
         _log.warning("%s: some cases or findings are not used (%s)", path, summary)
@@ -190,8 +189,8 @@ def _packets(path: Path) -> Iterator[_Packet]:
         yield from read_records(file, _Packet)
 
 
-def _opaque(source: str, taken: set[str]) -> str:
-    """Return an id that says nothing of its source, and take it."""
+def _anonymous_id(source: str, taken: set[str]) -> str:
+    """Return a new hashed id and add it to `taken`."""
     made, times = "", 0
     while not made or made in taken:
         times += 1
@@ -202,7 +201,7 @@ def _opaque(source: str, taken: set[str]) -> str:
 
 
 def _age(text: str) -> str:
-    """Return an age in words; one that is no duration of ISO 8601 is in words already."""
+    """Return an ISO 8601 duration in words; other text is returned unchanged."""
     found = _AGE.fullmatch(text)
     if found is None:
         return text
@@ -217,9 +216,9 @@ def _age(text: str) -> str:
 def _question(
     model: DiseaseModel, patient: Patient, answers: Sequence[Entity], template: str
 ) -> Question:
-    """Ask for a patient's disease; the certificate lists the findings that prove it."""
+    """Return the question about a patient's disease; its certificate lists the findings."""
     shown = patient.present[:PRESENTING]
-    names = " and ".join(model.finding(one).name for one in shown)
+    names = " and ".join(model.finding(finding).name for finding in shown)
     who = ", ".join(part for part in (patient.sex, patient.age) if part)
     text = (
         f"Patient {patient.id}{f' ({who})' if who else ''} comes with: {names}. Which disease is "
@@ -230,12 +229,12 @@ def _question(
         head=patient.id,
         relation="has_disease",
         tail=patient.disease,
-        passages=tuple(passage_id(patient, one) for one in asked),
+        passages=tuple(passage_id(patient, finding) for finding in asked),
     )
     query: list[Any] = ["fits", list(patient.present)]
     certificate = Certificate(
         query=query,
-        answers=tuple(one.id for one in answers),
+        answers=tuple(answer.id for answer in answers),
         path=(hop,),
         min_hops=1,
         min_calls=1,

@@ -1,22 +1,21 @@
-"""Diseases ranked by their findings: Bayes' rule in log space over a hierarchy of findings.
+"""A Bayesian model that ranks diseases by findings, in log space over a hierarchy of findings.
 
-For a patient with findings Q present and A absent, and diseases d of prior probability pi(d),
+For a patient with present findings Q and absent findings A, and diseases d with prior pi(d),
 
     log posterior(d) = v * log pi(d) + sum over q in Q of log R(q | d)
                                      + w * sum over a in A of log(1 - P(a | d)) + const
 
-P(f | d) is how often d shows f: as often as the most frequent of the finding's subtypes that d is
-annotated with (the true-path rule), and no less than the mean of that over all diseases, the rate
-at which f is met in a patient with anything else. R(f | d) is how often f is what gets recorded of
-a patient with d: the same, but c times P where d shows f only through a subtype, since whoever has
-the subtype is mostly recorded with that. The weight w of absence is below 1, because what a record
-calls absent is what somebody thought of looking for, not a random sample of what is; and so is the
-weight v of the prior, because patients who come to be diagnosed, and more so those who are written
-about, are not drawn from the population.
+P(f | d) is the frequency of f in d: the highest frequency of the finding's subtypes annotated to d
+(the true-path rule), but at least its mean over all diseases, the base rate of f in a patient with
+another disease. R(f | d) is the frequency with which f is recorded of a patient with d: P, but
+c times P if d has f only through a subtype, since records mostly name the subtype. The weight w of
+absence is below 1, since recorded absent findings are selected by clinicians, not sampled at
+random. The weight v of the prior is below 1, since patients who are diagnosed, and even more those
+who are published, are not a random sample of the population.
 
 Source:
     P. N. Robinson et al.: Interpretable clinical genomics with a likelihood ratio paradigm (2020),
-    for likelihood ratios over HPO annotations; the weights and the choice of a question are ours.
+    for likelihood ratios over HPO annotations; weights and question selection are medenv's own.
 """
 
 from __future__ import annotations
@@ -36,17 +35,17 @@ _Floats = NDArray[np.float64]
 _Ints = NDArray[np.int64]
 
 CEILING = 0.95
-"""Greatest probability of a finding: even an obligate one can be missed or not written down."""
+"""Maximum probability of a finding: even an obligate finding can be missed or unrecorded."""
 
 CANDIDATES = 20
-"""Most probable diseases, whose findings are considered for the next question."""
+"""Number of most probable diseases whose findings are candidates for the next question."""
 
-LEAST_GAIN = 1e-9
-"""Least mutual information of a question worth asking, in nats."""
+MIN_GAIN = 1e-9
+"""Minimum mutual information of a suggested question, in nats."""
 
 
 class Annotation(NamedTuple):
-    """How often a disease shows a finding.
+    """The frequency of a finding in a disease.
 
     Attributes:
         disease: Id of the disease.
@@ -60,14 +59,14 @@ class Annotation(NamedTuple):
 
 
 class Weights(Record, frozen=True, kw_only=True):
-    """How much each kind of evidence counts, all in [0, 1].
+    """Weights of the kinds of evidence, all in [0, 1].
 
-    The defaults were chosen on half of the diseases of published cases; `benchmarks/diagnose.py`
+    The defaults were tuned on half of the diseases of published cases; `benchmarks/diagnose.py`
     measures them on the other half.
 
     Args:
-        absence: Weight w of findings that were ruled out.
-        coarse: Weight c of a finding that a disease shows only through a subtype, above 0.
+        absence: Weight w of absent findings.
+        coarse: Weight c of a finding that a disease has only through a subtype, above 0.
         prior: Weight v of the prior.
 
     Raises:
@@ -79,7 +78,7 @@ class Weights(Record, frozen=True, kw_only=True):
     prior: float = 0.25
 
     def __post_init__(self) -> None:
-        """Check the values."""
+        """Validate the settings."""
         if not (0 <= self.absence <= 1 and 0 < self.coarse <= 1 and 0 <= self.prior <= 1):
             raise UsageError(
                 "absence and prior must be in [0, 1] and coarse in (0, 1], got "
@@ -92,7 +91,7 @@ class Diagnosis(NamedTuple):
 
     Attributes:
         disease: The disease.
-        probability: Its posterior.
+        probability: Its posterior probability.
     """
 
     disease: Entity
@@ -100,23 +99,23 @@ class Diagnosis(NamedTuple):
 
 
 class DiseaseModel:
-    """Diseases, findings and how often they go together, as arrays by finding and by disease.
+    """Frequencies of findings in diseases, as arrays by finding and by disease.
 
     Args:
-        diseases: What can be diagnosed, at least one.
-        findings: What a patient can have, ancestors included.
-        annotations: How often diseases show findings.
+        diseases: The diseases, at least one.
+        findings: The findings, including all ancestors.
+        annotations: Frequencies of findings in diseases.
         parents: Finding id to the ids of its direct parents.
-        weights: How much each kind of evidence counts.
-        priors: Disease id to its relative frequency in the population; the median of those given
-            stands for the others, and all are alike where none is given.
-        synonyms: Other ids, such as former ones, to the id of the finding or disease they mean.
+        weights: Weights of the kinds of evidence.
+        priors: Disease id to its relative frequency in the population; other diseases get the
+            median, and without priors all are equal.
+        synonyms: Other ids, such as former ones, to the present id of a finding or disease.
 
     Raises:
         UsageError: No disease, an unknown id, or a share outside (0, 1].
     """
 
-    def __init__(  # noqa: PLR0913 - parts of one body of knowledge, most with defaults
+    def __init__(  # noqa: PLR0913 - the parts of the model, most with defaults
         self,
         diseases: Iterable[Entity],
         findings: Iterable[Entity],
@@ -127,12 +126,12 @@ class DiseaseModel:
         synonyms: Mapping[str, str] | None = None,
     ) -> None:
         self.weights = weights or Weights()
-        self.diseases = tuple(sorted(diseases, key=lambda one: one.id))
-        self.findings = tuple(sorted(findings, key=lambda one: one.id))
+        self.diseases = tuple(sorted(diseases, key=lambda disease: disease.id))
+        self.findings = tuple(sorted(findings, key=lambda finding: finding.id))
         if not self.diseases:
             raise UsageError("a disease model needs at least one disease, got none")
-        self._disease = {one.id: i for i, one in enumerate(self.diseases)}
-        self._finding = {one.id: i for i, one in enumerate(self.findings)}
+        self._disease = {disease.id: i for i, disease in enumerate(self.diseases)}
+        self._finding = {finding.id: i for i, finding in enumerate(self.findings)}
         self._synonyms = dict(synonyms or {})
         self.names = NameIndex(self.findings)
         self._above = self._closure(parents)
@@ -144,12 +143,12 @@ class DiseaseModel:
     def consult(
         self, present: Sequence[str], absent: Sequence[str] = (), k: int = 10
     ) -> tuple[list[Diagnosis], Entity | None]:
-        """Return what `rank` and `ask_next` return, at the cost of one of them.
+        """Return the results of `rank` and `ask_next` from one computation.
 
         Args:
             present: Ids of findings that the patient has.
             absent: Ids of findings that the patient does not have.
-            k: How many diseases at most.
+            k: Maximum number of diseases.
 
         Raises:
             UsageError: A finding that is not in the model.
@@ -160,12 +159,12 @@ class DiseaseModel:
     def rank(
         self, present: Sequence[str], absent: Sequence[str] = (), k: int = 10
     ) -> list[Diagnosis]:
-        """Return the most probable diseases, most probable first, ties by id.
+        """Return the most probable diseases in descending order, ties by id.
 
         Args:
             present: Ids of findings that the patient has.
             absent: Ids of findings that the patient does not have.
-            k: How many at most.
+            k: Maximum number of diseases.
 
         Raises:
             UsageError: A finding that is not in the model.
@@ -197,10 +196,10 @@ class DiseaseModel:
         return np.asarray(weights / weights.sum())
 
     def ask_next(self, present: Sequence[str], absent: Sequence[str] = ()) -> Entity | None:
-        """Return the finding whose answer is expected to say most, or None where none does.
+        """Return the most informative finding to ask for, or None.
 
-        It is the one with the greatest mutual information with the disease, among the findings of
-        the most probable diseases that what is known does not already imply.
+        This is the finding with the highest mutual information with the disease, among the findings
+        of the most probable diseases that the given findings do not imply.
 
         Args:
             present: Ids of findings that the patient has.
@@ -212,11 +211,11 @@ class DiseaseModel:
         return self._asked(self.posterior(present, absent), present, absent)
 
     def ancestors(self, finding: int) -> tuple[int, ...]:
-        """Return a finding and all above it, by number."""
+        """Return the numbers of a finding and all its ancestors."""
         return tuple(self._above.items[self._above.span(finding)].tolist())
 
     def implies(self, finding: str, other: str) -> bool:
-        """Return whether whoever has a finding has the other one too, which lies at or above it.
+        """Return whether a finding implies another, i.e. equals or descends from it.
 
         Raises:
             UsageError: A finding that is not in the model.
@@ -224,7 +223,7 @@ class DiseaseModel:
         return self._number(other) in self.ancestors(self._number(finding))
 
     def fitting(self, present: Sequence[str]) -> tuple[Entity, ...]:
-        """Return the diseases that show all of these findings, by id: an exact set intersection.
+        """Return the diseases that have all given findings, sorted by id.
 
         Args:
             present: Ids of findings that the patient has, at least one.
@@ -233,29 +232,30 @@ class DiseaseModel:
             UsageError: A finding that is not in the model.
         """
         columns = self._columns
-        rows = [set(columns.items[columns.span(self._number(one))].tolist()) for one in present]
+        spans = (columns.span(self._number(finding)) for finding in present)
+        rows = [set(columns.items[cells].tolist()) for cells in spans]
         return tuple(self.diseases[row] for row in sorted(set.intersection(*rows)))
 
     def finding(self, finding: str) -> Entity:
         """Return a finding by its id.
 
         Raises:
-            UsageError: It is not in the model.
+            UsageError: The finding is not in the model.
         """
         return self.findings[self._number(finding)]
 
     def find_finding(self, finding: str) -> Entity | None:
-        """Return a finding by its id or a synonym of it, or None where the model has none."""
+        """Return a finding by its id or a synonym, or None."""
         number = self._finding.get(self._synonyms.get(finding, finding))
         return None if number is None else self.findings[number]
 
     def find_disease(self, disease: str) -> Entity | None:
-        """Return a disease by its id or a synonym of it, or None where the model has none."""
+        """Return a disease by its id or a synonym, or None."""
         row = self._disease.get(self._synonyms.get(disease, disease))
         return None if row is None else self.diseases[row]
 
     def shown_by(self, disease: str) -> dict[str, float]:
-        """Return the findings that a disease is annotated with, and how often it shows them.
+        """Return the annotated findings of a disease and their frequencies.
 
         Args:
             disease: Id of a disease of the model.
@@ -271,16 +271,16 @@ class DiseaseModel:
             raise UsageError(f"the disease model has no finding {finding!r}") from None
 
     def _ranked(self, posterior: _Floats, k: int) -> list[Diagnosis]:
-        """Return the k most probable diseases, ties by number."""
+        """Return the k most probable diseases; ties are ordered by number."""
         return [Diagnosis(self.diseases[i], float(posterior[i])) for i in _top(posterior, k)]
 
     def _asked(
         self, posterior: _Floats, present: Sequence[str], absent: Sequence[str]
     ) -> Entity | None:
-        """Return the most telling finding of the most probable diseases.
+        """Return the most informative finding of the most probable diseases.
 
-        A finding has its base rate in all diseases but those of its column, so that a sum over all
-        diseases is that of the base rate, corrected in the column's cells.
+        Outside its column a finding has its base rate, so a sum over all diseases is the sum of the
+        base rate plus a correction in the column's cells.
         """
         likely = _top(posterior, CANDIDATES)
         candidates = np.unique(self._direct.items[self._direct.cells(likely)[0]])
@@ -303,35 +303,38 @@ class DiseaseModel:
         inner = inner + np.add.reduceat(mass * self._entropy_excess[cells], starts)
         gains = _entropies(np.clip(rates, 1e-12, 1 - 1e-12)) - inner
         best = int(np.argmax(gains))
-        return self.findings[candidates[best]] if gains[best] > LEAST_GAIN else None
+        return self.findings[candidates[best]] if gains[best] > MIN_GAIN else None
 
     def _closure(self, parents: Mapping[str, Sequence[str]]) -> _Lists:
-        """Return for each finding itself, then all above it, ascending; cycles do no harm."""
-        direct = [[self._number(p) for p in parents.get(one.id, ())] for one in self.findings]
+        """Return each finding followed by its ancestors in ascending order; allows cycles."""
+        direct = [[self._number(p) for p in parents.get(f.id, ())] for f in self.findings]
         lists: list[list[int]] = []
         for number in range(len(direct)):
             above: set[int] = set()
             todo = [number]
             while todo:
-                fresh = [one for one in direct[todo.pop()] if one not in above]
+                fresh = [parent for parent in direct[todo.pop()] if parent not in above]
                 above.update(fresh)
                 todo += fresh
             lists.append([number, *sorted(above - {number})])
         return _Lists.of(lists)
 
     def _annotated(self, annotations: Iterable[Annotation]) -> tuple[_Lists, _Floats]:
-        """Return the findings that each disease is annotated with, and their shares."""
+        """Return the annotated findings of each disease, and their shares."""
         shown: list[dict[int, float]] = [{} for _ in self.diseases]
         for disease, finding, share in annotations:
             if disease not in self._disease or not 0 < share <= 1:
-                raise UsageError(f"no annotation of the model: {disease!r}, {finding!r}, {share!r}")
+                raise UsageError(
+                    "expected a known disease and a share in (0, 1], got "
+                    f"{disease!r}, {finding!r}, {share!r}"
+                )
             row, number = shown[self._disease[disease]], self._number(finding)
             row[number] = max(share, row.get(number, 0.0))
         shares = [share for row in shown for share in row.values()]
         return _Lists.of([list(row) for row in shown]), np.array(shares, np.float64)
 
     def _fill(self) -> None:
-        """Spread the annotations over all ancestors, in columns by finding, and take logarithms."""
+        """Propagate the annotations to all ancestors, by finding, and compute logarithms."""
         size, weights = len(self.diseases), self.weights
         owner = np.repeat(np.arange(size), np.diff(self._direct.starts))
         cells, starts = self._above.cells(self._direct.items)
@@ -362,9 +365,9 @@ class DiseaseModel:
         self._entropy_excess = _entropies(shown) - np.repeat(self._base_entropy, counts)
 
     def _priors(self, given: Mapping[str, float]) -> _Floats:
-        known = [given[one.id] for one in self.diseases if given.get(one.id, 0.0) > 0]
-        usual = float(np.median(known)) if known else 1.0
-        return np.array([given.get(one.id) or usual for one in self.diseases])
+        known = [given[d.id] for d in self.diseases if given.get(d.id, 0.0) > 0]
+        default = float(np.median(known)) if known else 1.0
+        return np.array([given.get(d.id) or default for d in self.diseases])
 
 
 class _Lists(NamedTuple):
@@ -375,16 +378,16 @@ class _Lists(NamedTuple):
 
     @classmethod
     def of(cls, lists: Sequence[Sequence[int]]) -> _Lists:
-        """Return them of lists."""
+        """Convert lists to one array."""
         starts = np.cumsum([0, *map(len, lists)], dtype=np.int64)
         return cls(starts, np.fromiter(chain.from_iterable(lists), np.int64, int(starts[-1])))
 
     def span(self, number: int) -> slice:
-        """Return where a list stands in the items."""
+        """Return the slice of a list in the items."""
         return slice(int(self.starts[number]), int(self.starts[number + 1]))
 
     def cells(self, numbers: _Ints) -> tuple[_Ints, _Ints]:
-        """Return where the items of several lists stand, and where each list begins among them."""
+        """Return the positions of the items of several lists, and the start of each list."""
         sizes = self.starts[numbers + 1] - self.starts[numbers]
         begins = np.cumsum(sizes) - sizes
         places = np.arange(int(sizes.sum())) + np.repeat(self.starts[numbers] - begins, sizes)
@@ -392,7 +395,7 @@ class _Lists(NamedTuple):
 
 
 def _top(values: _Floats, k: int) -> _Ints:
-    """Return where the k greatest values stand, greatest first, ties in order."""
+    """Return the positions of the k greatest values in descending order, ties by position."""
     lowered = -values
     if k < values.size:
         found = np.flatnonzero(lowered <= np.partition(lowered, k - 1)[k - 1])

@@ -105,7 +105,7 @@ def test_the_command_names_the_index_that_may_be_missing(tmp_path):
     score = msgspec.structs.replace(near.score, parts={"accuracy": part})
     write_records(tmp_path / "it.jsonl", [msgspec.structs.replace(near, score=score)])
     done = run(tmp_path / "it.jsonl", "--env", "", "--graph", "toy")
-    assert "The stored accuracy of 1 episodes is not what it is now" in done.output
+    assert "The stored accuracy of 1 episodes differs" in done.output
 
 
 @pytest.mark.parametrize(

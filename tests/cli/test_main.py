@@ -53,7 +53,7 @@ def test_an_empty_line_stops() -> None:
     ("arguments", "told"),
     [
         (["play", "medenv/Resarch-v0"], "Did you mean: `Research`? (known: medenv/Research-v0"),
-        (["play", "CartPole-v1"], "'CartPole-v1' is no environment of medenv"),
+        (["play", "CartPole-v1"], "an environment of medenv, got 'CartPole-v1'"),
         (["play", "--question", "nope"], "no question has the id 'nope'"),
     ],
     ids=["typo", "foreign", "question"],

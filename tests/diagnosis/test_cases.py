@@ -62,7 +62,7 @@ def test_diseases_that_cannot_be_told_apart_are_refused() -> None:
     twins = [Entity(id=f"D:{i}", kind="disease", name=f"D{i}") for i in range(2)]
     finding = Entity(id="F:0", kind="phenotype", name="F")
     annotations = [Annotation(one.id, "F:0", 1.0) for one in twins]
-    with pytest.raises(UsageError, match="none of 50 drawn patients had findings of one disease"):
+    with pytest.raises(UsageError, match="got none in 50 draws"):
         simulated_cases(DiseaseModel(twins, [finding], annotations, {}), 1)
 
 
@@ -246,7 +246,7 @@ def test_no_real_case_tells_its_disease_gene_or_article_at_first() -> None:
 
 def test_files_without_a_usable_case_are_refused(tmp_path: Path) -> None:
     (tmp_path / "cases.jsonl").write_text(json.dumps(packet(disease="NO:1")), encoding="utf-8")
-    with pytest.raises(DataError, match="no case has a disease and findings that the graph knows"):
+    with pytest.raises(DataError, match="expected cases"):
         phenopacket_cases(MODEL, tmp_path)
     (tmp_path / "cut.jsonl.gz").write_bytes(gzip.compress(json.dumps(packet()).encode())[:-9])
     with pytest.raises(DataError, match=r"cut\.jsonl\.gz: cannot be read"):

@@ -120,7 +120,7 @@ def test_diseases_that_fit_are_a_set_intersection() -> None:
         (lambda: model().posterior(["F:9"]), "the disease model has no finding 'F:9'"),
         (
             lambda: DiseaseModel(DISEASES, FINDINGS, [Annotation("D:0", "F:1", 1.5)], {}),
-            "no annotation of the model: 'D:0', 'F:1', 1.5",
+            "got 'D:0', 'F:1', 1.5",
         ),
     ],
     ids=["empty", "absence", "coarse", "finding", "share"],

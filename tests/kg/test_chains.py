@@ -5,8 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from medenv.errors import UsageError
-from medenv.kg.graph.chains import longest_chain
-from medenv.kg.graph.topology import Topology
+from medenv.kg.graph.topology import Topology, longest_chain
 
 from .random_graphs import from_networkx, grid, random_graph, undirected
 

@@ -128,12 +128,12 @@ def test_an_alias_that_equals_the_name_is_dropped() -> None:
 
 
 def test_a_node_told_twice_is_refused() -> None:
-    with pytest.raises(UsageError, match="'a' was told twice"):
+    with pytest.raises(UsageError, match="duplicate node id 'a'"):
         builder().node("a", kind="thing", name="A")
 
 
 def test_an_edge_to_an_untold_node_or_of_an_untold_relation_is_refused() -> None:
-    with pytest.raises(UsageError, match="node 'z' was not told"):
+    with pytest.raises(UsageError, match="unknown node 'z'"):
         builder().edge("a", "to", "z", ("",))
-    with pytest.raises(UsageError, match="relation 'near' was not told"):
+    with pytest.raises(UsageError, match="unknown relation 'near'"):
         builder().edge("a", "near", "b")

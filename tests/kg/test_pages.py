@@ -235,7 +235,7 @@ def test_a_claim_about_searching_is_checked_by_searching(
     told = run("questions", "verify", str(made / "train.jsonl"), code=1)
     assert re.search(f"train:0: {problem}", told)
     assert "0 problems" in run("questions", "verify", str(made / "train.jsonl"), "--no-search")
-    assert "leakage.json tells of other files" in run("questions", "verify", str(made), code=1)
+    assert "leakage.json does not match" in run("questions", "verify", str(made), code=1)
 
 
 def test_a_set_whose_card_is_damaged_is_named(made: Path) -> None:

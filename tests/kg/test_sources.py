@@ -77,9 +77,9 @@ def test_an_edge_table_alone_names_its_nodes(tmp_path: Path) -> None:
     ("file", "row", "problem"),
     [
         ("nodes.tsv", "d2|Short fever", "expected 4 columns, got 2"),
-        ("nodes.tsv", "c1|Again|Disease|", "node 'c1' was told before"),
+        ("nodes.tsv", "c1|Again|Disease|", "duplicate node 'c1'"),
         ("nodes.tsv", "|Nobody|Disease|", "column 'id' is empty"),
-        ("edges.tsv", "c1|treats|d9|", "no node 'd9' in nodes.tsv"),
+        ("edges.tsv", "c1|treats|d9|", "unknown node 'd9', see nodes.tsv"),
         ("edges.tsv", "c1||d1|", "column 'metaedge' is empty"),
         ("edges.tsv", "c1|treats", "expected 4 columns, got 2"),
     ],
@@ -338,7 +338,7 @@ def test_mechanisms_are_a_graph(tmp_path: Path) -> None:
         (
             "drugmechdb",
             {"nodes": [], "links": [{"key": "k", "source": "a", "target": "b"}]},
-            "has no node 'a'",
+            "unknown node 'a'",
         ),
     ],
 )
