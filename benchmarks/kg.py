@@ -30,9 +30,8 @@ from large_graphs import entailed_ends, joined, random_ends
 from plain_chains import plain_around, plain_chain, plain_longest
 
 from medenv.kg import Documents, Graph, load_hpo
-from medenv.kg.graph.topology import longest_chain
 from medenv.kg.graph.rarity import rare_nodes
-from medenv.kg.graph.topology import Topology
+from medenv.kg.graph.topology import Topology, longest_chain
 from medenv.kg.questions.drafts import Rejected
 from medenv.kg.questions.generator import QuestionGenerator, QuestionSpec
 from medenv.kg.questions.production import GenerationSpec, produce, workers

@@ -1,1 +1,1 @@
-"""Typed queries, their outcomes, and certificates that prove them."""
+"""Typed queries, their outcomes, and certificates of their answers."""

@@ -1,7 +1,7 @@
-"""Certificates: the proof that a question has the answers it claims, made and checked again.
+"""Certificates that prove the answers of a question.
 
-Everything in a certificate is recomputed from the graph and the documents rendered from it, so
-`verify` needs no trust in whoever wrote the question.
+`verify` recomputes a certificate from the graph and its documents, so it does not rely on the
+author of the question.
 """
 
 from __future__ import annotations
@@ -23,10 +23,10 @@ from medenv.records import LIST, Certificate, Entity, Hop, Passage, Question, Re
 from medenv.text import fold, fold_name
 
 SEARCH_DEPTH = 10
-"""How many results of a search are looked through for `Certificate.search_rank`."""
+"""Number of search results to examine for `Certificate.search_rank`."""
 
 CLUES_ENOUGH = "clues of the last step"
-"""Shortcut of a chain whose last step can be taken without the steps before it."""
+"""Shortcut of a chain whose last clues identify the answer without the previous steps."""
 
 _NUMBERS = (
     *("zero", "one", "two", "three", "four", "five", "six"),
@@ -38,9 +38,9 @@ def certify(documents: Documents, topic: int, relations: Sequence[str]) -> Certi
     """Prove that a walk from a topic has exactly one outcome at every step.
 
     Args:
-        documents: The documents, with the graph that they are rendered from.
-        topic: The node that the question names.
-        relations: The relations to walk.
+        documents: The documents and their graph.
+        topic: The topic node of the question.
+        relations: The relations to follow.
 
     Raises:
         UsageError: A step has no outcome or several, or a hop is not stated in any passage.
@@ -49,28 +49,28 @@ def certify(documents: Documents, topic: int, relations: Sequence[str]) -> Certi
 
 
 def prove(documents: Documents, query: list[Any]) -> Certificate:
-    """Answer a query from the graph and prove the answer.
+    """Evaluate a query on the graph and return its certificate.
 
     Args:
-        documents: The documents, with the graph that they are rendered from.
+        documents: The documents and their graph.
         query: The query, see `medenv.kg.certificates.queries`.
 
     Raises:
-        UsageError: It is no query, has no certain answer, or a hop is not stated in any passage.
+        UsageError: The query is invalid or has no unique answer, or no passage states a hop.
     """
     return certificate_of(documents, query, evaluate(documents.graph, query))
 
 
 def certificate_of(documents: Documents, query: list[Any], outcome: Outcome) -> Certificate:
-    """Return the certificate of a query that was evaluated.
+    """Return the certificate of an evaluated query.
 
     Args:
         documents: The documents.
         query: The query.
-        outcome: What `evaluate` made of it.
+        outcome: Its outcome, see `evaluate`.
 
     Raises:
-        UsageError: A hop is not stated in any passage.
+        UsageError: No passage states a hop.
     """
     graph = documents.graph
     path = tuple(_hop(documents, edge) for edge in outcome.path)
@@ -93,11 +93,11 @@ def certificate_of(documents: Documents, query: list[Any], outcome: Outcome) -> 
 
 
 def answers_of(graph: Graph, outcome: Outcome) -> tuple[Entity, ...]:
-    """Return the answers as entities; a number or frequency is one of kind ``"value"``.
+    """Return the answers as entities; numbers and frequencies have the kind ``"value"``.
 
     Args:
         graph: The graph.
-        outcome: What `evaluate` made of a query.
+        outcome: The outcome of a query.
     """
     if outcome.answers:
         return tuple(graph.entity(answer) for answer in outcome.answers)
@@ -117,7 +117,7 @@ def _hop(documents: Documents, edge: Edge) -> Hop:
 
 
 def _distance(graph: Graph, start: int, goal: int, limit: int) -> int:
-    """Return the fewest factual edges between two nodes, at most `limit`."""
+    """Return the distance of two nodes in factual edges, at most `limit`."""
     from medenv.kg.graph.kernel import distance
 
     return int(distance(*graph.factual_rows, start, goal, limit))
@@ -157,7 +157,7 @@ def search_rank(certificate: Certificate, text: str, retriever: Retriever) -> in
     Args:
         certificate: The question's certificate.
         text: The question's text, which is the query.
-        retriever: Searched for the first `SEARCH_DEPTH` results.
+        retriever: The retriever; its first `SEARCH_DEPTH` results are examined.
 
     Raises:
         CorpusUnavailableError: The retriever did not answer.
@@ -171,17 +171,17 @@ def rank_among(certificate: Certificate, results: Sequence[Passage]) -> int | No
 
     Args:
         certificate: The question's certificate.
-        results: What a search found, best first.
+        results: Search results, best first.
     """
-    wanted = set(certificate.path[-1].passages)
-    return next((rank for rank, p in enumerate(results, start=1) if p.id in wanted), None)
+    stating = set(certificate.path[-1].passages)
+    return next((rank for rank, p in enumerate(results, start=1) if p.id in stating), None)
 
 
 def leaks(graph: Graph, certificate: Certificate, text: str) -> tuple[str, ...]:
-    """Return the names and aliases that a question must not mention and does.
+    """Return the forbidden names and aliases that a question mentions.
 
-    Those are the path's entities and the answers, save what the question has to name; and the
-    topic, where the question describes it instead of naming it.
+    Forbidden are the path's entities and the answers, except those that the question has to name,
+    and the topic if the question describes it instead of naming it.
 
     Args:
         graph: The graph.
@@ -189,17 +189,17 @@ def leaks(graph: Graph, certificate: Certificate, text: str) -> tuple[str, ...]:
         text: The question's text.
 
     Raises:
-        UsageError: The query has no certain answer.
+        UsageError: The query has no unique answer.
     """
     return leaks_of(graph, evaluate(graph, certificate.query), text)
 
 
 def leaks_of(graph: Graph, outcome: Outcome, text: str) -> tuple[str, ...]:
-    """Return what `leaks` returns, from an outcome.
+    """Return the forbidden names that a text mentions, see `leaks`.
 
     Args:
         graph: The graph.
-        outcome: What `evaluate` made of the query.
+        outcome: The outcome of the query.
         text: The question's text.
     """
     names: list[str] = []
@@ -210,7 +210,7 @@ def leaks_of(graph: Graph, outcome: Outcome, text: str) -> tuple[str, ...]:
 
 @lru_cache(maxsize=2)
 def documents_of(graph: Graph) -> Documents:
-    """Return the documents of a graph, the same object while the graph is in use."""
+    """Return the documents of a graph, from a cache."""
     return Documents(graph)
 
 
@@ -220,16 +220,16 @@ def verify(
     retriever: Retriever | None = None,
     documents: Documents | None = None,
 ) -> list[str]:
-    """Check a question against the graph, from nothing but its topic and its query.
+    """Verify a question against the graph, given only its query.
 
     Args:
         question: The question.
-        graph: The graph that it claims to be about.
-        retriever: Where given, the search rank is checked too.
-        documents: The documents of that graph, where some passages are withheld.
+        graph: The graph of the question.
+        retriever: Retriever to verify the search rank, or None.
+        documents: The documents of the graph, if some passages are withheld.
 
     Returns:
-        What is wrong, one line each; empty where everything is proved.
+        Problems, one line each; empty if the question is proved.
     """
     query = question.certificate.query
     try:
@@ -251,12 +251,12 @@ def verify(
 
 
 def kind_of(graph: Graph, query: list[Any], outcome: Outcome) -> str:
-    """Return the kind of question that a query makes: the kinds on its path, or its form.
+    """Return the kind of a query's question: the node kinds on its path, or its form.
 
     Args:
         graph: The graph.
         query: The query.
-        outcome: What `evaluate` made of it.
+        outcome: The outcome of the query.
     """
     if query[0] in ("walk", "chain"):
         path = [outcome.topic, *(tail for _, _, tail in outcome.path)]
@@ -273,7 +273,7 @@ _FORMS = {"count": "count", "value": "quantity", "most": "comparison"}
 
 
 def _claims(question: Question, graph: Graph, outcome: Outcome) -> list[str]:
-    """Check what the question says of itself outside its certificate."""
+    """Verify the fields of a question outside its certificate."""
     kind = kind_of(graph, question.certificate.query, outcome)
     topic = graph.entity(outcome.topic)
     answers = answers_of(graph, outcome)

@@ -1,8 +1,8 @@
-"""Conditions on entities, as queries write them, and what in a graph fits them.
+"""Conditions on entities in queries, and the nodes of a graph that satisfy them.
 
-An ontology entails more than its source records: a finding is reported wherever a kind of it is.
-A clue counts as fitting an entity if it does so in either reading, as recorded or as entailed; so
-what clues single out is singled out for whoever reads them.
+An ontology entails more than its source records: a disease with a subtype of a finding has the
+finding. A clue fits an entity if it holds as recorded or as entailed, so an entity that is
+identified by clues is unique in both interpretations.
 """
 
 from __future__ import annotations
@@ -24,11 +24,11 @@ class Clue(NamedTuple):
     """One condition on an entity.
 
     Args:
-        relation: The relation that the entity has, or whose edges are counted.
-        entity: The node at its other end, or -1 where edges are counted.
-        negated: Whether the entity must not have it.
-        low: Fewest edges, where edges are counted.
-        high: Most edges.
+        relation: The relation of the entity, or the relation to count.
+        entity: The node at the other end, or -1 to count edges.
+        negated: Whether the relation must be absent.
+        low: Minimum number of edges, if counted.
+        high: Maximum number of edges, if counted.
     """
 
     relation: str
@@ -38,7 +38,7 @@ class Clue(NamedTuple):
     high: int = 0
 
     def written(self, graph: Graph) -> list[Any]:
-        """Return the clue as a query writes it."""
+        """Return the clue in the form of queries."""
         if self.entity < 0:
             return ["count", self.relation, self.low, self.high]
         edge = [self.relation, graph.nodes.ids[self.entity]]
@@ -47,7 +47,7 @@ class Clue(NamedTuple):
 
 @lru_cache(maxsize=20_000)
 def reach(graph: Graph, node: int, relation: str) -> IntArray:
-    """Return what a relation leads to from a node, through subtypes where it does, ascending."""
+    """Return the targets of a relation from a node, including entailed ones, ascending."""
     return walk(graph, node, [relation])[0]
 
 
@@ -63,20 +63,20 @@ def inverse(graph: Graph, relation: str) -> str:
 
 
 def satisfying(graph: Graph, clue: Clue) -> IntArray:
-    """Return all nodes for which a clue, taken without its negation, holds, ascending."""
+    """Return all nodes for which a clue without its negation holds, ascending."""
     if clue.entity >= 0:
         return bearers(graph, clue.relation, clue.entity)
-    return _counted(graph, clue)
+    return _with_count(graph, clue)
 
 
 @lru_cache(maxsize=20_000)
 def bearers(graph: Graph, relation: str, entity: int) -> IntArray:
-    """Return the nodes that a relation leads from to an entity, as recorded or entailed, ascending.
+    """Return the nodes with a recorded or entailed relation to an entity, ascending.
 
     Args:
         graph: The graph.
         relation: The relation.
-        entity: Where it leads to.
+        entity: The target.
     """
     found: IntArray = reach(graph, entity, inverse(graph, relation))
     below = ENTAILED_THROUGH.get(relation)
@@ -87,7 +87,7 @@ def bearers(graph: Graph, relation: str, entity: int) -> IntArray:
 
 @lru_cache(maxsize=32)
 def _within(graph: Graph, clue: Clue) -> npt.NDArray[np.bool_]:
-    """Return for each node whether its edges, recorded or entailed, are as many as a clue says."""
+    """Return for each node whether its recorded or entailed number of edges fits a clue."""
     inside = np.zeros(len(graph), dtype=bool)
     for counts in (graph.degrees(clue.relation), entailed_counts(graph, clue.relation)):
         inside |= (counts >= clue.low) & (counts <= clue.high)
@@ -95,14 +95,14 @@ def _within(graph: Graph, clue: Clue) -> npt.NDArray[np.bool_]:
 
 
 @lru_cache(maxsize=32)
-def _counted(graph: Graph, clue: Clue) -> IntArray:
-    """Return the nodes whose edges are as many as a clue says, ascending."""
+def _with_count(graph: Graph, clue: Clue) -> IntArray:
+    """Return the nodes whose number of edges fits a clue, ascending."""
     return np.flatnonzero(_within(graph, clue)).astype(np.int32)
 
 
 @lru_cache(maxsize=8)
 def entailed_counts(graph: Graph, relation: str) -> IntArray:
-    """Return how many entities a relation leads to from each node, through subtypes where it does.
+    """Return the number of targets of a relation from each node, including entailed ones.
 
     Args:
         graph: The graph.
@@ -114,7 +114,7 @@ def entailed_counts(graph: Graph, relation: str) -> IntArray:
     below = ENTAILED_THROUGH.get(relation)
     if below not in graph.rows:
         return graph.degrees(relation)
-    # Imported late (0.1 s, needed here alone); scipy ships no types.
+    # Imported here because it takes 0.1 s; scipy ships no types.
     from scipy.sparse import csr_array, eye_array  # type: ignore[import-untyped]
 
     shape = (len(graph), len(graph))
@@ -133,7 +133,7 @@ def narrow(graph: Graph, candidates: IntArray, clue: Clue) -> IntArray:
 
     Args:
         graph: The graph.
-        candidates: Nodes, ascending and distinct.
+        candidates: Nodes in strictly ascending order.
         clue: The condition.
     """
     if clue.entity < 0:
@@ -142,19 +142,19 @@ def narrow(graph: Graph, candidates: IntArray, clue: Clue) -> IntArray:
     fit = satisfying(graph, clue)
     if not fit.size:
         return candidates if clue.negated else candidates[:0]
-    if not clue.negated and fit.size < candidates.size:  # the fewer are looked up in the more
+    if not clue.negated and fit.size < candidates.size:  # search the smaller in the larger array
         within = fit[candidates.take(candidates.searchsorted(fit), mode="clip") == fit]
         return within
     held = fit.take(fit.searchsorted(candidates), mode="clip") == candidates
-    kept: IntArray = candidates[~held if clue.negated else held]
-    return kept
+    narrowed: IntArray = candidates[~held if clue.negated else held]
+    return narrowed
 
 
 def read_clues(graph: Graph, clues: Sequence[Any]) -> list[Clue]:
-    """Return the clues of a query.
+    """Parse the clues of a query.
 
     Raises:
-        UsageError: One is no clue, or names what the graph does not have.
+        UsageError: A clue is invalid, or refers to an unknown entity.
     """
     read = []
     for clue in clues:

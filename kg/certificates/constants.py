@@ -1,9 +1,9 @@
-"""The share of a kind of questions that one constant answer gets right, and how it is kept low.
+"""The accuracy of the best constant answer to a kind of questions, and methods to keep it low.
 
-The best constant answer is the baseline of all others: where four of ten findings occur in every
-patient on record, "100%" is right without any research. `Certificate.chance` states its share.
-Numbers and attributes are drawn evenly: a common one is kept less often (`Pool.weights`), and a set
-takes no more of it than `MAX_SHARE` of the questions of its kind.
+The best constant answer is the baseline of a policy: if four of ten findings occur in every
+recorded patient, "100%" is often right without research. `Certificate.chance` is its accuracy.
+Answers that are numbers or attributes are balanced: questions with a common answer are sampled less
+often (`Pool.weights`), and no such answer exceeds `MAX_SHARE` of a set's questions of its kind.
 """
 
 from __future__ import annotations
@@ -24,24 +24,24 @@ from medenv.kg.questions.patterns import Pattern, unique_paths
 from medenv.records import Question
 
 MAX_SHARE = 0.1
-"""Greatest share of a kind of questions that one number or attribute may answer, where the graph
-has as many different ones."""
+"""Maximum share of a kind of questions with the same number or attribute as answer, if the graph
+has enough different ones."""
 
 COUNTABLE = range(2, 41)
-"""Numbers that a question asks to count to."""
+"""Valid answers of count questions."""
 
 LISTABLE = range(2, 7)
-"""Numbers of answers that a list question has."""
+"""Valid numbers of answers of list questions."""
 
-_DRAWN_EVENLY = {"value", "prevalence", *ATTRIBUTES} - {"phenotype"}
+_BALANCED = {"value", "prevalence", *ATTRIBUTES} - {"phenotype"}
 
 
 class Pool(NamedTuple):
-    """The answers that a kind of question can have.
+    """The possible answers of a kind of questions.
 
     Attributes:
-        best: Share of the best constant answer among the questions that are kept.
-        weights: Chance with which a question of that answer is kept, in (0, 1].
+        best: Share of the best constant answer among the sampled questions.
+        weights: Answer to the probability of keeping a question with it, in (0, 1].
     """
 
     best: float
@@ -49,23 +49,23 @@ class Pool(NamedTuple):
 
 
 def _pool(sizes: Mapping[str, float], *, evenly: bool) -> Pool:
-    """Return a pool; drawn evenly, of the common answers only so many are kept as of rarer ones."""
+    """Return a pool; if `evenly`, common answers are sampled only as often as rarer ones."""
     if not sizes:
         return Pool(0.0, {})
     total, largest = sum(sizes.values()), max(sizes.values())
     if not evenly:
         return Pool(largest / total, dict.fromkeys(sizes, 1.0))
-    for most in sorted(sizes.values(), reverse=True):
-        best = most / sum(min(size, most) for size in sizes.values())
+    for limit in sorted(sizes.values(), reverse=True):
+        best = limit / sum(min(size, limit) for size in sizes.values())
         if best <= MAX_SHARE:
             break
-    weights = {answer: min(1.0, most / size) for answer, size in sorted(sizes.items())}
+    weights = {answer: min(1.0, limit / size) for answer, size in sorted(sizes.items())}
     return Pool(max(best, MAX_SHARE), weights)
 
 
 @lru_cache(maxsize=32)
 def walks(graph: Graph, pattern: Pattern) -> Pool:
-    """Return where the walks of a pattern end that have one outcome at every step.
+    """Return the ends of a pattern's walks with one outcome at every step.
 
     Args:
         graph: The graph.
@@ -73,25 +73,25 @@ def walks(graph: Graph, pattern: Pattern) -> Pool:
     """
     ends = unique_paths(graph, pattern)[:, -1]
     sizes = Counter(graph.nodes.ids[end] for end in ends.tolist())
-    return _pool(sizes, evenly=pattern.name.split(">")[-1] in _DRAWN_EVENLY)
+    return _pool(sizes, evenly=pattern.name.split(">")[-1] in _BALANCED)
 
 
 @lru_cache(maxsize=32)
 def counts(graph: Graph, kind: str, relation: str) -> Pool:
-    """Return how many entities a relation leads to from those of a kind, where that is asked.
+    """Return the numbers of targets of a relation from nodes of a kind, within `COUNTABLE`.
 
     Args:
         graph: The graph.
         kind: Kind of the topics.
-        relation: The relation that is counted.
+        relation: The relation to count.
     """
     degrees = graph.degrees(relation)[graph.of_kind(kind)].tolist()
-    return _pool(Counter(str(one) for one in degrees if one in COUNTABLE), evenly=True)
+    return _pool(Counter(str(degree) for degree in degrees if degree in COUNTABLE), evenly=True)
 
 
 @lru_cache(maxsize=32)
 def values(graph: Graph, relation: str, qualifier: str) -> Pool:
-    """Return what a qualifier says, every head of the relation counting the same.
+    """Return the values of a qualifier, with equal weight for each head of the relation.
 
     Args:
         graph: The graph.
@@ -111,17 +111,17 @@ def values(graph: Graph, relation: str, qualifier: str) -> Pool:
 
 
 def is_asked(value: str) -> bool:
-    """Return whether a qualifier's value is asked for: it is one, and not that of every patient.
+    """Return whether questions may ask for a value: it is single, and not that of all patients.
 
     Args:
-        value: What the source says.
+        value: Value of a qualifier.
     """
     return bool(value) and "|" not in value and bounds(value) != (1.0, 1.0)
 
 
 @lru_cache(maxsize=8)
 def _sets(graph: Graph, relation: str) -> Counter[bytes]:
-    """Return how often each set of entities is all that a relation leads to."""
+    """Return the number of nodes for each set of targets of a relation."""
     starts, tails = graph.rows[relation]
     return Counter(
         tails[start:stop].tobytes()
@@ -131,7 +131,7 @@ def _sets(graph: Graph, relation: str) -> Counter[bytes]:
 
 
 def constant(question: Question) -> tuple[str, ...]:
-    """Return the coarsest answer that is right, which questions with other answers may share.
+    """Return the coarsest right answer, which questions with other answers may share.
 
     Args:
         question: A question with an answer.
@@ -144,25 +144,25 @@ def constant(question: Question) -> tuple[str, ...]:
 
 
 def is_drawn_evenly(question: Question) -> bool:
-    """Return whether the answer is a number or an attribute, which many questions share.
+    """Return whether the answer is a number or an attribute, hence balanced.
 
     Args:
         question: A question with an answer.
     """
-    return question.answers[0].kind in _DRAWN_EVENLY
+    return question.answers[0].kind in _BALANCED
 
 
 def best_constant(graph: Graph, query: list[Any], outcome: Outcome) -> float:
-    """Return the share of the questions of a kind that the best constant answer gets right.
+    """Return the accuracy of the best constant answer to the questions of a kind.
 
-    Of walks, counts and values it is that among all that the graph holds, as they are drawn; of
-    chains and descriptions, of which nobody can count all, that among the edges of the last
-    relation. A choice is guessed evenly, a list as a whole.
+    For walks, counts and values it is computed over all questions of the graph, as sampled; for
+    chains and descriptions, which cannot be enumerated, over the edges of the last relation.
+    Choices are guessed uniformly, lists as a whole.
 
     Args:
         graph: The graph.
         query: The query of one question.
-        outcome: What `evaluate` made of it.
+        outcome: The outcome of the query.
     """
     if outcome.choices:
         return 1 / outcome.choices

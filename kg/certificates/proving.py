@@ -1,4 +1,4 @@
-"""Many questions proved again at once, their search ranks and grades too."""
+"""Batch verification of questions, including search ranks and grades."""
 
 from __future__ import annotations
 
@@ -11,18 +11,18 @@ from medenv.kg.questions.difficulty import difficulty, grade
 from medenv.records import Passage, Question, Retriever
 
 BATCH = 64
-"""Questions that are searched for at a time."""
+"""Number of questions per search."""
 
 
 def prove_all(
     questions: Iterable[Question], graph: Graph, retriever: Retriever | None = None
 ) -> Iterator[tuple[Question, list[str]]]:
-    """Yield every question with what is wrong with it, one line each; an empty list proves it.
+    """Yield every question with its problems, one line each; no problems mean that it is proved.
 
     Args:
         questions: The questions.
-        graph: The graph that they claim to be about.
-        retriever: Where given, the search rank and the grades of graded questions are checked too.
+        graph: The graph of the questions.
+        retriever: Retriever to verify search ranks and grades of graded questions, or None.
 
     Raises:
         CorpusUnavailableError: The retriever did not answer.
@@ -49,7 +49,7 @@ def _batches(questions: Iterable[Question]) -> Iterator[list[Question]]:
 
 
 def _graded(question: Question, graph: Graph, results: Sequence[Passage]) -> list[str]:
-    """Check what a question says of searching for it."""
+    """Verify the search rank, grades and difficulty of a question."""
     certificate = question.certificate
     problems = []
     rank = rank_among(certificate, results)

@@ -1,6 +1,6 @@
-"""The typed queries that questions ask, and their outcomes: what a certificate proves.
+"""Typed queries of questions and their outcomes.
 
-A query is nested lists, so that it is stored with its question and read by anybody:
+A query is a nested list, which is stored as JSON with its question:
 
     ["walk", topic, [relation, ...]]              follow relations; one outcome at every step
     ["chain", root, [[relation, [clue, ...]], ...]]   the same, each step singled out by its clues
@@ -13,8 +13,8 @@ A query is nested lists, so that it is stored with its question and read by anyb
     root:  entity | ["described", entity] | ["where", kind, [clue, ...]]
     clue:  [relation, entity] | ["not", relation, entity] | ["count", relation, low, high]
 
-Entities are ids. A clue holds for whatever the opposite relation leads to from the entity that it
-names, through subtypes where the relation does (`ENTAILED_THROUGH`).
+Entities are ids. A clue holds for all targets of the inverse relation from its entity, including
+those entailed through subtypes (`ENTAILED_THROUGH`).
 """
 
 from __future__ import annotations
@@ -39,19 +39,19 @@ Edge = tuple[int, str, int]
 
 
 class Outcome(NamedTuple):
-    """What a query asks for and how it gets there.
+    """The answers of a query and the edges that lead to them.
 
     Args:
-        topic: The node that the question starts from.
-        answers: Nodes of the answers, ascending; empty where the answer is a value.
-        value: The answer where it is no node, e.g. ``"3"``.
-        path: The gold path, or all edges that lead to the answers where there is no order.
-        clues: Edges beside the path that clues state.
-        named: Nodes that the question has to name.
-        hidden: Nodes that it must not name.
-        last: The relation by which the answers were reached.
-        choices: Number of answers offered by the question; 0 where it offers none.
-        enough: Whether the clues on the answer alone, without the path, single it out.
+        topic: The topic node of the question.
+        answers: Answer nodes, ascending; empty if the answer is a value.
+        value: The answer if it is not a node, e.g. ``"3"``.
+        path: The gold path, or all edges that lead to unordered answers.
+        clues: Edges of clues outside the path.
+        named: Nodes that the question must name.
+        hidden: Nodes that the question must not name.
+        last: The relation that leads to the answers.
+        choices: Number of choices offered by the question, or 0.
+        enough: Whether the clues on the answer identify it without the path.
     """
 
     topic: int
@@ -67,17 +67,17 @@ class Outcome(NamedTuple):
 
 
 @lru_cache(maxsize=4)
-def _owners(graph: Graph) -> Counter[str]:
-    """Return how many nodes bear each definition."""
+def _definition_counts(graph: Graph) -> Counter[str]:
+    """Return the number of nodes with each definition."""
     return Counter(graph.nodes.texts)
 
 
 def evaluate(graph: Graph, query: list[Any]) -> Outcome:
-    """Answer a query from the graph alone.
+    """Evaluate a query on the graph.
 
     Raises:
-        UsageError: It is no query, names what the graph does not have, or does not lead to exactly
-            one entity where it has to.
+        UsageError: The query is invalid, refers to an unknown entity, or does not lead to exactly
+            one entity where required.
     """
     match query:
         case ["walk", str(topic), [_, *_] as relations] if _texts(relations):
@@ -150,7 +150,7 @@ def _chain(graph: Graph, root: Any, steps: list[Any]) -> Outcome:
 
 
 def candidates(graph: Graph, path: Sequence[int], relation: str) -> IntArray:
-    """Return where a chain may go next: what the relation leads to, save what it has met.
+    """Return the candidates of a chain's next step: targets of the relation that are not visited.
 
     Args:
         graph: The graph.
@@ -159,14 +159,14 @@ def candidates(graph: Graph, path: Sequence[int], relation: str) -> IntArray:
     """
     found: IntArray = reach(graph, path[-1], relation)
     for node in path:
-        at = bisect_left(found, node)
-        if at < found.size and found[at] == node:
+        position = bisect_left(found, node)
+        if position < found.size and found[position] == node:
             found = found[found != node]
     return found
 
 
 def _root(graph: Graph, root: Any) -> tuple[int, list[Clue], list[int], list[int]]:
-    """Return the node, its clues, the nodes that name it, and itself where it is not named."""
+    """Return the root node, its clues, the nodes to name, and the node itself if it is hidden."""
     match root:
         case str(entity):
             node = graph.number(entity)
@@ -174,7 +174,7 @@ def _root(graph: Graph, root: Any) -> tuple[int, list[Clue], list[int], list[int
         case ["described", str(entity)]:
             node = graph.number(entity)
             text = graph.nodes.texts[node]
-            if not text or _owners(graph)[text] != 1:
+            if not text or _definition_counts(graph)[text] != 1:
                 raise UsageError(f"{entity} has no description of its own")
             return node, [], [], [node]
         case ["where", str(kind), [_, *_] as written]:
@@ -185,7 +185,7 @@ def _root(graph: Graph, root: Any) -> tuple[int, list[Clue], list[int], list[int
 
 
 def stated_edges(graph: Graph, node: int, clues: Sequence[Clue]) -> list[Edge]:
-    """Return the edges by which a node fits its clues; one through a subtype is the subtype's."""
+    """Return the edges by which a node fits its clues; an entailed edge is that of the subtype."""
     edges = []
     for clue in clues:
         if clue.negated or clue.entity < 0:

@@ -1,4 +1,4 @@
-"""The graph as readable text."""
+"""Documents: the graph rendered as text."""
 
 from medenv.kg.documents.documents import Documents, render
 

@@ -1,7 +1,7 @@
-"""The graph as readable text: one document per disease, gene and phenotype, cut into passages.
+"""Renders a graph as text: one document per disease, gene and phenotype, split into passages.
 
-A passage states facts before prose, since a tool shows its first line or two. Names and definitions
-are the source's own, unaltered. Which edges a passage states is known because this module wrote it.
+A passage states facts before prose, since tools show only its beginning. Names and definitions are
+those of the source, unchanged. The edges that each passage states are recorded.
 """
 
 from __future__ import annotations
@@ -27,13 +27,13 @@ from medenv.kg.graph.schema import (
 from medenv.records import Passage
 
 PASSAGE_CHARS = 1_200
-"""Longest text of a passage, characters; a single name longer than that would stand alone."""
+"""Maximum length of a passage, characters; a longer single name gets its own passage."""
 
 LISTED_DISEASES = 5
-"""A phenotype's document names its diseases when they are at most this many."""
+"""Maximum number of diseases that a phenotype's document names."""
 
-_KEPT = 20_000
-"""Most documents that are kept rendered at a time."""
+_CACHED_DOCUMENTS = 20_000
+"""Maximum number of cached documents."""
 
 _ATTRIBUTES = (
     ("Inheritance", HAS_INHERITANCE),
@@ -46,11 +46,11 @@ _Edge = tuple[str, int]  # relation and tail; the head is the document's node
 
 
 _Item = tuple[str, _Edge | None]
-"""One entry of a section, with the edge that it states, if any."""
+"""One entry of a section, with the edge that it states, or None."""
 
 
 class _Section(NamedTuple):
-    """A labelled list, or prose whose items are words; one set apart opens a new passage."""
+    """A labelled list, or prose with words as items; `apart` starts a new passage."""
 
     label: str
     items: list[_Item]
@@ -68,11 +68,11 @@ class Stated(NamedTuple):
 
 @dataclass(frozen=True, eq=False)
 class Documents:
-    """All documents of a graph, rendered when they are asked for.
+    """All documents of a graph, rendered on demand.
 
     Args:
-        graph: The graph that they are rendered from.
-        hidden: Ids of passages that are withheld.
+        graph: The graph.
+        hidden: Ids of withheld passages.
     """
 
     graph: Graph
@@ -83,23 +83,23 @@ class Documents:
         return {}
 
     def of(self, node: int) -> tuple[Stated, ...]:
-        """Return the passages of a node's document, rendered once while few are kept."""
-        kept = self._rendered
-        if node not in kept:
-            if len(kept) >= _KEPT:
-                kept.clear()
-            kept[node] = self._shown(node)
-        return kept[node]
+        """Return the passages of a node's document, from a cache."""
+        cache = self._rendered
+        if node not in cache:
+            if len(cache) >= _CACHED_DOCUMENTS:
+                cache.clear()
+            cache[node] = self._shown(node)
+        return cache[node]
 
     def _shown(self, node: int) -> tuple[Stated, ...]:
         stated = render(self.graph, node)
         if not self.hidden:
             return stated
-        return tuple(one for one in stated if one.passage.id not in self.hidden)
+        return tuple(part for part in stated if part.passage.id not in self.hidden)
 
     @cached_property
     def passages(self) -> tuple[Passage, ...]:
-        """All passages, documents in the order of entity ids, passages in reading order."""
+        """All passages: documents in the order of entity ids, passages in reading order."""
         nodes = range(len(self.graph))
         return tuple(stated.passage for node in nodes for stated in self._shown(node))
 
@@ -120,7 +120,7 @@ class Documents:
 
 
 def render(graph: Graph, node: int) -> tuple[Stated, ...]:
-    """Return the passages of a node's document; none where its kind has no document."""
+    """Return the passages of a node's document, or none if its kind has no document."""
     sections = _SECTIONS.get(graph.kind(node), _anything)
     out = []
     for number, (text, edges) in enumerate(_pack(sections(graph, node))):
@@ -138,7 +138,7 @@ def render(graph: Graph, node: int) -> tuple[Stated, ...]:
 
 
 def _pack(sections: Iterable[_Section]) -> Iterator[tuple[str, list[_Edge]]]:
-    """Fill passages one after the other; a list that goes on is labelled again."""
+    """Split sections into passages; the label is repeated when a list continues."""
     text, edges = "", list[_Edge]()
     for label, items, separator, end, apart in sections:
         if apart and text and items:
@@ -172,7 +172,7 @@ def _disease(graph: Graph, node: int) -> Iterator[_Section]:
     yield _Section("Associated genes" if len(genes) > 1 else "Associated gene", genes)
     for label, relation in _ATTRIBUTES[:3]:
         yield _Section(label, _named(graph, node, relation.name))
-    # Apart, so that no single passage leads from a finding to the gene.
+    # In a new passage, so that no passage states both a finding and the gene.
     yield _Section("Findings", _findings(graph, node), apart=True)
     for label, relation in _ATTRIBUTES[3:]:
         yield _Section(label, _named(graph, node, relation.name))
@@ -206,7 +206,7 @@ def _prose(graph: Graph, node: int) -> _Section:
 
 
 def _anything(graph: Graph, node: int) -> Iterator[_Section]:
-    """A node of any other kind: its factual relations; without one it is an attribute or a hub."""
+    """Yield the factual relations of a node of another kind; attributes and hubs have none."""
     facts = list(_facts(graph, node))
     if not any(section.items for section in facts):
         return
@@ -217,13 +217,13 @@ def _anything(graph: Graph, node: int) -> Iterator[_Section]:
 
 
 def _facts(graph: Graph, node: int) -> Iterator[_Section]:
-    """The factual relations that no section of its own tells."""
+    """Yield the factual relations without a section of their own."""
     for name in graph.factual:
-        if name not in _TOLD:
+        if name not in _WITH_SECTION:
             yield _Section(_title(name), _named(graph, node, name))
 
 
-_TOLD = {r for one in (HAS_GENE, HAS_PHENOTYPE) for r in (one.name, one.inverse)}
+_WITH_SECTION = {name for r in (HAS_GENE, HAS_PHENOTYPE) for name in (r.name, r.inverse)}
 
 
 def _title(relation: str) -> str:
@@ -233,11 +233,11 @@ def _title(relation: str) -> str:
 
 
 _SECTIONS = {"disease": _disease, "gene": _gene, "phenotype": _phenotype}
-"""Kinds of nodes whose documents are set out with care; inheritance and onset have none."""
+"""Node kind to the function that renders its sections; inheritance and onset have no documents."""
 
 
 def _named(graph: Graph, node: int, relation: str) -> list[_Item]:
-    """Return what a relation leads to as items by name, in the order of their ids."""
+    """Return the targets of a relation as items, in the order of their ids."""
     if relation not in graph.rows:
         return []
     names = graph.nodes.names
@@ -249,7 +249,7 @@ def _aliases(graph: Graph, node: int) -> list[_Item]:
 
 
 def _findings(graph: Graph, node: int) -> list[_Item]:
-    """Return a disease's findings with their frequencies, the most frequent first."""
+    """Return a disease's findings with their frequencies, most frequent first."""
     relation = HAS_PHENOTYPE.name
     items = _named(graph, node, relation)
     known = graph.qualifier_row(node, relation, "frequency") if items else ()
@@ -261,6 +261,6 @@ def _findings(graph: Graph, node: int) -> list[_Item]:
 
 
 def _share(frequency: str) -> float:
-    """Return the share of patients that a frequency stands for; 0 where it is not known."""
+    """Return the share of patients of a frequency, or 0 if unknown."""
     found = bounds(frequency.split("|")[0])
     return found[0] if found else 0.0

@@ -1,4 +1,4 @@
-"""How often a finding occurs in a disease: the HPO's classes, fractions and percentages."""
+"""Frequencies of findings in diseases: the HPO's classes, fractions and percentages."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import re
 from functools import lru_cache
 
 EXCLUDED = "HP:0040285"
-"""The HPO's frequency term for what was looked for and never seen."""
+"""The HPO's frequency term for findings that were never observed."""
 
 FREQUENCIES = {
     "HP:0040280": ("obligate", 1.0, 1.0),
@@ -15,18 +15,18 @@ FREQUENCIES = {
     "HP:0040283": ("occasional", 0.05, 0.29),
     "HP:0040284": ("very rare", 0.01, 0.04),
 }
-"""The HPO's frequency terms in words, with the ends of their ranges as shares of patients."""
+"""The HPO's frequency terms: name and ends of the range as shares of patients."""
 
 _WORDS = {
     **{words: term for term, (words, _, _) in FREQUENCIES.items()},
     "excluded": EXCLUDED,
-    # The words of files before 2018, by the percentages that the HPO gave for them.
+    # Names in files before 2018, mapped by the HPO's percentages.
     "hallmark": "HP:0040281",
     "rare": "HP:0040283",
     **dict.fromkeys(("common", "typical", "variable"), "HP:0040282"),
 }
 _CLASS = re.compile(r"(?i)([a-z][a-z ]*[a-z])(?: *\([<>\d.%\s–-]+\))?")
-"""A class in words, as Orphanet writes it also with its range: ``"Very rare (<4-1%)"``."""
+"""A class name, optionally with its range as in Orphanet: ``"Very rare (<4-1%)"``."""
 _FRACTION = re.compile(r"(?i)(\d+) *(?:/|(?:out +)?of) *(\d+)")
 _NUMBER = r"(\d+(?:\.\d+)?|\.\d+)"
 _PERCENT = re.compile(rf"(?:{_NUMBER} *%? *[-–] *)?{_NUMBER} *%")
@@ -35,11 +35,11 @@ _BEYOND = re.compile(rf"([<>≤≥]) *=? *{_NUMBER} *%")
 
 @lru_cache(maxsize=10_000)
 def canonical(frequency: str) -> str | None:
-    """Return a frequency in the form in which graphs keep it, or None where it is none.
+    """Return a frequency in canonical form, or None if it is not a frequency.
 
     Args:
-        frequency: As sources write it: a frequency term or its name, ``"3/4"``, ``"3 of 4"``,
-            ``"75 %"``, ``"30-40%"``, ``"<5%"``; empty where it is not known.
+        frequency: A frequency term or its name, ``"3/4"``, ``"3 of 4"``, ``"75 %"``, ``"30-40%"``,
+            ``"<5%"``; ``""`` if unknown.
 
     Returns:
         A term's id, ``"3/4"``, ``"75%"``, ``"30-40%"`` or ``""``.
@@ -66,11 +66,11 @@ def canonical(frequency: str) -> str | None:
 
 @lru_cache(maxsize=10_000)
 def bounds(frequency: str) -> tuple[float, float] | None:
-    """Return the ends of a frequency's range as shares of patients, or None where it has none.
+    """Return the ends of a frequency's range as shares of patients, or None.
 
     Args:
-        frequency: In any form that `canonical` knows; several values at once (``"3/4|1/9"``) have
-            no range.
+        frequency: A frequency in any form of `canonical`; several values (``"3/4|1/9"``) have no
+            range.
     """
     value = canonical(frequency)
     if not value:
@@ -88,7 +88,7 @@ def bounds(frequency: str) -> tuple[float, float] | None:
 
 @lru_cache(maxsize=10_000)
 def in_words(frequency: str) -> str:
-    """Return a frequency as documents show it; classes in words, everything else as it is.
+    """Return a frequency as text for documents; terms are replaced by their names.
 
     Args:
         frequency: One value or several, separated by ``"|"``.
@@ -98,10 +98,10 @@ def in_words(frequency: str) -> str:
 
 
 def spellings(frequency: str) -> tuple[str, ...]:
-    """Return other ways to write a frequency: a fraction as percentage, a class as its range.
+    """Return other spellings of a frequency: a fraction as percentage, a class as its range.
 
     Args:
-        frequency: One value, see `bounds`; anything else has no other spelling.
+        frequency: One value, see `bounds`; other text has no other spelling.
     """
     found = bounds(frequency)
     if found is None:
@@ -116,10 +116,10 @@ def spellings(frequency: str) -> tuple[str, ...]:
 
 
 def coarsest(frequency: str) -> str:
-    """Return the coarsest way to write a frequency: an answer that is right for all that share it.
+    """Return the coarsest spelling of a frequency, the answer that most questions share.
 
     Args:
-        frequency: One value, see `bounds`; anything else is written in one way only.
+        frequency: One value, see `bounds`; other text is returned unchanged.
     """
     found = bounds(frequency)
     if found is None:
@@ -129,7 +129,7 @@ def coarsest(frequency: str) -> str:
 
 
 def _percentages(share: float) -> list[str]:
-    """Return a share as rounded percentages, the coarsest first; a part is not all and not none."""
+    """Return a share as rounded percentages, coarsest first; never round a part to 0% or 100%."""
     rounded = f"{int(100 * share + 0.5)}%"
     exactly = f"{100 * share:.1f}".removesuffix(".0") + "%"
     ways = [way for way in (rounded, exactly) if share in (0, 1) or way not in ("0%", "100%")]

@@ -1,7 +1,6 @@
-"""How kinds and entities are named in sentences.
+"""Names of kinds and entities in sentences.
 
-Names are the source's own, letter for letter; those that a sentence would run together with stand
-in quotation marks.
+Names are those of the source, unchanged; names that could merge with a sentence are quoted.
 """
 
 from __future__ import annotations
@@ -13,7 +12,7 @@ from medenv.kg.graph import Graph
 from medenv.kg.graph.schema import ATTRIBUTES, HAS_PHENOTYPE
 
 NOUNS = {"phenotype": "finding", "onset": "age of onset", "inheritance": "mode of inheritance"}
-"""Kinds of nodes whose everyday name is another."""
+"""Node kinds to their common names, if different."""
 
 _PLURALS = {"age of onset": "ages of onset", "mode of inheritance": "modes of inheritance"}
 _RUNS_ON = re.compile(r"[,;]| (?:with|without|and|or|due to|of) ")
@@ -21,39 +20,39 @@ _FEATURES = {kind for kind, relation in ATTRIBUTES.items() if relation != HAS_PH
 
 
 def noun(kind: str) -> str:
-    """Return the everyday word for a kind of node.
+    """Return the common noun for a node kind.
 
     Args:
-        kind: Such as ``"phenotype"``.
+        kind: Node kind, e.g. ``"phenotype"``.
     """
     return NOUNS.get(kind, kind.replace("_", " "))
 
 
 def nouns(kind: str) -> str:
-    """Return the everyday word for several nodes of a kind: ``"findings"``, ``"anatomies"``.
+    """Return the plural of the common noun for a node kind: ``"findings"``, ``"anatomies"``.
 
     Args:
-        kind: Such as ``"phenotype"``.
+        kind: Node kind, e.g. ``"phenotype"``.
     """
-    one = noun(kind)
-    if one in _PLURALS:
-        return _PLURALS[one]
-    if re.search(r"[^aeiou]y$", one):
-        return f"{one[:-1]}ies"
-    return f"{one}es" if re.search(r"(s|x|z|ch|sh)$", one) else f"{one}s"
+    singular = noun(kind)
+    if singular in _PLURALS:
+        return _PLURALS[singular]
+    if re.search(r"[^aeiou]y$", singular):
+        return f"{singular[:-1]}ies"
+    return f"{singular}es" if re.search(r"(s|x|z|ch|sh)$", singular) else f"{singular}s"
 
 
 def a_noun(kind: str) -> str:
-    """Return the word for a kind of node with its article: ``"an enzyme"``.
+    """Return the common noun for a node kind with its article: ``"an enzyme"``.
 
     Args:
-        kind: Such as ``"phenotype"``.
+        kind: Node kind, e.g. ``"phenotype"``.
     """
     return f"{'an' if noun(kind)[:1] in 'aeiou' else 'a'} {noun(kind)}"
 
 
 def titled(graph: Graph, node: int) -> str:
-    """Return a name as it stands in a sentence: in quotation marks where it would run on.
+    """Return a node's name for use in a sentence, quoted if it could merge with the sentence.
 
     Args:
         graph: The graph.
@@ -66,7 +65,7 @@ def titled(graph: Graph, node: int) -> str:
 
 
 def called(graph: Graph, node: int) -> str:
-    """Return how a node is named with its kind: ``'the finding "Tall stature"'``.
+    """Return a node's name with its kind: ``'the finding "Tall stature"'``.
 
     Args:
         graph: The graph.
@@ -81,15 +80,15 @@ def called(graph: Graph, node: int) -> str:
 
 
 def joined(parts: Sequence[str], last: str = "and") -> str:
-    """Return parts as a list in a sentence: ``"a, b and c"``.
+    """Join parts to a list in a sentence: ``"a, b and c"``.
 
     Args:
-        parts: At least one.
+        parts: The parts, at least one.
         last: The word before the last part.
     """
     return f" {last} ".join([", ".join(parts[:-1]), parts[-1]] if len(parts) > 1 else parts)
 
 
 def lowered(name: str) -> str:
-    """Return a name in lower case at its beginning, unless that is a symbol such as in X-linked."""
+    """Return a name with a lower-case first letter, unless it starts with a symbol (X-linked)."""
     return name[:1].lower() + name[1:] if name[1:2].islower() else name

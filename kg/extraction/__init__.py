@@ -1,1 +1,1 @@
-"""Graphs extracted from a corpus by a language model."""
+"""Extraction of graphs from a corpus by a language model."""

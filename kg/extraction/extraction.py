@@ -1,8 +1,8 @@
-"""Entities and relations in a passage, as a language model reads them and this module checks them.
+"""Extraction of entities and relations from a passage by a language model, with validation.
 
-A reply is one JSON object or nothing. What it names must stand in the passage, be of a kind and a
-relation that was asked for, and be backed by a sentence of the passage, word for word; everything
-else is left out and counted by its reason.
+A valid reply is one JSON object. Its entities must occur in the passage and have a requested kind,
+and each relation must be a requested one and quote a sentence of the passage verbatim. Other items
+are dropped and counted by reason.
 """
 
 from __future__ import annotations
@@ -23,17 +23,17 @@ from medenv.records import Message, Passage, Record
 from medenv.text import fold, name_key
 
 MAX_NAME_CHARS = 120
-"""Longest name of an entity."""
+"""Maximum length of an entity's name, characters."""
 
 
 class RelationRule(Record, frozen=True, kw_only=True):
-    """A relation that is looked for.
+    """A relation to extract.
 
     Args:
-        name: Its name, e.g. ``"has_gene"``.
-        head: Kind of the entity that it leads from.
-        tail: Kind of the entity that it leads to.
-        means: What it states, in words for the model.
+        name: Name of the relation, e.g. ``"has_gene"``.
+        head: Kind of the head entity.
+        tail: Kind of the tail entity.
+        means: Description for the model.
     """
 
     name: str
@@ -43,8 +43,8 @@ class RelationRule(Record, frozen=True, kw_only=True):
 
     @property
     def relation(self) -> Relation:
-        """The relation as a graph knows it."""
-        known = {one.name: one for one in (HAS_GENE, HAS_PHENOTYPE)}
+        """The relation of the graph."""
+        known = {relation.name: relation for relation in (HAS_GENE, HAS_PHENOTYPE)}
         made = Relation(name=self.name, inverse=f"inverse_{self.name}", factual=True)
         return known.get(self.name, made)
 
@@ -76,7 +76,7 @@ MEDICAL = (
         means="the first disease can lead to the second",
     ),
 )
-"""The relations that are looked for unless others are named."""
+"""The default relations."""
 
 _SYSTEM = """\
 You read one passage of a medical text and list the entities and relations that it states. The \
@@ -89,12 +89,12 @@ word for word, that states it. Reply with one JSON object and nothing else:
 
 
 class Entry(NamedTuple):
-    """An entity as one passage names it.
+    """An entity in one passage.
 
     Args:
-        kind: Its kind.
-        name: Its name there.
-        aliases: Other names of it there.
+        kind: Kind of the entity.
+        name: Its name in the passage.
+        aliases: Its other names in the passage.
     """
 
     kind: str
@@ -103,13 +103,13 @@ class Entry(NamedTuple):
 
 
 class Link(NamedTuple):
-    """A relation that one passage states.
+    """A relation in one passage.
 
     Args:
-        head: The entity that it leads from.
-        relation: Its name.
-        tail: The entity that it leads to.
-        sentence: The sentence that states it.
+        head: The head entity.
+        relation: Name of the relation.
+        tail: The tail entity.
+        sentence: The sentence that states the relation.
     """
 
     head: Entry
@@ -119,13 +119,13 @@ class Link(NamedTuple):
 
 
 class Extraction(NamedTuple):
-    """What was read in a passage.
+    """Entities and relations of a passage.
 
     Args:
-        passage: Its id.
-        entities: Entities that it names.
-        links: Relations that it states.
-        problems: Number of things left out, by reason.
+        passage: Id of the passage.
+        entities: The entities.
+        links: The relations.
+        problems: Number of dropped items by reason.
     """
 
     passage: str
@@ -153,22 +153,22 @@ class _Reply(msgspec.Struct):
 
 
 def check_rules(rules: Sequence[RelationRule]) -> None:
-    """Refuse rules of which no graph can be made.
+    """Validate the rules.
 
     Raises:
-        UsageError: There is none, or two have the same name.
+        UsageError: No rules, or two rules with the same name.
     """
     names = [rule.name for rule in rules]
     if not names or len(set(names)) < len(names):
-        raise UsageError(f"expected relations of different names, got {names}")
+        raise UsageError(f"expected relations with unique names, got {names}")
 
 
 def prompt(passage: Passage, rules: Sequence[RelationRule]) -> list[Message]:
-    """Return what a model is asked about a passage.
+    """Return the prompt for a passage.
 
     Args:
         passage: The passage.
-        rules: The relations to look for.
+        rules: The relations to extract.
     """
     kinds = sorted({kind for rule in rules for kind in (rule.head, rule.tail)})
     relations = {rule.name: f"{rule.head} -> {rule.tail}: {rule.means}" for rule in rules}
@@ -178,22 +178,22 @@ def prompt(passage: Passage, rules: Sequence[RelationRule]) -> list[Message]:
 
 
 def digest(rules: Sequence[RelationRule]) -> str:
-    """Return what tells one way of asking from another."""
-    asked = msgspec.json.encode([_SYSTEM, list(rules)])
-    return hashlib.sha256(asked).hexdigest()[:16]
+    """Return a cache key for the prompt and the rules."""
+    encoded = msgspec.json.encode([_SYSTEM, list(rules)])
+    return hashlib.sha256(encoded).hexdigest()[:16]
 
 
 def readable(text: str) -> bool:
-    """Return whether a reply is an object of entities and relations.
+    """Return whether a reply is a JSON object of entities and relations.
 
     Args:
-        text: What the model wrote.
+        text: The reply of the model.
     """
     return not isinstance(_decoded(text), str)
 
 
 def _decoded(text: str) -> _Reply | str:
-    """Return the reply, or why it cannot be read."""
+    """Return the decoded reply, or the reason why it cannot be decoded."""
     try:
         return msgspec.json.decode(json_in(text), type=_Reply)
     except msgspec.ValidationError:
@@ -203,12 +203,12 @@ def _decoded(text: str) -> _Reply | str:
 
 
 def read_extraction(text: str, passage: Passage, rules: Sequence[RelationRule]) -> Extraction:
-    """Read a reply, leaving out whatever the passage does not bear out.
+    """Parse a reply and drop all items that the passage does not support.
 
     Args:
-        text: What the model wrote.
-        passage: The passage that it was asked about.
-        rules: The relations that it was asked for.
+        text: The reply of the model.
+        passage: The passage.
+        rules: The requested relations.
     """
     problems: Counter[str] = Counter()
     reply = _decoded(text)
@@ -229,12 +229,12 @@ def read_extraction(text: str, passage: Passage, rules: Sequence[RelationRule]) 
             problems[link] += 1
         else:
             links.append(link)
-    kept = tuple(dict.fromkeys(links))
-    return Extraction(passage.id, tuple(entries.values()), kept, problems)
+    unique_links = tuple(dict.fromkeys(links))
+    return Extraction(passage.id, tuple(entries.values()), unique_links, problems)
 
 
 def normal(name: str) -> str:
-    """Return a name without case, accents, punctuation and spaces in a row: two names are one."""
+    """Return a name without case, accents, punctuation and repeated spaces, for comparison."""
     return " ".join(re.findall(r"[^\W_]+", fold(name)))
 
 

@@ -1,7 +1,7 @@
-"""What was read in many passages as one graph: names that are aliases of each other are one entity.
+"""Merges the extractions of many passages to one graph; aliases of each other are one entity.
 
-An edge keeps the ids of the passages that state it and a sentence of each; the entity's name is the
-one that most passages use.
+An edge keeps the ids of the passages that state it, with a sentence of each. An entity has its most
+frequent name.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from medenv.kg.graph import Graph, GraphInfo
 from medenv.kg.graph.builder import GraphBuilder
 
 QUALIFIERS = ("passage", "sentence")
-"""What is known of an edge: the passages that state it, and how they do."""
+"""Qualifiers of an edge: the passages that state it and their sentences."""
 
 _Key = tuple[str, str]
 
@@ -22,15 +22,15 @@ _Key = tuple[str, str]
 def assembled(
     extractions: Sequence[Extraction], rules: Sequence[RelationRule], info: GraphInfo
 ) -> Graph:
-    """Return the graph of all relations; entities without any are left out.
+    """Return the graph of all relations; entities without relations are left out.
 
     Args:
-        extractions: What was read, at most once in each passage.
+        extractions: Extractions of different passages.
         rules: The relations.
-        info: Source, version and terms.
+        info: Source, version and licence.
     """
-    ordered = sorted(extractions, key=lambda one: one.passage)
-    entries = [e for one in ordered for link in one.links for e in (link.head, link.tail)]
+    ordered = sorted(extractions, key=lambda extraction: extraction.passage)
+    entries = [e for found in ordered for link in found.links for e in (link.head, link.tail)]
     groups = _groups(entries)
     names: dict[_Key, Counter[str]] = {}
     for entry in entries:
@@ -40,7 +40,7 @@ def assembled(
     builder = GraphBuilder(info)
     ids: dict[_Key, str] = {}
     for group, counted in sorted(names.items()):
-        name, *others = sorted(counted, key=lambda one: (-counted[one], one))
+        name, *others = sorted(counted, key=lambda known: (-counted[known], known))
         ids[group] = f"{group[0]}:{normal(name).replace(' ', '_')}"
         aliases = {
             normal(other): other for other in reversed(others) if normal(other) != normal(name)
@@ -48,12 +48,12 @@ def assembled(
         builder.node(ids[group], kind=group[0], name=name, aliases=sorted(aliases.values()))
     for rule in rules:
         builder.relation(rule.relation, QUALIFIERS)
-    for one in ordered:
-        for link in one.links:
+    for found in ordered:
+        for link in found.links:
             head, tail = (ids[groups[_key(e.kind, e.name)]] for e in (link.head, link.tail))
             if head != tail:
                 sentence = link.sentence.replace("|", "/")
-                builder.edge(head, link.relation, tail, (one.passage, sentence))
+                builder.edge(head, link.relation, tail, (found.passage, sentence))
     return builder.build()
 
 
@@ -62,7 +62,7 @@ def _key(kind: str, name: str) -> _Key:
 
 
 def _groups(entries: Sequence[Entry]) -> dict[_Key, _Key]:
-    """Return every name of a kind with the one that stands for it and its aliases (union-find)."""
+    """Return the representative of every name and its aliases, by union-find."""
     parent: dict[_Key, _Key] = {}
 
     def root(key: _Key) -> _Key:
@@ -73,9 +73,9 @@ def _groups(entries: Sequence[Entry]) -> dict[_Key, _Key]:
         return key
 
     for entry in entries:
-        mine = _key(entry.kind, entry.name)
+        key = _key(entry.kind, entry.name)
         for alias in entry.aliases:
-            first, second = sorted((root(mine), root(_key(entry.kind, alias))))
+            first, second = sorted((root(key), root(_key(entry.kind, alias))))
             parent[second] = first
-        root(mine)
+        root(key)
     return {key: root(key) for key in sorted(parent)}

@@ -1,10 +1,10 @@
-"""From a corpus to a graph: what a language model reads in passages, grown around seed entities.
+"""Extraction pipeline: grows a graph from a corpus with a language model, from seed entities.
 
-In every round some entities are chosen, half the time from those found last (depth), else from
-those found before (breadth), and the passages that a search for their names finds are read;
-now and then, and where nothing is left to expand, a passage about nothing known yet is read
-instead (discovery). Rounds are decided before any reply arrives and replies are taken in the order
-of passages, so the graph depends on corpus, settings and replies, not on who answered first.
+Each round selects entities, half the time from those found last (depth), else from earlier ones
+(breadth), and reads the passages that a search for their names finds. Sometimes, and if no entity
+is left to expand, it reads a passage without known entities instead (discovery). Rounds are planned
+before replies arrive and replies are processed in the order of passages, so the graph depends on
+corpus, settings and replies, but not on the order of replies.
 """
 
 from __future__ import annotations
@@ -21,7 +21,6 @@ from medenv import io
 from medenv.errors import UsageError
 from medenv.kg.extraction.extraction import (
     MEDICAL,
-    Entry,
     Extraction,
     RelationRule,
     check_rules,
@@ -43,11 +42,11 @@ LICENCE = (
     "The terms are those of the corpus: {sources}."
 )
 _Key = tuple[str, str]
-"""Kind and normal name of an entity."""
+"""Kind and normalised name of an entity."""
 
 
 class Corpus(Protocol):
-    """Passages that can be searched and gone through."""
+    """Passages that can be searched and iterated."""
 
     @property
     def passages(self) -> Iterable[Passage]:
@@ -60,17 +59,17 @@ class Corpus(Protocol):
 
 
 class ExtractionConfig(Record, frozen=True, kw_only=True):
-    """How a graph is grown.
+    """Settings of the extraction.
 
     Args:
-        seeds: Names to begin with; empty begins with a discovery.
-        rules: The relations to look for.
-        max_nodes: Entities after which no further round is begun.
-        max_passages: Most passages that are read.
-        per_entity: Passages that are read about an entity.
-        width: Entities that are expanded in one round.
-        discovery: Share of the choices that are discoveries, in [0, 1].
-        seed: Seed of the choices.
+        seeds: Names of the start entities; empty starts with a discovery.
+        rules: The relations to extract.
+        max_nodes: Number of entities after which no further round starts.
+        max_passages: Maximum number of passages to read.
+        per_entity: Number of passages to read per entity.
+        width: Number of entities to expand per round.
+        discovery: Share of discoveries among the choices, in [0, 1].
+        seed: Random seed.
     """
 
     seeds: tuple[str, ...] = ()
@@ -83,7 +82,7 @@ class ExtractionConfig(Record, frozen=True, kw_only=True):
     seed: int = 0
 
     def __post_init__(self) -> None:
-        """Refuse what cannot grow."""
+        """Validate the settings."""
         check_rules(self.rules)
         if min(self.max_nodes, self.max_passages, self.per_entity, self.width) < 1:
             raise UsageError(
@@ -95,13 +94,13 @@ class ExtractionConfig(Record, frozen=True, kw_only=True):
 
 
 class Grown(NamedTuple):
-    """A graph that was grown.
+    """Result of an extraction.
 
     Args:
         graph: The graph.
         rounds: Number of rounds.
         read: Number of passages read.
-        problems: Number of things left out, by reason.
+        problems: Number of dropped items by reason.
     """
 
     graph: Graph
@@ -111,16 +110,16 @@ class Grown(NamedTuple):
 
 
 class Growth:
-    """Grows a graph.
+    """State of an extraction.
 
     Args:
-        asking: Asks the model, and keeps its replies.
+        client: Client of the model, which stores its replies.
         corpus: The passages.
-        config: How to grow.
+        config: Settings.
     """
 
-    def __init__(self, asking: BatchClient, corpus: Corpus, config: ExtractionConfig) -> None:
-        self.asking, self.corpus, self.config = asking, corpus, config
+    def __init__(self, client: BatchClient, corpus: Corpus, config: ExtractionConfig) -> None:
+        self.client, self.corpus, self.config = client, corpus, config
         self._read: dict[str, Extraction] = {}
         self._names: dict[_Key, str] = {}
         self._expanded: set[_Key] = set()
@@ -130,21 +129,22 @@ class Growth:
         self._exhausted = False
 
     def grow(self, say: Callable[[str], None] = lambda _: None) -> Grown:
-        """Return the grown graph.
+        """Run the extraction and return its result.
 
         Args:
-            say: Told after each round how far the graph is.
+            say: Progress callback; receives a line after each round.
 
         Raises:
-            ModelUnavailableError: The model did not answer; the same call goes on.
+            ModelUnavailableError: The model did not answer; repeat the call to resume.
             CorpusUnavailableError: The corpus did not answer.
         """
-        unread = self._unread()
+        unread = self._shuffled_passages()
         while len(self._names) < self.config.max_nodes:
-            wanted = self._chosen(np.random.default_rng([self.config.seed, self._rounds]), unread)
-            if wanted is None:
+            rng = np.random.default_rng([self.config.seed, self._rounds])
+            passages = self._next_passages(rng, unread)
+            if passages is None:
                 break
-            self._take(wanted)
+            self._read_passages(passages)
             self._rounds += 1
             say(f"{len(self._names):,} entities from {len(self._read):,} passages")
         problems: Counter[str] = Counter()
@@ -155,37 +155,37 @@ class Growth:
         return Grown(graph, self._rounds, len(self._read), counts)
 
     def _info(self, problems: dict[str, int]) -> GraphInfo:
-        model, date = self.asking.endpoint.settings.model, self.asking.journal.head["date"]
+        model, date = self.client.endpoint.settings.model, self.client.journal.head["date"]
         sources = sorted({passage.source for passage in self.corpus.passages} - {""})
         named = ", ".join(sources) or "not stated"
         return GraphInfo(
             source=f"own graph, extracted by {model}",
-            version=self.asking.journal.head["date"],
+            version=date,
             licence=LICENCE.format(sources=named),
             acknowledgement=f"Extracted by {model} on {date} from: {named}.",
             notes={"passages read": len(self._read), **problems},
         )
 
-    def _chosen(
+    def _next_passages(
         self, rng: np.random.Generator, unread: Iterator[Passage]
     ) -> dict[str, Passage] | None:
-        """Return the passages of the next round by id, or None where there is nothing to do."""
+        """Return the passages of the next round by id, or None at the end."""
         room = self.config.max_passages - len(self._read)
         if room < 1:
             return None
-        names, discoveries = self._picks(rng)
+        names, discoveries = self._choose(rng)
         found = self.corpus.search(names, self.config.per_entity) if names else []
-        wanted = {p.id: p for hits in found for p, _ in hits if p.id not in self._read}
+        chosen = {p.id: p for hits in found for p, _ in hits if p.id not in self._read}
         for _ in range(discoveries or (not names)):
-            passage = self._discovered(unread, wanted)
+            passage = self._discover(unread, chosen)
             if passage is not None:
-                wanted[passage.id] = passage
-        if not wanted and not names and not self._names.keys() - self._expanded:
+                chosen[passage.id] = passage
+        if not chosen and not names and not self._names.keys() - self._expanded:
             return None
-        return dict(sorted(wanted.items())[:room])
+        return dict(sorted(chosen.items())[:room])
 
-    def _picks(self, rng: np.random.Generator) -> tuple[list[str], int]:
-        """Return the names to search for, and how many passages to discover."""
+    def _choose(self, rng: np.random.Generator) -> tuple[list[str], int]:
+        """Return the names to search for and the number of passages to discover."""
         if self._waiting:
             names, self._waiting = self._waiting, []
             return names, 0
@@ -206,28 +206,31 @@ class Growth:
             names.append(self._names[key])
         return names, discoveries
 
-    def _unread(self) -> Iterator[Passage]:
-        """Yield all passages once, in a drawn order."""
+    def _shuffled_passages(self) -> Iterator[Passage]:
+        """Yield all passages in random order."""
         passages = sorted(self.corpus.passages, key=lambda passage: passage.id)
         for number in np.random.default_rng([self.config.seed]).permutation(len(passages)).tolist():
             yield passages[number]
 
-    def _discovered(self, unread: Iterator[Passage], wanted: dict[str, Passage]) -> Passage | None:
-        """Return the next passage that mentions nothing known, or None where none is left."""
+    def _discover(self, unread: Iterator[Passage], chosen: dict[str, Passage]) -> Passage | None:
+        """Return the next passage without known entities, or None at the end."""
         names = list(self._names.values())
         for passage in unread:
-            taken = passage.id in self._read or passage.id in wanted
+            taken = passage.id in self._read or passage.id in chosen
             if not taken and not mentions(f"{passage.title}\n{passage.text}", names):
                 return passage
         self._exhausted = True
         return None
 
-    def _take(self, wanted: dict[str, Passage]) -> None:
-        """Read passages, and add what is in them in the order of their ids."""
+    def _read_passages(self, passages: dict[str, Passage]) -> None:
+        """Read passages and add their entities in the order of the passages' ids."""
         rules = self.config.rules
-        keys = {_key_of(passage): passage for passage in wanted.values()}
+        keys: dict[str, Passage] = {}
+        for passage in passages.values():
+            text = f"{passage.title}\n{passage.text}"
+            keys[f"{passage.id} {io.digest(text, 12)}"] = passage
         requests = {key: prompt(passage, rules) for key, passage in keys.items()}
-        replies = self.asking.ask(requests, lambda _, text: readable(text))
+        replies = self.client.ask(requests, lambda _, text: readable(text))
         self._latest = set()
         for key, passage in keys.items():
             extraction = read_extraction(replies[key][-1], passage, rules)
@@ -235,19 +238,10 @@ class Growth:
             self._read[passage.id] = extraction._replace(problems=+extraction.problems)
             for link in extraction.links:
                 for entry in (link.head, link.tail):
-                    self._meet(entry)
-
-    def _meet(self, entry: Entry) -> None:
-        key = entry.kind, normal(entry.name)
-        if key not in self._names:
-            self._names[key] = entry.name
-            self._latest.add(key)
-
-
-def _key_of(passage: Passage) -> str:
-    """Return a key that is another one where the text is."""
-    text = io.digest(f"{passage.title}\n{passage.text}", 12)
-    return f"{passage.id} {text}"
+                    entity = entry.kind, normal(entry.name)
+                    if entity not in self._names:
+                        self._names[entity] = entry.name
+                        self._latest.add(entity)
 
 
 def extract_graph(
@@ -258,38 +252,38 @@ def extract_graph(
     patience: BatchLimits | None = None,
     say: Callable[[str], None] = lambda _: None,
 ) -> Grown:
-    """Grow a graph, keep its replies in a folder, and save it there.
+    """Extract a graph, and store it with the model's replies in a folder.
 
-    The same call goes on where an earlier one ended; with larger limits it goes on growing.
+    Repeating a call resumes it; larger limits continue the growth.
 
     Args:
-        folder: Gets ``replies.jsonl`` and ``graph/``.
+        folder: Output folder for ``replies.jsonl`` and ``graph/``.
         endpoint: The model.
         corpus: The passages.
-        config: How to grow.
-        patience: How many passages are read at a time, and how often.
-        say: Told after each round how far the graph is.
+        config: Settings.
+        patience: Limits of concurrency and retries.
+        say: Progress callback; receives a line after each round.
 
     Raises:
-        ModelUnavailableError: The model did not answer; the same call goes on.
-        DataError: The folder holds another run's replies, or damaged ones.
+        ModelUnavailableError: The model did not answer; repeat the call to resume.
+        DataError: The folder contains replies of another run, or damaged ones.
     """
     base = Path(folder)
     journal = open_journal(base / "replies.jsonl", digest(config.rules), endpoint.settings.model)
-    with BatchClient(endpoint, journal, patience or BatchLimits()) as asking:
-        grown = Growth(asking, corpus, config).grow(say)
+    with BatchClient(endpoint, journal, patience or BatchLimits()) as client:
+        grown = Growth(client, corpus, config).grow(say)
         shutil.rmtree(base / "graph", ignore_errors=True)
         grown.graph.save(base / "graph")
     return grown
 
 
 def load_extracted(path: Path | str) -> Graph:
-    """Return the graph that was grown in a folder.
+    """Read the extracted graph of a folder.
 
     Args:
         path: The folder.
 
     Raises:
-        DataError: There is none, or it was cut short.
+        DataError: The graph is missing or truncated.
     """
     return Graph.load(Path(path) / "graph")

@@ -26,8 +26,7 @@ from medenv.kg.questions.generator import SPLITS, QuestionSpec
 from medenv.kg.questions.overlap import overlaps
 from medenv.kg.questions.production import GenerationSpec, Produced, produce, workers, write_set
 from medenv.kg.sources import open_source
-from medenv.kg.worlds.files import write_world
-from medenv.kg.worlds.worlds import WorldSettings, make_world
+from medenv.kg.worlds.worlds import WorldSettings, make_world, write_world
 from medenv.records import Record, Retriever
 from medenv.retrieval import BM25Retriever
 

@@ -1,1 +1,1 @@
-"""Counterfactual worlds: renamed, rewired, unanswerable."""
+"""Counterfactual worlds: renamed, rewired and unanswerable."""

@@ -1,7 +1,7 @@
-"""What all altered worlds share: the label that they are fiction, and questions proved anew.
+"""Functions shared by all counterfactual worlds: labels as fiction, and new proofs of questions.
 
-An altered world is made on its user's machine for research on models. It is never the content of
-the source that it was made from, so its graph, passages, questions and cards all say what it is.
+A counterfactual world is created on the user's machine for research on models. It is not content of
+its source, so its graph, passages, questions and cards are labelled as fiction.
 """
 
 from __future__ import annotations
@@ -33,25 +33,25 @@ NOTICE = (
     "not the content of that source, whose terms may forbid altering it: keep it on this machine, "
     "do not pass it on, and show none of it as what the source says."
 )
-"""What accompanies an altered world wherever terms are shown."""
+"""Notice to show with the licence of a counterfactual world."""
 
-_TOLD = ("frequency", "onset", "sex", "modifier")
-"""Qualifiers that an altered edge keeps; it has no evidence and no references."""
+_UNSOURCED = ("frequency", "onset", "sex", "modifier")
+"""Qualifiers of an altered edge; evidence and references are removed."""
 
 
 def fictional(info: GraphInfo, variant: str, seed: int) -> GraphInfo:
-    """Return where an altered world comes from, in words that nobody can take for the source.
+    """Return the `GraphInfo` of a counterfactual world, clearly distinct from that of the source.
 
     Args:
-        info: The true world's.
-        variant: How it is altered.
+        info: Info of the true graph.
+        variant: Kind of alteration.
         seed: Seed of the alteration.
 
     Raises:
-        UsageError: The world is altered already.
+        UsageError: The graph is already altered.
     """
     if info.world:
-        raise UsageError(f"{info.label!r} is altered already; start from the true world")
+        raise UsageError(f"expected an unaltered graph, got {info.label!r}")
     notice = NOTICE.format(label=info.label)
     return GraphInfo(
         source=f"FICTION ({variant} world, seed {seed}) after {info.label}",
@@ -64,14 +64,14 @@ def fictional(info: GraphInfo, variant: str, seed: int) -> GraphInfo:
 
 
 def unsourced(columns: Mapping[str, Mapping[str, Column]]) -> dict[str, dict[str, Column]]:
-    """Return qualifiers without evidence, references and whatever else speaks for the source.
+    """Return the qualifiers without evidence, references and other claims of the source.
 
     Args:
         columns: Qualifiers by relation and name.
     """
     return {
         relation: {
-            name: column if name in _TOLD else Column(np.zeros_like(column.codes), ("",))
+            name: column if name in _UNSOURCED else Column(np.zeros_like(column.codes), ("",))
             for name, column in named.items()
         }
         for relation, named in columns.items()
@@ -81,17 +81,17 @@ def unsourced(columns: Mapping[str, Mapping[str, Column]]) -> dict[str, dict[str
 def proved_anew(
     documents: Documents, question: Question, query: list[Any], text: str, rare: str = ""
 ) -> Question:
-    """Return a question as it stands in an altered world, proved there.
+    """Return a question with its certificate in a counterfactual world.
 
     Args:
-        documents: The altered world's documents.
-        question: The true world's question.
-        query: What it asks, in the altered world's ids.
-        text: Its wording.
-        rare: The rare entity's id in the altered world.
+        documents: Documents of the counterfactual world.
+        question: Question about the true world.
+        query: The query with ids of the counterfactual world.
+        text: The new text.
+        rare: Id of the rare entity in the counterfactual world.
 
     Raises:
-        Rejected: It has no certain answer there, or its text gives something away.
+        Rejected: The question has no unique answer there, or its text reveals something.
     """
     graph = documents.graph
     try:
@@ -124,12 +124,12 @@ def proved_anew(
 
 
 def graded(graph: Graph, question: Question, retriever: Retriever) -> Question:
-    """Return a question with its search rank and difficulty in an altered world.
+    """Return a question with its search rank and difficulty in a counterfactual world.
 
     Args:
         graph: The altered graph.
-        question: A question proved there, with an answer.
-        retriever: Searches the altered corpus.
+        question: A proved question with an answer.
+        retriever: Retriever of the altered corpus.
 
     Raises:
         CorpusUnavailableError: The retriever did not answer.
@@ -154,7 +154,7 @@ def entities_of(question: Question) -> set[str]:
 
 
 def numbered(questions: Iterable[Question]) -> tuple[Question, ...]:
-    """Return questions numbered anew by split, for those that were left out leave gaps."""
+    """Renumber questions by split, so that rejected questions leave no gaps."""
     counts: dict[str, int] = {}
     out = []
     for question in questions:

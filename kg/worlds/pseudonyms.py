@@ -1,8 +1,8 @@
-"""Words that nobody has read before, one for each word of a graph, the same wherever it stands.
+"""Pseudonyms: consistent replacement of every word of a graph by an invented word.
 
-Putting each word in the place of another keeps what search sees, shared words and rare ones, while
-nothing is left to remember. Words made of pieces of real names would not do: many names in medicine
-are one word long, and would survive as such a piece.
+A one-to-one replacement of words preserves shared and rare words, and thus search results, while
+nothing can be answered from memory. Invented words are not composed of parts of real names, since
+many medical names are a single word and would survive as a part.
 """
 
 from __future__ import annotations
@@ -13,44 +13,46 @@ from collections.abc import Iterable, Sequence
 import numpy as np
 
 TOKEN = re.compile(r"[^\W_]+")
-"""A word or symbol within a name."""
+"""A word or symbol of a name."""
 
 FUNCTION_WORDS = frozenset(
     TOKEN.findall("a an and as at by due for from in into is not of on or that the to with without")
 )
-"""Words that carry grammar alone; they stay, unless they are a name."""
+"""Function words, which are kept unless they are a name."""
 
 _STARTS = TOKEN.findall("b br d dr f fl g gl h j k kr l m n p pl qu r s sk st t tr v vr w z zh")
 _VOWELS = TOKEN.findall("a a e e i i o o u ai ea io")
 _ENDS = TOKEN.findall("l m n r s x nd rk sk th lt n r s l m")
 _LETTERS = "BCDFGHJKLMNPQRSTVWXYZ"
-_TRIES = 40
-_CODE = 4  # so many digits are no type or part but a catalogue's number
+_SYMBOL_TRIES = 40
+_CODE_DIGITS = 4  # numbers of this length are catalogue numbers, not types or parts
 
 
 class Pseudonymizer:
-    """Puts invented words in the place of those of a graph; the same seed invents the same.
+    """Replaces the words of a graph by invented words, reproducibly for a seed.
 
     Args:
-        names: All names and aliases, each to be changed.
-        texts: Further texts whose words are to be changed.
-        seed: Seed of the invention.
+        names: All names and aliases; each will change.
+        texts: Further texts whose words will change.
+        seed: Random seed.
     """
 
     def __init__(self, names: Iterable[str], texts: Iterable[str], seed: int) -> None:
         names = sorted(set(names))
         whole = {name.casefold().strip() for name in names}
-        self._kept = FUNCTION_WORDS - whole
+        self._unchanged = FUNCTION_WORDS - whole
         real = {token.casefold() for name in names for token in TOKEN.findall(name)}
         real |= {token.casefold() for text in texts for token in TOKEN.findall(text)}
         self._rng = np.random.default_rng([seed, len(real)])
         self._used = real | FUNCTION_WORDS
-        self._words = {token: self._coined(token) for token in sorted(real)}
-        unchanged = {name.casefold() for name in names if self._same(name)}
+        self._words = {token: self._invented(token) for token in sorted(real)}
+        unchanged = {
+            name.casefold() for name in names if self._swapped(name).casefold() == name.casefold()
+        }
         self._marks = {name: self._new_word() for name in sorted(unchanged)}
 
     def name(self, name: str) -> str:
-        """Return the invented name in the place of a name.
+        """Return the invented name for a name.
 
         Args:
             name: A name or alias of the graph.
@@ -59,15 +61,12 @@ class Pseudonymizer:
         return f"{self._swapped(name)} {mark.capitalize()}" if mark else self._swapped(name)
 
     def text(self, text: str) -> str:
-        """Return a text with every word but the grammatical ones put in the place of another.
+        """Return a text with all words except function words replaced.
 
         Args:
             text: A text of the graph, such as a definition.
         """
         return self._swapped(text)
-
-    def _same(self, name: str) -> bool:
-        return self._swapped(name).casefold() == name.casefold()
 
     def _swapped(self, text: str) -> str:
         return TOKEN.sub(lambda found: self._cased(found.group()), text)
@@ -78,32 +77,33 @@ class Pseudonymizer:
             return word.upper()
         return word.capitalize() if token[:1].isupper() else word
 
-    def _coined(self, token: str) -> str:
-        if token in self._kept or len(token) == 1 or (token.isdigit() and len(token) < _CODE):
+    def _invented(self, token: str) -> str:
+        short_number = token.isdigit() and len(token) < _CODE_DIGITS
+        if token in self._unchanged or len(token) == 1 or short_number:
             return token
         return self._symbol(token) if any(map(str.isdigit, token)) else self._new_word()
 
     def _new_word(self) -> str:
         while True:
             syllables = int(self._rng.integers(2, 4))
-            parts = [self._one(part) for part in (_STARTS, _VOWELS) * syllables]
-            word = "".join(parts) + self._one(_ENDS)
+            parts = [self._draw(part) for part in (_STARTS, _VOWELS) * syllables]
+            word = "".join(parts) + self._draw(_ENDS)
             if self._fresh(word):
                 return word
 
-    def _one(self, choices: Sequence[str]) -> str:
+    def _draw(self, choices: Sequence[str]) -> str:
         return choices[int(self._rng.integers(len(choices)))]
 
     def _symbol(self, token: str) -> str:
-        """Return a symbol of the same shape, longer where all of that shape are taken."""
-        for tried in range(100 * _TRIES):
-            shape = token + "x" * (tried // _TRIES)
-            symbol = "".join(self._like(letter) for letter in shape)
+        """Return a new symbol of the same shape, or a longer one if that shape is exhausted."""
+        for tried in range(100 * _SYMBOL_TRIES):
+            shape = token + "x" * (tried // _SYMBOL_TRIES)
+            symbol = "".join(self._similar_char(letter) for letter in shape)
             if self._fresh(symbol):
                 return symbol
         return self._new_word()
 
-    def _like(self, letter: str) -> str:
+    def _similar_char(self, letter: str) -> str:
         if letter.isdigit():
             return str(int(self._rng.integers(10)))
         return _LETTERS[int(self._rng.integers(len(_LETTERS)))].casefold()

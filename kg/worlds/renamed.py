@@ -1,7 +1,7 @@
-"""The renamed world: the true graph with every name, alias, definition and id invented.
+"""The renamed world: the true graph with invented names, aliases, definitions and ids.
 
-Nodes keep their numbers and edges their places, so the graph is the same up to names, and so is
-every question; what a model remembers of the names says nothing here.
+Node and edge numbers are unchanged, so graph and questions are the same up to names, and knowledge
+about the true names does not help.
 """
 
 from __future__ import annotations
@@ -36,16 +36,16 @@ class Renaming:
 
     @cached_property
     def coiner(self) -> Pseudonymizer:
-        """Invents the words."""
+        """The generator of invented words."""
         nodes = self.true.nodes
         names = [*nodes.names, *(alias for aliases in nodes.aliases for alias in aliases)]
         return Pseudonymizer(names, nodes.texts, self.seed)
 
     @cached_property
     def ids(self) -> dict[str, str]:
-        """True ids to invented ones, in the same order, so that nodes keep their numbers."""
+        """True ids to invented ids in the same order, which preserves node numbers."""
         width = len(str(len(self.true)))
-        return {one: f"FIC:{i:0{width}}" for i, one in enumerate(self.true.nodes.ids)}
+        return {true_id: f"FIC:{i:0{width}}" for i, true_id in enumerate(self.true.nodes.ids)}
 
     @cached_property
     def graph(self) -> Graph:
@@ -66,17 +66,17 @@ class Renaming:
         return replace(self.true, info=info, nodes=renamed, columns=columns, replaced={})
 
     def _column(self, name: str, column: Column) -> Column:
-        """Return a qualifier that names entities by their invented ids; frequencies are codes."""
+        """Return a qualifier with invented ids; frequencies keep their term ids."""
         if name == "frequency":
             return column
-        values = ("|".join(self.ids.get(v, v) for v in one.split("|")) for one in column.values)
+        values = ("|".join(self.ids.get(v, v) for v in value.split("|")) for value in column.values)
         return Column(column.codes, tuple(values))
 
     def query(self, query: Any) -> Any:
         """Return a query with invented ids.
 
         Args:
-            query: A query of the true graph, or a part of one.
+            query: A query on the true graph, or a part of one.
         """
         if isinstance(query, list):
             return [self.query(part) for part in query]
@@ -89,8 +89,8 @@ class Renaming:
             question: A question of the true graph.
 
         Raises:
-            UsageError: It asks what the true graph does not answer.
-            Rejected: A true name is left in it, or an invented one says too much.
+            UsageError: The true graph does not answer the question.
+            Rejected: The text still contains a true name, or an invented name reveals too much.
         """
         text = self.wording(question)
         query = self.query(question.certificate.query)
@@ -104,8 +104,8 @@ class Renaming:
             question: A question of the true graph.
 
         Raises:
-            UsageError: It asks what the true graph does not answer.
-            Rejected: A true name is left in it.
+            UsageError: The true graph does not answer the question.
+            Rejected: The text still contains a true name.
         """
         query = question.certificate.query
         outcome = evaluate(self.true, query)
@@ -124,17 +124,17 @@ class Renaming:
 
 
 def _within(name: str) -> str:
-    """Return a name as it may stand within a sentence."""
+    """Return a name with a lower-case first letter."""
     return name[:1].lower() + name[1:]
 
 
 def quoted(definition: str) -> str:
-    """Return a definition as questions quote it."""
+    """Return a definition as quoted in questions."""
     return definition.strip().replace('"', "'")
 
 
 def _replaced(text: str, swaps: dict[str, str]) -> str:
-    """Replace all at once, the longest first, each as a whole; ignore case where it has to be."""
+    """Replace all names in one pass, longest first, as whole words, if needed ignoring case."""
     parts: Sequence[str] = sorted(swaps, key=lambda old: (-len(old), old))
     patterns = [
         rf"(?<!\w){re.escape(old)}(?!\w)" if old in text else rf"(?i:(?<!\w){re.escape(old)}(?!\w))"

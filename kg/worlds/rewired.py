@@ -1,9 +1,8 @@
-"""The rewired world: edges swapped in pairs, so that what is remembered is wrong and reading right.
+"""The rewired world: pairs of edges are swapped, so that answers from memory are wrong.
 
-The two edges of a swap exchange their tails. Every node keeps its number of edges in every relation
-and direction, and names stay true; only who belongs to whom is fiction. What is swapped are the
-edges that decide questions, each at most once, so that each question keeps its text and its query
-and gets another answer.
+The two edges of a swap exchange their tails. Names and the degrees of all nodes in every relation
+are unchanged; only the connections are fiction. Each edge that decides a question is swapped at
+most once, so each question keeps its text and query but has another answer.
 """
 
 from __future__ import annotations
@@ -28,7 +27,7 @@ from medenv.kg.worlds.counterfactual import entities_of, fictional, proved_anew,
 from medenv.records import Question
 
 TRIES = 400
-"""Partners that are looked at for one edge."""
+"""Maximum number of candidate partners for one edge."""
 
 _Place = tuple[str, int]
 """A forward relation and the number of an edge in it."""
@@ -38,9 +37,9 @@ class _Target(NamedTuple):
     """An edge that decides a question.
 
     Args:
-        edge: The edge, from what is known to the answer.
-        fits: Nodes that could be the answer instead, or None for all.
-        path: Nodes that the answer must not be.
+        edge: The edge, directed to the answer.
+        fits: Nodes that could replace the answer, or None for all.
+        path: Nodes that must not be the answer.
         split: The question's split.
     """
 
@@ -51,7 +50,7 @@ class _Target(NamedTuple):
 
 
 def swapped(graph: Graph, swaps: Mapping[str, Sequence[tuple[int, int]]]) -> Graph:
-    """Return a graph in which pairs of edges have exchanged their tails.
+    """Return a graph in which pairs of edges exchange their tails.
 
     Args:
         graph: The graph.
@@ -62,8 +61,8 @@ def swapped(graph: Graph, swaps: Mapping[str, Sequence[tuple[int, int]]]) -> Gra
         starts, tails = graph.rows[name]
         heads = np.repeat(np.arange(len(graph), dtype=np.int32), np.diff(starts))
         moved = tails.copy()
-        for one, other in pairs:
-            moved[one], moved[other] = tails[other], tails[one]
+        for first, second in pairs:
+            moved[first], moved[second] = tails[second], tails[first]
         order = np.lexsort((moved, heads))
         moved = moved[order]
         back = np.lexsort((heads, moved))
@@ -79,7 +78,7 @@ def swapped(graph: Graph, swaps: Mapping[str, Sequence[tuple[int, int]]]) -> Gra
 
 @dataclass(frozen=True, eq=False)
 class Rewiring:
-    """Swaps the edges that decide some questions.
+    """Swaps of the edges that decide questions.
 
     Args:
         true: The true graph.
@@ -99,7 +98,7 @@ class Rewiring:
 
     @cached_property
     def swaps(self) -> dict[str, list[tuple[int, int]]]:
-        """Forward relation to the pairs of edge numbers whose tails are exchanged."""
+        """Forward relation to pairs of edge numbers that exchange their tails."""
         return _Plan(self.true, self.questions, self.seed).swaps()
 
     def question(self, question: Question) -> Question:
@@ -109,8 +108,8 @@ class Rewiring:
             question: One of the questions.
 
         Raises:
-            UsageError: It asks what the true graph does not answer.
-            Rejected: It has no certain answer, or the same as in the true graph.
+            UsageError: The true graph does not answer the question.
+            Rejected: The question has no unique answer, or the same one as in the true graph.
         """
         query = question.certificate.query
         if _deciding(self.true, question) is None:
@@ -118,7 +117,7 @@ class Rewiring:
         made = proved_anew(documents_of(self.graph), question, query, question.text, question.rare)
         if set(made.certificate.answers) & set(question.certificate.answers):
             raise Rejected("the same answer as in the true world")
-        if not _same_way(made, question):
+        if not _same_path(made, question):
             raise Rejected("an earlier step that changed")
         if any(name_problem(self.graph, self.graph.number(a), MAX_NAME_CHARS) for a in _ids(made)):
             raise Rejected("an answer whose name is unfit")
@@ -130,7 +129,7 @@ class Rewiring:
         return msgspec.structs.replace(made, specialty=self._specialties.of(nodes))
 
     def _claim(self, made: Question) -> None:
-        """Take the entities of a question's path for its split, unless another split has one."""
+        """Assign the entities of a path to its split; reject those of another split."""
         ends = entities_of(made) - self._common
         if any(self._owners.get(entity, made.split) != made.split for entity in ends):
             raise Rejected("the path leaves its split")
@@ -138,12 +137,12 @@ class Rewiring:
 
     @cached_property
     def _owners(self) -> dict[str, str]:
-        """Entities of paths to their split."""
+        """Entity of a path to its split."""
         return {entity: q.split for q in self.questions for entity in entities_of(q)}
 
     @cached_property
     def _common(self) -> set[str]:
-        """Entities that paths of both splits have in the true world already."""
+        """Entities on paths of both splits in the true world."""
         return {
             entity
             for q in self.questions
@@ -157,7 +156,7 @@ class Rewiring:
 
 
 class _Plan:
-    """Chooses which edges to exchange, each at most once."""
+    """Selects the edges to exchange, each at most once."""
 
     def __init__(self, true: Graph, questions: Sequence[Question], seed: int) -> None:
         self.true = true
@@ -179,7 +178,7 @@ class _Plan:
         self.made: set[tuple[str, int, int]] = set()
 
     def swaps(self) -> dict[str, list[tuple[int, int]]]:
-        """Return forward relation to the pairs of edge numbers whose tails are exchanged."""
+        """Return forward relation to pairs of edge numbers that exchange their tails."""
         found: dict[str, list[tuple[int, int]]] = {}
         places = sorted(self.targets)
         for number in self.rng.permutation(len(places)).tolist():
@@ -193,7 +192,7 @@ class _Plan:
         return found
 
     def _exchange(self, one: _Place, other: _Place) -> None:
-        """Note what an exchange uses and makes, and whose splits its ends are in from now on."""
+        """Record the used and new edges of an exchange, and the new splits of its ends."""
         (a, b), (c, d) = self._edge(one), self._edge(other)
         self.used |= {one, other}
         self.made |= {(one[0], a, d), (one[0], c, b)}
@@ -207,7 +206,7 @@ class _Plan:
         return int(heads[place[1]]), int(tails[place[1]])
 
     def _partners(self, place: _Place) -> Iterator[_Place]:
-        """Yield edges that might be exchanged with one, in a drawn order."""
+        """Yield candidate partners of an edge in random order."""
         relation, number = place
         fits = [target.fits for target in self.targets[place] if target.fits is not None]
         if fits:
@@ -218,14 +217,14 @@ class _Plan:
             for other in self.rng.permutation(pool)[:TRIES].tolist():
                 yield relation, other
             return
-        mine = [other for name, other in self.targets if name == relation and other != number]
-        for choice in self.rng.integers(len(mine), size=TRIES if mine else 0).tolist():
-            yield relation, mine[choice]
+        others = [other for name, other in self.targets if name == relation and other != number]
+        for choice in self.rng.integers(len(others), size=TRIES if others else 0).tolist():
+            yield relation, others[choice]
         for other in self.rng.integers(self.ends[relation][1].size, size=TRIES).tolist():
             yield relation, other
 
     def _exchangeable(self, one: _Place, other: _Place) -> bool:
-        """Whether two edges can exchange their tails and leave every question another answer."""
+        """Return whether an exchange of two edges gives every question another valid answer."""
         (a, b), (c, d) = self._edge(one), self._edge(other)
         kinds = self.true.kind_codes
         if len({a, b, c, d}) < 4 or kinds[a] != kinds[c] or kinds[b] != kinds[d]:
@@ -238,7 +237,7 @@ class _Plan:
         return self._suits(one, c, d) and self._suits(other, a, b)
 
     def _suits(self, place: _Place, head: int, tail: int) -> bool:
-        """Whether the questions that an edge decides may be decided by other ends instead."""
+        """Return whether new ends are valid for all questions that an edge decides."""
         for target in self.targets.get(place, ()):
             answer = tail if target.edge[1] == place[0] else head
             splits = self.splits.get(answer, set()) | {target.split}
@@ -252,7 +251,7 @@ class _Plan:
 
 
 def _place(graph: Graph, edge: Edge) -> _Place:
-    """Return where an edge is stored."""
+    """Return the storage position of an edge."""
     head, relation, tail = edge
     if relation not in graph.relations:
         head, relation, tail = tail, graph.inverses[relation], head
@@ -262,7 +261,7 @@ def _place(graph: Graph, edge: Edge) -> _Place:
 
 
 def _deciding(graph: Graph, question: Question) -> _Target | None:
-    """Return the edge that decides a question, or None where no single edge does."""
+    """Return the edge that decides a question, or None if there is no single one."""
     query = question.certificate.query
     outcome = evaluate(graph, query)
     if query[0] in ("walk", "chain"):
@@ -289,12 +288,12 @@ def _fitting(graph: Graph, kind: str, clues: Sequence[Clue]) -> frozenset[int]:
     return frozenset(fitting(graph, kind, clues).tolist())
 
 
-def _same_way(made: Question, question: Question) -> bool:
-    """Whether a question gets to its answer as before, the last step aside."""
+def _same_path(made: Question, question: Question) -> bool:
+    """Return whether two versions of a question have the same path except for the last step."""
     if question.certificate.query[0] == "where":
         return True
-    ways = [[h.tail for h in one.certificate.path[:-1]] for one in (made, question)]
-    return ways[0] == ways[1]
+    paths = [[hop.tail for hop in q.certificate.path[:-1]] for q in (made, question)]
+    return paths[0] == paths[1]
 
 
 def _ids(question: Question) -> list[str]:
@@ -302,10 +301,10 @@ def _ids(question: Question) -> list[str]:
 
 
 def check_degrees(true: Graph, other: Graph) -> None:
-    """Refuse a graph in which some node has another number of edges.
+    """Check that all nodes have the same degrees in two graphs.
 
     Raises:
-        UsageError: One has.
+        UsageError: The degrees differ.
     """
     for name in true.rows:
         if not np.array_equal(true.degrees(name), other.degrees(name)):

@@ -1,8 +1,8 @@
-"""The unanswerable world: passages taken away, so that the right answer is to abstain.
+"""The unanswerable world: passages are removed, so that the right answer is to abstain.
 
-For some questions everything that shows one hop is removed: the passages that state it, and those
-that mention both of its ends. What else that takes from other questions is followed up until every
-question has either all of its passages or lacks a whole hop. The graph stays as it is.
+For some questions all evidence of one hop is removed: the passages that state it, and those that
+mention both of its ends. This is repeated for other affected questions until every question has
+either all of its passages or lacks a complete hop. The graph is unchanged.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from medenv.text import words
 
 @dataclass(frozen=True, eq=False)
 class Removal:
-    """Takes from a corpus what some questions rest on.
+    """Removal of the evidence of some questions from a corpus.
 
     Args:
         true: The true graph.
@@ -43,17 +43,17 @@ class Removal:
 
     @cached_property
     def graph(self) -> Graph:
-        """The true graph, labelled."""
+        """The true graph, labelled as fiction."""
         return replace(self.true, info=fictional(self.true.info, "unanswerable", self.seed))
 
     @cached_property
     def documents(self) -> Documents:
-        """The documents without what is hidden."""
+        """The documents without the hidden passages."""
         return Documents(self.graph, self.hidden)
 
     @cached_property
     def hidden(self) -> frozenset[str]:
-        """Ids of the passages that are taken away."""
+        """Ids of the removed passages."""
         if not 0 < self.share <= 1:
             raise UsageError(f"expected a share in (0, 1], got {self.share}")
         passages = Documents(self.graph).passages
@@ -70,13 +70,13 @@ class Removal:
 
     @cached_property
     def _drawn(self) -> list[Question]:
-        """The questions that are to lose a hop."""
+        """The randomly selected questions that lose a hop."""
         usable = [q for q in self.questions if self._chosen(q) is not None]
         order = np.random.default_rng([self.seed, len(usable)]).permutation(len(usable))
         return [usable[int(i)] for i in order[: round(len(usable) * self.share)]]
 
     def _chosen(self, question: Question) -> Hop | None:
-        """Return the hop that a question is to lose, or None where it shall lose none."""
+        """Return the hop that a question can lose, or None."""
         proof = question.certificate
         form = proof.query[0]
         if proof.shortcuts or form not in ("walk", "chain", "value", "where"):
@@ -85,13 +85,13 @@ class Removal:
         return None if negated or len(proof.answers) > 1 else proof.path[-1]
 
     def question(self, question: Question) -> Question:
-        """Return a question as it stands without the hidden passages.
+        """Return a question in the world without the hidden passages.
 
         Args:
             question: One of the questions.
 
         Raises:
-            Rejected: It is neither answerable nor clearly unanswerable.
+            Rejected: The question is neither answerable nor clearly unanswerable.
         """
         lost = [hop for hop in _hops(question) if self.hidden >= set(hop.passages)]
         text = question.text + ABSTAIN
@@ -112,7 +112,7 @@ class Removal:
         )
 
     def _pruned(self, question: Question) -> Certificate:
-        """Return a certificate that lists the passages that are left."""
+        """Return a question's certificate with the remaining passages."""
         proof = question.certificate
         path, clues = (
             tuple(
@@ -132,14 +132,14 @@ def _hops(question: Question) -> tuple[Hop, ...]:
 
 def link(hop: Hop) -> tuple[str, str]:
     """Return the ends of a hop, sorted."""
-    one, other = sorted((hop.head, hop.tail))
-    return one, other
+    first, second = sorted((hop.head, hop.tail))
+    return first, second
 
 
 def both_ends(
     graph: Graph, passages: Sequence[Passage], links: Iterable[tuple[str, str]]
 ) -> set[str]:
-    """Return the ids of the passages that mention both ends of a link, or are about one of them.
+    """Return the ids of passages that mention both ends of a link or are about one of them.
 
     Args:
         graph: The graph.
@@ -148,12 +148,12 @@ def both_ends(
     """
     pairs = [(graph.entity(graph.number(a)), graph.entity(graph.number(b))) for a, b in links]
     names = {e.id: [e.name, *e.aliases] for pair in pairs for e in pair}
-    wanted = {word for some in names.values() for name in some for word in words(name)}
+    indexed = {word for aliases in names.values() for name in aliases for word in words(name)}
     index: dict[str, set[int]] = {}
     about: dict[str, set[int]] = {}
     for number, passage in enumerate(passages):
         about.setdefault(passage.entity, set()).add(number)
-        for word in wanted.intersection(words(passage.text)):
+        for word in indexed.intersection(words(passage.text)):
             index.setdefault(word, set()).add(number)
 
     def mentioning(entity: str) -> set[int]:

@@ -82,7 +82,7 @@ def make(env_id: str, world: str = "") -> MedResearchEnv:
     Raises:
         UsageError: Unknown environment, or not a `MedResearchEnv`.
     """
-    from medenv.kg.worlds.files import env_settings
+    from medenv.kg.worlds.worlds import env_settings
 
     try:
         env = gymnasium.make(env_id, **(env_settings(world) if world else {})).unwrapped

@@ -44,8 +44,7 @@ def make(
     """Create a world from a graph and questions about it; by default from the toy questions."""
     from medenv.kg import read_questions, toy_graph, toy_questions
     from medenv.kg.sources import open_named
-    from medenv.kg.worlds.files import write_world
-    from medenv.kg.worlds.worlds import WorldSettings, make_world
+    from medenv.kg.worlds.worlds import WorldSettings, make_world, write_world
 
     settings = WorldSettings(variant=variant, seed=seed, share=share)
     if questions:
@@ -70,8 +69,7 @@ def make(
 @world_app.command("check")
 def check(folder: _Folder) -> None:
     """Verify every question of a world; exit code 1 if a proof fails."""
-    from medenv.kg.worlds.files import read_world
-    from medenv.kg.worlds.worlds import check_world
+    from medenv.kg.worlds.worlds import check_world, read_world
 
     world = read_world(folder)
     problems = check_world(world)

@@ -17,7 +17,7 @@ from medenv.kg.questions.card import read_card
 from medenv.kg.questions.overlap import overlaps
 from medenv.kg.questions.store import read_leakage
 from medenv.kg.sources import open_source
-from medenv.kg.worlds.files import read_world_file
+from medenv.kg.worlds.worlds import read_world_file
 from medenv.llm.batch import open_journal
 from medenv.retrieval import PassageFile, PassageStore
 from medenv.retrieval.loaders import load_corpus

@@ -118,5 +118,5 @@ def test_the_model_is_asked_with_the_passage_as_data():
 def test_rules_of_which_no_graph_can_be_made_are_refused():
     rule = RelationRule(name="a", head="x", tail="y", means="")
     for rules in ((), (rule, rule)):
-        with pytest.raises(UsageError, match="expected relations of different names"):
+        with pytest.raises(UsageError, match="expected relations with unique names"):
             check_rules(rules)

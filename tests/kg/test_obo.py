@@ -74,16 +74,16 @@ def test_line_ends_and_a_byte_order_mark_of_other_systems_make_no_difference(
 @pytest.mark.parametrize(
     ("lines", "line", "problem"),
     [
-        (("name: x", "name: y"), 8, "second 'name'"),
+        (("name: x", "name: y"), 8, "duplicate 'name'"),
         (("name: x", "is_obsolete: yes"), 8, "got 'yes'"),
         (("name: x", "def: hot"), 8, "expected a text in quotes"),
         (("name: x", 'synonym: "hot'), 8, "expected a text in quotes"),
         (("name: x", "fever"), 8, "expected 'tag: value'"),
-        (("xref: X:1",), 5, "has no 'name'"),
+        (("xref: X:1",), 5, "expected 'name'"),
         (("name: x", "[Term]", "id: A:0", "name: y"), 8, "line 2"),
         (("name: x", "is_a: A:1"), 5, "A:1 is_a A:1"),
         (("name: x", "is_a: A:2", "[Term]", "id: A:2", "name: y", "is_a: A:1"), 5, "is_a A:2 is_a"),
-        (("name: x\\",), 7, "cut short"),
+        (("name: x\\",), 7, "truncated"),
     ],
 )
 def test_what_it_does_not_allow_is_refused_with_its_line(

@@ -163,7 +163,7 @@ def test_a_missing_column_option_or_file_is_named(tmp_path: Path) -> None:
         open_source("tsv", folder, {"colums": {}})
     with pytest.raises(DataError, match="no such file"):
         open_source("tsv", folder, OPTIONS | {"edges": "none.tsv"})
-    with pytest.raises(UsageError, match="between several values"):
+    with pytest.raises(UsageError, match="separator of several values"):
         open_source("tsv", folder, OPTIONS | {"many": ""})
 
 
@@ -314,14 +314,14 @@ def test_mechanisms_are_a_graph(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("source", "line", "problem"),
     [
-        ("orphapackets", {"Label": "x"}, "missing 'ORPHAcode'"),
+        ("orphapackets", {"Label": "x"}, "without 'ORPHAcode'"),
         ("orphapackets", [1], "expected an orphapacket: Expected `object`"),
-        ("orphapackets", {"ORPHAcode": "7", "Label": None}, "missing 'Label'"),
-        ("orphapackets", {"ORPHAcode": "5", "Label": "Again"}, "told twice"),
+        ("orphapackets", {"ORPHAcode": "7", "Label": None}, "without 'Label'"),
+        ("orphapackets", {"ORPHAcode": "5", "Label": "Again"}, "duplicate node id"),
         (
             "orphapackets",
             {"ORPHAcode": "7", "Label": "x", "Phenotypes": [{"Phenotype": {"HPOTerm": "y"}}]},
-            "missing 'HPOId'",
+            "without 'HPOId'",
         ),
         (
             "orphapackets",

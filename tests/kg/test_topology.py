@@ -85,5 +85,5 @@ def test_what_cannot_be_sampled_is_refused(graph: Graph) -> None:
         Topology(graph).around(0, hops=0)
     builder = GraphBuilder(GraphInfo(source="bare", version="1"))
     builder.relation(HAS_INHERITANCE)
-    with pytest.raises(UsageError, match="factual relation .* bare 1"):
+    with pytest.raises(UsageError, match=r"factual relation .* bare 1"):
         Topology(builder.build())

@@ -10,8 +10,7 @@ from medenv.kg import read_questions, toy_graph, toy_questions, write_questions
 from medenv.kg.questions.generator import QuestionSpec
 from medenv.kg.questions.rare_chains import ChainConfig
 from medenv.kg.questions.synthesis import SynthesisSettings, synthesize_set
-from medenv.kg.worlds.files import read_world, read_world_file
-from medenv.kg.worlds.worlds import check_world
+from medenv.kg.worlds.worlds import check_world, read_world, read_world_file
 
 from .random_graphs import random_graph
 

@@ -17,14 +17,17 @@ from medenv.kg.questions.drafts import Rejected
 from medenv.kg.questions.generator import QuestionGenerator
 from medenv.kg.questions.production import produce
 from medenv.kg.questions.wording import mentions
-from medenv.kg.worlds.files import env_settings, read_world, read_world_file, write_world
 from medenv.kg.worlds.unanswerable import both_ends
 from medenv.kg.worlds.worlds import (
     VARIANTS,
     CounterfactualWorld,
     WorldSettings,
     check_world,
+    env_settings,
     make_world,
+    read_world,
+    read_world_file,
+    write_world,
 )
 from medenv.records import Question
 from medenv.retrieval import BM25Retriever
