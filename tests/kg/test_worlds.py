@@ -335,12 +335,12 @@ def test_what_is_no_world_is_refused(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match=r"a share in \(0, 1\], got 1.5"):
         WorldSettings(variant="unanswerable", share=1.5)
     renamed = toy_world("renamed")
-    with pytest.raises(UsageError, match="altered already; start from the true world"):
+    with pytest.raises(UsageError, match="expected an unaltered graph"):
         make_world(renamed.graph, renamed.questions, WorldSettings(variant="rewired"))
     with pytest.raises(UsageError, match="train:0 is about 'medenv toy 1', expected 'random 1'"):
         make_world(random_graph(1), made.train, WorldSettings(variant="renamed"))
     write_world(tmp_path / "w", renamed, grade=False)
-    with pytest.raises(DataError, match="exists already; name a new folder"):
+    with pytest.raises(DataError, match="already exists; choose a new folder"):
         write_world(tmp_path / "w", renamed)
     (tmp_path / "w" / "world.json").write_text("{}")
     with pytest.raises(DataError, match="expected a world"):
