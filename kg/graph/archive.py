@@ -68,18 +68,24 @@ def _arrays(graph: Graph) -> dict[str, np.ndarray[Any, Any]]:
 def load_graph(folder: Path | str) -> Graph:
     """Read a graph of `save_graph`; its arrays are memory-mapped."""
     folder = Path(folder)
-    header = _read_header(folder / "graph.json")
+    header = read_json(folder / "graph.json", _Header, "a saved graph")
+    if header.format != FORMAT:
+        problem = f"has format {header.format}, expected {FORMAT}; save it again"
+        raise DataError(folder / "graph.json", problem)
     relations = {relation.name: relation for relation in header.relations}
     directions = [name for r in header.relations for name in (r.name, r.inverse)]
     size = len(header.nodes.ids)
-    rows = {name: _read_rows(folder, name, size) for name in directions}
-    columns = {
-        relation: {
-            name: _read_column(folder, f"{relation}.{name}.codes", values, rows[relation])
+    rows: dict[str, Rows] = {}
+    for name in directions:
+        starts = _read_array(folder, f"{name}.starts", size + 1)
+        rows[name] = Rows(starts, _read_array(folder, f"{name}.tails", int(starts[-1])))
+    columns: dict[str, dict[str, Column]] = {}
+    for relation, vocabularies in header.vocabularies.items():
+        edges = rows[relation].tails.size
+        columns[relation] = {
+            name: Column(_read_array(folder, f"{relation}.{name}.codes", edges), values)
             for name, values in vocabularies.items()
         }
-        for relation, vocabularies in header.vocabularies.items()
-    }
     return Graph(
         info=header.info,
         nodes=header.nodes,
@@ -90,13 +96,6 @@ def load_graph(folder: Path | str) -> Graph:
         columns=columns,
         replaced=header.replaced,
     )
-
-
-def _read_header(path: Path) -> _Header:
-    header = read_json(path, _Header, "a saved graph")
-    if header.format != FORMAT:
-        raise DataError(path, f"has format {header.format}, expected {FORMAT}; save it again")
-    return header
 
 
 def _read_array(folder: Path, name: str, size: int | None = None) -> np.ndarray[Any, Any]:
@@ -110,15 +109,6 @@ def _read_array(folder: Path, name: str, size: int | None = None) -> np.ndarray[
     if size is not None and values.shape != (size,):
         raise DataError(path, f"has shape {list(values.shape)}, expected [{size}]")
     return values
-
-
-def _read_rows(folder: Path, relation: str, size: int) -> Rows:
-    starts = _read_array(folder, f"{relation}.starts", size + 1)
-    return Rows(starts, _read_array(folder, f"{relation}.tails", int(starts[-1])))
-
-
-def _read_column(folder: Path, name: str, values: tuple[str, ...], rows: Rows) -> Column:
-    return Column(_read_array(folder, name, rows.tails.size), values)
 
 
 def fingerprint(graph: Graph) -> str:

@@ -183,16 +183,15 @@ def relation_name(text: str) -> str:
         text: Name in the source, e.g. ``"positively correlated with"``.
     """
     text = _MINUS.sub("−", unicodedata.normalize("NFKC", text).strip())
-    words = "".join(f" {_word_of(char)} " if _is_sign(char) else char for char in text)
+    words = ""
+    for char in text:
+        if char in _SIGNS:
+            words += f" {_SIGNS[char]} "
+        elif unicodedata.category(char).startswith("S"):
+            words += f" {unicodedata.name(char, 'sign')} "
+        else:
+            words += char
     return re.sub(r"\W+", "_", words).strip("_").lower() or "relation"
-
-
-def _is_sign(character: str) -> bool:
-    return character in _SIGNS or unicodedata.category(character).startswith("S")
-
-
-def _word_of(sign: str) -> str:
-    return _SIGNS[sign] if sign in _SIGNS else unicodedata.name(sign, "sign")
 
 
 def kind_of(text: str) -> str:

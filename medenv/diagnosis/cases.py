@@ -5,7 +5,8 @@ from __future__ import annotations
 import hashlib
 import logging
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
+from itertools import chain
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -145,7 +146,11 @@ def phenopacket_cases(
     cases: list[Case] = []
     counts = dict.fromkeys(NOTES, 0)
     ids: set[str] = set()
-    for packet in _packets(Path(path)):
+    source = Path(path)
+    files = [source]
+    if source.is_dir():
+        files = sorted([*source.glob("*.jsonl"), *source.glob("*.jsonl.gz")])
+    for packet in chain.from_iterable(read_records(file, _Packet) for file in files):
         counts["cases"] += 1
         present, absent = (
             [model.find_finding(finding) for finding, _ in named]
@@ -181,12 +186,6 @@ def phenopacket_cases(
     if any(counts[name] for name in _LEFT_OUT):
         _log.warning("%s: some cases or findings are not used (%s)", path, summary)
     return cases
-
-
-def _packets(path: Path) -> Iterator[_Packet]:
-    files = sorted([*path.glob("*.jsonl"), *path.glob("*.jsonl.gz")]) if path.is_dir() else [path]
-    for file in files:
-        yield from read_records(file, _Packet)
 
 
 def _anonymous_id(source: str, taken: set[str]) -> str:

@@ -44,8 +44,8 @@ def decode_text(raw: bytes) -> str:
     except UnicodeDecodeError as error:
         if raw.startswith(_OTHER_MARKS):
             raise DecodingError("UTF-16 text, not UTF-8; save it as UTF-8") from None
-        at = f"byte 0x{raw[error.start]:02x} at {error.start}, {error.reason}"
-        raise DecodingError(f"not UTF-8 text ({at}); save it as UTF-8") from None
+        detail = f"byte 0x{raw[error.start]:02x} at {error.start}, {error.reason}"
+        raise DecodingError(f"not UTF-8 text ({detail}); save it as UTF-8") from None
 
 
 def decode_json(raw: bytes | str, type_: type[T]) -> T:
@@ -283,34 +283,35 @@ def _quoted_row(
 ) -> list[str]:
     """Return the fields of a row with quotes; an open quote continues on the next line."""
     cells: list[str] = []
-    begun, at = number, 0
+    begun, position = number, 0
     while True:
-        if not line.startswith('"', at):
-            end = line.find(separator, at)
-            cells.append(line[at:] if end < 0 else line[at:end])
+        if not line.startswith('"', position):
+            end = line.find(separator, position)
+            cells.append(line[position:] if end < 0 else line[position:end])
             if end < 0:
                 return cells
-            at = end + len(separator)
+            position = end + len(separator)
             continue
         parts: list[str] = []
-        at += 1
-        while (end := line.find('"', at)) < 0 or line.startswith('"', end + 1):
+        position += 1
+        while (end := line.find('"', position)) < 0 or line.startswith('"', end + 1):
             if end >= 0:
-                parts.append(line[at : end + 1])
-                at = end + 2
+                parts.append(line[position : end + 1])
+                position = end + 2
                 continue
-            parts += [line[at:], "\n"]
+            parts += [line[position:], "\n"]
             if (following := take()) is None:
                 raise DataError(path, "a quoted field in this row is never closed", begun)
-            (number, line), at = following, 0
-        cells.append("".join((*parts, line[at:end])))
-        at = end + 1
-        if at == len(line):
+            (number, line), position = following, 0
+        cells.append("".join((*parts, line[position:end])))
+        position = end + 1
+        if position == len(line):
             return cells
-        if not line.startswith(separator, at):
-            problem = f"expected {separator!r} after the closing quote, got {line[at : at + 20]!r}"
+        if not line.startswith(separator, position):
+            found = line[position : position + 20]
+            problem = f"expected {separator!r} after the closing quote, got {found!r}"
             raise DataError(path, problem, number)
-        at += len(separator)
+        position += len(separator)
 
 
 def find_file(folder: Path | str, *names: str) -> Path:

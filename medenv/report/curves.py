@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 
 from medenv.errors import UsageError
-from medenv.report.charts import Chart, Point, Series, Tone, smooth
+from medenv.report.charts import Chart, Point, Series, smooth
 
 Metrics = Sequence[Mapping[str, float]]
 
@@ -65,19 +65,23 @@ def learning_charts(run: Run) -> list[Chart]:
         Chart("Accuracy while learning", tuple(accuracy), "accuracy, %", percent=True),
         Chart("Reward while learning", tuple(reward), "total reward per episode"),
     ]
-    return [chart._replace(note=_note(run, chart)) for chart in charts if chart.series]
+    steps = sum(row["step"] > 0 for row in run.metrics)  # step 0 is the initial evaluation
+    note = f"{steps} training steps, each on its own batch of questions, harder or easier ones"
+    if steps == 1:
+        note = "1 training step"
+    return [chart._replace(note=note) for chart in charts if chart.series]
 
 
 def component_charts(run: Run) -> list[Chart]:
     """Return one chart per reward component with its raw and weighted values."""
-    names = {key.split("/")[1] for key in run.keys if _is_component(key)}
+    parts = [key.split("/") for key in run.keys if key.startswith("reward/")]
+    names = {part[1] for part in parts if len(part) == 3 and part[2] in ("raw", "weighted")}
     charts = []
     for name in sorted(names):
-        series = [
-            *_trend(run, f"reward/{name}/raw", "raw value"),
-            *_line(run, f"reward/{name}/weighted", "weighted, as paid", "before", "dashed"),
-            *_control(run, f"reward/{name}/raw", "control run, raw value"),
-        ]
+        series = [*_trend(run, f"reward/{name}/raw", "raw value")]
+        if weighted := smooth(run.points(f"reward/{name}/weighted"), run.window):
+            series.append(Series("weighted, as paid", weighted, "before", "dashed"))
+        series += _control(run, f"reward/{name}/raw", "control run, raw value")
         if series:
             charts.append(Chart(name, tuple(series), "per episode"))
     return charts
@@ -107,11 +111,6 @@ def _sorted(metrics: Metrics) -> list[dict[str, float]]:
     return sorted((dict(row) for row in metrics), key=lambda row: row["step"])
 
 
-def _is_component(key: str) -> bool:
-    head, *rest = key.split("/")
-    return head == "reward" and len(rest) == 2 and rest[1] in ("raw", "weighted")
-
-
 def _ends_with(key: str, ending: str) -> bool:
     return key == ending or key.endswith(("/" + ending, "_" + ending))
 
@@ -124,12 +123,6 @@ def _trend(run: Run, key: str, label: str) -> Iterable[Series]:
         yield Series(f"{label}, mean of {run.window | 1} steps", smooth(points, run.window))
     elif points:
         yield Series(label, points)
-
-
-def _line(run: Run, key: str, label: str, tone: Tone, style: str) -> Iterable[Series]:
-    points = smooth(run.points(key), run.window)
-    if points:
-        yield Series(label, points, tone, "dashed" if style == "dashed" else "line")
 
 
 def _control(run: Run, key: str, label: str) -> Iterable[Series]:
@@ -154,12 +147,3 @@ def _validation(run: Run) -> Iterable[Series]:
 def _plain(run: Run, key: str, title: str, unit: str) -> Chart:
     series = [*_trend(run, key, "training"), *_control(run, key, "control run")]
     return Chart(title, tuple(series), unit, note=key if title != key else "")
-
-
-def _note(run: Run, chart: Chart) -> str:
-    steps = sum(row["step"] > 0 for row in run.metrics)  # step 0 is the initial evaluation
-    if not chart.series:
-        return ""
-    if steps == 1:
-        return "1 training step"
-    return f"{steps} training steps, each on its own batch of questions, harder or easier ones"

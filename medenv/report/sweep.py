@@ -102,10 +102,11 @@ class Sweep:
             other: The arm to compare with; by default the first arm.
         """
         before, after = (self._values(name, measure.of) for name in (other or self.arms[0], arm))
-        flat = [(value, name) for name, values in sorted(after.items()) for value in values]
+        flat = [value for _, values in sorted(after.items()) for value in values]
+        clusters = [name for name, values in sorted(after.items()) for _ in values]
         both = bool(flat) and any(before.values())
         return Compared(
-            mean=cluster_bootstrap(*_unzip(flat), seed=self.seed) if flat else None,
+            mean=cluster_bootstrap(flat, clusters, seed=self.seed) if flat else None,
             difference=paired_difference(before, after, seed=self.seed) if both else None,
             seeds=self.by_seed(arm, measure),
         )
@@ -398,9 +399,5 @@ def _band(runs: Sequence[Mapping[float, float]]) -> tuple[tuple[Point, ...], tup
 
 
 def _mean(values: Mapping[str, Sequence[float]]) -> float:
-    flat = [value for one in values.values() for value in one]
+    flat = [value for question in values.values() for value in question]
     return math.fsum(flat) / len(flat)
-
-
-def _unzip(pairs: Sequence[tuple[float, str]]) -> tuple[list[float], list[str]]:
-    return [value for value, _ in pairs], [name for _, name in pairs]

@@ -172,9 +172,9 @@ def _parts(word: str, cut: Callable[[str], str]) -> _Parts:
         runs += map(GREEK.__getitem__, run) if short else [american(run)]
     terms = [cut(run) for run in runs]
     terms += [
-        one + other
-        for one, other in itertools.pairwise(runs)
-        if one.isdecimal() != other.isdecimal()
+        first + second
+        for first, second in itertools.pairwise(runs)
+        if first.isdecimal() != second.isdecimal()
     ]
     number = runs[0] if runs and runs[0].isdecimal() else ""
     letters = runs[-1] if runs and not runs[-1].isdecimal() else ""
@@ -261,5 +261,5 @@ def _stamp(analysis: Analysis) -> _Stamp:
 
 
 def _described(analysis: Analysis) -> str:
-    names = [name for name, one in ANALYSES.items() if one == analysis]
+    names = [name for name, known in ANALYSES.items() if known == analysis]
     return f"analysis {names[0] if names else msgspec.json.encode(analysis).decode()}"
