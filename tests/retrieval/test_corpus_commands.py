@@ -36,7 +36,7 @@ def test_an_index_of_a_file_is_searched_and_plays(file: Path, tmp_path: Path) ->
     shown = run("search", out, PASSAGES[3].text, "--k", "2")
     assert shown.splitlines()[0].split()[1] == PASSAGES[3].id
     assert len(make_parts(corpus=out).env().questions)
-    with pytest.raises(UsageError, match="exists already"):
+    with pytest.raises(UsageError, match="already exists"):
         run("index", str(file), out)
 
 
@@ -59,7 +59,7 @@ def test_text_is_analysed_as_it_is_asked_for(tmp_path: Path) -> None:
         assert not run("search", str(source), query, "--k", "1").startswith("a")
         found = run("search", str(source), query, "--k", "1", "--analysis", '{"variants": true}')
         assert found.split()[1] == "a"
-    with pytest.raises(UsageError, match="made by analysis english"):
+    with pytest.raises(UsageError, match="analysis english"):
         run("search", out, "tumor", "--analysis", "plain")
     with pytest.raises(UnknownNameError, match="unknown analysis 'englsh'"):
         run("index", str(source), str(tmp_path / "other"), "--analysis", "englsh")
