@@ -23,8 +23,9 @@ import hydra
 from omegaconf import DictConfig
 from rich.console import Console
 
-from medenv.integrations.hydra.config import check_config, register_schema
-from medenv.integrations.hydra.launching import FROM_CHECKPOINT, launch, told_in_one_line
+from medenv.build.settings import SftSettings
+from medenv.integrations.hydra.config import check_config, register_schema, settings_of
+from medenv.integrations.hydra.launching import CONF, FROM_CHECKPOINT, launch, told_in_one_line
 from medenv.integrations.verl import preflight
 from medenv.integrations.verl.finetuning import (
     described,
@@ -35,39 +36,36 @@ from medenv.integrations.verl.finetuning import (
 )
 from medenv.integrations.verl.lessons import open_school, prepare_stage, write_held_out
 from medenv.integrations.verl.processes import own_folder, stop_on_signals
-from medenv.integrations.verl.progress import steps_bar
 from medenv.integrations.verl.sft import export, taught_policy, teach, train_stage
+from medenv.report.progress import ConsoleProgress, steps_bar
 
 TREE = "sft_trainer_engine"
 console = Console()
-register_schema()
+progress = ConsoleProgress(console)
+register_schema("sft", SftSettings)
 
 
-def say(what: str) -> None:
-    """Print what is being done."""
-    console.print(f"  {what} ...")
-
-
-def new_policy(config: DictConfig) -> None:
+def new_policy(config: DictConfig, settings: SftSettings) -> None:
     """Prepare and teach stage by stage, then export."""
-    school = open_school(config, say)
-    stages = config.medenv.lessons.stages
+    school = open_school(config, settings, progress)
+    stages, say = settings.lessons.stages, progress.say
     for number, stage in enumerate(stages):
         for name, count in prepare_stage(school, number, say).items():
             console.print(f"  {count:,} episodes: {name}")
-        with steps_bar(int(stage.steps), f"stage {number + 1} of {len(stages)}", console) as bar:
+        with steps_bar(stage.steps, f"stage {number + 1} of {len(stages)}", console) as bar:
             for step, logged in teach(config, school, number, say):
                 loss = logged.get("train/loss", float("nan"))
                 bar(step, f"stage {number + 1} of {len(stages)}, loss {loss:.2f}")
-    target = Path(config.medenv.policy)
+    target = Path(settings.policy.path)
     parameters = export(taught_policy(school, len(stages) - 1), target)
     write_held_out(school, target)
     console.print(f"wrote {target}: {parameters / 1e6:.1f} M parameters")
 
 
-def fine_tune(config: DictConfig) -> None:
+def fine_tune(config: DictConfig, settings: SftSettings) -> None:
     """Fine-tune stage by stage, validate between them, then export."""
-    course = open_course(config, say)
+    say = progress.say
+    course = open_course(config, settings, say)
     total = len(course.steps)
     for number in range(total + 1):
         with steps_bar(1, f"validation {number + 1} of {total + 1}", console) as bar:
@@ -90,15 +88,16 @@ def fine_tune(config: DictConfig) -> None:
 
 def run_sft(config: DictConfig) -> None:
     """Teach a new policy, or fine-tune one, as the stages say."""
-    chosen = fine_tune if is_course(config) else new_policy
+    settings = settings_of(config, SftSettings)
+    chosen = fine_tune if is_course(settings) else new_policy
     config = without_other_trainers(config)
-    check_config(config, TREE)
+    check_config(config, SftSettings, TREE)
     preflight.check_loggers(config)
-    with own_folder(Path(config.medenv.root) / config.medenv.run, say):
-        chosen(config)
+    with progress, own_folder(Path(settings.root) / settings.run, progress.say):
+        chosen(config, settings)
 
 
-@hydra.main(version_base="1.3", config_path="../conf", config_name="sft")
+@hydra.main(version_base="1.3", config_path=str(CONF), config_name="sft")
 def main(config: DictConfig) -> None:
     """Run, and turn failures into one line."""
     stop_on_signals()

@@ -5,32 +5,18 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Any
 
 import msgspec
 
 from medenv.io import read_json, whole_path, write_json, write_text
 from medenv.kg.graph import GraphInfo
 from medenv.kg.questions.production import Produced
+from medenv.kg.sources import GraphSettings
 from medenv.records import Question, Record
 from medenv.retrieval.filtered import answer_kind
 
 BINS = 20
 """Bars of the figure of difficulties."""
-
-
-class Origin(Record, frozen=True, kw_only=True):
-    """What a graph was read from, see `medenv.kg.sources`: enough to read it again.
-
-    Args:
-        source: Name of the source.
-        path: What it read, or None.
-        options: The source's own options.
-    """
-
-    source: str
-    path: str | None = None
-    options: dict[str, Any] = msgspec.field(default_factory=dict)
 
 
 class DataCard(Record, frozen=True, kw_only=True):
@@ -69,7 +55,7 @@ class DataCard(Record, frozen=True, kw_only=True):
     difficulty: tuple[int, ...]
     found_by_one_search: float | None
     rejected: dict[str, int]
-    origin: Origin | None = None
+    origin: GraphSettings | None = None
     shared: dict[str, int] = msgspec.field(default_factory=dict)
 
 
@@ -77,7 +63,7 @@ def data_card(
     info: GraphInfo,
     produced: dict[str, Produced],
     seed: int,
-    origin: Origin | None = None,
+    origin: GraphSettings | None = None,
     shared: dict[str, int] | None = None,
 ) -> DataCard:
     """Return the card of the questions of some splits.

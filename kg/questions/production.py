@@ -238,7 +238,7 @@ class GenerationSpec(NamedTuple):
     open_retriever: Callable[[Path], Retriever] | None = None
     corpus: Path = Path()
 
-    def workshop(self) -> QuestionGenerator:
+    def generator(self) -> QuestionGenerator:
         """Set up a workshop.
 
         Raises:
@@ -258,7 +258,7 @@ def _set_up(recipe: GenerationSpec) -> None:
     parent = parent_process()
     if parent is not None:
         threading.Thread(target=_end_with, args=(parent,), daemon=True).start()
-    _OWN["workshop"] = recipe.workshop()
+    _OWN["workshop"] = recipe.generator()
     gc.freeze()  # the graph lives as long as the process: nothing in it is ever to be collected
 
 

@@ -13,8 +13,11 @@ from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Any
 
+import msgspec
+
 from medenv.errors import UnknownNameError, UsageError
 from medenv.kg.graph import Graph
+from medenv.records import Record
 
 GROUP = "medenv.kg_sources"
 """Entry-point group of other packages' sources."""
@@ -30,6 +33,25 @@ SOURCES = {
     "drugmechdb": "medenv.kg.sources.drugmechdb:load_drugmechdb",
 }
 """medenv's own sources by name, as ``module:attribute``."""
+
+
+class GraphSettings(Record, frozen=True, kw_only=True):
+    """Where a graph is read from; the config group `graph`.
+
+    Args:
+        source: Name of a source, ``"auto"`` for the graph that the questions were made from, or
+            ``"none"``.
+        path: What the source reads, or None where it has files of its own.
+        options: The source's own options, e.g. ``{"namespaces": ["ORPHA"]}``.
+    """
+
+    source: str = "auto"
+    path: str | None = None
+    options: dict[str, Any] = msgspec.field(default_factory=dict)
+
+    def read(self) -> Graph:
+        """Read the graph; see `open_source`."""
+        return open_source(self.source, self.path, self.options)
 
 
 def source_names() -> tuple[str, ...]:

@@ -7,19 +7,17 @@ A folder holds ``graph/``, ``corpus/``, ``train.jsonl``, the sealed ``test.jsonl
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 from medenv.errors import DataError
 from medenv.io import read_json, whole_folder, write_json, write_text
 from medenv.kg.certificates.certificate import documents_of
 from medenv.kg.documents import Documents
 from medenv.kg.graph import Graph
+from medenv.kg.questions.sets import SPLITS, Contents, write_contents
 from medenv.kg.questions.store import leakage_certificate, read_questions, write_questions
 from medenv.kg.worlds.worlds import CounterfactualWorld, WorldSettings, graded_world
 from medenv.records import Record
 from medenv.retrieval import BM25Retriever
-
-SPLITS = ("train", "test")
 
 _WORDS = {
     "true": "The source's own content, unaltered.",
@@ -94,7 +92,8 @@ def _write(folder: Path, world: CounterfactualWorld, grade: bool) -> WorldFile:
     splits = [[q for q in world.questions if q.split == split] for split in SPLITS]
     for split, questions in zip(SPLITS, splits, strict=True):
         write_questions(folder / f"{split}.jsonl", questions, sealed=split == "test")
-    write_json(folder / "leakage.json", leakage_certificate(*splits))
+    leakage = leakage_certificate(*splits)
+    write_json(folder / "leakage.json", leakage)
     info = world.graph.info
     told = WorldFile(
         fiction=bool(info.world),
@@ -108,6 +107,12 @@ def _write(folder: Path, world: CounterfactualWorld, grade: bool) -> WorldFile:
     )
     write_json(folder / "world.json", told)
     write_text(folder / "README.md", _readme(told))
+    contents = Contents(
+        questions=told.questions,
+        shared=leakage.shared,
+        passages=len(world.documents.passages),
+    )
+    write_contents(folder, contents, world.graph)
     return told
 
 
@@ -157,18 +162,3 @@ def read_world_file(folder: Path | str) -> WorldFile:
         DataError: The file is missing, cut short or malformed.
     """
     return read_json(Path(folder) / "world.json", WorldFile, "a world")
-
-
-def env_settings(folder: Path | str) -> dict[str, Any]:
-    """Return the settings under which ``gymnasium.make`` plays in a world.
-
-    Args:
-        folder: Where it lies.
-
-    Raises:
-        DataError: It is not there or not whole.
-    """
-    base = Path(folder)
-    read_world_file(base)
-    questions = tuple(q for split in SPLITS for q in read_questions(base / f"{split}.jsonl"))
-    return {"questions": questions, "corpus": str(base / "corpus"), "graph": str(base / "graph")}

@@ -148,7 +148,7 @@ class AttackEnvironment:
         """Return the reward that the environment makes of a setting.
 
         Args:
-            scoring: A value of `medenv.build.environment.EnvSettings.scoring`.
+            scoring: A value of `medenv.build.environment.MakeSettings.scoring`.
         """
         return enter(self.env_id, **self._settings, scoring=scoring).reward
 
@@ -285,7 +285,7 @@ def enter(env_id: str, **settings: Any) -> MedResearchEnv:
 
     Args:
         env_id: Its id, ``"module:id"`` where a module registers it.
-        settings: Fields of `medenv.build.environment.EnvSettings`, which its factory must accept.
+        settings: Fields of `medenv.build.environment.MakeSettings`, which its factory must accept.
 
     Raises:
         UsageError: There is none, it takes no such settings, or it is none of medenv's making.
@@ -297,7 +297,7 @@ def enter(env_id: str, **settings: Any) -> MedResearchEnv:
     except TypeError as error:
         raise UsageError(
             f"{env_id!r} cannot be made with {', '.join(settings) or 'no settings'}: {error}; its"
-            " factory must accept the fields of medenv.build.environment.EnvSettings"
+            " factory must accept the fields of medenv.build.environment.MakeSettings"
         ) from error
     if not isinstance(env, MedResearchEnv):
         raise UsageError(f"{env_id!r} is no environment of medenv, but a {type(env).__name__}")

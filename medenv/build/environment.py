@@ -26,6 +26,7 @@ from medenv.build.plugins import (
     Registry,
     retriever_factory,
 )
+from medenv.kg.questions.sets import QuestionSet
 from medenv.records import Question, Record, Retriever, RewardFn
 from medenv.build.resources import RESOURCES, Resources
 from medenv.rollouts.driver import RetryPolicy, Rollouts
@@ -41,7 +42,7 @@ __all__ = [
     "RETRIEVERS",
     "REWARDS",
     "TOOLS",
-    "EnvSettings",
+    "MakeSettings",
     "Parts",
     "Registry",
     "make_dialect",
@@ -51,11 +52,12 @@ __all__ = [
 ]
 
 
-class EnvSettings(Record, frozen=True, kw_only=True):
+class MakeSettings(Record, frozen=True, kw_only=True):
     """What an environment is made of; the keyword arguments of ``gymnasium.make``.
 
     Args:
-        questions: A JSONL file of questions, questions, or None for the toy graph's.
+        questions: The folder of a question set, a JSONL file of questions, questions, or None for
+            the toy graph's. A set brings its graph and corpus along.
         split: Which of them are asked, ``"train"``, ``"test"`` or ``""`` for all.
         corpus: A saved index, a JSONL file of passages, a `Retriever`, or None for the documents of
             the graph.
@@ -124,11 +126,11 @@ class Parts(NamedTuple):
 
 
 def make_env(render_mode: str | None = None, **settings: Any) -> MedResearchEnv:
-    """Make the environment that `EnvSettings` of these values describe.
+    """Make the environment that `MakeSettings` of these values describe.
 
     Args:
         render_mode: How it shows itself; see `MedResearchEnv.render`.
-        settings: Fields of `EnvSettings`.
+        settings: Fields of `MakeSettings`.
 
     Raises:
         UsageError: An unknown field, name or value.
@@ -153,7 +155,7 @@ def make_vector_env(
         autoreset_mode: What happens after the end of an episode; see `MedResearchVectorEnv`.
         render_mode: How each environment shows itself; see `MedResearchEnv.render`.
         max_episode_steps: Steps after which each episode is cut, in addition to its budget.
-        settings: Fields of `EnvSettings`.
+        settings: Fields of `MakeSettings`.
 
     Raises:
         UsageError: An unknown field, name or value.
@@ -171,15 +173,15 @@ def make_parts(**settings: Any) -> Parts:
     """Make the parts of which env and rollouts of these settings consist.
 
     Args:
-        settings: Fields of `EnvSettings`.
+        settings: Fields of `MakeSettings`.
 
     Raises:
         UsageError: An unknown field, name or value.
     """
     for name in settings:
-        if name not in EnvSettings.__struct_fields__:
-            raise UnknownNameError("setting", name, EnvSettings.__struct_fields__)
-    chosen = EnvSettings(**settings)
+        if name not in MakeSettings.__struct_fields__:
+            raise UnknownNameError("setting", name, MakeSettings.__struct_fields__)
+    chosen = _with_set(MakeSettings(**settings))
     opened, options = retriever_factory(chosen.retriever)
     world = Resources(chosen.graph, chosen.corpus, opened, chosen.cases, options)
     questions = _questions(chosen, world)
@@ -210,6 +212,20 @@ def make_parts(**settings: Any) -> Parts:
     return Parts(questions, rules, toolbox, reward, retriever)
 
 
+def _with_set(settings: MakeSettings) -> MakeSettings:
+    """Return settings with the questions, graph and corpus of a question set that they name."""
+    named = settings.questions
+    if not isinstance(named, str | Path) or not Path(named).is_dir():
+        return settings
+    found = QuestionSet.open(named)
+    return msgspec.structs.replace(
+        settings,
+        questions=found.questions(settings.split),
+        graph=found.graph if settings.graph is None else settings.graph,
+        corpus=found.corpus if settings.corpus is None else settings.corpus,
+    )
+
+
 def make_dialect(dialect: str | Dialect) -> Dialect:
     """Return the dialect of that name, or the dialect itself.
 
@@ -223,7 +239,7 @@ def make_dialect(dialect: str | Dialect) -> Dialect:
     return made
 
 
-def _questions(settings: EnvSettings, world: Resources) -> tuple[Question, ...]:
+def _questions(settings: MakeSettings, world: Resources) -> tuple[Question, ...]:
     """Return the questions of the split."""
     given = settings.questions
     if given is None and settings.cases is not None:
@@ -243,7 +259,7 @@ def _questions(settings: EnvSettings, world: Resources) -> tuple[Question, ...]:
     return chosen
 
 
-def _wanted(settings: EnvSettings, questions: Sequence[Question]) -> Iterable[str | Tool]:
+def _wanted(settings: MakeSettings, questions: Sequence[Question]) -> Iterable[str | Tool]:
     """Return what to make tools of."""
     wanted: Iterable[str | Tool] = settings.tools
     if wanted != "all":
@@ -277,7 +293,7 @@ def _made(
     return (made,) if isinstance(made, Tool) else made
 
 
-def _wrapped(tool: Tool, settings: EnvSettings) -> Tool:
+def _wrapped(tool: Tool, settings: MakeSettings) -> Tool:
     """Put a cassette and faults around a tool, where they are asked for."""
     from medenv.tools.cassette import Cassette
     from medenv.tools.faults import Faulty
@@ -301,7 +317,7 @@ def _budget(budget: Any) -> Budget:
         raise UsageError(f"budget: {error}; got {budget!r}") from error
 
 
-def _reward(settings: EnvSettings, world: Resources) -> RewardFn:
+def _reward(settings: MakeSettings, world: Resources) -> RewardFn:
     """Make the reward."""
     from medenv.reward import PRESETS, Checked, Composition, compose
 

@@ -48,11 +48,13 @@ def play(
     env_id: Annotated[str, typer.Argument(help="Id of the environment.")] = "medenv/Research-v0",
     seed: Annotated[int, typer.Option(help="Seed that draws the question.")] = 0,
     question: Annotated[str, typer.Option(help="Id of the question, instead of a drawn one.")] = "",
-    world: Annotated[str, typer.Option(help="Folder of a world to play in.")] = "",
+    questions: Annotated[
+        str, typer.Option(help="Folder of a question set, such as a world, or a file of questions.")
+    ] = "",
 ) -> None:
     """Research one question yourself, in the agent's chair."""
     console = Console()
-    env = make(env_id, world)
+    env = make(env_id, questions)
     env.reset(seed=seed, options={"question": question} if question else None)
     asked = env.episode.question
     title = f"{env_id}, {asked.world} world: fiction" if asked.world else env_id
@@ -72,20 +74,18 @@ def play(
     console.print(f"The answer was: {escape(gold)}")
 
 
-def make(env_id: str, world: str = "") -> MedResearchEnv:
+def make(env_id: str, questions: str = "") -> MedResearchEnv:
     """Make a registered environment of ours.
 
     Args:
         env_id: Its id.
-        world: Folder of a world to make it of, or "" for the environment's own.
+        questions: Folder of a question set or file of questions; empty for the environment's own.
 
     Raises:
         UsageError: There is none, or it is another package's.
     """
-    from medenv.kg.worlds.files import env_settings
-
     try:
-        env = gymnasium.make(env_id, **(env_settings(world) if world else {})).unwrapped
+        env = gymnasium.make(env_id, **({"questions": questions} if questions else {})).unwrapped
     except gymnasium.error.Error as error:
         raise UsageError(f"{error} (known: {', '.join(ENVIRONMENTS)})") from error
     if not isinstance(env, MedResearchEnv):

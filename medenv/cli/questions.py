@@ -55,14 +55,14 @@ def graph_of(
         DataError: A file is missing or damaged.
         UsageError: There is no such source, or it cannot be opened like this.
     """
-    from medenv.kg.questions.card import Origin, read_card
-    from medenv.kg.sources import open_source
+    from medenv.kg.questions.card import read_card
+    from medenv.kg.sources import GraphSettings, open_source
 
     folder = file if file.is_dir() else file.parent
     if source is not None or not (folder / "card.json").is_file():
         options = {"namespaces": namespace} if namespace else {}
         return open_source(source or "hpo", path, options)
-    origin = read_card(folder).origin or Origin(source="hpo")
+    origin = read_card(folder).origin or GraphSettings(source="hpo")
     return open_source(origin.source, path or origin.path, origin.options)
 
 

@@ -63,7 +63,7 @@ class MedResearchEnv(gymnasium.Env[str, str]):
     trajectory. `rules`: dialect, budget and prompt style of all episodes. `render_mode`: ``"ansi"``
     lets `render` return the conversation so far as a string, ``"human"`` prints it as it grows.
     Through ``gymnasium.make`` the arguments are those of
-    `medenv.build.environment.EnvSettings`, and `render_mode`.
+    `medenv.build.environment.MakeSettings`, and `render_mode`.
 
     ## References
     The tool-using research agent is that of MedResearcher-R1 (Yu et al., 2025); the ontology of the

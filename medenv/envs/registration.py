@@ -24,7 +24,7 @@ ENVIRONMENTS: Mapping[str, Mapping[str, Any]] = MappingProxyType(
         "medenv/Abstain-v0": {"withhold": 0.3, "scoring": {"abstention": 1.0, "format": 0.1}},
     }
 )
-"""Ids to settings that differ from the defaults of `medenv.build.environment.EnvSettings`."""
+"""Ids to settings that differ from the defaults of `medenv.build.environment.MakeSettings`."""
 
 
 def register_all() -> None:

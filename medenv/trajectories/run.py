@@ -4,7 +4,8 @@ The folder holds
 
     rollouts.jsonl        the journal: every episode that was played
     trajectories.jsonl    the set, one `Rollout` a line
-    settings.json         what it was made with; `read_settings` opens its environment again
+    settings.json         what it was made with
+    environment.json      the environment it was played in, which evaluations and trainers open
     preferences.jsonl     better and worse episodes of one question
     chat.jsonl            the set as chat messages
     card.json, README.md and figures
@@ -17,21 +18,16 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
-from pathlib import Path
+from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
 import msgspec
 
-from medenv.build.environment import Parts, make_parts
-from medenv.build.workspace import open_workspace
+from medenv.build.environment import Parts
+from medenv.build.prepare import ENVIRONMENT, Steps, open_environment, prepare, write_environment
 from medenv.errors import UsageError
 from medenv.io import whole_folder, write_records
-from medenv.kg import Graph, read_questions
-from medenv.kg.graph.archive import fingerprint
-from medenv.kg.questions.synthesis import synthesize_set
-from medenv.kg.sources import open_source
-from medenv.records import Question
+from medenv.kg import Graph
 from medenv.rollouts.driver import RetryPolicy
 from medenv.trajectories.card import Provenance, TrajectoryCard, trajectory_card, write_card
 from medenv.trajectories.collector import RolloutCollector, Teaching
@@ -78,9 +74,9 @@ def make_trajectories(
         DataError: The folder holds another run, or a file is damaged.
         PolicyUnavailableError: The teacher could not be reached; the same call goes on later.
     """
-    folder, stage = Path(settings.folder), open_stage(settings, say)
+    folder, stage = settings.target, open_stage(settings, say)
     teachers, identity = _teachers(settings, stage)
-    plan, rules = settings.plan, stage.parts.rules
+    plan, rules = settings.played, stage.parts.rules
     bench = FilterContext(settings.limits, stage.names, len(rules.system))
     patience = RetryPolicy(attempts=1, timeout=_longest(settings.teacher))
     studio = RolloutCollector(stage.parts, stage.parts.questions, teachers, plan, patience)
@@ -130,56 +126,32 @@ async def _filled(
                 await teacher.aclose()
 
 
-def open_stage(
-    settings: TrajectorySettings, say: Callable[[str], None], split: str = "train"
-) -> Stage:
-    """Build what is played on, or find it built.
+def open_stage(settings: TrajectorySettings, say: Callable[[str], object]) -> Stage:
+    """Make what is played on, or find it made; the environment is written into the set's folder.
 
     Args:
         settings: What to make.
-        say: Told what is being done, in words.
-        split: Whose questions are asked, ``"train"`` or ``"test"``.
+        say: Receives a description of each step.
+
+    Raises:
+        UsageError: The questions have no graph, which teachers follow, or no corpus.
     """
-    if settings.world is not None:
-        workspace = open_workspace(settings.world, Path(settings.workspaces), say)
-        graph_path, corpus = workspace.graph, workspace.corpus
-        questions: Sequence[Question] = read_questions(workspace.questions(split))
-    else:
-        graph_path, corpus, questions = _question_set(settings, say, split)
-    graph = Graph.load(graph_path)
-    env = settings.env
-    parts = make_parts(
-        questions=questions,
-        corpus=corpus,
-        graph=graph,
-        retriever=env.retriever,
-        dialect=env.dialect,
-        tools={name: options or {} for name, options in env.tools.items()},
-        budget={name: value for name, value in env.budget.items() if value is not None},
-        prompt_style=env.prompt_style,
-        env_id=env.env_id,
-        scoring="answer_only",
-    )
+    prepared = prepare(settings, Steps(say))
+    spec = prepared.spec
+    if spec.graph is None or spec.corpus is None:
+        raise UsageError(
+            f"teachers follow a graph and read a corpus, and {spec.questions} has none: set "
+            "graph=... and corpus=..., or take questions that were made from a graph"
+        )
+    write_environment(settings.target / ENVIRONMENT, spec)
+    graph = Graph.load(spec.graph)
+    parts = open_environment(spec, prepared.asked("train")).parts
     nodes = graph.nodes
     names = {
         one: (name, *aliases)
         for one, name, aliases in zip(nodes.ids, nodes.names, nodes.aliases, strict=True)
     }
     return Stage(graph, parts, names)
-
-
-def _question_set(
-    settings: TrajectorySettings, say: Callable[[str], None], split: str
-) -> tuple[Path, Path, Sequence[Question]]:
-    """Return the graph, the index and the questions of a set that is made if need be."""
-    wanted = settings.questions
-    if wanted is None or not wanted.graded:
-        raise UsageError("trajectories need a graded set of questions: its index is searched")
-    synthesize_set(wanted, say)
-    name = fingerprint(open_source(wanted.source, wanted.path, wanted.options))
-    folder = Path(wanted.folder)
-    questions = read_questions(folder / f"{split}.jsonl")
-    return folder / "work" / f"graph-{name}", folder / "work" / f"index-{name}", questions
 
 
 def _teachers(
@@ -220,7 +192,7 @@ def _longest(teacher: TeacherSettings) -> float:
 
 def _write(settings: TrajectorySettings, selection: Selection, stage: Stage) -> None:
     """Write the set, what it was made with, and the further forms."""
-    folder, rules = Path(settings.folder), stage.parts.rules
+    folder, rules = settings.target, stage.parts.rules
     write_records(folder / "trajectories.jsonl", selection.accepted)
     write_records(folder / "settings.json", [settings])
     if "chat" in settings.exports:

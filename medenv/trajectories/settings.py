@@ -7,11 +7,8 @@ from typing import Any
 
 import msgspec
 
-from medenv.build.workspace import WorkspaceSettings
-from medenv.dialects.base import PromptStyle
-from medenv.errors import DataError, UsageError
-from medenv.io import read_records
-from medenv.kg.questions.synthesis import SynthesisSettings
+from medenv.build.settings import RunSettings
+from medenv.errors import UsageError
 from medenv.llm.endpoint import Endpoint, EndpointSettings
 from medenv.records import Record
 from medenv.trajectories.collector import Plan
@@ -19,30 +16,6 @@ from medenv.trajectories.filters import Limits
 
 KINDS = ("oracle", "openai")
 EXPORTS = ("chat", "datasets", "preferences")
-
-
-class EnvOptions(Record, frozen=True, kw_only=True):
-    """The environment in which is played; see `medenv.build.environment.EnvSettings`.
-
-    Args:
-        env_id: Versioned id.
-        dialect: How policies write.
-        prompt_style: How much the system message explains.
-        retriever: Name of the retriever, or a mapping of it to options.
-        tools: Tool name to its options.
-        budget: What one episode may use up.
-        turn_tokens: Most tokens of one turn, for trainers.
-    """
-
-    env_id: str = "medenv/Research-v0"
-    dialect: str = "hermes"
-    prompt_style: PromptStyle = "full"
-    retriever: str | dict[str, dict[str, Any] | None] = "bm25"
-    tools: dict[str, dict[str, Any] | None] = msgspec.field(
-        default_factory=lambda: {"search": {"k": 5}, "read": {}}
-    )
-    budget: dict[str, Any] = msgspec.field(default_factory=dict)
-    turn_tokens: int = 1024
 
 
 class TeacherSettings(Record, frozen=True, kw_only=True):
@@ -101,53 +74,39 @@ class TeacherSettings(Record, frozen=True, kw_only=True):
         )
 
 
-class TrajectorySettings(Record, frozen=True, kw_only=True):
-    """A set of trajectories.
+class TrajectorySettings(RunSettings, frozen=True, kw_only=True):
+    """What `recipes/trajectories.py` composes from.
 
     Args:
-        folder: Where it is written.
-        plan: What is played.
+        folder: Where the set is written; empty for ``<root>/<run>``.
+        plan: What is played; `n` replaces its number of episodes.
         limits: What an episode may be.
-        env: The environment.
         teacher: Who teaches.
-        questions: A set of proved questions; made where it is missing. Training questions alone
-            are played.
-        world: A workspace whose training questions are played instead, or None.
-        workspaces: Folder of all workspaces.
         rewrite: The model that rewrites thoughts, or None.
         exports: Further forms to write, of `EXPORTS`.
+        tokenizer: A policy whose tokenizer writes the set as token ids, or None.
     """
 
-    folder: str
+    folder: str = ""
     plan: Plan = Plan()
     limits: Limits = Limits()
-    env: EnvOptions = EnvOptions()
     teacher: TeacherSettings = TeacherSettings()
-    questions: SynthesisSettings | None = None
-    world: WorkspaceSettings | None = None
-    workspaces: str = "outputs/workspaces"
     rewrite: EndpointSettings | None = None
     exports: tuple[str, ...] = ("chat", "preferences")
+    tokenizer: str | None = None
 
     def __post_init__(self) -> None:
-        """Refuse what cannot be."""
+        """Validate the settings."""
         for name in self.exports:
             if name not in EXPORTS:
                 raise UsageError(f"unknown export {name!r} (known: {', '.join(EXPORTS)})")
-        if (self.questions is None) == (self.world is None):
-            raise UsageError("name either a set of questions or a world to take them from")
 
+    @property
+    def played(self) -> Plan:
+        """The plan, of `n` episodes where that is given."""
+        return self.plan if self.n is None else msgspec.structs.replace(self.plan, n=self.n)
 
-def read_settings(folder: Path | str) -> TrajectorySettings:
-    """Return what a finished set was made with.
-
-    Args:
-        folder: The set's folder.
-
-    Raises:
-        DataError: It holds no finished set.
-    """
-    path = Path(folder) / "settings.json"
-    if not path.exists():
-        raise DataError(path, "expected a finished set of trajectories; make it first")
-    return next(iter(read_records(path, TrajectorySettings)))
+    @property
+    def target(self) -> Path:
+        """The folder of the set."""
+        return Path(self.folder or f"{self.root}/{self.run}")

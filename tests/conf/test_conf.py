@@ -99,7 +99,7 @@ def test_a_misspelt_key_of_verl_is_answered_with_the_nearest() -> None:
 def test_the_analysis_of_a_corpus_is_named_or_described(written: str, analysis: Analysis) -> None:
     overrides = [
         f"medenv.world.analysis={written}",
-        f"medenv.env.retriever={{bm25: {{analysis: {written}}}}}",
+        f"env.retriever={{bm25: {{analysis: {written}}}}}",
     ]
     config = compose("train", overrides=["experiment=cpu", *overrides])
     schema.check_config(config)
@@ -110,9 +110,7 @@ def test_the_analysis_of_a_corpus_is_named_or_described(written: str, analysis: 
     assert analysis_of(options["analysis"]) == analysis
 
 
-@pytest.mark.parametrize(
-    "override", ["hardware=cpuu", "medenv.env.dialct=hermes", "trainer.nodes=2"]
-)
+@pytest.mark.parametrize("override", ["hardware=cpuu", "env.dialct=hermes", "trainer.nodes=2"])
 def test_a_typo_on_the_command_line_is_refused(override: str) -> None:
     with pytest.raises((HydraException, ConfigCompositionException)):
         compose("train", overrides=["experiment=cpu", override])

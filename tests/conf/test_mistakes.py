@@ -85,9 +85,9 @@ def longer_keys(*arguments: str) -> list[str]:
 @pytest.mark.parametrize(
     ("argument", "meant"),
     [
-        ("env.dialect=react", ["medenv.env.dialect"]),
-        ("budget.turns=3", ["medenv.env.budget.turns"]),
-        ("scoring.weights={accuracy: 1}", ["medenv.scoring.weights"]),
+        ("env.dialect=react", ["env.dialect"]),
+        ("budget.turns=3", ["env.budget.turns"]),
+        ("scoring.weights={accuracy: 1}", ["scoring.weights"]),
         ("lr=1", ["critic.optim.lr", "actor_rollout_ref.actor.optim.lr"]),
         ("total_epochs=1", ["trainer.total_epochs"]),
     ],
@@ -100,12 +100,12 @@ def test_a_key_without_its_prefix_is_answered_with_the_whole_key(
 
 def test_free_form_mappings_take_any_key_on_the_command_line() -> None:
     register_schema()
-    chosen = ["medenv.scoring.weights={accuracy: 1.0}", "medenv.env.tools={search: {k: 2}}"]
+    chosen = ["scoring.weights={accuracy: 1.0}", "env.tools={search: {k: 2}}"]
     with initialize_config_dir(str(ROOT / "conf"), version_base="1.3"):
-        medenv = compose("train", overrides=[*chosen, "medenv.hardware.environment.A=b"]).medenv
-    assert medenv.scoring.weights.accuracy == 1.0
-    assert medenv.env.tools.search.k == 2
-    assert medenv.hardware.environment.A == "b"
+        medenv = compose("train", overrides=[*chosen, "hardware.environment.A=b"]).medenv
+    assert scoring.weights.accuracy == 1.0
+    assert env.tools.search.k == 2
+    assert hardware.environment.A == "b"
 
 
 def test_whoever_asks_hydra_for_the_whole_error_gets_it() -> None:
@@ -128,9 +128,8 @@ def wrong(*overrides: str) -> str:
     ("override", "told"),
     [
         (
-            "medenv.env.budget.trns=3",
-            "there is no config key 'medenv.env.budget.trns'; "
-            "did you mean 'medenv.env.budget.turns'?",
+            "env.budget.trns=3",
+            "there is no config key 'env.budget.trns'; did you mean 'env.budget.turns'?",
         ),
         (
             "trainer.total_epoch=3",
@@ -142,8 +141,8 @@ def wrong(*overrides: str) -> str:
             "(known: samples, greedy, questions, engine, engine_options)",
         ),
         (
-            "medenv.env.budget.turns=few",
-            "medenv.env.budget.turns: Value 'few' of type 'str' could not be converted to Integer",
+            "env.budget.turns=few",
+            "env.budget.turns: Value 'few' of type 'str' could not be converted to Integer",
         ),
         (
             "policy=tyni",
@@ -162,8 +161,7 @@ def test_the_line_names_what_is_wrong_and_the_nearest(override: str, told: str) 
     [
         (
             "medenv:\n  env:\n    budgte: {turns: 3}\n",
-            "In 'experiment/mine': there is no config key 'medenv.env.budgte'; "
-            "did you mean 'medenv.env.budget'?",
+            "In 'experiment/mine': there is no config key 'env.budgte'; did you mean 'env.budget'?",
         ),
         (
             "medenv:\n  env: {budget: {turns: 3}\nrun: x\n",

@@ -111,7 +111,7 @@ def play(config: DictConfig, question: Question, monkeypatch: pytest.MonkeyPatch
     from medenv.integrations.verl import agent_loop as verl_agent_loop
     from medenv.integrations.verl.unscored import Unscored
 
-    tokenizer = AutoTokenizer.from_pretrained(ROOT / config.medenv.policy)
+    tokenizer = AutoTokenizer.from_pretrained(ROOT / config.policy.path)
 
     def run(
         *script: str | Exception,

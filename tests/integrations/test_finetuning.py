@@ -52,9 +52,9 @@ def chosen(tmp_path: Path) -> DictConfig:
     write_records(tmp_path / "set" / "chat.jsonl", toy_chats("hermes"))
     return config(
         "experiment=tiny_sft",
-        f"medenv.root={tmp_path}",
-        f"medenv.policy={TINY}",
-        f"medenv.lessons.trajectories={tmp_path / 'set'}",
+        f"root={tmp_path}",
+        f"policy={TINY}",
+        f"lessons.trajectories={tmp_path / 'set'}",
         "medenv.lessons.stages=[{material: trajectories, epochs: 2.5, lr: 0.001},"
         "{material: trajectories, steps: 7, lr: 0.0001}]",
         "data.train_batch_size=4",
@@ -158,7 +158,7 @@ def test_another_setting_of_a_course_that_has_begun_is_refused_by_name(
     (course.stage(0) / "metrics").mkdir(parents=True)
     (course.stage(0) / "metrics" / "0000.jsonl").write_text('{"step":1,"data":{}}\n')
     open_course(chosen, lambda _: None)
-    OmegaConf.update(chosen, "medenv.evaluation.samples", 3)  # a validation grows
+    OmegaConf.update(chosen, "evaluation.samples", 3)  # a validation grows
     open_course(chosen, lambda _: None)
     OmegaConf.update(chosen, "optim.weight_decay", 0.1)
     with pytest.raises(OtherSettingsError) as told:
@@ -220,19 +220,19 @@ def test_validations_play_held_out_questions_beside_the_first_one(chosen: DictCo
 @pytest.mark.parametrize(
     ("overrides", "told"),
     [
-        (["medenv.lessons.trajectories=''"], "name the set that is learned from"),
-        (["medenv.policy=''"], "name the policy that is fine-tuned: policy=tiny"),
+        (["lessons.trajectories=''"], "name the set that is learned from"),
+        (["policy=''"], "name the policy that is fine-tuned: policy=tiny"),
     ],
 )
 def test_what_is_missing_is_told(tmp_path: Path, overrides: list[str], told: str) -> None:
-    made = config("experiment=tiny_sft", f"medenv.root={tmp_path}", *overrides)
+    made = config("experiment=tiny_sft", f"root={tmp_path}", *overrides)
     with pytest.raises(UsageError, match=told):
         open_course(made, lambda _: None)
 
 
 def test_without_a_policy_there_is_nothing_to_fine_tune(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="name the policy that is fine-tuned"):
-        open_course(config(f"medenv.root={tmp_path}"), lambda _: None)
+        open_course(config(f"root={tmp_path}"), lambda _: None)
 
 
 def recipe(name: str, *overrides: Any) -> str:
@@ -253,9 +253,9 @@ def toy_course(root: Path) -> list[str]:
     )  # fmt: skip
     return [
         "experiment=tiny_sft",
-        f"medenv.root={root}",
+        f"root={root}",
         "world=toy",
-        f"medenv.lessons.trajectories={root / 'set'}",
+        f"lessons.trajectories={root / 'set'}",
         "medenv.lessons.stages=[{material: trajectories, steps: 2, lr: 0.001}]",
         "medenv.evaluation.questions=2",
         "data.train_batch_size=2",
@@ -279,7 +279,7 @@ def test_a_course_whose_stage_is_taught_goes_on_to_its_validation_and_its_end(
     before = page.stat().st_mtime_ns
     recipe("sft", *overrides)
     assert page.stat().st_mtime_ns == before
-    asked_more = without_other_trainers(config(*overrides, "medenv.evaluation.samples=2"))
+    asked_more = without_other_trainers(config(*overrides, "evaluation.samples=2"))
     list(validate(open_course(asked_more, lambda _: None), 0))
     assert len(read_scored(folder / "validation" / "0" / "sampled.jsonl")) == 2 * 2
 

@@ -30,11 +30,11 @@ STAND_IN = Path(__file__).with_name("stand_in.py")
 def overrides(root: Path, behaviour: str, patience: float) -> list[str]:
     return [
         "experiment=smoke",
-        f"medenv.root={root}",
-        f"medenv.policy={ROOT / 'models' / 'tiny_policy'}",
+        f"root={root}",
+        f"policy={ROOT / 'models' / 'tiny_policy'}",
         "trainer.total_training_steps=4",
-        f"medenv.hardware.launch=[{sys.executable},{STAND_IN},{behaviour}]",
-        f"medenv.hardware.patience_seconds={patience}",
+        f"hardware.launch=[{sys.executable},{STAND_IN},{behaviour}]",
+        f"hardware.patience_seconds={patience}",
     ]
 
 
@@ -55,7 +55,7 @@ def attempts(run: Run) -> int:
 def test_a_trainer_that_only_says_that_it_waits_is_ended_within_the_patience(
     tmp_path: Path,
 ) -> None:
-    with open_run(config(tmp_path, "hang", 5.0, "medenv.hardware.restarts=0"), print) as run:
+    with open_run(config(tmp_path, "hang", 5.0, "hardware.restarts=0"), print) as run:
         steps: list[tuple[int, float]] = []
 
         def follow_to_the_end() -> None:

@@ -46,7 +46,7 @@ def config(root: Path, *stages: str) -> DictConfig:
     register_schema()
     with initialize_config_dir(str(CONF), version_base="1.3"):
         listed = f"medenv.lessons.stages=[{','.join(stages)}]"
-        return compose("sft", overrides=[*TOY, f"medenv.root={root}", listed])
+        return compose("sft", overrides=[*TOY, f"root={root}", listed])
 
 
 @pytest.fixture(scope="module")

@@ -14,7 +14,7 @@ from medenv.episodes.episode import Episode
 from medenv.errors import UsageError
 from medenv.integrations.hf.tiny_policy import (
     TURN_END,
-    TinyPolicyConfig,
+    TinyPolicySettings,
     new_model,
     train_tokenizer,
     write_new_policy,
@@ -65,7 +65,7 @@ def test_every_text_survives_encoding_and_decoding(
 
 
 def test_a_written_policy_loads_with_its_own_tokenizer(tmp_path: Path) -> None:
-    small = TinyPolicyConfig(vocabulary=400, hidden=48, layers=3, head_dim=16)
+    small = TinyPolicySettings(vocabulary=400, hidden=48, layers=3, head_dim=16)
     parameters = write_new_policy(tmp_path, small, NAMES)
     loaded = AutoTokenizer.from_pretrained(tmp_path)
     assert parameters < 120_000
@@ -79,11 +79,11 @@ def test_a_written_policy_loads_with_its_own_tokenizer(tmp_path: Path) -> None:
 
 def test_a_shape_that_does_not_fit_is_refused() -> None:
     with pytest.raises(UsageError, match="multiple of head_dim, got 100 and 64"):
-        TinyPolicyConfig(hidden=100)
+        TinyPolicySettings(hidden=100)
     with pytest.raises(UsageError, match="at least 400 tokens, got 10"):
         train_tokenizer(NAMES, 10)
     with pytest.raises(UsageError, match=r"copying needs 3 layers .*, got 2 and 3"):
-        TinyPolicyConfig(layers=2)
+        TinyPolicySettings(layers=2)
 
 
 def repeated(model: Qwen3ForCausalLM) -> float:
@@ -99,9 +99,9 @@ def repeated(model: Qwen3ForCausalLM) -> float:
 def test_an_untrained_policy_already_looks_at_what_followed_a_token_before(
     tokenizer: PreTrainedTokenizerFast,
 ) -> None:
-    wired = repeated(new_model(TinyPolicyConfig(), tokenizer))
+    wired = repeated(new_model(TinyPolicySettings(), tokenizer))
     assert wired > 0.3
-    assert repeated(new_model(TinyPolicyConfig(copying=False), tokenizer)) < wired / 5
+    assert repeated(new_model(TinyPolicySettings(copying=False), tokenizer)) < wired / 5
 
 
 def test_the_mask_covers_the_policys_own_text_and_its_end_of_turn_alone(

@@ -27,7 +27,7 @@ pytestmark = pytest.mark.verl
 def composed(root: Path, *overrides: str) -> DictConfig:
     register_schema()
     with initialize_config_dir(str(ROOT / "conf"), version_base="1.3"):
-        fixed = ["experiment=smoke", f"medenv.root={root}", f"medenv.policy={POLICY}"]
+        fixed = ["experiment=smoke", f"root={root}", f"policy={POLICY}"]
         return compose("train", overrides=[*fixed, *overrides])
 
 
@@ -130,8 +130,8 @@ def test_leaving_all_prompts_out_is_refused(whole: Run) -> None:
             ],
             "rollout_is=token needs the rollout server's log-probabilities",
         ),
-        (["medenv.patience.attempts=0"], "patience needs attempts >= 1"),
-        (["medenv.patience.timeout=soon"], "medenv.patience.timeout"),
+        (["env.retry.attempts=0"], "patience needs attempts >= 1"),
+        (["env.retry.timeout=soon"], "env.retry.timeout"),
     ],
 )
 def test_settings_that_contradict_each_other_are_refused(

@@ -16,11 +16,10 @@ from uuid import uuid4
 import msgspec
 from verl.experimental.agent_loop.agent_loop import AgentLoopBase, AgentLoopOutput, register
 
+from medenv.build.prepare import load_environment
 from medenv.episodes.episode import Episode
 from medenv.errors import PolicyUnavailableError, TokensExhaustedError, UsageError
-from medenv.integrations.hydra.config import plain
 from medenv.integrations.verl.rows import AGENT_NAME
-from medenv.integrations.verl.training_env import TrainingEnv, load_training_env
 from medenv.integrations.verl.unscored import Unscored, report
 from medenv.records import Message, Question, Score, Scored, Written
 
@@ -32,14 +31,26 @@ _ADDED_UP = ("spec_num_draft_tokens", "spec_num_accepted_tokens", "spec_num_veri
 class MedEnvAgentLoop(AgentLoopBase):  # type: ignore[misc]  # verl is untyped to us
     """Plays one episode of `medenv` with verl's rollout server as the policy.
 
-    The settings come from the `medenv` subtree of the trainer's config, the question from the
-    row's `extra_info.question` (a `records.Question` as JSON); `extra_info.sampling` is "sampled"
-    or "greedy", the latter meaning temperature 0.
+    The environment comes from an `environment.json`, the question from the row's
+    `extra_info.question` (a `records.Question` as JSON); `extra_info.sampling` is "sampled" or
+    "greedy", the latter meaning temperature 0.
+
+    Args:
+        environment: Path of the `environment.json`; see `rows.write_agent_loop`.
+
+    Raises:
+        UsageError: No environment is named.
     """
 
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
+    def __init__(self, *args: Any, environment: str = "", **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self.world: TrainingEnv = load_training_env(plain(self.config.medenv))
+        if not environment:
+            raise UsageError(
+                "no environment is named: set "
+                "actor_rollout_ref.rollout.agent.agent_loop_config_path to the agent_loop.yaml "
+                "that medenv wrote beside the rows"
+            )
+        self.env = load_environment(environment)
 
     async def run(
         self, sampling_params: dict[str, Any], **row: Any
@@ -58,9 +69,9 @@ class MedEnvAgentLoop(AgentLoopBase):  # type: ignore[misc]  # verl is untyped t
         question = msgspec.json.decode(info["question"], type=Question)
         if info["sampling"] == "greedy":
             sampling_params = {**sampling_params, "temperature": 0.0, "top_p": 1.0, "top_k": -1}
-        episode = self.world.episode(question, seed=sample)
+        episode = Episode(question, self.env.parts.rules, sample)
         policy = _ServerPolicy(self, episode, sampling_params)
-        played = await self.world.driver(step).play(policy, episode, contained=True)
+        played = await self.env.driver(step).play(policy, episode, contained=True)
         scored = msgspec.structs.replace(played, sample=sample, step=step)
         if scored.score.total is None:
             await report(row["uid"], Unscored(info["sampling"], scored))
@@ -139,7 +150,7 @@ class _ServerPolicy:
             )
         if room < 1:
             raise TokensExhaustedError("the response has reached its length")
-        most = min(room, self._loop.world.turn_tokens)
+        most = min(room, self._loop.env.spec.env.turn_tokens)
         out = await self._generate(most if max_tokens is None else min(most, max_tokens))
         ids = list(out.token_ids)
         if self.logprobs is not None:

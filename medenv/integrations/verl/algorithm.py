@@ -5,8 +5,6 @@ from __future__ import annotations
 from omegaconf import DictConfig, OmegaConf
 
 from medenv.errors import UsageError
-from medenv.integrations.hydra.config import plain
-from medenv.integrations.verl.training_env import patience_of
 
 _WITHOUT_GROUPS = ("gae", "reinforce_plus_plus", "remax")
 """verl's advantage estimators that do not compare the rollouts of one question."""
@@ -29,9 +27,8 @@ def check_algorithm(config: DictConfig) -> None:
         config: The composed config.
 
     Raises:
-        UsageError: Settings that contradict each other, or impossible time limits.
+        UsageError: Settings that contradict each other.
     """
-    patience_of(plain(config.medenv.patience))
     rollout, algorithm = config.actor_rollout_ref.rollout, config.algorithm
     n, estimator = int(rollout.n), str(algorithm.adv_estimator)
     if compares_within_groups(estimator) and n < 2:
@@ -44,9 +41,9 @@ def check_algorithm(config: DictConfig) -> None:
             "algorithm.filter_groups compares the rollouts of one question, of which there is "
             f"{n}: set actor_rollout_ref.rollout.n to 2 or more"
         )
-    if config.medenv.scoring.shuffle_seed is not None and n * int(config.data.train_batch_size) < 2:
+    if config.scoring.shuffle_seed is not None and n * int(config.data.train_batch_size) < 2:
         raise UsageError(
-            "medenv.scoring.shuffle_seed deals the rewards of a step out at random, and a step has "
+            "scoring.shuffle_seed deals the rewards of a step out at random, and a step has "
             "one episode: set data.train_batch_size to 2 or more"
         )
     for name in ("rollout_is", "rollout_rs", "bypass_mode"):

@@ -13,7 +13,7 @@ policy/             what was learned: a Hugging Face folder
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -22,11 +22,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from omegaconf import DictConfig, OmegaConf
 
-from medenv.build.workspace import Step
+from medenv.build.prepare import ENVIRONMENT
+from medenv.build.settings import HardwareSettings, SftSettings, StageSettings
 from medenv.errors import DataError, UsageError
-from medenv.evaluation.run import EvaluationSettings
+from medenv.evaluation.run import EvaluateSettings
 from medenv.integrations.hf.chat_tokens import ChatTokens, open_tokenizer
-from medenv.integrations.hf.engines import Sampling
 from medenv.integrations.hydra.config import plain, verl_tree
 from medenv.integrations.hydra.identity import FREE_IN_SFT, claim, files_digest, identity
 from medenv.integrations.verl.following import Logged, follow
@@ -45,23 +45,22 @@ class Course(NamedTuple):
 
     Attributes:
         folder: The run's folder.
-        section: The config's `medenv` subtree as plain data.
+        settings: The run's settings.
         start: The policy that is fine-tuned: a folder or hub name.
         lessons: Number of lessons.
         steps: Optimiser steps of each stage.
     """
 
     folder: Path
-    section: dict[str, Any]
+    settings: SftSettings
     start: str
     lessons: int
     steps: tuple[int, ...]
 
     @property
-    def hardware(self) -> dict[str, Any]:
+    def hardware(self) -> HardwareSettings:
         """How processes are started."""
-        found: dict[str, Any] = self.section["hardware"]
-        return found
+        return self.settings.hardware
 
     def policy(self, number: int) -> str:
         """Return the policy that a stage starts with.
@@ -87,21 +86,21 @@ class Course(NamedTuple):
             folder=self.stage(number),
             lessons=self.folder / "lessons.parquet",
             start=self.policy(number),
-            lr=float(self.section["lessons"]["stages"][number]["lr"]),
+            lr=self.settings.lessons.stages[number].lr,
             steps=self.steps[number],
         )
 
 
-def is_course(config: DictConfig) -> bool:
-    """Return whether a config fine-tunes a policy on trajectories, and does nothing else.
+def is_course(settings: SftSettings) -> bool:
+    """Return whether a policy is fine-tuned on trajectories, and nothing else.
 
     Args:
-        config: The composed config.
+        settings: The run's settings.
 
     Raises:
-        UsageError: Some stages do and some do not.
+        UsageError: Some stages are of trajectories and some are not.
     """
-    materials = {str(stage.material) for stage in config.medenv.lessons.stages}
+    materials = {stage.material for stage in settings.lessons.stages}
     if MATERIAL in materials and len(materials) > 1:
         raise UsageError(f"stages of {MATERIAL} stand alone, got {', '.join(sorted(materials))}")
     return materials == {MATERIAL}
@@ -142,33 +141,33 @@ def _prune(node: Any, mine: Any, other: Any) -> None:
             del node[name]
 
 
-def open_course(config: DictConfig, say: Step) -> Course:
+def open_course(config: DictConfig, settings: SftSettings, say: Callable[[str], object]) -> Course:
     """Write the lessons, unless they are there, and count the steps.
 
     Args:
         config: The composed config, without other trainers' keys.
-        say: Is told of each step.
+        settings: What of it is ours.
+        say: Receives a description of each step.
 
     Raises:
         OtherSettingsError: The folder holds a run with other settings.
         UsageError: No policy or no set is named, or a batch is larger than the set.
         DataError: The set holds no episode that fits.
     """
-    section = plain(config.medenv)
-    folder = Path(section["root"]) / section["run"]
-    source, start = section["lessons"]["trajectories"], section["policy"]
+    folder = Path(settings.root) / settings.run
+    source, start = settings.lessons.trajectories, settings.policy.path
     if not source:
-        raise UsageError("name the set that is learned from: medenv.lessons.trajectories=...")
+        raise UsageError("name the set that is learned from: lessons.trajectories=...")
     if not start or Path(start) == folder / "policy":
-        raise UsageError("name the policy that is fine-tuned: policy=tiny, or medenv.policy=...")
-    settings = {
-        **identity(config, FREE_IN_SFT),
-        "medenv.policy (its files)": files_digest(start),
-        "medenv.lessons.trajectories (its files)": files_digest(str(chats_file(Path(source)))),
+        raise UsageError("name the policy that is fine-tuned: policy=tiny, or policy=FOLDER")
+    about = {
+        **identity(config, (*FREE_IN_SFT, *FREE_IN_COURSE)),
+        "policy.path (its files)": files_digest(start),
+        "lessons.trajectories (its files)": files_digest(str(chats_file(Path(source)))),
     }
     logged = any(file.stat().st_size for file in folder.glob("stage-*/metrics/*.jsonl"))
     begun = logged or any(folder.glob("stage-*/checkpoints/global_step_*"))
-    known, path = claim(folder, settings, begun), folder / "lessons.parquet"
+    known, path = claim(folder, about, begun), folder / "lessons.parquet"
     if not known or not path.exists():
         say("writing the lessons")
         options = plain(config.data.apply_chat_template_kwargs)
@@ -182,15 +181,19 @@ def open_course(config: DictConfig, say: Step) -> Course:
             f"data.train_batch_size={batch} is more than the {rows} lessons, so that there is no "
             f"step: set it to {rows} at most, or learn from a larger set"
         )
-    steps = tuple(_steps(stage, rows, batch) for stage in section["lessons"]["stages"])
-    return Course(folder, section, str(start), rows, steps)
+    steps = tuple(_steps(stage, rows, batch) for stage in settings.lessons.stages)
+    return Course(folder, settings, start, rows, steps)
 
 
-def _steps(stage: dict[str, Any], rows: int, batch: int) -> int:
+FREE_IN_COURSE = ("graph", "corpus", "retriever", "questions", "env", "tiny", "n")
+"""Groups that fine-tuning on trajectories does not use: the set has its own environment."""
+
+
+def _steps(stage: StageSettings, rows: int, batch: int) -> int:
     """Return the steps of a stage: as it says, or as many as its epochs take."""
-    if not stage["epochs"]:
-        return int(stage["steps"])
-    return max(1, int(stage["epochs"] * (rows // batch or 1) + 0.5))
+    if not stage.epochs:
+        return stage.steps
+    return max(1, int(stage.epochs * (rows // batch or 1) + 0.5))
 
 
 def write_lessons(
@@ -224,26 +227,25 @@ def write_lessons(
     return len(kept), len(chats) - len(kept)
 
 
-def validation(course: Course, number: int) -> EvaluationSettings:
-    """Return how the policy is validated before a stage, by playing held-out questions.
+def validation(course: Course, number: int) -> EvaluateSettings:
+    """Return how the policy is validated before a stage, by playing test questions.
 
     Args:
         course: What all stages share.
         number: Number of the stage; the number of stages is the validation at the end.
     """
-    wanted = course.section["evaluation"]
-    folder = course.folder / "validation"
-    return EvaluationSettings(
-        folder=str(folder / f"{number}"),
-        trajectories=course.section["lessons"]["trajectories"],
-        policy=course.policy(number),
-        engine=wanted["engine"],
-        engine_options=dict(wanted["engine_options"]),
-        questions=wanted["questions"],
-        samples=wanted["samples"],
-        greedy=wanted["greedy"],
-        sampling=Sampling(turn_tokens=course.section["env"]["turn_tokens"]),
-        seed=course.section["seed"],
+    settings = course.settings
+    wanted, folder = settings.evaluation, course.folder / "validation"
+    environment = settings.environment or f"{settings.lessons.trajectories}/{ENVIRONMENT}"
+    return EvaluateSettings(
+        root=str(folder),
+        run=f"{number}",
+        environment=environment,
+        policy=msgspec.structs.replace(settings.policy, path=course.policy(number)),
+        n=wanted.questions,
+        samples=wanted.samples,
+        greedy=wanted.greedy,
+        seed=settings.seed,
         against=str(folder / "0") if number else "",
     )
 
@@ -261,7 +263,7 @@ def validate(course: Course, number: int) -> Iterator[Logged]:
         TrainingFailedError: The process failed; its log says why.
     """
     settings = validation(course, number)
-    folder, hardware = Path(settings.folder), course.hardware
+    folder, hardware = settings.folder, course.hardware
     wanted, asked = msgspec.json.encode(settings), folder / "settings.json"
     if (folder / "summary.json").exists() and asked.exists() and asked.read_bytes() == wanted:
         return
@@ -271,12 +273,12 @@ def validate(course: Course, number: int) -> Iterator[Logged]:
     progress.unlink(missing_ok=True)
     tree = Tree(
         [sys.executable, "-m", "medenv.evaluation.__main__", str(folder)],
-        hardware["environment"],
+        hardware.environment,
         log,
         mark_of(course.folder),
     )
     try:
-        yield from follow(tree, progress, log, hardware["patience_seconds"])
+        yield from follow(tree, progress, log, hardware.patience_seconds)
     finally:
         tree.stop()
 

@@ -7,12 +7,11 @@ document of an entity on a held-out gold path.
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from itertools import islice
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
-import msgspec
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -20,15 +19,15 @@ from omegaconf import DictConfig
 from transformers import AutoTokenizer
 
 from medenv.build.environment import Parts, make_dialect
-from medenv.build.workspace import Step, Workspace, WorkspaceSettings, open_workspace
+from medenv.build.prepare import Prepared, open_environment, prepare
+from medenv.build.settings import SftSettings
 from medenv.episodes.episode import Episode
 from medenv.errors import UnknownNameError, UsageError
-from medenv.integrations.hf.tiny_policy import TURN_END, TinyPolicyConfig, write_new_policy
-from medenv.integrations.hydra.config import plain
+from medenv.integrations.hf.tiny_policy import TURN_END, write_new_policy
 from medenv.integrations.hydra.identity import FREE_IN_SFT, claim, identity
-from medenv.integrations.verl.training_env import make_training_parts
 from medenv.io import whole_path, write_json
-from medenv.kg import Graph, read_questions
+from medenv.kg import Graph
+from medenv.kg.questions.synthesis import Progress
 from medenv.records import Entity, Passage, Question, Trajectory
 from medenv.retrieval import BM25Retriever
 from medenv.rollouts.policies import Guesser, Oracle, Teacher, Wanderer
@@ -56,43 +55,40 @@ class School(NamedTuple):
 
     Attributes:
         folder: The run's folder.
-        section: The config's `medenv` subtree as plain data.
-        workspace: Graph, corpus and questions.
+        settings: The run's settings.
+        prepared: The question set and the environment.
         parts: The environment with the training questions.
     """
 
     folder: Path
-    section: dict[str, Any]
-    workspace: Workspace
+    settings: SftSettings
+    prepared: Prepared
     parts: Parts
 
 
-def open_school(config: DictConfig, step: Step) -> School:
-    """Build what teaching needs, or find it built.
+def open_school(config: DictConfig, settings: SftSettings, progress: Progress) -> School:
+    """Make what teaching needs, or find it made.
 
     Args:
         config: The composed config.
-        step: Is told of each step.
+        settings: What of it is ours.
+        progress: Receives steps and counts.
 
     Raises:
         OtherSettingsError: The folder holds a run with other settings.
     """
-    section = plain(config.medenv)
-    root, folder = Path(section["root"]), Path(section["root"]) / section["run"]
-    for stage in section["lessons"]["stages"]:
-        if stage["material"] not in MATERIALS:
-            raise UnknownNameError("material", stage["material"], MATERIALS)
-    settings = msgspec.convert(section["world"], WorkspaceSettings)
-    workspace = open_workspace(settings, root / "workspaces", step)
-    about = identity(config, (*FREE_IN_SFT, "medenv.policy"))  # which is where the result goes
+    folder = Path(settings.root) / settings.run
+    for stage in settings.lessons.stages:
+        if stage.material not in MATERIALS:
+            raise UnknownNameError("material", stage.material, MATERIALS)
+    prepared = prepare(settings, progress, n=settings.n)
+    about = identity(config, (*FREE_IN_SFT, "policy"))  # which is where the result goes
     claim(folder, about, begun=(folder / "new_policy").exists())
-    parts = make_training_parts(
-        section, workspace.questions("train"), workspace.corpus, workspace.graph
-    )
-    return School(folder, section, workspace, parts)
+    parts = open_environment(prepared.spec, prepared.asked("train")).parts
+    return School(folder, settings, prepared, parts)
 
 
-def prepare_stage(school: School, number: int, step: Step) -> Counter[str]:
+def prepare_stage(school: School, number: int, step: Callable[[str], object]) -> Counter[str]:
     """Write a stage's lessons, and before the first stage the new policy, unless they are there.
 
     Tokenizer and lessons see the training split alone: no episode of a held-out question, and no
@@ -101,7 +97,7 @@ def prepare_stage(school: School, number: int, step: Step) -> Counter[str]:
     Args:
         school: What all stages share.
         number: Number of the stage, from 0.
-        step: Is told of each step.
+        step: Receives a description of each step.
 
     Returns:
         Number of lessons by teacher, and of episodes that were left out; empty when reused.
@@ -110,17 +106,16 @@ def prepare_stage(school: School, number: int, step: Step) -> Counter[str]:
     if path.exists():
         return Counter()
     path.parent.mkdir(parents=True, exist_ok=True)
-    stage = school.section["lessons"]["stages"][number]
+    stage = school.settings.lessons.stages[number]
     if not policy.exists():
         step("training the tokenizer")
-        shape = TinyPolicyConfig(**school.section["tiny"])
-        write_new_policy(policy, shape, _texts(school))
-    if stage["material"] == "reading":
+        write_new_policy(policy, school.settings.tiny, _texts(school))
+    if stage.material == "reading":
         step("writing what is to be read")
         _write(path, _reading(school, number))
-        return Counter({"reading": stage["examples"]})
+        return Counter({"reading": stage.examples})
     step("letting the teachers play")
-    episodes, counts = _episodes(school, number, stage["examples"])
+    episodes, counts = _episodes(school, number, stage.examples)
     step("writing the lessons")
     encode, rules = _encoder(school), school.parts.rules
     _write(
@@ -140,9 +135,9 @@ def write_held_out(school: School, policy: Path) -> None:
         school: What all stages share.
         policy: The policy's folder.
     """
-    questions = list(read_questions(school.workspace.questions("test")))
+    questions = school.prepared.asked("test")
     known = {
-        "source": school.workspace.facts.source,
+        "source": school.prepared.questions.contents.source,
         "answers": sorted({entity.id for question in questions for entity in question.answers}),
         "topics": sorted({question.topic.id for question in questions}),
     }
@@ -168,10 +163,10 @@ def _episodes(
     school: School, number: int, n: int
 ) -> tuple[list[tuple[str, Trajectory]], Counter[str]]:
     """Let the teachers play, leave out what is not worth imitating, rename the stage's share."""
-    settings, parts = school.section["lessons"], school.parts
-    stage, seed = settings["stages"][number], settings["seed"] + 3
+    settings, parts = school.settings.lessons, school.parts
+    stage, seed = settings.stages[number], settings.seed + 3
     entities = _gold_entities(school)
-    teachers = _teachers(school, stage["guess"])
+    teachers = _teachers(school, stage.guess)
     renamer = Renamer(entities.values())
     kept, counts = [], Counter[str]()
     played = taught(
@@ -185,7 +180,7 @@ def _episodes(
             counts["left out: the passages did not show the answer"] += 1
             continue
         rng = np.random.default_rng([seed + 2000 * number, i])
-        if stage["renamed"] and rng.random() < stage["renamed"]:
+        if stage.renamed and rng.random() < stage.renamed:
             one = renamer.rename(one, entities, rng)
             counts["of these with invented names"] += 1
         counts[name] += 1
@@ -198,14 +193,14 @@ def _reading(school: School, number: int) -> list[SFTExample]:
 
     What stands there a second time can be predicted by looking back, and by nothing else.
     """
-    questions, seed = school.parts.questions, school.section["lessons"]["seed"] + 5000
-    stage = school.section["lessons"]["stages"][number]
+    questions, seed = school.parts.questions, school.settings.lessons.seed + 5000
+    stage = school.settings.lessons.stages[number]
     entities, encode = _gold_entities(school), _encoder(school)
     renamer, documents = Renamer(entities.values()), defaultdict[str, list[Passage]](list)
     for passage in _passages(school.parts):
         documents[passage.entity].append(passage)
     lessons = []
-    for i in range(stage["examples"]):
+    for i in range(stage.examples):
         rng = np.random.default_rng([seed, i])
         question = questions[int(rng.integers(len(questions)))]
         swap = renamer.swap(question, entities, rng)
@@ -223,22 +218,24 @@ def _reading(school: School, number: int) -> list[SFTExample]:
 
 
 def _teachers(school: School, guess: float | None) -> dict[str, tuple[float, Teacher]]:
-    settings = school.section["lessons"]
-    guess = settings["guess"] if guess is None else guess
-    dialect, seed = make_dialect(school.section["env"]["dialect"]), settings["seed"]
+    settings = school.settings.lessons
+    guess = settings.guess if guess is None else guess
+    dialect, seed = make_dialect(school.settings.env.dialect), settings.seed
     names = {passage.entity: passage.title for passage in _passages(school.parts)}
     answers = _answers(school.parts.questions)
     oracle = Oracle(names, dialect)
     return {
-        "oracle": (settings["oracle"], oracle),
+        "oracle": (settings.oracle, oracle),
         "guess": (guess, Guesser(answers, dialect, seed=seed + 1)),
-        "wander": (settings["wander"], Wanderer(oracle, answers, seed=seed + 2)),
+        "wander": (settings.wander, Wanderer(oracle, answers, seed=seed + 2)),
     }
 
 
 def _gold_entities(school: School) -> dict[str, Entity]:
     """All entities on the gold paths of the training questions, by id."""
-    graph = Graph.load(school.workspace.graph)
+    if school.prepared.spec.graph is None:
+        raise UsageError("a new policy is taught along the paths of a graph: set graph=...")
+    graph = Graph.load(school.prepared.spec.graph)
     paths = (question.certificate.path for question in school.parts.questions)
     ids = {entity for path in paths for hop in path for entity in (hop.head, hop.tail)}
     return {entity: graph.entity(graph.number(entity)) for entity in sorted(ids)}
@@ -256,8 +253,8 @@ def _answers(questions: tuple[Question, ...]) -> list[Entity]:
 
 def _texts(school: School) -> Iterator[str]:
     """What the tokenizer is trained on: a quarter of the training documents, and episodes."""
-    stages = school.section["lessons"]["stages"]
-    played = [k for k, one in enumerate(stages) if one["material"] == "episodes"]
+    stages = school.settings.lessons.stages
+    played = [k for k, one in enumerate(stages) if one.material == "episodes"]
     if not played:
         raise UsageError(
             "a new policy needs a stage of material=episodes: its tokenizer reads them"
@@ -265,7 +262,7 @@ def _texts(school: School) -> Iterator[str]:
     episodes, _ = _episodes(school, played[0], TOKENIZER_EPISODES)
     held_out = {
         entity
-        for question in read_questions(school.workspace.questions("test"))
+        for question in school.prepared.asked("test")
         for hop in question.certificate.path
         for entity in (hop.head, hop.tail)
     }

@@ -13,14 +13,15 @@ train.log           all output
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import torch
 from omegaconf import DictConfig, OmegaConf
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
+from medenv.build.settings import HardwareSettings
 from medenv.errors import DataError, UsageError
 from medenv.integrations.verl.checkpoints import EXPORT, Layout, holds_policy, prune, resume
 from medenv.integrations.verl.following import Logged, follow, next_metrics, persist
@@ -52,7 +53,7 @@ class StageRun(NamedTuple):
 
 
 def teach(
-    config: DictConfig, school: School, number: int, say: Callable[[str], None]
+    config: DictConfig, school: School, number: int, say: Callable[[str], object]
 ) -> Iterator[Logged]:
     """Run verl's SFT trainer on a stage's lessons, unless it has; yields each step as logged.
 
@@ -65,24 +66,22 @@ def teach(
     Raises:
         TrainingFailedError: The trainer failed.
     """
-    folder, stage = stage_folder(school, number), school.section["lessons"]["stages"][number]
+    folder, stage = stage_folder(school, number), school.settings.lessons.stages[number]
     first = number == 0
     start = school.folder / "new_policy" if first else taught_policy(school, number - 1)
-    run = StageRun(
-        folder, folder / "lessons.parquet", str(start), float(stage["lr"]), int(stage["steps"])
-    )
-    yield from train_stage(config, run, school.section["hardware"], say)
+    run = StageRun(folder, folder / "lessons.parquet", str(start), stage.lr, stage.steps)
+    yield from train_stage(config, run, school.settings.hardware, say)
 
 
 def train_stage(
-    config: DictConfig, run: StageRun, hardware: Mapping[str, Any], say: Callable[[str], None]
+    config: DictConfig, run: StageRun, hardware: HardwareSettings, say: Callable[[str], object]
 ) -> Iterator[Logged]:
     """Run verl's SFT trainer to the end of a stage, unless it has; yields each step as logged.
 
     Args:
         config: The composed config.
         run: What it does.
-        hardware: The config's `medenv.hardware` as plain data.
+        hardware: How processes are started.
         say: Receives what training resumes from and the reason of a restart, in words.
 
     Raises:
@@ -97,14 +96,14 @@ def train_stage(
 
     if is_finished():
         return
-    restarts = int(hardware["restarts"])
+    restarts = hardware.restarts
     yield from persist(lambda: _attempt(config, run, hardware, say), restarts, is_finished, say)
     merge_adapter(saved, config.model)
     prune(saved.parent, Layout.of_sft(config))
 
 
 def _attempt(
-    config: DictConfig, run: StageRun, hardware: Mapping[str, Any], say: Callable[[str], None]
+    config: DictConfig, run: StageRun, hardware: HardwareSettings, say: Callable[[str], object]
 ) -> Iterator[Logged]:
     """Start verl's SFT trainer once, and follow it to its end."""
     folder = run.folder
@@ -133,7 +132,7 @@ def _attempt(
             *("-m", "medenv.integrations.verl.sft_main", str(folder / "config.yaml")),
         ],
         {
-            **hardware["environment"],
+            **hardware.environment,
             "VERL_FILE_LOGGER_PATH": str(metrics.absolute()),
             "TENSORBOARD_DIR": str((folder / "tensorboard").absolute()),
             "WANDB_DIR": str(folder.absolute()),
@@ -142,7 +141,7 @@ def _attempt(
         mark_of(folder.parent),
     )
     try:
-        yield from follow(tree, metrics, log, hardware["patience_seconds"])
+        yield from follow(tree, metrics, log, hardware.patience_seconds)
     finally:
         tree.stop()
 
@@ -153,7 +152,7 @@ def taught_policy(school: School, number: int) -> Path:
     Raises:
         UsageError: The stage has not reached its end.
     """
-    steps = int(school.section["lessons"]["stages"][number]["steps"])
+    steps = school.settings.lessons.stages[number].steps
     return checkpoint_of(stage_folder(school, number), steps)
 
 
