@@ -6,7 +6,7 @@ out the warm start of the tiny policy (recipes/sft.py) and serving the result.
 
     python recipes/train.py experiment=cpu                               # two cores, no GPU
     python recipes/train.py questions=rare_chains n=4000 policy=qwen3_4b hardware=one_gpu run=mine
-    python recipes/train.py questions=outputs/questions-rare_chains-7 policy=qwen3_8b hardware=eight_gpu
+    python recipes/train.py questions=outputs/questions-rare_chains-7 policy=qwen3_8b ...
     python recipes/train.py questions=my.csv corpus=my.jsonl scoring=my_package.rewards:mine ...
 
 Run it again with the same name and it goes on where it stopped, or shows what it had found

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from importlib import import_module
-from typing import Annotated
+from typing import Annotated, Any
 
 import gymnasium
 import typer
@@ -84,8 +84,9 @@ def make(env_id: str, questions: str = "") -> MedResearchEnv:
     Raises:
         UsageError: There is none, or it is another package's.
     """
+    settings: dict[str, Any] = {"questions": questions} if questions else {}
     try:
-        env = gymnasium.make(env_id, **({"questions": questions} if questions else {})).unwrapped
+        env = gymnasium.make(env_id, **settings).unwrapped
     except gymnasium.error.Error as error:
         raise UsageError(f"{error} (known: {', '.join(ENVIRONMENTS)})") from error
     if not isinstance(env, MedResearchEnv):

@@ -53,13 +53,14 @@ def verl_config_dir() -> str:
     return str(Path(spec.origin).parent / "trainer" / "config")
 
 
-def plain(config: DictConfig) -> dict[str, Any]:
+def plain(config: DictConfig, *, complete: bool = False) -> dict[str, Any]:
     """Return a config as plain data, interpolations resolved.
 
     Args:
         config: Any mapping of a config.
+        complete: Whether a mandatory value (``???``) that is missing is an error.
     """
-    data = OmegaConf.to_container(config, resolve=True, throw_on_missing=True)
+    data = OmegaConf.to_container(config, resolve=True, throw_on_missing=complete)
     if not isinstance(data, dict):
         raise UsageError(f"expected a mapping in the config, got {type(data).__name__}")
     return {str(key): value for key, value in data.items()}
@@ -87,7 +88,7 @@ def settings_of(config: DictConfig, record: type[Settings]) -> Settings:
         UsageError: A value has another type, or is out of range.
     """
     names = [name for name in record.__struct_fields__ if name in config]
-    values = plain(OmegaConf.masked_copy(config, names))
+    values = plain(OmegaConf.masked_copy(config, names), complete=True)
     try:
         return msgspec.convert(_without_blanks(values), record)
     except msgspec.ValidationError as error:
