@@ -3,7 +3,7 @@
 A Hydra multirun of what recipes/train.py does once: every reward with every seed, one after the
 other, each trained by verl in a process tree of its own. After each run the page about all that are
 done is written anew: outputs/<sweep>/report.html, with paired intervals and curves. It leaves out
-scoring stored rollouts again, which needs no training (`medenv ablate`).
+scoring stored rollouts again, which needs no training (`medenv rescore`).
 
     python recipes/ablate.py experiment=ablation                        # the example, two cores
     python recipes/ablate.py experiment=cpu ablation.vary=[evidence] ablation.seeds=[0,1,2]
@@ -90,9 +90,15 @@ def main(config: DictConfig) -> None:
 register_schema("ablate", AblateSettings)
 OmegaConf.register_new_resolver("planned", planned, replace=True)
 
-if __name__ == "__main__":
+
+def run() -> None:
+    """Run the command line; exit with 1 where a run failed."""
     launch(main)
     if failed:
         several = "s" if len(failed) > 1 else ""
         console.print(f"{len(failed)} run{several} failed; the same command tries again")
         sys.exit(1)
+
+
+if __name__ == "__main__":
+    run()

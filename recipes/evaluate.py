@@ -54,5 +54,10 @@ def main(config: DictConfig) -> None:
         show_evaluation(settings, done)
 
 
-if __name__ == "__main__":
+def run() -> None:
+    """Run the command line."""
     launch(main)
+
+
+if __name__ == "__main__":
+    run()

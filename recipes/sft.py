@@ -105,5 +105,10 @@ def main(config: DictConfig) -> None:
         run_sft(config)
 
 
-if __name__ == "__main__":
+def run() -> None:
+    """Run the command line."""
     launch(main)
+
+
+if __name__ == "__main__":
+    run()

@@ -82,5 +82,10 @@ def main(config: DictConfig) -> None:
     )
 
 
-if __name__ == "__main__":
+def run() -> None:
+    """Run the command line."""
     launch(main)
+
+
+if __name__ == "__main__":
+    run()

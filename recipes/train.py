@@ -74,5 +74,10 @@ def main(config: DictConfig) -> None:
                 console.print(f"policy: {run.policy}", soft_wrap=True)
 
 
-if __name__ == "__main__":
+def run() -> None:
+    """Run the command line."""
     launch(main)
+
+
+if __name__ == "__main__":
+    run()

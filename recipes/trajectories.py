@@ -37,7 +37,7 @@ def write_tokens(settings: TrajectorySettings, policy: str) -> None:
     console.print(f"{kept:,} lessons in {path}; {long:,} left out, longer than {longest:,} tokens")
 
 
-def run(settings: TrajectorySettings) -> None:
+def make(settings: TrajectorySettings) -> None:
     """Make the set under a bar, and say what it holds."""
     with steps_bar(settings.played.n, "preparing", console) as bar:
 
@@ -67,10 +67,15 @@ def main(config: DictConfig) -> None:
     """Make the set, and turn failures into one line."""
     with told_in_one_line():
         settings = settings_of(config, TrajectorySettings)
-        run(settings)
+        make(settings)
         if settings.tokenizer:
             write_tokens(settings, settings.tokenizer)
 
 
-if __name__ == "__main__":
+def run() -> None:
+    """Run the command line."""
     launch(main)
+
+
+if __name__ == "__main__":
+    run()

@@ -1,4 +1,4 @@
-"""The composition root: settings to a whole environment, through the names of `medenv.build.plugins`."""
+"""From settings to a whole environment, through the names of `medenv.build.plugins`."""
 
 from __future__ import annotations
 
@@ -10,11 +10,6 @@ from typing import Any, NamedTuple
 import msgspec
 from gymnasium.wrappers import TimeLimit
 
-from medenv.dialects.base import Dialect, Fitted, PromptStyle
-from medenv.envs.env import MedResearchEnv
-from medenv.envs.kinds import ENVIRONMENT_CLASSES
-from medenv.episodes.episode import Budget, EpisodeRules
-from medenv.errors import UnknownNameError, UsageError
 from medenv.build.plugins import (
     DIALECTS,
     KG_SOURCES,
@@ -26,13 +21,18 @@ from medenv.build.plugins import (
     Registry,
     retriever_factory,
 )
+from medenv.build.resources import RESOURCES, Resources
+from medenv.dialects.base import Dialect, Fitted, PromptStyle
+from medenv.envs.env import MedResearchEnv
+from medenv.envs.kinds import ENVIRONMENT_CLASSES
+from medenv.envs.vector import MedResearchVectorEnv
+from medenv.episodes.episode import Budget, EpisodeRules
+from medenv.errors import UnknownNameError, UsageError
 from medenv.kg.questions.sets import QuestionSet
 from medenv.records import Question, Record, Retriever, RewardFn
-from medenv.build.resources import RESOURCES, Resources
+from medenv.retrieval.filtered import FilteredRetriever, withhold
 from medenv.rollouts.driver import RetryPolicy, Rollouts
 from medenv.tools import Tool, ToolBox
-from medenv.envs.vector import MedResearchVectorEnv
-from medenv.retrieval.filtered import FilteredRetriever, withhold
 
 __all__ = [
     "DIALECTS",

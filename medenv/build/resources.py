@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from medenv.diagnosis.model import Annotation, DiseaseModel, Weights
 from medenv.errors import UsageError
 from medenv.records import Entity, Retriever
-from medenv.diagnosis.model import Annotation, DiseaseModel, Weights
-from medenv.tools.lookup import Fact
 from medenv.retrieval.names import NameIndex
+from medenv.tools.lookup import Fact
 
 if TYPE_CHECKING:
     from medenv.diagnosis.cases import Case
@@ -76,8 +76,8 @@ class Resources:
         """The corpus."""
         opened: Retriever
         if self._corpus is None:
-            from medenv.retrieval import BM25Retriever
             from medenv.kg import Documents
+            from medenv.retrieval import BM25Retriever
 
             analysis = self._options.get("analysis") or "plain"
             return BM25Retriever(Documents(self.graph).passages, analysis=analysis)

@@ -132,11 +132,13 @@ def register_commands() -> None:
     from medenv.cli import kg as cli_kg
     from medenv.cli import models as cli_models
     from medenv.cli import questions as cli_questions
+    from medenv.cli import recipes as cli_recipes
     from medenv.cli import rewards as cli_rewards
     from medenv.cli import worlds as cli_worlds
 
     cli_corpus.register(app, serving)
     cli_kg.register(app)
+    cli_recipes.register(app)
     cli_worlds.register(cli_kg.kg_app)
     cli_models.register(cli_kg.kg_app, cli_questions.questions_app)
     cli_rewards.register(app)

@@ -33,7 +33,7 @@ def register(app: typer.Typer) -> None:
         app: The command line.
     """
     app.command()(attack)
-    app.command()(ablate)
+    app.command()(rescore)
 
 
 def attack(
@@ -94,7 +94,7 @@ def own_scoring(env_id: str) -> dict[str, Any]:
     return {} if scoring is None or isinstance(scoring, str) else {"its own": scoring}
 
 
-def ablate(  # noqa: PLR0913 - each parameter is an option of the command
+def rescore(  # noqa: PLR0913 - each parameter is an option of the command
     files: Annotated[list[Path], typer.Argument(help="Rollout files, one scored episode a line.")],
     presets: Annotated[
         str, typer.Option(help="Presets by comma; the first is the baseline. Empty for none.")

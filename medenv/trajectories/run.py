@@ -42,6 +42,9 @@ from medenv.trajectories.served import Served, ServedSettings, described
 from medenv.trajectories.settings import TeacherSettings, TrajectorySettings
 from medenv.trajectories.teachers import Explorer, Hasty, Thinker
 
+QUESTIONS_PER_TRAJECTORY = 1.45
+"""Training questions that are made for each trajectory wanted; filters leave some episodes out."""
+
 
 class Stage(NamedTuple):
     """What is played on.
@@ -136,7 +139,10 @@ def open_stage(settings: TrajectorySettings, say: Callable[[str], object]) -> St
     Raises:
         UsageError: The questions have no graph, which teachers follow, or no corpus.
     """
-    prepared = prepare(settings, Steps(say))
+    asked = settings.questions
+    made = asked.path is None and asked.n is None and settings.environment is None
+    n = round(QUESTIONS_PER_TRAJECTORY * settings.played.n) if made else None
+    prepared = prepare(settings, Steps(say), n=n)
     spec = prepared.spec
     if spec.graph is None or spec.corpus is None:
         raise UsageError(

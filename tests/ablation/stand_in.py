@@ -12,11 +12,11 @@ import os
 import sys
 from pathlib import Path
 
+from medenv.build.workspace import Workspace
+from medenv.integrations.verl.training_env import load_training_env
 from omegaconf import OmegaConf
 
-from medenv.build.workspace import Workspace
 from medenv.integrations.hydra.config import plain
-from medenv.integrations.verl.training_env import load_training_env
 from medenv.io import write_records
 from medenv.kg import read_questions
 from medenv.rollouts.driver import Rollouts

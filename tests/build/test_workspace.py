@@ -8,9 +8,9 @@ from pathlib import Path
 
 import msgspec
 import pytest
+from medenv.build.workspace import Workspace, WorkspaceSettings, fingerprint, open_workspace
 
 from medenv.build.environment import make_parts
-from medenv.build.workspace import Workspace, WorkspaceSettings, fingerprint, open_workspace
 from medenv.errors import DataError, UnknownNameError, UsageError
 from medenv.kg import (
     Graph,

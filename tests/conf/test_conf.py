@@ -9,10 +9,10 @@ import msgspec
 import pytest
 from hydra import compose, initialize_config_dir
 from hydra.errors import ConfigCompositionException, HydraException
+from medenv.build.workspace import WorkspaceSettings
 from omegaconf import DictConfig, OmegaConf
 
 from medenv.build.plugins import retriever_factory
-from medenv.build.workspace import WorkspaceSettings
 from medenv.episodes.episode import Budget
 from medenv.errors import UsageError
 from medenv.integrations.hydra import config as schema

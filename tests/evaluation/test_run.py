@@ -13,10 +13,10 @@ from typing import Any
 
 import msgspec
 import pytest
+from medenv.build.workspace import WorkspaceSettings
 from rich.console import Console
 from transformers import AutoTokenizer
 
-from medenv.build.workspace import WorkspaceSettings
 from medenv.dialects import Hermes
 from medenv.errors import (
     DataError,

@@ -13,10 +13,10 @@ from typing import Any
 import msgspec
 import pytest
 from hydra import compose, initialize_config_dir
+from medenv.build.workspace import WorkspaceSettings, open_workspace
 from omegaconf import DictConfig, OmegaConf
 from transformers import AutoTokenizer
 
-from medenv.build.workspace import WorkspaceSettings, open_workspace
 from medenv.dialects import Hermes
 from medenv.errors import UsageError
 from medenv.integrations.hydra.config import register_schema

@@ -286,7 +286,7 @@ def test_tokens_merged_across_a_border_are_drift_of_the_same_text() -> None:
 
 def test_the_command_prints_a_report_and_tells_of_a_folder_without_a_tokenizer() -> None:
     def run(*arguments: str) -> subprocess.CompletedProcess[str]:
-        command = [sys.executable, "-m", "medenv.cli.main", "check-template", *arguments]
+        command = [sys.executable, "-m", "medenv.cli", "check-template", *arguments]
         program = "from medenv.cli.main import main; main()"
         command = [sys.executable, "-c", program, "check-template", *arguments]
         return subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)

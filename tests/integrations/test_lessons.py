@@ -10,11 +10,11 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 from hydra import compose, initialize_config_dir
+from medenv.build.workspace import WorkspaceSettings, open_workspace
 from omegaconf import DictConfig
 from transformers import AutoTokenizer
 
 from medenv.build.environment import make_parts
-from medenv.build.workspace import WorkspaceSettings, open_workspace
 from medenv.dialects import Hermes
 from medenv.errors import UnknownNameError, UsageError
 from medenv.integrations.hydra.config import plain, register_schema

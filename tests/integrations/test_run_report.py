@@ -6,9 +6,9 @@ import json
 from pathlib import Path
 
 import pytest
+from medenv.build.workspace import Facts, Workspace
 from omegaconf import OmegaConf
 
-from medenv.build.workspace import Facts, Workspace
 from medenv.evaluation.measures import is_missing
 from medenv.evaluation.summary import summarise, write_scored
 from medenv.integrations.verl.report import curves, episodes

@@ -6,9 +6,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from medenv.build.workspace import Workspace
 
 from medenv.build.resources import disease_model
-from medenv.build.workspace import Workspace
 from medenv.diagnosis.cases import phenopacket_cases
 from medenv.errors import DataError
 from medenv.evaluation.summary import read_scored

@@ -12,6 +12,7 @@ import os
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from importlib.util import find_spec
 from pathlib import Path
 from typing import NoReturn
 
@@ -167,7 +168,9 @@ def check_overrides(arguments: Sequence[str]) -> None:
 
 def _group_choices(group: str) -> list[str]:
     """Return the names that a config group, ours or verl's, can be set to; none if it is none."""
-    folders = (CONF / group, Path(verl_config_dir()) / group)
+    folders = [CONF / group]
+    if find_spec("verl") is not None:
+        folders.append(Path(verl_config_dir()) / group)
     return sorted({path.stem for folder in folders for path in folder.glob("*.yaml")})
 
 
