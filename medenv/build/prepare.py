@@ -160,8 +160,8 @@ def _graph(
     if found.graph is not None:
         if graph.source not in ("auto", "") and found.contents.origin not in (None, graph):
             raise UsageError(
-                f"{found.folder} holds questions about {found.contents.source} ({found.contents.origin}),"
-                f" and graph={graph.source} is another graph: leave graph=auto"
+                f"{found.folder} holds questions about {found.contents.source}, and "
+                f"graph={graph.source} is another graph: leave graph=auto"
             )
         return found.graph
     if graph.source == "auto":
