@@ -65,6 +65,8 @@ class QuestionsSettings(QuestionSpec, frozen=True, kw_only=True):
         if self.workers < 1:
             raise UsageError(f"expected at least 1 worker, got {self.workers}")
         WorldSettings(variant=self.world)
+        if self.name == "set" and self.path is None:
+            raise UsageError("questions=set needs a path: set questions=FOLDER or questions=FILE")
 
     @property
     def sizes(self) -> dict[str, int]:

@@ -57,6 +57,20 @@ class CorpusSettings(Record, frozen=True, kw_only=True):
     source: str = "auto"
     path: str | None = None
 
+    def __post_init__(self) -> None:
+        """Validate the settings."""
+        if self.source not in CORPORA:
+            raise UnknownNameError("corpus", self.source, CORPORA)
+        if (self.source == "files") != (self.path is not None):
+            raise UsageError(
+                f"corpus.source={self.source} and corpus.path={self.path}: a path belongs to "
+                "corpus=files; set corpus=PATH"
+            )
+
+
+CORPORA = ("auto", "documents", "files", "none")
+"""Where passages come from."""
+
 
 class RetrieverSettings(Record, frozen=True, kw_only=True):
     """The config group `retriever`.
@@ -141,6 +155,14 @@ class ScoringSettings(Record, frozen=True, kw_only=True):
     judge: JudgeTermSettings = JudgeTermSettings()
     turn_rewards: bool = False
     shuffle_seed: int | None = None
+
+    def __post_init__(self) -> None:
+        """Validate the settings."""
+        if not (self.preset or self.reward or self.weights):
+            raise UsageError(
+                "no reward is named: set scoring=PRESET, scoring=package.module:object or "
+                "scoring.weights={COMPONENT: WEIGHT}"
+            )
 
 
 class PolicySettings(Record, frozen=True, kw_only=True):

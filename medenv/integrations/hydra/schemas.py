@@ -26,27 +26,29 @@ def schema_of(record: type[msgspec.Struct]) -> DictConfig:
     """
     node: DictConfig = OmegaConf.create()
     for field in msgspec.structs.fields(record):
-        default = _default(field)
-        if _record(field.type) is not None and isinstance(default, msgspec.Struct):
-            node[field.name] = OmegaConf.structured(_filled(default))
-        else:
-            node[field.name] = msgspec.to_builtins(default)
+        value = _value(_default(field))
+        plain = not dataclasses.is_dataclass(value)
+        node[field.name] = value if plain else OmegaConf.structured(value)
     _open_mappings(node)
     return node
 
 
 def _filled(record: msgspec.Struct) -> Any:
     """Return a record as an instance of its dataclass."""
-    values: dict[str, Any] = {}
-    for field in msgspec.structs.fields(record):
-        value = getattr(record, field.name)
-        nested = isinstance(value, msgspec.Struct) and _record(field.type) is not None
-        # OmegaConf merges mappings, and a config that names one is to replace the default.
-        blank = isinstance(value, dict)
-        values[field.name] = (
-            _filled(value) if nested else {} if blank else msgspec.to_builtins(value)
-        )
-    return _dataclass(type(record))(**values)
+    fields = record.__struct_fields__
+    return _dataclass(type(record))(**{name: _value(getattr(record, name)) for name in fields})
+
+
+def _value(value: Any) -> Any:
+    """Return a value as OmegaConf takes it.
+
+    Mappings become empty: OmegaConf merges them, and one that a config names replaces the default.
+    """
+    if isinstance(value, msgspec.Struct):
+        return _filled(value)
+    if isinstance(value, tuple | list):
+        return [_value(one) for one in value]
+    return {} if isinstance(value, dict) else msgspec.to_builtins(value)
 
 
 @lru_cache(maxsize=64)
@@ -57,10 +59,8 @@ def _dataclass(record: type[msgspec.Struct]) -> type:
         default = _default(field)
         if default is MISSING:
             made: Any = dataclasses.field(default=MISSING)
-        elif isinstance(default, msgspec.Struct) and _record(field.type) is not None:
-            made = dataclasses.field(default_factory=partial(_filled, default))
         else:
-            made = dataclasses.field(default_factory=partial(msgspec.to_builtins, default))
+            made = dataclasses.field(default_factory=partial(_value, default))
         fields.append((field.name, _type(field.type), made))
     return dataclasses.make_dataclass(record.__name__, fields)
 
