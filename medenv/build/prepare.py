@@ -10,8 +10,9 @@ from typing import NamedTuple
 
 import msgspec
 
-from medenv.build.environment import Parts, make_parts
+from medenv.build.environment import Parts, make_dialect, make_parts
 from medenv.build.knowledge import knowledge_of
+from medenv.build.plugins import RETRIEVERS, TOOLS
 from medenv.build.retrieval import open_retriever, prepare_corpus
 from medenv.build.scoring import Scoring, build_scoring
 from medenv.build.settings import EnvironmentSpec, QuestionsSettings, RunSettings
@@ -86,6 +87,7 @@ def prepare(
         DataError: A file is missing or damaged, or a folder was made with other settings.
     """
     progress, root = progress or Progress(), Path(settings.root)
+    check(settings)
     asked = settings.questions
     if n is not None:
         asked = msgspec.structs.replace(asked, n=n)
@@ -112,6 +114,22 @@ def prepare(
         verdicts=settings.scoring.judge.cache or str(root / "verdicts"),
     )
     return Prepared(found, asked.n, asked.n_test, spec)
+
+
+def check(settings: RunSettings) -> None:
+    """Check names and values that nothing has to be made for.
+
+    Args:
+        settings: The run's settings.
+
+    Raises:
+        UsageError: A reward, tool, dialect or retriever cannot be made.
+    """
+    build_scoring(settings.scoring)
+    make_dialect(settings.env.dialect)
+    for tool in settings.env.tools:
+        TOOLS.load(tool)
+    RETRIEVERS.load(settings.retriever.name)
 
 
 def question_set(

@@ -255,7 +255,7 @@ def _of_a_key(error: OmegaConfBaseException, arguments: Sequence[str]) -> str:
         key = next((one for one in written if one.split(".")[0] == key), key)
         longer = [one for one in keys_of(parent) if one.endswith(f".{key}")]
         if longer:
-            longer.sort(key=lambda one: (not one.startswith("medenv."), one.count("."), one))
+            longer.sort(key=lambda one: (one.count("."), one))
             nearest = " or ".join(repr(one) for one in longer[:3])
             return f"there is no config key {key!r}; did you mean {nearest}?"
     known = [str(one) for one in parent]
