@@ -8,6 +8,7 @@ when it is whole.
 from __future__ import annotations
 
 import importlib.metadata
+from collections import Counter
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -15,17 +16,66 @@ from pathlib import Path
 import msgspec
 
 from medenv.retrieval import BM25Retriever
-from medenv.errors import UsageError
+from medenv.errors import UnknownNameError, UsageError
 from medenv.io import digest, file_digest, read_json, whole_folder, write_json
-from medenv.kg import Documents, Graph, QuestionConfig, leakage, load_hpo, toy_graph, write_questions
-from medenv.kg.questions.synthesize import synthesize
+from medenv.kg import (
+    Documents,
+    Graph,
+    QuestionGenerator,
+    QuestionSpec,
+    leakage,
+    load_hpo,
+    produce,
+    toy_graph,
+    write_questions,
+)
+from medenv.kg.questions.generator import SPLITS
+from medenv.kg.questions.walks import WALKS
 from medenv.kg.sources.hpo import hpo_files
 from medenv.kg.worlds.worlds import WorldSettings, graded_world, make_world
-from medenv.records import Passage, Record
+from medenv.records import Passage, Question, Record
 from medenv.text import Analysis, AnalysisLike, analysis_of
 
-FORMAT = 2
+FORMAT = 3
 """Raised when the files of a workspace change their form."""
+
+
+class WorkspaceQuestions(Record, frozen=True, kw_only=True):
+    """The short questions of a workspace.
+
+    Args:
+        patterns: Kinds of short walks, taken in turns; see `medenv.kg.questions.walks.WALKS`.
+        n_train: Number of training questions.
+        n_test: Number of test questions.
+        test_share: Share of the families of entities that is for tests, in (0, 1).
+        max_name_chars: Longest name of a topic or answer, characters.
+        max_per_answer: Most questions of one kind with the same answer.
+    """
+
+    patterns: tuple[str, ...] = ("disease>gene", "phenotype>disease>gene")
+    n_train: int = 2_000
+    n_test: int = 300
+    test_share: float = 0.15
+    max_name_chars: int = 80
+    max_per_answer: int = 4
+
+    def __post_init__(self) -> None:
+        """Validate the settings."""
+        if min(self.n_train, self.n_test) < 0:
+            raise UsageError(f"expected n >= 0, got {self.n_train} train and {self.n_test} test")
+        if other := sorted(set(self.spec.kinds) - set(WALKS)):
+            raise UnknownNameError("kind of short walk", other[0], WALKS)
+
+    @property
+    def spec(self) -> QuestionSpec:
+        """The questions as their generator takes them."""
+        return QuestionSpec(
+            kinds=dict.fromkeys(self.patterns, 1),
+            levels=(0,),
+            test_share=self.test_share,
+            max_name_chars=self.max_name_chars,
+            max_per_answer=self.max_per_answer,
+        )
 
 
 class WorkspaceSettings(Record, frozen=True, kw_only=True):
@@ -44,7 +94,7 @@ class WorkspaceSettings(Record, frozen=True, kw_only=True):
     source: str = "hpo"
     folder: str | None = None
     namespaces: tuple[str, ...] = ("OMIM",)
-    questions: QuestionConfig = QuestionConfig()
+    questions: WorkspaceQuestions = WorkspaceQuestions()
     seed: int = 0
     variant: str = "true"
     analysis: Analysis | str = "plain"
@@ -193,15 +243,20 @@ def _build(settings: WorkspaceSettings, folder: Path, step: Step) -> None:
     index = partial(_indexed, folder=folder, analysis=settings.analysis, step=step)
     retriever = index(documents) if true else None
     step("making and certifying questions")
-    made = synthesize(graph, documents, settings.questions, settings.seed, retriever)
-    rejected = dict(made.rejected)
-    questions = (*made.train, *made.test)
+    wanted = settings.questions
+    generator = QuestionGenerator(documents, wanted.spec, settings.seed, retriever)
+    rejected: Counter[str] = Counter()
+    questions: tuple[Question, ...] = ()
+    for split, n in zip(SPLITS, (wanted.n_train, wanted.n_test), strict=True):
+        made = produce(generator, split, n)
+        rejected.update(made.rejected)
+        questions += made.questions
     if not true:
         step(f"making the {settings.variant} world")
         world = make_world(graph, questions, settings.world)
         world = graded_world(world, index(world.documents))
         graph, documents, questions = world.graph, world.documents, world.questions
-        rejected |= world.rejected
+        rejected.update(world.rejected)
     graph.save(folder / "graph")
     train, test = (tuple(q for q in questions if q.split == split) for split in ("train", "test"))
     write_questions(folder / "train.jsonl", train)
@@ -215,7 +270,7 @@ def _build(settings: WorkspaceSettings, folder: Path, step: Step) -> None:
         passages=len(documents.passages),
         train=len(train),
         test=len(test),
-        rejected=rejected,
+        rejected=dict(sorted(rejected.items())),
         shared=leakage(train, test),
     )
     write_json(folder / "facts.json", facts)

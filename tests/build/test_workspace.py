@@ -10,11 +10,10 @@ import msgspec
 import pytest
 
 from medenv.build.environment import make_parts
-from medenv.build.workspace import Workspace, WorkspaceSettings, fingerprint, open_workspace
+from medenv.build.workspace import Workspace, WorkspaceQuestions, WorkspaceSettings, fingerprint, open_workspace
 from medenv.errors import DataError, UnknownNameError, UsageError
 from medenv.kg import (
     Graph,
-    QuestionConfig,
     read_questions,
     toy_graph,
     toy_questions,
@@ -26,7 +25,7 @@ from medenv.retrieval.filtered import answer_kind, answer_name
 from medenv.rollouts.policies import Oracle
 from medenv.text import Analysis
 
-TOY = WorkspaceSettings(source="toy", questions=QuestionConfig(n_train=8, n_test=4, test_share=0.4))
+TOY = WorkspaceSettings(source="toy", questions=WorkspaceQuestions(n_train=8, n_test=4, test_share=0.4))
 
 
 def said() -> list[str]:
@@ -99,7 +98,7 @@ def test_a_world_that_there_is_not_is_refused() -> None:
 
 
 def test_a_failure_leaves_nothing_behind(tmp_path: Path) -> None:
-    greedy = msgspec.structs.replace(TOY, questions=QuestionConfig(n_train=5_000, n_test=4))
+    greedy = msgspec.structs.replace(TOY, questions=WorkspaceQuestions(n_train=5_000, n_test=4))
     with pytest.raises(UsageError, match=r"asked for 5,000 train questions, the graph holds \d+"):
         open_workspace(greedy, tmp_path, said().append)
     assert list(tmp_path.iterdir()) == []

@@ -12,11 +12,10 @@ from hydra.errors import ConfigCompositionException, HydraException
 from omegaconf import DictConfig, OmegaConf
 
 from medenv.build.plugins import retriever_factory
-from medenv.build.workspace import WorkspaceSettings
+from medenv.build.workspace import WorkspaceQuestions, WorkspaceSettings
 from medenv.episodes.episode import Budget
 from medenv.errors import UsageError
 from medenv.integrations.hydra import config as schema
-from medenv.kg import QuestionConfig
 from medenv.text import ENGLISH, PLAIN, Analysis, analysis_of
 
 CONF = Path(__file__).parents[2] / "conf"
@@ -126,7 +125,7 @@ def test_our_groups_do_not_shadow_verls() -> None:
 def test_the_schema_has_the_fields_and_defaults_of_what_it_describes() -> None:
     world = OmegaConf.structured(schema.WorldSection)
     assert set(world) == set(WorkspaceSettings.__struct_fields__)
-    assert set(world.questions) == set(QuestionConfig.__struct_fields__)
+    assert set(world.questions) == set(WorkspaceQuestions.__struct_fields__)
     assert set(OmegaConf.structured(schema.BudgetSection)) == set(Budget.__struct_fields__)
 
 

@@ -42,7 +42,7 @@ ADDED_KEYS = frozenset(
 
 @dataclass
 class QuestionsSection:
-    """Which questions; see `medenv.kg.QuestionConfig`."""
+    """Which questions; see `medenv.build.workspace.WorkspaceQuestions`."""
 
     patterns: list[str] = field(default_factory=lambda: ["disease>gene", "phenotype>disease>gene"])
     n_train: int = 4000
