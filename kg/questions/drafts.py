@@ -81,7 +81,6 @@ class SampleSpec(NamedTuple):
     """What is asked for: one question around one entity.
 
     Args:
-        split: ``"train"`` or ``"test"``.
         seed: Node of the rare entity.
         level: How far to obfuscate the topic, 0 to 4.
         voice: Number of the voice it is worded in.
@@ -89,7 +88,6 @@ class SampleSpec(NamedTuple):
         max_name_chars: Longest name of an entity that is named or asked for.
     """
 
-    split: str
     seed: int
     level: int
     voice: int

@@ -137,20 +137,20 @@ class QuestionGenerator:
         return Specialties(self.graph)
 
     @cached_property
-    def kinds(self) -> dict[str, int]:
-        """The kinds that are asked for with their weights, short walks aside."""
+    def seeded_kinds(self) -> dict[str, int]:
+        """The kinds of questions around rare entities that are asked for, with their weights."""
         return {k: n for k in KINDS if k not in WALKS and (n := self.config.kinds.get(k, 0))}
 
     @cached_property
     def walk_kinds(self) -> dict[str, int]:
-        """The kinds of short walks that are asked for with their weights."""
+        """The kinds of short walks that are asked for, with their weights."""
         return {kind: n for kind in WALKS if (n := self.config.kinds.get(kind, 0))}
 
     @cached_property
     def split(self) -> Split:
         """The nodes of each split: families where all kinds are short walks, else regions."""
         graph, share = self.graph, self.config.test_share
-        if not self.kinds:
+        if not self.seeded_kinds:
             paths = [walk_paths(graph, kind) for kind in self.walk_kinds]
             return split_families(graph, paths, share, self.seed)
         fit = np.ones(len(graph), dtype=bool)
@@ -179,13 +179,13 @@ class QuestionGenerator:
             for code, split in enumerate(SPLITS)
         }
 
-    def most(self, split: str) -> int | None:
-        """Return how many questions there are at most, or None where nobody can count them.
+    def capacity(self, split: str) -> int | None:
+        """Return the greatest number of questions, or None where it is not known beforehand.
 
         Args:
             split: ``"train"`` or ``"test"``.
         """
-        return None if self.kinds else len(self.walks[split].walks)
+        return None if self.seeded_kinds else len(self.walks[split].walks)
 
     @cached_property
     def pools(self) -> dict[str, list[IntArray]]:
@@ -227,7 +227,7 @@ class QuestionGenerator:
 
     def _around(self, split: str, i: int) -> tuple[Draft, int]:
         """Return the draft of attempt i at a question around a rare entity, and that entity."""
-        rounds = [kind for kind, weight in self.kinds.items() for _ in range(weight)]
+        rounds = [kind for kind, weight in self.seeded_kinds.items() for _ in range(weight)]
         groups = self.pools[split]
         turn, group = divmod(i, len(groups))
         lap, place = divmod(turn, groups[group].size)
@@ -236,7 +236,7 @@ class QuestionGenerator:
         voice = _voice(split, rng)
         level = self.config.levels[int(rng.integers(len(self.config.levels)))]
         seed = int(groups[group][place])
-        order = SampleSpec(split, seed, level, voice, rng, self.config.max_name_chars)
+        order = SampleSpec(seed, level, voice, rng, self.config.max_name_chars)
         if kind == "rare_chains":
             return draft_chain(self.topologies[split], order, self.config.chains), seed
         return MAKERS[kind](self.graph, order), seed
@@ -247,7 +247,7 @@ class QuestionGenerator:
         if i >= len(walks):
             raise Rejected(Rejection.NO_WALK_LEFT)
         rng = np.random.default_rng([self.seed, i])
-        voice = _voice(split, rng) if self.kinds else int(rng.integers(VOICES))
+        voice = _voice(split, rng) if self.seeded_kinds else int(rng.integers(VOICES))
         return draft_walk(self.graph, walks[i], voice), walks[i].path[0]
 
     def attempt(self, split: str, i: int) -> Question:
@@ -261,7 +261,7 @@ class QuestionGenerator:
             Rejected: There is none; the reason says why.
             CorpusUnavailableError: The retriever did not answer.
         """
-        others, short = sum(self.kinds.values()), sum(self.walk_kinds.values())
+        others, short = sum(self.seeded_kinds.values()), sum(self.walk_kinds.values())
         turn, place = divmod(i, others + short)
         if place < others:
             draft, start = self._around(split, turn * others + place)

@@ -173,7 +173,7 @@ def produce(
 
 
 def _enough(workshop: QuestionGenerator, split: str, n: int) -> None:
-    most = workshop.most(split)
+    most = workshop.capacity(split)
     if most is not None and n > most:
         raise UsageError(
             f"asked for {n:,} {split} questions, the graph holds {most:,}; ask for fewer, add "

@@ -4,11 +4,11 @@ A question's whole path lies in its own split, so that no test question shares a
 path with a training question. Whether its steps are unique is a matter of the whole graph all the
 same. There are two ways to deal the nodes:
 
-    families   All entities that paths connect stay together. No path is lost, but all have to be
-               known beforehand: for sets of short walks alone, which can be listed.
-    regions    Neighbourhoods are drawn, and paths that leave theirs are not asked. For chains,
-               which nobody can list and which share entities with so many others that nearly all
-               of the graph is one family.
+    families   All entities that paths connect stay together. No path is lost, but all paths have
+               to be listed first. For sets of short walks alone.
+    regions    Neighbourhoods are drawn, and a path that leaves its neighbourhood's split is not
+               asked. For all other sets: there are too many chains to list, and chains would
+               connect nearly the whole graph to one family.
 """
 
 from __future__ import annotations

@@ -39,7 +39,7 @@ def hpo() -> Graph:
 def ordered(graph: Graph, seed: int, i: int, level: int = 0) -> SampleSpec:
     rng = np.random.default_rng([seed, i])
     nodes = np.flatnonzero(graph.degrees() > 1)
-    return SampleSpec("train", int(rng.choice(nodes)), level, i % VOICES, rng)
+    return SampleSpec(int(rng.choice(nodes)), level, i % VOICES, rng)
 
 
 def made(
@@ -49,7 +49,7 @@ def made(
     questions, reasons = [], Counter[str]()
     for order in orders:
         try:
-            questions.append(finish(documents, make(order), order.split, 80)[0])
+            questions.append(finish(documents, make(order), "train", 80)[0])
         except Rejected as rejected:
             reasons[rejected.reason] += 1
     return questions, reasons
@@ -81,9 +81,7 @@ def test_rare_chains_of_the_hpo_are_proved_at_every_level(hpo: Graph, level: int
     rare = np.concatenate([rare_nodes(hpo, kind) for kind in ("disease", "gene", "phenotype")])
     rare = rare[topology.path_nodes[rare]]
     orders = [
-        SampleSpec(
-            "train", int(rare[97 * i % rare.size]), level, i % 3, np.random.default_rng([1, i])
-        )
+        SampleSpec(int(rare[97 * i % rare.size]), level, i % 3, np.random.default_rng([1, i]))
         for i in range(40)
     ]
     questions = chains_of(hpo, orders, ChainConfig())
@@ -102,7 +100,7 @@ def test_a_level_hides_the_topic_as_it_says(hpo: Graph) -> None:
     roots: dict[int, list[object]] = {}
     for i in range(120):
         rng = np.random.default_rng([2, i])
-        order = SampleSpec("train", int(rng.choice(rare)), i % 5, 0, rng)
+        order = SampleSpec(int(rng.choice(rare)), i % 5, 0, rng)
         for question in chains_of(hpo, [order], ChainConfig()):
             roots.setdefault(question.level, []).append(question.certificate.query[1])
     assert set(roots) == {0, 1, 2, 3, 4}

@@ -163,7 +163,7 @@ def test_a_graph_without_the_relations_has_no_walks() -> None:
     graph = builder.build()
     assert unique_paths(graph, "disease", ("has_gene",)).shape == (0, 2)
     generator = QuestionGenerator(Documents(graph), ALL)
-    assert (generator.most("train"), generator.most("test")) == (0, 0)
+    assert (generator.capacity("train"), generator.capacity("test")) == (0, 0)
     with pytest.raises(UsageError, match="the graph holds 0"):
         produce(generator, "train", 1)
 
@@ -188,7 +188,7 @@ def test_the_families_of_paths_lose_none(graph: Graph) -> None:
     paths = [path for kind in WALKS for path in walk_paths(graph, kind)]
     assert {(train[path].all(), test[path].all()) for path in paths} == {(1, 0), (0, 1)}
     rejected = sum((generator.unfair(split) for split in ("train", "test")), Counter())
-    asked = [generator.most(split) or 0 for split in ("train", "test")]
+    asked = [generator.capacity(split) or 0 for split in ("train", "test")]
     topics = sum(graph.of_kind(kind.split(">")[0]).size for kind in WALKS)
     assert sum(asked) + rejected.total() == topics
     assert rejected[Rejection.OTHER_SPLIT] == 0
@@ -311,7 +311,7 @@ def test_an_unfair_topic_is_left_out_and_counted(
 ) -> None:
     graph = named(("Good fever", "BBB1"), (disease, gene))
     generator = QuestionGenerator(Documents(graph), GENES_OF_DISEASES)
-    most = generator.most("train") or 0
+    most = generator.capacity("train") or 0
     made = produce(generator, "train", most)
     assert made.rejected[reason] in (1, 2)
     assert most + sum(made.rejected.values()) == made.attempts == 2
@@ -346,7 +346,7 @@ def test_asking_for_more_than_there_is_says_how_many_there_are(tmp_path: Path) -
         toy_questions(n_train=1_000)
     generator = QuestionGenerator(Documents(toy_graph()), ALL)
     with pytest.raises(Rejected) as caught:
-        generator.attempt("train", generator.most("train") or 0)
+        generator.attempt("train", generator.capacity("train") or 0)
     assert caught.value.reason == Rejection.NO_WALK_LEFT
     with pytest.raises(UsageError):
         produce(generator, "train", 1_000, tmp_path / "j")
@@ -372,7 +372,7 @@ def hpo() -> Graph:
 def test_walks_among_other_kinds_lie_in_a_region(hpo: Graph) -> None:
     spec = QuestionSpec(kinds={"rare_chains": 2, "list": 1, "phenotype>disease>gene": 3})
     generator = QuestionGenerator(Documents(hpo), spec)
-    assert generator.most("train") is None
+    assert generator.capacity("train") is None
     made = {split: produce(generator, split, 60) for split in ("train", "test")}
     voices = {"train": {"0", "1", "2"}, "test": {"3"}}
     for split, produced in made.items():
