@@ -29,8 +29,15 @@ from rich.table import Table
 from medenv.ablation.offline import RolloutStore, ablate
 from medenv.build.environment import make_dialect, make_parts
 from medenv.io import read_records, write_records
-from medenv.kg import Documents, Graph, QuestionConfig, load_hpo, toy_graph
-from medenv.kg.questions.synthesize import synthesize
+from medenv.kg import (
+    Documents,
+    Graph,
+    QuestionGenerator,
+    QuestionSpec,
+    load_hpo,
+    produce,
+    toy_graph,
+)
 from medenv.records import Entity, Scored
 from medenv.reward import COMPONENTS, PRESETS, Composition, EntityNames, Knowledge, compose
 from medenv.reward.analysis.variants import RewardVariant, leave_one_out, preset_arm, ungated
@@ -54,11 +61,12 @@ def world(name: str) -> World:
     settings: dict[str, object] = {}
     if name != "toy":
         documents = Documents(graph)
-        made = synthesize(graph, documents, QuestionConfig(n_train=1800, n_test=200), 0)
+        spec = QuestionSpec(kinds={"disease>gene": 1, "phenotype>disease>gene": 1})
+        made = produce(QuestionGenerator(documents, spec), "train", 2_000)
         from medenv.retrieval import BM25Retriever
 
         settings = {
-            "questions": (*made.train, *made.test),
+            "questions": made.questions,
             "corpus": BM25Retriever(documents.passages),
         }
     return World(graph, tuple(graph.entity(node) for node in range(len(graph))), settings)

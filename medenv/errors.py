@@ -3,7 +3,8 @@
     MedEnvError
     ├── UsageError              the caller's mistake; one line that says what to do
     │   ├── UnknownNameError    a name nobody registered; carries the nearest known one
-    │   └── DataError           a file missing, cut short or malformed; carries file and line
+    │   ├── DataError           a file missing, cut short or malformed; carries file and line
+    │   └── NoPassageError      an edge that no passage of the documents states
     └── InfraError              the outside world failed; never scored, always masked and counted
         ├── ToolUnavailableError
         ├── CorpusUnavailableError
@@ -69,6 +70,22 @@ class DataError(UsageError):
     def __reduce__(self) -> tuple[type[DataError], tuple[Path, str, int | None]]:
         """Pickle by the constructor's own arguments, so the error crosses process borders."""
         return type(self), (self.path, self.problem, self.line)
+
+
+class NoPassageError(UsageError):
+    """An edge of a gold path that no passage of the documents states.
+
+    Args:
+        edge: Id of the head, name of the relation, id of the tail.
+    """
+
+    def __init__(self, edge: tuple[str, str, str]) -> None:
+        self.edge = edge
+        super().__init__(f"no passage states that {' '.join(edge)}")
+
+    def __reduce__(self) -> tuple[type[NoPassageError], tuple[tuple[str, str, str]]]:
+        """Pickle by the constructor's own arguments, so the error crosses process borders."""
+        return type(self), (self.edge,)
 
 
 class InfraError(MedEnvError):

@@ -12,13 +12,13 @@ from typing import Any
 
 import msgspec
 
-from medenv.errors import UsageError
+from medenv.errors import NoPassageError, UsageError
 from medenv.kg.certificates.constants import best_constant
 from medenv.kg.certificates.queries import Edge, Outcome, evaluate
 from medenv.kg.documents import Documents
 from medenv.kg.documents.frequencies import in_words, spellings
+from medenv.kg.documents.naming import mentions
 from medenv.kg.graph import Graph
-from medenv.kg.questions.wording import mentions
 from medenv.records import LIST, Certificate, Entity, Hop, Passage, Question, Retriever
 from medenv.text import fold, fold_name
 
@@ -43,7 +43,8 @@ def certify(documents: Documents, topic: int, relations: Sequence[str]) -> Certi
         relations: The relations to walk.
 
     Raises:
-        UsageError: A step has no outcome or several, or a hop is not stated in any passage.
+        UsageError: A step has no outcome or several.
+        NoPassageError: A hop is not stated in any passage.
     """
     return prove(documents, ["walk", documents.graph.nodes.ids[topic], list(relations)])
 
@@ -56,7 +57,8 @@ def prove(documents: Documents, query: list[Any]) -> Certificate:
         query: The query, see `medenv.kg.certificates.queries`.
 
     Raises:
-        UsageError: It is no query, has no certain answer, or a hop is not stated in any passage.
+        UsageError: It is no query, or has no certain answer.
+        NoPassageError: A hop is not stated in any passage.
     """
     return certificate_of(documents, query, evaluate(documents.graph, query))
 
@@ -70,7 +72,7 @@ def certificate_of(documents: Documents, query: list[Any], outcome: Outcome) -> 
         outcome: What `evaluate` made of it.
 
     Raises:
-        UsageError: A hop is not stated in any passage.
+        NoPassageError: A hop is not stated in any passage.
     """
     graph = documents.graph
     path = tuple(_hop(documents, edge) for edge in outcome.path)
@@ -112,7 +114,7 @@ def _hop(documents: Documents, edge: Edge) -> Hop:
     head, relation, tail = ids[edge[0]], edge[1], ids[edge[2]]
     passages = documents.supporting(head, relation, tail)
     if not passages:
-        raise UsageError(f"no passage states that {head} {relation} {tail}")
+        raise NoPassageError((head, relation, tail))
     return Hop(head=head, relation=relation, tail=tail, passages=passages)
 
 

@@ -16,7 +16,7 @@ import numpy.typing as npt
 
 from medenv.kg.graph import Graph
 from medenv.kg.graph.schema import HAS_GENE, HAS_PHENOTYPE, IS_A
-from medenv.kg.questions.patterns import closure
+from medenv.kg.graph.traversal import closure
 
 SPECIALTIES: dict[str, tuple[str, ...]] = {
     "cardiology": ("HP:0001626",),

@@ -11,6 +11,7 @@ import msgspec
 from medenv.io import read_json, whole_path, write_json, write_text
 from medenv.kg.graph import GraphInfo
 from medenv.kg.questions.production import Produced
+from medenv.kg.questions.walks import WALKS
 from medenv.kg.sources import GraphSettings
 from medenv.records import Question, Record
 from medenv.retrieval.filtered import answer_kind
@@ -103,12 +104,12 @@ def data_card(
 
 
 def form(question: Question) -> str:
-    """Return a question's form: ``"chain"``, or what its kind begins with.
+    """Return a question's form: ``"chain"``, ``"attribute"``, or what its kind begins with.
 
     Args:
         question: The question.
     """
-    if question.certificate.query[0] == "walk" and len(question.certificate.path) == 1:
+    if question.certificate.query[0] == "walk" and question.kind not in WALKS:
         return "attribute"
     return "chain" if ">" in question.kind else question.kind.partition(":")[0]
 

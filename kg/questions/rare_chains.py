@@ -10,18 +10,15 @@ from collections.abc import Sequence
 from functools import lru_cache
 from typing import Any, NamedTuple
 
-import numpy as np
-
 from medenv.kg.certificates.conditions import Clue
 from medenv.kg.certificates.queries import candidates
-from medenv.kg.documents.naming import called, noun
+from medenv.kg.documents.naming import called, mentions, noun
 from medenv.kg.graph import Graph
 from medenv.kg.graph.chains import Chain, longest_chain
 from medenv.kg.graph.topology import Topology
 from medenv.kg.questions import phrases
 from medenv.kg.questions.clues import Choice, describe, single_out
-from medenv.kg.questions.drafts import Draft, Rejected, SampleSpec
-from medenv.kg.questions.wording import mentions
+from medenv.kg.questions.drafts import Draft, Rejected, Rejection, SampleSpec
 from medenv.records import Record
 
 
@@ -36,7 +33,6 @@ class ChainConfig(Record, frozen=True, kw_only=True):
         max_nodes: Most nodes of the part of the graph that is searched.
         budget: Most steps of the search.
         max_clues: Most clues on one step.
-        max_name_chars: Longest name of an entity that is asked about.
     """
 
     min_hops: int = 3
@@ -46,7 +42,6 @@ class ChainConfig(Record, frozen=True, kw_only=True):
     max_nodes: int = 200
     budget: int = 50_000
     max_clues: int = 3
-    max_name_chars: int = 80
 
 
 class _Step(NamedTuple):
@@ -68,16 +63,16 @@ def draft_chain(topology: Topology, order: SampleSpec, config: ChainConfig) -> D
     """
     chain = _chain_around(topology, order.seed, config)
     if chain.hops < config.min_hops:
-        raise Rejected("no chain of the least length")
+        raise Rejected(Rejection.SHORT_CHAIN)
     longest = min(chain.hops, config.max_hops)
     hops = int(order.rng.integers(config.min_hops, longest + 1))
     outward = list(chain.nodes[: hops + 1])
     for inward in (True, False) if order.rng.random() < 0.5 else (False, True):
         path = outward[::-1] if inward else outward
-        path, steps = _cut(topology, path, inward, config, order.rng)
+        path, steps = _cut(topology, path, inward, config, order)
         if len(steps) >= config.min_hops:
             return _worded(topology.graph, path[0], steps, order)
-    raise Rejected("clues do not single out a step")
+    raise Rejected(Rejection.AMBIGUOUS_STEP)
 
 
 @lru_cache(maxsize=20_000)
@@ -92,18 +87,18 @@ def _cut(
     path: list[int],
     inward: bool,
     config: ChainConfig,
-    rng: np.random.Generator,
+    order: SampleSpec,
 ) -> tuple[list[int], list[_Step]]:
     """Return a part of a path whose every step is singled out, the rare entity at one end."""
-    steps = _single_out(topology, path, config, rng)
+    steps = _single_out(topology, path, config, order)
     while inward and len(steps) < len(path) - 1 > config.min_hops:
         path = path[len(steps) + 1 :]  # the rare entity is the last: begin behind the gap
-        steps = _single_out(topology, path, config, rng)
+        steps = _single_out(topology, path, config, order)
     return path, steps if not inward or len(steps) == len(path) - 1 else []
 
 
 def _single_out(
-    topology: Topology, path: Sequence[int], config: ChainConfig, rng: np.random.Generator
+    topology: Topology, path: Sequence[int], config: ChainConfig, order: SampleSpec
 ) -> list[_Step]:
     """Return the steps of a path from its beginning, as far as each can be singled out."""
     graph = topology.graph
@@ -114,9 +109,9 @@ def _single_out(
         choice = Choice(
             avoid=frozenset(path),
             most=config.max_clues,
-            max_name_chars=config.max_name_chars,
+            max_name_chars=order.max_name_chars,
         )
-        clues = single_out(graph, found, node, choice, rng)
+        clues = single_out(graph, found, node, choice, order.rng)
         if clues is None or node not in found:
             break
         steps.append(_Step(relation, node, tuple(clues)))

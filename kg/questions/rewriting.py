@@ -18,9 +18,8 @@ import msgspec
 from medenv.kg.certificates.certificate import leaks_of
 from medenv.kg.certificates.conditions import read_clues
 from medenv.kg.certificates.queries import Outcome, evaluate
-from medenv.kg.documents.naming import noun
+from medenv.kg.documents.naming import mentions, noun
 from medenv.kg.graph import Graph
-from medenv.kg.questions.wording import mentions
 from medenv.kg.worlds.counterfactual import graded
 from medenv.kg.worlds.pseudonyms import TOKEN
 from medenv.llm.batch import BatchClient

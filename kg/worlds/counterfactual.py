@@ -12,7 +12,7 @@ from typing import Any
 import msgspec
 import numpy as np
 
-from medenv.errors import UsageError
+from medenv.errors import NoPassageError, UsageError
 from medenv.kg.certificates.certificate import (
     SEARCH_DEPTH,
     answers_of,
@@ -25,7 +25,7 @@ from medenv.kg.certificates.queries import evaluate
 from medenv.kg.documents import Documents
 from medenv.kg.graph import Column, Graph, GraphInfo
 from medenv.kg.questions.difficulty import difficulty, grade
-from medenv.kg.questions.drafts import Rejected, reasoning
+from medenv.kg.questions.drafts import Rejected, Rejection, reasoning
 from medenv.records import Question, Retriever
 
 NOTICE = (
@@ -97,13 +97,12 @@ def proved_anew(
     try:
         outcome = evaluate(graph, query)
         proof = certificate_of(documents, query, outcome)
+    except NoPassageError as error:
+        raise Rejected(Rejection.NO_PASSAGE) from error
     except UsageError as error:
-        stated = "no passage states" in str(error)
-        raise Rejected(
-            "a step that no passage states" if stated else "no certain answer in this world"
-        ) from error
+        raise Rejected(Rejection.NO_CERTAIN_ANSWER) from error
     if proof.shortcuts != question.certificate.shortcuts:
-        raise Rejected("a shortcut past the path")
+        raise Rejected(Rejection.SHORTCUT)
     made = msgspec.structs.replace(
         question,
         text=text,
@@ -119,7 +118,7 @@ def proved_anew(
         difficulty=None,
     )
     if verify(made, graph, documents=documents):
-        raise Rejected("a text that no longer fits")
+        raise Rejected(Rejection.MISFIT_TEXT)
     return made
 
 

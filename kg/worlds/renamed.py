@@ -14,9 +14,9 @@ from typing import Any
 
 from medenv.kg.certificates.certificate import documents_of
 from medenv.kg.certificates.queries import evaluate
+from medenv.kg.documents.naming import mentions
 from medenv.kg.graph import Column, Graph, Nodes
-from medenv.kg.questions.drafts import Rejected
-from medenv.kg.questions.wording import mentions
+from medenv.kg.questions.drafts import Rejected, Rejection
 from medenv.kg.worlds.counterfactual import fictional, proved_anew, unsourced
 from medenv.kg.worlds.pseudonyms import Pseudonymizer
 from medenv.records import Question
@@ -119,7 +119,7 @@ class Renaming:
         text = _replaced(question.text, swaps)
         named = [self.true.nodes.names[node] for node in outcome.named]
         if mentions(text, named):
-            raise Rejected("a true name that stands in the text in another form")
+            raise Rejected(Rejection.TRUE_NAME)
         return text
 
 

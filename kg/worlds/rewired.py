@@ -22,8 +22,7 @@ from medenv.kg.certificates.conditions import Clue, fitting, read_clues
 from medenv.kg.certificates.queries import Edge, evaluate
 from medenv.kg.graph import Column, Graph, Rows
 from medenv.kg.graph.specialties import Specialties
-from medenv.kg.questions.drafts import Rejected, name_problem
-from medenv.kg.questions.facts import MAX_NAME_CHARS
+from medenv.kg.questions.drafts import MAX_NAME_CHARS, Rejected, Rejection, name_problem
 from medenv.kg.worlds.counterfactual import entities_of, fictional, proved_anew, unsourced
 from medenv.records import Question
 
@@ -114,14 +113,14 @@ class Rewiring:
         """
         query = question.certificate.query
         if _deciding(self.true, question) is None:
-            raise Rejected("no single edge decides it")
+            raise Rejected(Rejection.UNDECIDED)
         made = proved_anew(documents_of(self.graph), question, query, question.text, question.rare)
         if set(made.certificate.answers) & set(question.certificate.answers):
-            raise Rejected("the same answer as in the true world")
+            raise Rejected(Rejection.SAME_ANSWER)
         if not _same_way(made, question):
-            raise Rejected("an earlier step that changed")
+            raise Rejected(Rejection.EARLIER_STEP)
         if any(name_problem(self.graph, self.graph.number(a), MAX_NAME_CHARS) for a in _ids(made)):
-            raise Rejected("an answer whose name is unfit")
+            raise Rejected(Rejection.UNFIT_ANSWER)
         self._claim(made)
         if not made.specialty:
             return made
@@ -133,7 +132,7 @@ class Rewiring:
         """Take the entities of a question's path for its split, unless another split has one."""
         ends = entities_of(made) - self._common
         if any(self._owners.get(entity, made.split) != made.split for entity in ends):
-            raise Rejected("the path leaves its split")
+            raise Rejected(Rejection.OTHER_SPLIT)
         self._owners.update(dict.fromkeys(ends, made.split))
 
     @cached_property

@@ -16,9 +16,9 @@ import numpy as np
 
 from medenv.errors import UsageError
 from medenv.kg.documents import Documents
+from medenv.kg.documents.naming import mentions
 from medenv.kg.graph import Graph
-from medenv.kg.questions.drafts import Rejected
-from medenv.kg.questions.wording import mentions
+from medenv.kg.questions.drafts import Rejected, Rejection
 from medenv.kg.worlds.counterfactual import fictional, proved_anew
 from medenv.records import Certificate, Hop, Passage, Question
 from medenv.retrieval.filtered import ABSTAIN
@@ -99,7 +99,7 @@ class Removal:
             query = question.certificate.query
             return proved_anew(self.documents, question, query, text, question.rare)
         if self._chosen(question) is None or not set(lost) & set(question.certificate.path):
-            raise Rejected("a passage beside the path is gone")
+            raise Rejected(Rejection.PASSAGE_LOST)
         return msgspec.structs.replace(
             question,
             text=text,

@@ -38,7 +38,6 @@ from medenv.integrations.hf.engines import (
 )
 from medenv.integrations.hydra.identity import OtherSettingsError
 from medenv.io import FolderInUseError, FolderLock
-from medenv.kg import QuestionConfig
 from medenv.llm.endpoint import EndpointSettings
 from medenv.records import Message
 from medenv.report.headline import rich_table
@@ -65,7 +64,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> str:
     root = tmp_path_factory.mktemp("evaluation")
     tools = {"search": {"k": 2, "snippet_chars": 90, "show_ids": False}}
     world = WorkspaceSettings(
-        source="toy", questions=QuestionConfig(n_train=8, n_test=4, test_share=0.4)
+        source="toy", questions=WorkspaceQuestions(n_train=8, n_test=4, test_share=0.4)
     )
     wanted = TrajectorySettings(
         folder=str(root / "set"),
@@ -395,7 +394,7 @@ def test_a_set_is_made_by_a_policy_that_vllm_serves(tmp_path: Path) -> None:
 
     with serving(TINY) as url:
         world = WorkspaceSettings(
-            source="toy", questions=QuestionConfig(n_train=8, n_test=4, test_share=0.4)
+            source="toy", questions=WorkspaceQuestions(n_train=8, n_test=4, test_share=0.4)
         )
         tools = {"search": {"k": 2, "snippet_chars": 90, "show_ids": False}}
         card = make_trajectories(

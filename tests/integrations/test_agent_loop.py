@@ -20,7 +20,7 @@ from transformers import AutoTokenizer
 from medenv.dialects import Hermes
 from medenv.errors import UsageError
 from medenv.integrations.hydra.config import register_schema
-from medenv.kg import QuestionConfig, read_questions
+from medenv.kg import read_questions
 from medenv.records import Question, Scored
 from medenv.reward import Reward
 from medenv.tools import Search, Tool, ToolBox, ToolOutput, tool
@@ -83,7 +83,7 @@ class Server:
 def config(tmp_path_factory: pytest.TempPathFactory) -> DictConfig:
     root = tmp_path_factory.mktemp("runs")
     toy = WorkspaceSettings(
-        source="toy", questions=QuestionConfig(n_train=8, n_test=4, test_share=0.4)
+        source="toy", questions=WorkspaceQuestions(n_train=8, n_test=4, test_share=0.4)
     )
     workspace = open_workspace(toy, root, lambda _: None)
     register_schema()

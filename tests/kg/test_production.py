@@ -12,10 +12,11 @@ import pytest
 
 from medenv.errors import DataError, UnknownNameError, UsageError
 from medenv.kg import Documents, Graph, read_questions, verify, write_questions
+from medenv.kg.questions.drafts import Rejection
 from medenv.kg.questions.generator import KINDS, QuestionGenerator, QuestionSpec
 from medenv.kg.questions.production import GenerationSpec, Produced, produce, workers, write_set
 from medenv.kg.questions.rare_chains import ChainConfig
-from medenv.kg.questions.store import leakage_certificate
+from medenv.kg.questions.store import entities_of, leakage_certificate
 
 from .random_graphs import random_graph
 
@@ -43,6 +44,9 @@ def test_every_question_is_proved_numbered_and_asked_once(big: Graph, tmp_path: 
     assert len({q.text for q in made.questions}) == 100
     assert made.attempts == 100 + sum(made.rejected.values())
     assert len({q.kind.split(":")[0] for q in made.questions}) >= 6
+    for question in made.questions:
+        if question.template.startswith("rare_chains/"):
+            assert question.rare in entities_of(question)
 
 
 def test_train_and_test_share_no_answer_edge_topic_entity_text_or_template(
@@ -126,13 +130,13 @@ import sys
 from pathlib import Path
 sys.path.insert(0, sys.argv[3])
 from medenv.kg import Documents, Graph
-from medenv.kg.questions.production import Recipe, produce, workers
+from medenv.kg.questions.production import GenerationSpec, produce, workers
 import msgspec
 from medenv.kg.questions.generator import QuestionSpec
 if __name__ == "__main__":
     folder = Path(sys.argv[1])
     config = msgspec.json.decode((folder / "config.json").read_bytes(), type=QuestionSpec)
-    recipe = Recipe(folder / "graph", config, 0)
+    recipe = GenerationSpec(folder / "graph", config, 0)
     with workers(recipe, int(sys.argv[2])) as attempts:
         produce(recipe.workshop(), "train", 1000000, folder / "j", attempts)
 """
@@ -189,7 +193,7 @@ def test_no_answer_is_asked_for_more_often_than_allowed(big: Graph, tmp_path: Pa
     made = produce(workshop(big, config), "train", 60, tmp_path / "j")
     asked = [(q.kind, q.certificate.answers) for q in made.questions]
     assert len(asked) == len(set(asked))
-    assert made.rejected["answer asked for often enough"] > 0
+    assert made.rejected[Rejection.ANSWER_REPEATED] > 0
 
 
 def test_the_leakage_certificate_finds_what_is_shared(big: Graph, tmp_path: Path) -> None:

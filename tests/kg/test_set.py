@@ -11,7 +11,7 @@ import pytest
 
 from medenv.errors import DataError, UsageError
 from medenv.io import FolderInUseError, FolderLock
-from medenv.kg import Graph, QuestionSet, load_hpo, read_questions, verify, write_questions
+from medenv.kg import Graph, load_hpo, read_questions, verify, write_questions
 from medenv.kg.graph.archive import fingerprint
 from medenv.kg.graph.specialties import SPECIALTIES
 from medenv.kg.questions.card import Origin, data_card, write_card
@@ -21,13 +21,14 @@ from medenv.kg.questions.overlap import ngrams, overlaps
 from medenv.kg.questions.production import Produced
 from medenv.kg.questions.synthesis import SynthesisSettings, synthesize_set
 from medenv.kg.sources.hpo import bundled_folder
+from medenv.kg.sources.toy import ToyQuestions
 from medenv.records import Entity, Question
 
 ROOT = Path(__file__).parents[2]
 
 
 def test_a_card_counts_what_is_there_and_names_the_terms(
-    graph: Graph, questions: QuestionSet, tmp_path: Path
+    graph: Graph, questions: ToyQuestions, tmp_path: Path
 ) -> None:
     graded = [
         msgspec.structs.replace(q, difficulty=i / 15, grades={"one_search": float(i < 4)})
@@ -50,7 +51,7 @@ def test_a_card_counts_what_is_there_and_names_the_terms(
     assert (written["attempts"], written["origin"]["source"]) == ({"train": 19}, "toy")
 
 
-def test_shared_wording_and_answers_are_found(questions: QuestionSet, tmp_path: Path) -> None:
+def test_shared_wording_and_answers_are_found(questions: ToyQuestions, tmp_path: Path) -> None:
     question = questions.train[1]
     answer = question.answers[0].name
     (tmp_path / "bench.jsonl").write_text(
@@ -67,7 +68,7 @@ def test_shared_wording_and_answers_are_found(questions: QuestionSet, tmp_path: 
 
 @pytest.mark.parametrize("spelled", ["Behçet disease", "Behcet disease", "BEHC\u0327ET disease"])
 def test_what_is_shared_is_found_in_any_spelling(
-    questions: QuestionSet, tmp_path: Path, spelled: str
+    questions: ToyQuestions, tmp_path: Path, spelled: str
 ) -> None:
     named = Entity(id="D:1", kind="disease", name="Behçet disease")
     text = "Which of these findings is reported most often in Behçet disease of the young?"
@@ -94,7 +95,7 @@ def test_a_benchmark_that_cannot_be_read_is_named(tmp_path: Path) -> None:
 
 
 def test_verl_rows_carry_prompt_answer_and_the_whole_question(
-    questions: QuestionSet, tmp_path: Path
+    questions: ToyQuestions, tmp_path: Path
 ) -> None:
     assert write_verl(tmp_path / "train.parquet", questions.train) == 16
     rows = pq.read_table(tmp_path / "train.parquet").to_pylist()
@@ -107,7 +108,7 @@ def test_verl_rows_carry_prompt_answer_and_the_whole_question(
         verl_rows(questions.train, prompt="no place")
 
 
-def test_a_dataset_has_one_flat_row_for_each_question(questions: QuestionSet) -> None:
+def test_a_dataset_has_one_flat_row_for_each_question(questions: ToyQuestions) -> None:
     pytest.importorskip("datasets")
     made = to_dataset(questions.train)
     assert made.num_rows == 16

@@ -7,8 +7,8 @@ import pytest
 from medenv.errors import UsageError
 from medenv.kg import Documents, Graph, load_hpo
 from medenv.kg.graph.specialties import SPECIALTIES, UNMAPPED, Specialties
+from medenv.kg.graph.traversal import closure
 from medenv.kg.questions.generator import QuestionGenerator, QuestionSpec
-from medenv.kg.questions.patterns import closure
 from medenv.kg.questions.production import produce
 from medenv.kg.sources.hpo import bundled_folder
 

@@ -13,10 +13,10 @@ from hypothesis import strategies as st
 
 from medenv.errors import DataError, UnknownNameError, UsageError
 from medenv.kg import Documents, Graph, read_questions, toy_graph, toy_questions, verify
-from medenv.kg.questions.drafts import Rejected
+from medenv.kg.documents.naming import mentions
+from medenv.kg.questions.drafts import Rejected, Rejection
 from medenv.kg.questions.generator import QuestionGenerator
 from medenv.kg.questions.production import produce
-from medenv.kg.questions.wording import mentions
 from medenv.kg.worlds.files import env_settings, read_world, read_world_file, write_world
 from medenv.kg.worlds.unanswerable import both_ends
 from medenv.kg.worlds.worlds import (
@@ -213,7 +213,7 @@ def test_what_no_swap_changes_is_left_out_with_its_reason(
     rejected = worlds["rewired"].rejected
     kinds = {q.certificate.query[0] for q in worlds["rewired"].questions}
     assert {"chain", "where"} <= kinds <= {"walk", "chain", "where"}
-    assert rejected["no single edge decides it"] > 0
+    assert rejected[Rejection.UNDECIDED] > 0
     assert len(worlds["rewired"].questions) + sum(rejected.values()) == 200
 
 

@@ -106,6 +106,7 @@ def facts(run: Run) -> dict[str, str]:
         run: The run.
     """
     contents, config = run.prepared.questions.contents, run.config
+    shared = sum(count for kind, count in contents.shared.items() if kind != "templates")
     versions = []
     for name in _SHOWN:
         try:
@@ -123,7 +124,7 @@ def facts(run: Run) -> dict[str, str]:
         f"{config.data.train_batch_size} questions x {config.actor_rollout_ref.rollout.n} rollouts "
         f"a step, learning rate {config.actor_rollout_ref.actor.optim.lr:g}, {run.steps} steps",
         "questions": f"{run.questions['train']:,} for training, {run.questions['test']:,} held "
-        f"out; shared between them: {sum(contents.shared.values())}",
+        f"out; shared between them: {shared}",
         "graph": f"{contents.source}: {contents.nodes:,} entities, {contents.edges:,} edges, "
         f"{contents.passages:,} passages",
         "licence": contents.licence,

@@ -1,4 +1,4 @@
-"""Question patterns: typed walks from a topic to an answer, with one outcome at every step."""
+"""Walks over a graph's relations: what they reach, and from where every step has one outcome."""
 
 from __future__ import annotations
 
@@ -7,50 +7,8 @@ from functools import lru_cache
 
 import numpy as np
 
-from medenv.errors import UnknownNameError
 from medenv.kg.graph import Graph, IntArray
-from medenv.kg.graph.schema import ENTAILED_THROUGH, HAS_GENE, HAS_PHENOTYPE
-from medenv.records import Record
-
-
-class Pattern(Record, frozen=True, kw_only=True):
-    """A typed walk.
-
-    Args:
-        name: The kinds on the way, e.g. ``"phenotype>disease>gene"``.
-        relations: The relations walked, one fewer than the kinds.
-    """
-
-    name: str
-    relations: tuple[str, ...]
-
-    @property
-    def topic(self) -> str:
-        """Kind of the entity that the question names."""
-        return self.name.split(">")[0]
-
-
-PATTERNS = {
-    pattern.name: pattern
-    for pattern in (
-        Pattern(name="disease>gene", relations=(HAS_GENE.name,)),
-        Pattern(name="gene>disease", relations=(HAS_GENE.inverse,)),
-        Pattern(name="phenotype>disease", relations=(HAS_PHENOTYPE.inverse,)),
-        Pattern(name="phenotype>disease>gene", relations=(HAS_PHENOTYPE.inverse, HAS_GENE.name)),
-    )
-}
-"""The patterns that questions are made of, by name."""
-
-
-def pattern_named(name: str) -> Pattern:
-    """Return a pattern by its name.
-
-    Raises:
-        UnknownNameError: There is no such pattern.
-    """
-    if name not in PATTERNS:
-        raise UnknownNameError("question pattern", name, PATTERNS)
-    return PATTERNS[name]
+from medenv.kg.graph.schema import ENTAILED_THROUGH
 
 
 def walk(graph: Graph, topic: int, relations: Sequence[str]) -> list[IntArray]:
@@ -99,27 +57,28 @@ def _union(rows: list[IntArray]) -> IntArray:
 
 
 @lru_cache(maxsize=32)
-def unique_paths(graph: Graph, pattern: Pattern) -> IntArray:
-    """Return the gold paths of all topics for which every step of the pattern has one outcome.
+def unique_paths(graph: Graph, kind: str, relations: tuple[str, ...]) -> IntArray:
+    """Return the paths from all topics of a kind from which every step of a walk has one outcome.
 
     Args:
         graph: The graph.
-        pattern: The walk.
+        kind: Kind of the topics.
+        relations: The relations to walk.
 
     Returns:
         Node numbers, int32, shape [paths, hops + 1], ascending by topic, read-only.
     """
-    if pattern.topic not in graph.kinds or not set(pattern.relations) <= set(graph.rows):
-        return np.empty((0, len(pattern.relations) + 1), dtype=np.int32)
-    paths = graph.of_kind(pattern.topic)[:, None]
-    for relation in pattern.relations:
+    if kind not in graph.kinds or not set(relations) <= set(graph.rows):
+        return np.empty((0, len(relations) + 1), dtype=np.int32)
+    paths = graph.of_kind(kind)[:, None]
+    for relation in relations:
         starts, tails = graph.rows[relation]
         last = paths[:, -1]
         paths = paths[starts[last + 1] - starts[last] == 1]
         paths = np.column_stack([paths, tails[starts[paths[:, -1]]]])
     entailed = [
-        all(step.size == 1 for step in walk(graph, int(path[0]), pattern.relations))
-        for path in paths
+        all(step.size == 1 for step in walk(graph, topic, relations))
+        for topic in paths[:, 0].tolist()
     ]
     found = np.asarray(paths[np.array(entailed, dtype=bool)], dtype=np.int32)
     found.flags.writeable = False  # one array for all who ask
