@@ -2,15 +2,29 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
-from omegaconf import OmegaConf
+from hydra import compose, initialize_config_dir
+from omegaconf import DictConfig, OmegaConf
 
-from medenv.build.settings import EnvSettings, GraphSettings, QuestionsSettings, RunSettings
+from medenv.build.prepare import Steps
+from medenv.build.settings import (
+    EnvSettings,
+    GraphSettings,
+    QuestionsSettings,
+    RunSettings,
+    TrainSettings,
+)
+from medenv.integrations.hydra.config import register_schema, settings_of
+from medenv.integrations.hydra.launching import CONF, expanded
 
-CONF = Path(__file__).parents[1] / "conf"
+if TYPE_CHECKING:
+    from medenv.integrations.verl.run import Run
+
 TOY = GraphSettings(source="toy")
 
 
@@ -47,3 +61,17 @@ def toy_run(root: Path | str, **changes: Any) -> dict[str, Any]:
 def toy_settings(root: Path | str, **changes: Any) -> RunSettings:
     """A run on the toy graph."""
     return RunSettings(**toy_run(root, **changes))
+
+
+def train_config(*overrides: str) -> DictConfig:
+    """The composed config of recipes/train.py."""
+    register_schema("train", TrainSettings)
+    with initialize_config_dir(str(CONF), version_base="1.3"):
+        return compose("train", overrides=expanded(overrides))
+
+
+def opened(config: DictConfig, say: Callable[[str], object] = print) -> AbstractContextManager[Run]:
+    """Open the run of a composed config, as the recipe does."""
+    from medenv.integrations.verl.run import open_run  # imports torch
+
+    return open_run(config, settings_of(config, TrainSettings), Steps(say))

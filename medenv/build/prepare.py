@@ -26,7 +26,7 @@ from medenv.kg.sources import GraphSettings
 from medenv.records import Question
 from medenv.rollouts.driver import Rollouts
 
-DEFAULT_GRAPH = GraphSettings(source="hpo", options={"namespaces": ["OMIM"]})
+DEFAULT_GRAPH = GraphSettings(source="hpo")
 """The graph that questions are made from where none is named."""
 
 ENVIRONMENT = "environment.json"

@@ -25,8 +25,8 @@ def sweep(root, *overrides):
         *("ablation.presets=[answer_only]", "ablation.vary=[]"),
         *("ablation.ungated=[]", f'ablation.arms=["{FORMAL}"]'),
         f"hardware.launch=[{sys.executable},tests/ablation/stand_in.py]",
-        "+hardware.environment.STOP_RUN=ablation/formal-seed0",
-        f"+hardware.environment.STOP_FILE={root}/stop",
+        "hardware.environment.STOP_RUN=ablation/formal-seed0",
+        f"hardware.environment.STOP_FILE={root}/stop",
     ]
     return subprocess.run(
         [*command, *overrides], cwd=ROOT, capture_output=True, text=True, check=False

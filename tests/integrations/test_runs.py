@@ -43,4 +43,4 @@ def test_the_run_keeps_the_settings_that_its_result_depends_on(run: Path) -> Non
     kept = msgspec.json.decode((run / FILE).read_bytes(), type=Identity).settings
     assert kept["evaluation.samples"] == 2
     assert kept["actor_rollout_ref.actor.policy_loss.loss_mode"] == "vanilla"
-    assert kept["medenv.policy (its files)"]
+    assert kept["policy.path (its files)"]

@@ -6,17 +6,17 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hydra import compose, initialize_config_dir
 from hydra.errors import ConfigCompositionException
 from omegaconf import DictConfig, OmegaConf
 from transformers import AutoTokenizer
 
 from medenv.errors import UsageError
 from medenv.integrations.hf.chat_tokens import ChatTokens
-from medenv.integrations.hydra.config import register_schema
 from medenv.integrations.verl.algorithm import check_algorithm
 from medenv.integrations.verl.rows import count_rows, fitting
-from medenv.integrations.verl.run import Run, open_run
+from medenv.integrations.verl.run import Run
+
+from ..toy import opened, train_config
 
 ROOT = Path(__file__).parents[2]
 POLICY = ROOT / "models" / "tiny_policy"
@@ -25,10 +25,8 @@ pytestmark = pytest.mark.verl
 
 
 def composed(root: Path, *overrides: str) -> DictConfig:
-    register_schema()
-    with initialize_config_dir(str(ROOT / "conf"), version_base="1.3"):
-        fixed = ["experiment=smoke", f"root={root}", f"policy={POLICY}"]
-        return compose("train", overrides=[*fixed, *overrides])
+    fixed = ["experiment=smoke", f"root={root}", f"policy={POLICY}"]
+    return train_config(*fixed, *overrides)
 
 
 @pytest.fixture(scope="module")
@@ -38,7 +36,7 @@ def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def prepared(root: Path, *overrides: str) -> tuple[Run, list[str]]:
     said: list[str] = []
-    with open_run(composed(root, *overrides), said.append) as run:
+    with opened(composed(root, *overrides), said.append) as run:
         return run, said
 
 

@@ -6,8 +6,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from medenv.build.workspace import Workspace
 
+from medenv.build.prepare import load_environment
 from medenv.build.resources import disease_model
 from medenv.diagnosis.cases import phenopacket_cases
 from medenv.errors import DataError
@@ -15,6 +15,7 @@ from medenv.evaluation.summary import read_scored
 from medenv.kg import Graph, load_hpo, read_questions, toy_graph
 from medenv.kg.questions.card import read_card
 from medenv.kg.questions.overlap import overlaps
+from medenv.kg.questions.sets import QuestionSet
 from medenv.kg.questions.store import read_leakage
 from medenv.kg.sources import open_source
 from medenv.kg.worlds.files import read_world_file
@@ -24,7 +25,6 @@ from medenv.retrieval.loaders import load_corpus
 from medenv.reward import EntityNames
 from medenv.trajectories.journal import Journal
 from medenv.trajectories.records import Rollout
-from medenv.trajectories.settings import read_settings
 
 BAD = b'{"name": "caf\xe9"}'
 
@@ -67,10 +67,10 @@ LINES: dict[str, Callable[[Path], object]] = {
 }
 WHOLE: dict[str, Callable[[Path], object]] = {
     "a graph": renamed("graph.json", Graph.load),
-    "a workspace": renamed("facts.json", Workspace.open),
+    "a question set": renamed("contents.json", QuestionSet.open),
+    "an environment": lambda path: load_environment(str(path)),
     "a world": renamed("world.json", read_world_file),
     "a card": renamed("card.json", read_card),
-    "settings": renamed("settings.json", read_settings),
     "a certificate": read_leakage,
     "names": EntityNames.load,
     "a benchmark": renamed("b.json", lambda folder: overlaps((), folder / "b.json")),

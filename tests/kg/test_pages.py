@@ -16,8 +16,8 @@ from medenv.cli.kg import register
 from medenv.errors import DataError, UsageError
 from medenv.kg import Graph, read_questions, write_questions
 from medenv.kg.graph.pictures import catalogue, neighbourhood, pictured
-from medenv.kg.questions.generator import QuestionSpec
-from medenv.kg.questions.synthesis import SynthesisSettings, synthesize_set
+from medenv.kg.questions.synthesis import QuestionsSettings, make_question_set
+from medenv.kg.sources import GraphSettings
 from medenv.kg.sources.toy import ToyQuestions
 from medenv.records import Question
 from medenv.report.explorer import explorer, write_explorer
@@ -188,13 +188,12 @@ def test_questions_verify_proves_all_or_names_what_is_wrong(
 @pytest.fixture
 def made(tmp_path: Path) -> Path:
     """A graded set in the folder where sets are made."""
-    config = QuestionSpec(
-        kinds={"list": 1, "count": 1, "intersection": 1}, rare_percent=100, test_share=0.3
-    )
+    wanted = QuestionsSettings(
+        kinds={"list": 1, "count": 1, "intersection": 1}, rare_percent=100, test_share=0.3, n=4,
+        n_test=1,
+    )  # fmt: skip
     folder = tmp_path / "outputs" / "questions-toy"
-    synthesize_set(
-        SynthesisSettings(folder=str(folder), source="toy", n=4, n_test=1, questions=config)
-    )
+    make_question_set(folder, GraphSettings(source="toy"), wanted)
     return folder
 
 
