@@ -104,7 +104,7 @@ def data_card(
         questions={split: len(made.questions) for split, made in produced.items()},
         attempts={split: made.attempts for split, made in produced.items()},
         kinds=_counted(form(q) for q in questions),
-        hops=_counted(str(len(q.certificate.path)) for q in questions if form(q) == "chain"),
+        hops=_counted(str(len(q.proof.path)) for q in questions if form(q) == "chain"),
         levels=_counted(str(q.level) for q in questions),
         specialties=_counted(q.specialty or "none" for q in questions),
         answers=_counted(answer_kind(q) for q in questions),
@@ -122,7 +122,7 @@ def form(question: Question) -> str:
     Args:
         question: The question.
     """
-    if question.certificate.query[0] == "walk" and len(question.certificate.path) == 1:
+    if question.proof.query[0] == "walk" and len(question.proof.path) == 1:
         return "attribute"
     return "chain" if ">" in question.kind else question.kind.partition(":")[0]
 

@@ -191,7 +191,7 @@ class QuestionGenerator:
         draft = self._draft(kind, order)
         most = self.config.chains.max_name_chars
         question, outcome = finish(self.documents, draft, order, most)
-        nodes = [self.graph.number(hop.tail) for hop in question.certificate.path]
+        nodes = [self.graph.number(hop.tail) for hop in question.proof.path]
         if not self.topologies[split].path_nodes[order.seed] or not self._inside(split, question):
             raise Rejected("the path leaves its split")
         specialty = self.specialties.of([*nodes[::-1], order.seed])
@@ -217,7 +217,7 @@ class QuestionGenerator:
         number = self.graph.number
         own = self.topologies[split].path_nodes
         other = self.topologies["test" if split == "train" else "train"].path_nodes
-        edges = [(number(hop.head), number(hop.tail)) for hop in question.certificate.path]
+        edges = [(number(hop.head), number(hop.tail)) for hop in question.proof.path]
         return (
             all(own[number(entity)] for entity in entities_of(question))
             and all(own[head] or own[tail] for head, tail in edges)
@@ -230,7 +230,7 @@ class QuestionGenerator:
         if not self.config.min_difficulty <= hardness <= self.config.max_difficulty:
             raise Rejected("too easy or too hard")
         certificate = msgspec.structs.replace(
-            question.certificate, search_rank=rank_among(question.certificate, found)
+            question.proof, search_rank=rank_among(question.proof, found)
         )
         return msgspec.structs.replace(
             question, certificate=certificate, grades=grades, difficulty=round(hardness, 4)
