@@ -8,6 +8,7 @@ from medenv.kg.documents import Documents
 from medenv.kg.graph import Graph, GraphInfo
 from medenv.kg.graph.builder import GraphBuilder
 from medenv.kg.graph.schema import Relation
+from medenv.kg.questions.own import OwnQuestions, read_own_questions
 from medenv.kg.questions.patterns import PATTERNS, Pattern
 from medenv.kg.questions.store import leakage, read_questions, write_questions
 from medenv.kg.questions.synthesize import QuestionConfig, QuestionSet, synthesize
@@ -20,6 +21,7 @@ __all__ = [
     "Graph",
     "GraphBuilder",
     "GraphInfo",
+    "OwnQuestions",
     "Pattern",
     "QuestionConfig",
     "QuestionSet",
@@ -27,6 +29,7 @@ __all__ = [
     "certify",
     "leakage",
     "load_hpo",
+    "read_own_questions",
     "read_questions",
     "search_rank",
     "synthesize",
