@@ -199,7 +199,8 @@ class _Reader:
         split = self._text(line, row, "split").strip()
         if split not in ("", *SPLITS):
             raise DataError(self.path, f"expected the split train or test, got {split!r}", line)
-        lines = [f"{letter}. {option}" for letter, option in zip(LETTERS, options, strict=False)]
+        listed = zip(LETTERS, options.values(), strict=False)
+        lines = [f"{letter}. {option}" for letter, option in listed]
         question = Question(
             id=name,
             text="\n".join([text, "", *lines]) if options else text,
@@ -263,8 +264,11 @@ class _Reader:
             value = self._decoded(line, value, "options")
         if isinstance(value, Mapping):
             labelled = {str(label).strip(): option for label, option in value.items()}
-            if all(label.upper() in LETTERS for label in labelled):
+            if all(len(label) == 1 and label.upper() in LETTERS for label in labelled):
                 labelled = {label.upper(): labelled[label] for label in sorted(labelled)}
+                if "".join(labelled) != LETTERS[: len(labelled)]:
+                    problem = f"the options skip a letter: {', '.join(labelled)}"
+                    raise DataError(self.path, problem, line)
         elif value is not None:
             parts = self._list(line, row, "options")
             if len(parts) > len(LETTERS):

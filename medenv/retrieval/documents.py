@@ -197,7 +197,7 @@ class _HTMLReader(HTMLParser):
         (
             *("a", "abbr", "b", "bdi", "bdo", "cite", "code", "data", "del", "dfn", "em", "font"),
             *("i", "img", "ins", "kbd", "mark", "q", "s", "samp", "small", "span", "strong", "sub"),
-            *("sup", "time", "u", "var", "wbr"),
+            *("sup", "td", "th", "time", "u", "var", "wbr"),
         )
     )
 
