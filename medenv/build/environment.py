@@ -264,9 +264,12 @@ def _of_split(questions: Sequence[Question], split: str) -> tuple[Question, ...]
 
 
 def _has_graph(settings: EnvSettings) -> bool:
-    """Return whether questions, corpus and graph belong together, as those of the toy do."""
-    own = settings.questions is not None or settings.corpus is not None
-    return settings.graph is not None or not own
+    """Return whether the questions are about a graph that is there: given, or the toy's.
+
+    Cases are made from the diseases of a graph, whatever corpus they are researched in.
+    """
+    toy = settings.questions is None and (settings.corpus is None or settings.cases is not None)
+    return settings.graph is not None or toy
 
 
 def _wanted(settings: EnvSettings, questions: Sequence[Question]) -> Iterable[str | Tool]:
