@@ -7,17 +7,22 @@ import pickle
 from pathlib import Path
 from typing import Any
 
+import gymnasium
 import pytest
 
-from medenv.build.environment import make_parts
+from medenv.ablation.attack import HONEST, AttackEnvironment
+from medenv.build.environment import make_env, make_parts
 from medenv.errors import NoCertificateError, UsageError
 from medenv.evaluation.measures import chance_of
-from medenv.evaluation.summary import summarise
+from medenv.evaluation.summary import read_scored, summarise, write_scored
 from medenv.kg import read_own_questions, toy_graph, toy_questions
 from medenv.records import Part, Score, Scored, Trajectory
 from medenv.report.headline import headline, pair
+from medenv.report.training import TrainingReport, write_training_report
 from medenv.reward import COMPONENTS, Composition, check_questions, compose
 from medenv.rollouts.policies import Texts
+from medenv.trajectories.exports import chat_of
+from medenv.trajectories.leaks import guidance_text, leaks
 
 from ..fakes import HERMES
 
@@ -135,11 +140,65 @@ def test_withholding_needs_certificates(data: dict[str, Any]) -> None:
 
 
 def test_scored_episodes_are_stored(data: dict[str, Any], tmp_path: Path) -> None:
-    from medenv.evaluation.summary import read_scored, write_scored
-
     parts = make_parts(**data)
     question = parts.questions[1]
     policy = Texts([HERMES.write_answer("Vitamin C")]).begin(question)
     scored: Scored = parts.rollouts().run(policy, question)
     write_scored(tmp_path / "r.jsonl", [scored])
     assert read_scored(tmp_path / "r.jsonl") == [scored]
+
+
+def played(data: dict[str, Any], answers: tuple[str, str]) -> list[Scored]:
+    parts = make_parts(**data)
+    call = HERMES.write_call("search", {"query": "scurvy vitamin C"})
+    return [
+        parts.rollouts().run(Texts([call, HERMES.write_answer(one)]).begin(question), question)
+        for question, one in zip(parts.questions, answers, strict=True)
+    ]
+
+
+def test_a_report_shows_questions_without_a_path(data: dict[str, Any], tmp_path: Path) -> None:
+    before, after = played(data, ("x", "A")), played(data, ("FBN1", "C"))
+    report = TrainingReport(before_sampled=before, after_sampled=after)
+    write_training_report(tmp_path / "report.html", report)
+    page = (tmp_path / "report.html").read_text(encoding="utf-8")
+    assert "<h4>Answer</h4>" in page
+    assert "<h4>Certificate</h4>" not in page
+    assert "no gold path" in page
+
+
+def test_trajectories_without_a_path_are_exported_and_searched_for_leaks(
+    data: dict[str, Any],
+) -> None:
+    guessed, right = (one.trajectory for one in played(data, ("FBN1", "C")))
+    exported = chat_of(right, make_parts(**data).rules)
+    assert (exported.hops, exported.calls) == (0, 1)
+    assert guidance_text(right.question) == ""
+    assert leaks(right, {}) == []
+    assert [(leak.kind, leak.found) for leak in leaks(guessed, {})] == [("entity", "FBN1")]
+
+
+def test_no_attack_earns_more_than_its_bound(
+    data: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rows = [
+        *ROWS,
+        {"question": "Which gene, again?", "answer": "FBN1"},
+        {"question": "Is it inherited?", "answer": "yes"},
+        {"question": "Which?", "options": ["yes", "Scurvy", "Gout, acute"], "answer": "A"},
+        {"question": "All?", "kind": "list:x", "options": list("xyz"), "answers": ["A", "C"]},
+    ]
+    Path(data["questions"]).write_text("\n".join(map(json.dumps, rows)))
+    spec = gymnasium.envs.registration.EnvSpec(
+        "tests/Own-v0", entry_point=lambda **settings: make_env(**{**data, **settings})
+    )
+    monkeypatch.setitem(gymnasium.registry, "tests/Own-v0", spec)
+    arena = AttackEnvironment("tests/Own-v0")
+    for preset in ("answer_only", "composite"):
+        for found in arena.findings(preset, arena.reward(preset)):
+            if found.attack == HONEST:
+                assert found.worst >= found.bound
+            else:
+                assert found.worst <= found.bound, found
+    with pytest.raises(NoCertificateError):
+        arena.reward("evidence")

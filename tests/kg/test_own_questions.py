@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import gzip
 import json
+import pickle
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import msgspec
 import pytest
+from typer.testing import CliRunner
 
+from medenv.cli.main import app
+from medenv.cli.questions import described
 from medenv.errors import DataError, NoCertificateError, UnknownNameError, UsageError
 from medenv.kg import leakage, read_own_questions, read_questions, toy_questions, write_questions
 from medenv.kg.questions.own import FIELDS, is_own
@@ -51,6 +55,8 @@ def test_a_text_and_an_answer_are_enough(tmp_path: Path) -> None:
     assert question.topic is None
     assert (question.path, question.named) == ((), question.answers)
     assert question.options is msgspec.UNSET
+    assert pickle.loads(pickle.dumps(question)) == question
+    assert b"options" not in encode(question)
     for need in (lambda: question.proof, lambda: question.subject):
         with pytest.raises(NoCertificateError, match="'own:1'"):
             need()
@@ -276,3 +282,13 @@ def test_certified_questions_have_no_options_in_their_json() -> None:
         assert question.subject is question.topic
     assert Question.__struct_fields__[-1] == "options"
     assert set(FIELDS) > {"question", "answer"}
+
+
+def test_the_command_shows_a_question_without_a_graph(tmp_path: Path) -> None:
+    found = read_own_questions(jsonl(tmp_path / "q.jsonl", CHOICE)).questions
+    write_questions(tmp_path / "set.jsonl", found)
+    command = ["questions", "show", "own:1", "--file", str(tmp_path / "set.jsonl")]
+    shown = CliRunner().invoke(app, command)
+    assert shown.exit_code == 0, shown.output
+    assert "B. Scurvy" in shown.output
+    assert ("certificate", "none") in described(found[0])
