@@ -9,6 +9,7 @@ from medenv.kg.graph import Graph, GraphInfo
 from medenv.kg.graph.builder import GraphBuilder
 from medenv.kg.graph.schema import Relation
 from medenv.kg.questions.generator import QuestionGenerator, QuestionSpec
+from medenv.kg.questions.own import OwnQuestions, read_own_questions
 from medenv.kg.questions.production import produce
 from medenv.kg.questions.store import leakage, read_questions, write_questions
 from medenv.kg.sources.hpo import load_hpo
@@ -19,6 +20,7 @@ __all__ = [
     "Graph",
     "GraphBuilder",
     "GraphInfo",
+    "OwnQuestions",
     "QuestionGenerator",
     "QuestionSpec",
     "Relation",
@@ -26,6 +28,7 @@ __all__ = [
     "leakage",
     "load_hpo",
     "produce",
+    "read_own_questions",
     "read_questions",
     "search_rank",
     "toy_graph",

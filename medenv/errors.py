@@ -3,6 +3,7 @@
     MedEnvError
     ├── UsageError              the caller's mistake; one line that says what to do
     │   ├── UnknownNameError    a name nobody registered; carries the nearest known one
+    │   ├── NoCertificateError  a question without a certificate where one is needed
     │   ├── DataError           a file missing, cut short or malformed; carries file and line
     │   └── NoPassageError      an edge that no passage of the documents states
     └── InfraError              the outside world failed; never scored, always masked and counted
@@ -51,6 +52,26 @@ class UnknownNameError(UsageError):
     def __reduce__(self) -> tuple[type[UnknownNameError], tuple[str, str, tuple[str, ...]]]:
         """Pickle by the constructor's own arguments, so the error crosses process borders."""
         return type(self), (self.kind, self.name, self.known)
+
+
+class NoCertificateError(UsageError):
+    """A question without a certificate, where one is needed.
+
+    Args:
+        question: Id of the question.
+        need: What needs the certificate, e.g. ``"reward component 'process'"``.
+    """
+
+    def __init__(self, question: str, need: str = "this") -> None:
+        self.question, self.need = question, need
+        super().__init__(
+            f"question {question!r} has no certificate, and {need} needs one;"
+            " take questions that were made from a graph, or leave it out"
+        )
+
+    def __reduce__(self) -> tuple[type[NoCertificateError], tuple[str, str]]:
+        """Pickle by the constructor's own arguments, so the error crosses process borders."""
+        return type(self), (self.question, self.need)
 
 
 class DataError(UsageError):

@@ -15,7 +15,15 @@ from medenv.reward.answers.names import EntityNames, normalise
 from medenv.reward.components.catalogue import COMPONENTS
 from medenv.reward.components.contract import Checked, Component, ComponentScore, Knowledge
 from medenv.reward.components.process import turn_rewards
-from medenv.reward.composition import GATES, PRESETS, Composition, Gate, Reward, compose
+from medenv.reward.composition import (
+    GATES,
+    PRESETS,
+    Composition,
+    Gate,
+    Reward,
+    check_questions,
+    compose,
+)
 from medenv.reward.schedule import Ramp, Schedule
 
 __all__ = [
@@ -34,6 +42,7 @@ __all__ = [
     "Reward",
     "Schedule",
     "advantage_shares",
+    "check_questions",
     "compose",
     "dead_group_rate",
     "group_advantages",

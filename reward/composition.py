@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from types import MappingProxyType
 
 import msgspec
 
-from medenv.errors import UnknownNameError, UsageError
-from medenv.records import Part, Record, Score, Trajectory
+from medenv.errors import NoCertificateError, UnknownNameError, UsageError
+from medenv.records import Part, Question, Record, RewardFn, Score, Trajectory
 from medenv.reward.answers.names import EntityNames
 from medenv.reward.components.catalogue import COMPONENTS
 from medenv.reward.components.contract import Component, ComponentScore, Knowledge
@@ -182,6 +182,7 @@ class Reward:
     Attributes:
         asks: What the prompt has to ask of the policy's writing, a sentence for each component
             that needs it (`Component.asks`), in the order of their names.
+        needs_certificate: The components that are measured against certificates, by name.
 
     Raises:
         UnknownNameError: A weight or gate names nothing that exists.
@@ -222,6 +223,9 @@ class Reward:
             if one.name not in late
         )
         self.asks = tuple(one.asks for one in self._components if one.asks)
+        self.needs_certificate = tuple(
+            one.name for one in self._components if one.needs_certificate
+        )
 
     def highest(self, without: Collection[str] = ()) -> float:
         """Return the greatest total that a trajectory can get.
@@ -330,6 +334,24 @@ def check_composition(composition: Composition, components: Collection[str] = CO
     for veto in composition.vetoes:
         if veto not in GATES:
             raise UnknownNameError("veto", veto, GATES)
+
+
+def check_questions(reward: RewardFn, questions: Iterable[Question]) -> None:
+    """Refuse questions without the certificates that a reward is measured against.
+
+    Args:
+        reward: The reward; one of another package names its parts that need certificates in an
+            attribute ``needs_certificate``.
+        questions: The questions to be scored.
+
+    Raises:
+        NoCertificateError: A question has none; names the component and the first such question.
+    """
+    needs: Sequence[str] = getattr(reward, "needs_certificate", ())
+    if needs:
+        for question in questions:
+            if question.certificate is None:
+                raise NoCertificateError(question.id, f"the reward component {needs[0]!r}")
 
 
 def compose(

@@ -233,21 +233,21 @@ def verify(
     Returns:
         What is wrong, one line each; empty where everything is proved.
     """
-    query = question.certificate.query
+    query = question.proof.query
     try:
         outcome = evaluate(graph, query)
         proof = certificate_of(documents or documents_of(graph), query, outcome)
     except UsageError as error:
         return [str(error)]
     if retriever is None:
-        proof = msgspec.structs.replace(proof, search_rank=question.certificate.search_rank)
+        proof = msgspec.structs.replace(proof, search_rank=question.proof.search_rank)
     else:
         rank = search_rank(proof, question.text, retriever)
         proof = msgspec.structs.replace(proof, search_rank=rank)
     problems = [
         f"{field} is {claimed!r}, the graph says {proved!r}"
         for field in Certificate.__struct_fields__
-        if (claimed := getattr(question.certificate, field)) != (proved := getattr(proof, field))
+        if (claimed := getattr(question.proof, field)) != (proved := getattr(proof, field))
     ]
     return problems + _claims(question, graph, outcome)
 
@@ -276,12 +276,12 @@ _FORMS = {"count": "count", "value": "quantity", "most": "comparison"}
 
 def _claims(question: Question, graph: Graph, outcome: Outcome) -> list[str]:
     """Check what the question says of itself outside its certificate."""
-    kind = kind_of(graph, question.certificate.query, outcome)
+    kind = kind_of(graph, question.proof.query, outcome)
     topic = graph.entity(outcome.topic)
     answers = answers_of(graph, outcome)
     checks = {
         f"kind is {question.kind!r}, the path has {kind!r}": question.kind == kind,
-        f"topic is {question.topic.id!r}, the graph has {topic!r}": question.topic == topic,
+        f"topic is {question.subject.id!r}, the graph has {topic!r}": question.topic == topic,
         f"answers differ from the graph's {answers!r}": question.answers == answers,
         f"source is {question.source!r}, the graph is {graph.info.label!r}": (
             question.source == graph.info.label

@@ -138,11 +138,9 @@ def constant(question: Question) -> tuple[str, ...]:
     Args:
         question: A question with an answer.
     """
-    if question.certificate.query[0] == "value":
-        return tuple(
-            coarsest(answer.removeprefix("value:")) for answer in question.certificate.answers
-        )
-    return question.certificate.answers
+    if question.proof.query[0] == "value":
+        return tuple(coarsest(answer.removeprefix("value:")) for answer in question.proof.answers)
+    return question.proof.answers
 
 
 def is_drawn_evenly(question: Question) -> bool:

@@ -91,7 +91,7 @@ def data_card(
         questions={split: len(made.questions) for split, made in produced.items()},
         attempts={split: made.attempts for split, made in produced.items()},
         kinds=_counted(form(q) for q in questions),
-        hops=_counted(str(len(q.certificate.path)) for q in questions if form(q) == "chain"),
+        hops=_counted(str(len(q.proof.path)) for q in questions if form(q) == "chain"),
         levels=_counted(str(q.level) for q in questions),
         specialties=_counted(q.specialty or "none" for q in questions),
         answers=_counted(answer_kind(q) for q in questions),
@@ -109,7 +109,7 @@ def form(question: Question) -> str:
     Args:
         question: The question.
     """
-    if question.certificate.query[0] == "walk" and question.kind not in WALKS:
+    if question.proof.query[0] == "walk" and question.kind not in WALKS:
         return "attribute"
     return "chain" if ">" in question.kind else question.kind.partition(":")[0]
 

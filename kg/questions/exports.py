@@ -43,7 +43,7 @@ def flat(question: Question) -> dict[str, Any]:
         "aliases": [list(answer.aliases) for answer in question.answers],
         "kind": question.kind,
         "specialty": question.specialty,
-        "hops": len(question.certificate.path),
+        "hops": len(question.path),
         "level": question.level,
         "difficulty": question.difficulty,
         "source": question.source,

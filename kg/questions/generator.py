@@ -270,7 +270,7 @@ class QuestionGenerator:
         question, outcome = finish(self.documents, draft, split, self.config.max_name_chars)
         if not self._inside(split, question):
             raise Rejected(Rejection.OTHER_SPLIT)
-        nodes = [self.graph.number(hop.tail) for hop in question.certificate.path]
+        nodes = [self.graph.number(hop.tail) for hop in question.proof.path]
         specialty = self.specialties.of([*nodes[::-1], start])
         if self.config.specialties and specialty not in self.config.specialties:
             raise Rejected(Rejection.OTHER_SPECIALTY)
@@ -289,7 +289,7 @@ class QuestionGenerator:
         """
         number = self.graph.number
         own, other = self.split if split == "train" else self.split[::-1]
-        edges = [(number(hop.head), number(hop.tail)) for hop in question.certificate.path]
+        edges = [(number(hop.head), number(hop.tail)) for hop in question.proof.path]
         return (
             all(own[number(entity)] for entity in entities_of(question))
             and all(own[head] or own[tail] for head, tail in edges)
@@ -302,7 +302,7 @@ class QuestionGenerator:
         if not self.config.min_difficulty <= hardness <= self.config.max_difficulty:
             raise Rejected(Rejection.DIFFICULTY)
         certificate = msgspec.structs.replace(
-            question.certificate, search_rank=rank_among(question.certificate, found)
+            question.proof, search_rank=rank_among(question.proof, found)
         )
         return msgspec.structs.replace(
             question, certificate=certificate, grades=grades, difficulty=round(hardness, 4)

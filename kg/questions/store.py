@@ -130,7 +130,8 @@ def _all(get: Callable[[Question], Iterable[object]], questions: list[Question])
 
 def _topics(question: Question) -> tuple[str, ...]:
     """Return the topic where a question is about it, not where it is one clue of several."""
-    return (question.topic.id,) if question.certificate.query[0] not in ("where", "most") else ()
+    proof = question.certificate
+    return (question.subject.id,) if proof and proof.query[0] not in ("where", "most") else ()
 
 
 def entities_of(question: Question) -> set[str]:
@@ -140,18 +141,19 @@ def entities_of(question: Question) -> set[str]:
     all diseases have, they give nothing away. Nor do answers that are values or attributes.
 
     Args:
-        question: The question.
+        question: The question; without a certificate nothing of the kind is known.
     """
     question = _of_entities(question)
-    proof = question.certificate
+    if (proof := question.certificate) is None:
+        return set()
     ordered = proof.query[0] in ("walk", "chain")
     on_the_way = {end for hop in proof.path for end in (hop.head, hop.tail)} if ordered else set()
     return {*on_the_way, *_topics(question), *proof.answers}
 
 
 _PARTS: dict[str, Callable[[Question], Iterable[object]]] = {
-    "answers": lambda q: q.certificate.answers,
-    "edges": lambda q: (frozenset((hop.head, hop.tail)) for hop in q.certificate.path),
+    "answers": lambda q: q.certificate.answers if q.certificate else (),
+    "edges": lambda q: (frozenset((hop.head, hop.tail)) for hop in q.path),
     "topics": _topics,
     "entities": entities_of,
     "texts": lambda q: (q.text,),
@@ -187,7 +189,7 @@ def leakage_certificate(train: Iterable[Question], test: Iterable[Question]) -> 
     """
     first, second = list(train), list(test)
     shared = leakage(map(_of_entities, first), map(_of_entities, second))
-    templates = {q.template for q in first} & {q.template for q in second}
+    templates = ({q.template for q in first} & {q.template for q in second}) - {""}
     apart = all(template.partition("/")[0] in WALKS for template in templates)
     clean = apart and not any(shared.values())
     shared["templates"] = len(templates)
@@ -209,9 +211,9 @@ def read_leakage(path: Path | str) -> LeakageCertificate:
 
 def _of_entities(question: Question) -> Question:
     """Return a question without answers that are values or attributes, and without their edges."""
-    if not question.answers or question.answers[0].kind not in _VALUES:
-        return question
     proof = question.certificate
+    if proof is None or not question.answers or question.answers[0].kind not in _VALUES:
+        return question
     path = proof.path if question.answers[0].kind == "value" else ()
     return msgspec.structs.replace(
         question, certificate=msgspec.structs.replace(proof, answers=(), path=path)

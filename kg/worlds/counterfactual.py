@@ -101,7 +101,7 @@ def proved_anew(
         raise Rejected(Rejection.NO_PASSAGE) from error
     except UsageError as error:
         raise Rejected(Rejection.NO_CERTAIN_ANSWER) from error
-    if proof.shortcuts != question.certificate.shortcuts:
+    if proof.shortcuts != question.proof.shortcuts:
         raise Rejected(Rejection.SHORTCUT)
     made = msgspec.structs.replace(
         question,
@@ -135,11 +135,11 @@ def graded(graph: Graph, question: Question, retriever: Retriever) -> Question:
     """
     (results,) = retriever.search([question.text], SEARCH_DEPTH)
     found = [passage for passage, _ in results]
-    grades = grade(graph, question, evaluate(graph, question.certificate.query), found)
-    rank = rank_among(question.certificate, found)
+    grades = grade(graph, question, evaluate(graph, question.proof.query), found)
+    rank = rank_among(question.proof, found)
     return msgspec.structs.replace(
         question,
-        certificate=msgspec.structs.replace(question.certificate, search_rank=rank),
+        certificate=msgspec.structs.replace(question.proof, search_rank=rank),
         grades=grades,
         difficulty=round(difficulty(grades), 4),
     )
@@ -147,9 +147,9 @@ def graded(graph: Graph, question: Question, retriever: Retriever) -> Question:
 
 def entities_of(question: Question) -> set[str]:
     """Return the ids of all entities of a question's path, topic and answers."""
-    proof = question.certificate
+    proof = question.proof
     ends = {end for hop in proof.path for end in (hop.head, hop.tail)}
-    return ends | {question.topic.id} | {a for a in proof.answers if not a.startswith("value:")}
+    return ends | {question.subject.id} | {a for a in proof.answers if not a.startswith("value:")}
 
 
 def numbered(questions: Iterable[Question]) -> tuple[Question, ...]:

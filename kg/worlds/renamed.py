@@ -93,7 +93,7 @@ class Renaming:
             Rejected: A true name is left in it, or an invented one says too much.
         """
         text = self.wording(question)
-        query = self.query(question.certificate.query)
+        query = self.query(question.proof.query)
         rare = self.ids.get(question.rare, "")
         return proved_anew(documents_of(self.graph), question, query, text, rare)
 
@@ -107,7 +107,7 @@ class Renaming:
             UsageError: It asks what the true graph does not answer.
             Rejected: A true name is left in it.
         """
-        query = question.certificate.query
+        query = question.proof.query
         outcome = evaluate(self.true, query)
         swaps: dict[str, str] = {}
         for node in outcome.named:

@@ -111,11 +111,11 @@ class Rewiring:
             UsageError: It asks what the true graph does not answer.
             Rejected: It has no certain answer, or the same as in the true graph.
         """
-        query = question.certificate.query
+        query = question.proof.query
         if _deciding(self.true, question) is None:
             raise Rejected(Rejection.UNDECIDED)
         made = proved_anew(documents_of(self.graph), question, query, question.text, question.rare)
-        if set(made.certificate.answers) & set(question.certificate.answers):
+        if set(made.certificate.answers) & set(question.proof.answers):
             raise Rejected(Rejection.SAME_ANSWER)
         if not _same_way(made, question):
             raise Rejected(Rejection.EARLIER_STEP)
@@ -124,7 +124,7 @@ class Rewiring:
         self._claim(made)
         if not made.specialty:
             return made
-        nodes = [self.graph.number(hop.tail) for hop in made.certificate.path][::-1]
+        nodes = [self.graph.number(hop.tail) for hop in made.proof.path][::-1]
         nodes += [self.graph.number(made.rare)] if made.rare else []
         return msgspec.structs.replace(made, specialty=self._specialties.of(nodes))
 
@@ -262,7 +262,7 @@ def _place(graph: Graph, edge: Edge) -> _Place:
 
 def _deciding(graph: Graph, question: Question) -> _Target | None:
     """Return the edge that decides a question, or None where no single edge does."""
-    query = question.certificate.query
+    query = question.proof.query
     outcome = evaluate(graph, query)
     if query[0] in ("walk", "chain"):
         edge = outcome.path[-1]
@@ -290,14 +290,14 @@ def _fitting(graph: Graph, kind: str, clues: Sequence[Clue]) -> frozenset[int]:
 
 def _same_way(made: Question, question: Question) -> bool:
     """Whether a question gets to its answer as before, the last step aside."""
-    if question.certificate.query[0] == "where":
+    if question.proof.query[0] == "where":
         return True
-    ways = [[h.tail for h in one.certificate.path[:-1]] for one in (made, question)]
+    ways = [[h.tail for h in one.proof.path[:-1]] for one in (made, question)]
     return ways[0] == ways[1]
 
 
 def _ids(question: Question) -> list[str]:
-    return [a for a in question.certificate.answers if not a.startswith("value:")]
+    return [a for a in question.proof.answers if not a.startswith("value:")]
 
 
 def check_degrees(true: Graph, other: Graph) -> None:

@@ -77,7 +77,7 @@ class Removal:
 
     def _chosen(self, question: Question) -> Hop | None:
         """Return the hop that a question is to lose, or None where it shall lose none."""
-        proof = question.certificate
+        proof = question.proof
         form = proof.query[0]
         if proof.shortcuts or form not in ("walk", "chain", "value", "where"):
             return None
@@ -96,9 +96,9 @@ class Removal:
         lost = [hop for hop in _hops(question) if self.hidden >= set(hop.passages)]
         text = question.text + ABSTAIN
         if not lost:
-            query = question.certificate.query
+            query = question.proof.query
             return proved_anew(self.documents, question, query, text, question.rare)
-        if self._chosen(question) is None or not set(lost) & set(question.certificate.path):
+        if self._chosen(question) is None or not set(lost) & set(question.proof.path):
             raise Rejected(Rejection.PASSAGE_LOST)
         return msgspec.structs.replace(
             question,
@@ -113,7 +113,7 @@ class Removal:
 
     def _pruned(self, question: Question) -> Certificate:
         """Return a certificate that lists the passages that are left."""
-        proof = question.certificate
+        proof = question.proof
         path, clues = (
             tuple(
                 msgspec.structs.replace(
@@ -127,7 +127,7 @@ class Removal:
 
 
 def _hops(question: Question) -> tuple[Hop, ...]:
-    return (*question.certificate.path, *question.certificate.clues)
+    return (*question.proof.path, *question.proof.clues)
 
 
 def link(hop: Hop) -> tuple[str, str]:

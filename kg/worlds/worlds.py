@@ -160,7 +160,7 @@ def check_world(world: CounterfactualWorld) -> list[str]:
             found += verify(question, world.graph, documents=documents)
         else:
             found += _unanswered(question, documents, whole)
-            lost |= {link(hop) for hop in question.certificate.path if not hop.passages}
+            lost |= {link(hop) for hop in question.proof.path if not hop.passages}
         problems += [f"{question.id}: {line}" for line in found]
     left = both_ends(world.graph, documents.passages, lost)
     return problems + [f"{passage} shows a hop that was to be removed" for passage in sorted(left)]
@@ -168,7 +168,7 @@ def check_world(world: CounterfactualWorld) -> list[str]:
 
 def _unanswered(question: Question, documents: Documents, whole: Documents) -> list[str]:
     """Check a question without an answer: it had one, and lost a hop of its path."""
-    proof = question.certificate
+    proof = question.proof
     hops = [hop for hop in (*proof.path, *proof.clues)]
     wrong = [h for h in hops if h.passages != documents.supporting(h.head, h.relation, h.tail)]
     problems = [f"the passages of {h.head} {h.relation} {h.tail} are not those left" for h in wrong]

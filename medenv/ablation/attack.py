@@ -31,6 +31,7 @@ from medenv.records import (
     Trajectory,
 )
 from medenv.reward import Checked, Reward
+from medenv.reward.answers.names import normalise
 from medenv.reward.attacks.attack import ATTACKS, Attack
 from medenv.reward.attacks.target import Script, Target, honest, planted
 from medenv.rollouts.driver import Rollouts
@@ -247,12 +248,19 @@ class AttackEnvironment:
         gold = {answer.id for answer in question.answers}
         withheld = {answer.id for answer in self._withheld.get(question.id, ())}
         kinds = {self._names[one].kind for one in gold | withheld}
+        right = {normalise(answer.name) for answer in question.answers}
+        options = (Entity(id=one, kind="option", name=one) for one in question.options or ())
         others = sorted(
-            (entity for entity in self._names.values() if entity.id not in gold),
+            (
+                entity
+                for entity in (*options, *self._names.values())
+                if entity.id not in gold and normalise(entity.name) not in right
+            ),
             key=lambda entity: (
                 entity.id not in withheld,
+                entity.kind != "option",
                 entity.kind not in kinds,
-                entity.id == question.topic.id,
+                question.topic is not None and entity.id == question.topic.id,
                 entity.id,
             ),
         )
@@ -338,7 +346,7 @@ def _names(
     questions: Iterable[Question], withheld: Iterable[Sequence[Entity]]
 ) -> dict[str, Entity]:
     """Return every entity that the questions name or hide, by id."""
-    found = {one.id: one for question in questions for one in (question.topic, *question.answers)}
+    found = {one.id: one for question in questions for one in question.named}
     return found | {one.id: one for answers in withheld for one in answers}
 
 

@@ -122,8 +122,8 @@ class RolloutStore:
             path: The file.
 
         Raises:
-            DataError: The file is missing, cut short, a line is no rollout, e.g. for want of a
-                certificate, an episode has not ended, or a component left its range.
+            DataError: The file is missing, cut short, a line is no rollout, an
+                episode has not ended, or a component left its range.
             UsageError: It was read before.
         """
         name = str(path)

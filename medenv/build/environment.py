@@ -21,7 +21,7 @@ from medenv.build.plugins import (
     Registry,
     retriever_factory,
 )
-from medenv.build.resources import RESOURCES, Resources
+from medenv.build.resources import OF_THE_GRAPH, RESOURCES, Resources
 from medenv.dialects.base import Dialect, Fitted, PromptStyle
 from medenv.envs.env import MedResearchEnv
 from medenv.envs.kinds import ENVIRONMENT_CLASSES
@@ -29,8 +29,9 @@ from medenv.envs.vector import MedResearchVectorEnv
 from medenv.episodes.episode import Budget, EpisodeRules
 from medenv.errors import UnknownNameError, UsageError
 from medenv.kg.questions.sets import QuestionSet
-from medenv.records import Question, Record, Retriever, RewardFn
+from medenv.records import Passage, Question, Record, Retriever, RewardFn
 from medenv.retrieval.filtered import FilteredRetriever, withhold
+from medenv.reward import check_questions
 from medenv.rollouts.driver import RetryPolicy, Rollouts
 from medenv.tools import Tool, ToolBox
 
@@ -56,11 +57,13 @@ class MakeSettings(Record, frozen=True, kw_only=True):
     """What an environment is made of; the keyword arguments of ``gymnasium.make``.
 
     Args:
-        questions: The folder of a question set, a JSONL file of questions, questions, or None for
-            the toy graph's. A set brings its graph and corpus along.
+        questions: The folder of a question set, a file of questions that medenv wrote, a JSONL or
+            CSV file of one's own, see `medenv.kg.read_own_questions`, questions, or None for the
+            toy graph's. A set brings its graph and corpus along.
         split: Which of them are asked, ``"train"``, ``"test"`` or ``""`` for all.
-        corpus: A saved index, a JSONL file of passages, a `Retriever`, or None for the documents of
-            the graph.
+        corpus: A saved index, a JSONL file of passages or a folder of documents, a `Retriever`, or
+            None for the documents of the graph, or for the passages in a file of one's own
+            questions.
         retriever: Name of the retriever that opens a `corpus` given as a path, or a mapping of it
             to options, as ``{"bm25": {"analysis": "english"}}``; an analysis holds for the
             documents of the graph as well.
@@ -72,7 +75,8 @@ class MakeSettings(Record, frozen=True, kw_only=True):
         dialect: Name of the dialect, or a `Dialect`.
         tools: Tools by name or themselves, a mapping of names to options, or ``"all"``: every tool
             of this package that needs no network, those of the graph only where it is the graph of
-            questions and corpus, and gives no answer away that the corpus has not.
+            questions and corpus, and gives no answer away that the corpus has not. The toy graph
+            never stands in where questions or a corpus are given.
         cassette: Options of `medenv.tools.cassette.Cassette` around every tool, or None.
         faults: Options of `medenv.tools.faults.Faulty` around every tool, or None.
         scoring: Name of a reward preset or reward, weights by component, or a `RewardFn`.
@@ -183,17 +187,29 @@ def make_parts(**settings: Any) -> Parts:
             raise UnknownNameError("setting", name, MakeSettings.__struct_fields__)
     chosen = _with_set(MakeSettings(**settings))
     opened, options = retriever_factory(chosen.retriever)
-    world = Resources(chosen.graph, chosen.corpus, opened, chosen.cases, options)
-    questions = _questions(chosen, world)
+    given, passages = _given(chosen)
+    world = Resources(
+        chosen.graph,
+        passages or None if chosen.corpus is None else chosen.corpus,
+        opened,
+        chosen.cases,
+        options,
+        toy=given is None or all(one.certificate is not None for one in given),
+    )
+    questions = _of_split(
+        [case.question for case in world.cases] if given is None else given, chosen.split
+    )
     if chosen.withhold:
         questions, hidden = withhold(questions, chosen.withhold)
         world.retriever = FilteredRetriever(world.retriever, hidden)
     wanted = _wanted(chosen, questions)
     tool_options = wanted if isinstance(wanted, Mapping) else None
-    tools = (tool for item in wanted for tool in _made(item, tool_options, world))
+    made = (_made(item, tool_options, world, _has_graph(chosen)) for item in wanted)
+    tools = (tool for some in made for tool in some)
     toolbox = ToolBox(_wrapped(tool, chosen) for tool in tools)
     dialect = make_dialect(chosen.dialect)
     reward = _reward(chosen, world)
+    check_questions(reward, questions)
     rules = EpisodeRules(
         dialect.fitted(toolbox.specs) if isinstance(dialect, Fitted) else dialect,
         toolbox.specs,
@@ -239,24 +255,39 @@ def make_dialect(dialect: str | Dialect) -> Dialect:
     return made
 
 
-def _questions(settings: MakeSettings, world: Resources) -> tuple[Question, ...]:
-    """Return the questions of the split."""
+def _given(settings: MakeSettings) -> tuple[Sequence[Question] | None, Sequence[Passage]]:
+    """Return the questions, None where cases are asked about, and the passages among them."""
     given = settings.questions
     if given is None and settings.cases is not None:
-        given = [case.question for case in world.cases]
-    elif given is None:
+        return None, ()
+    if given is None:
         from medenv.kg import toy_questions
 
         made = toy_questions()
-        given = (*made.train, *made.test)
-    elif isinstance(given, str | Path):
-        from medenv.kg import read_questions
+        return (*made.train, *made.test), ()
+    if isinstance(given, str | Path):
+        from medenv.kg import read_own_questions, read_questions
+        from medenv.kg.questions.own import is_own
 
-        given = read_questions(given)
-    chosen = tuple(q for q in given if settings.split in ("", q.split))
+        return read_own_questions(given) if is_own(given) else (read_questions(given), ())
+    return given, ()
+
+
+def _of_split(questions: Sequence[Question], split: str) -> tuple[Question, ...]:
+    """Return the questions of a split, of all where it is ``""``."""
+    chosen = tuple(q for q in questions if split in ("", q.split))
     if not chosen:
-        raise UsageError(f"no question is of split {settings.split!r} among {len(given)}")
+        raise UsageError(f"no question is of split {split!r} among {len(questions)}")
     return chosen
+
+
+def _has_graph(settings: MakeSettings) -> bool:
+    """Return whether the questions are about a graph that is there: given, or the toy's.
+
+    Cases are made from the diseases of a graph, whatever corpus they are researched in.
+    """
+    toy = settings.questions is None and (settings.corpus is None or settings.cases is not None)
+    return settings.graph is not None or toy
 
 
 def _wanted(settings: MakeSettings, questions: Sequence[Question]) -> Iterable[str | Tool]:
@@ -264,11 +295,10 @@ def _wanted(settings: MakeSettings, questions: Sequence[Question]) -> Iterable[s
     wanted: Iterable[str | Tool] = settings.tools
     if wanted != "all":
         return (wanted,) if isinstance(wanted, str) else wanted
-    own_world = settings.questions is None and settings.corpus is None
     # Where a question has no answer in the corpus, the graph would still give it away.
     answerable = all(question.answers for question in questions)
     names = ["search", "read", "med_search"]
-    if answerable and (own_world or settings.graph is not None):
+    if answerable and _has_graph(settings):
         names += ["diagnose", "lookup"]
     if settings.cases is not None:
         names.append("ask")
@@ -276,7 +306,10 @@ def _wanted(settings: MakeSettings, questions: Sequence[Question]) -> Iterable[s
 
 
 def _made(
-    item: str | Tool, options: Mapping[str, Mapping[str, Any]] | None, world: Resources
+    item: str | Tool,
+    options: Mapping[str, Mapping[str, Any]] | None,
+    world: Resources,
+    has_graph: bool,
 ) -> Sequence[Tool]:
     """Make what one entry of the tools names: a tool, or all those of a factory of several."""
     if isinstance(item, Tool):
@@ -285,6 +318,11 @@ def _made(
     arguments = dict((options or {}).get(item) or {})
     for name in inspect.signature(factory).parameters:
         if name in RESOURCES and name not in arguments:
+            if name in OF_THE_GRAPH and not has_graph:
+                raise UsageError(
+                    f"{item} needs a graph: set graph to the one that questions and corpus are"
+                    " about, or leave the tool out"
+                )
             arguments[name] = getattr(world, name)
     try:
         made: Tool | Sequence[Tool] = factory(**arguments)

@@ -33,6 +33,9 @@ SHARES = {
 RESOURCES = ("diseases", "facts", "patients", "retriever")
 """What a tool is given when a parameter of it bears the name."""
 
+OF_THE_GRAPH = ("diseases", "facts")
+"""Those of `RESOURCES` that state what the graph states."""
+
 COMMONEST = 0.01
 """Greatest prior of a disease: classes such as "> 1 / 1000" state no upper end."""
 
@@ -45,10 +48,12 @@ class Resources:
 
     Args:
         graph: A saved graph, a `Graph`, or None for the toy graph.
-        corpus: A path, a `Retriever`, or None for the documents of the graph.
+        corpus: A path, a `Retriever`, passages, or None for the documents of the graph.
         open_corpus: Opens a corpus given as a path.
         cases: Number of simulated cases, a path of real ones, or None.
-        options: Options of `open_corpus`; an ``analysis`` holds for the graph's documents too.
+        options: Options of `open_corpus`; an ``analysis`` holds for the graph's documents and for
+            passages too.
+        toy: Whether the toy graph stands in where no graph is given.
     """
 
     def __init__(
@@ -58,16 +63,28 @@ class Resources:
         open_corpus: Any = None,
         cases: Any = None,
         options: Mapping[str, Any] | None = None,
+        *,
+        toy: bool = True,
     ) -> None:
         self._graph, self._corpus, self._open, self._cases = graph, corpus, open_corpus, cases
+        self._toy = toy
         self._options = dict(options or {})
 
     @cached_property
     def graph(self) -> Graph:
-        """The knowledge graph."""
+        """The knowledge graph.
+
+        Raises:
+            UsageError: None is given, and the toy graph does not stand in.
+        """
         from medenv.kg import Graph, toy_graph
 
         if self._graph is None:
+            if not self._toy:
+                raise UsageError(
+                    "questions of one's own need a corpus to be researched in: set corpus, or graph"
+                    " for the documents of a graph"
+                )
             return toy_graph()
         return self._graph if isinstance(self._graph, Graph) else Graph.load(self._graph)
 
@@ -75,12 +92,12 @@ class Resources:
     def retriever(self) -> Retriever:
         """The corpus."""
         opened: Retriever
-        if self._corpus is None:
+        if self._corpus is None or isinstance(self._corpus, tuple):
             from medenv.kg import Documents
             from medenv.retrieval import BM25Retriever
 
-            analysis = self._options.get("analysis") or "plain"
-            return BM25Retriever(Documents(self.graph).passages, analysis=analysis)
+            passages = self._corpus or Documents(self.graph).passages
+            return BM25Retriever(passages, analysis=self._options.get("analysis") or "plain")
         if isinstance(self._corpus, str | Path):
             opened = self._open(self._corpus, **self._options)
         else:
@@ -214,8 +231,8 @@ def share_of(frequency: str) -> float:
     """Return the share of patients that an HPO frequency stands for.
 
     Args:
-        frequency: In any form that `medenv.kg.documents.frequencies.canonical` knows; of several parted by
-            ``|`` the first.
+        frequency: In any form that `medenv.kg.documents.frequencies.canonical` knows; of several
+            parted by ``|`` the first.
 
     Returns:
         A share in [0, 1]; for n of m patients (n + 1/2) / (m + 1), so that few prove little, and

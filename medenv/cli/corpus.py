@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated
 
@@ -11,12 +10,12 @@ from rich.console import Console
 from rich.markup import escape
 
 from medenv.errors import UsageError
-from medenv.records import Passage, Retriever
+from medenv.records import Retriever
 
 corpus_app = typer.Typer(no_args_is_help=True, help="Index, search and serve passages.")
 
 _Source = Annotated[
-    Path, typer.Argument(help="A JSONL file of passages, or a folder of public corpora.")
+    Path, typer.Argument(help="A JSONL file of passages, or a folder of documents.")
 ]
 _Retriever = Annotated[str, typer.Option(help="Name of the retriever that opens it.")]
 _HOW = typer.Option(help="How text is indexed: plain, english, or an analysis' fields in JSON.")
@@ -42,11 +41,10 @@ def index(
 ) -> None:
     """Index passages for BM25; `retriever=bm25 corpus=OUT` opens the index."""
     from medenv.retrieval.bm25 import open_bm25
-    from medenv.retrieval.loaders import open_corpora
 
     if out.exists():
         raise UsageError(f"{out} exists already: name another folder, or remove it")
-    made = (open_bm25 if source.is_file() else open_corpora)(source, analysis=analysis)
+    made = open_bm25(source, analysis=analysis)
     made.save(out)
     Console().print(f"wrote {out}: {len(made.passages):,} passages", soft_wrap=True)
 
@@ -59,9 +57,10 @@ def milvus(
     analysis: Annotated[str, _HOW] = "plain",
 ) -> None:
     """Put passages into Milvus; `retriever=milvus corpus=URI` asks it. Key: MILVUS_TOKEN."""
+    from medenv.retrieval.loaders import open_passages
     from medenv.retrieval.milvus import fill_milvus
 
-    count = fill_milvus(_passages(source), uri, collection=collection, analysis=analysis)
+    count = fill_milvus(open_passages(source), uri, collection=collection, analysis=analysis)
     Console().print(f"{uri}, {collection}: {count:,} passages", soft_wrap=True)
 
 
@@ -105,14 +104,3 @@ def _opened(path: str, retriever: str, analysis: str | None) -> Retriever:
     factory, options = retriever_factory(wanted)
     opened: Retriever = factory(path, **options)
     return opened
-
-
-def _passages(source: Path) -> Iterator[Passage]:
-    """Yield the passages of a file, or of all public corpora in a folder."""
-    from medenv.retrieval import PassageFile, PassageStore
-    from medenv.retrieval.loaders import load_corpora
-
-    if source.is_dir():
-        yield from load_corpora(source)
-    else:
-        yield from PassageStore.load(source) if source.suffix == ".gz" else PassageFile(source)

@@ -11,7 +11,7 @@ from typing import TypeVar
 import numpy as np
 
 from medenv.errors import UsageError
-from medenv.evaluation.measures import MEASURES, Measure, is_missing, waste
+from medenv.evaluation.measures import MEASURES, Measure, chance_of, is_missing, waste
 from medenv.evaluation.statistics import Interval, cluster_bootstrap
 from medenv.io import read_records, write_records
 from medenv.records import Question, Record, Score, Scored, Trajectory
@@ -35,7 +35,7 @@ class Summary(Record, frozen=True, kw_only=True):
         parts: Name of a reward component to its mean raw value.
         wasted: Fault to wasted calls per episode; each call counts under its first fault.
         endings: Ending to the number of episodes.
-        by_hops: Number of hops of the gold path to the accuracy there.
+        by_hops: Number of hops of the gold path, 0 without one, to the accuracy there.
         by_kind: Kind of question to the accuracy there.
         chance: Mean probability that a blind guess is right.
     """
@@ -82,8 +82,7 @@ def summarise(scored: Sequence[Scored], *, seed: int = 0) -> Summary:
         by_kind={
             kind: _required(right, group, seed) for kind, group in strata(scored, kind_of).items()
         },
-        chance=math.fsum(one.trajectory.question.certificate.chance for one in scored)
-        / len(scored),
+        chance=math.fsum(chance_of(one.trajectory.question) for one in scored) / len(scored),
     )
 
 
@@ -169,8 +168,8 @@ def _missing(question: Question, sample: int) -> Scored:
 
 
 def hops_of(one: Scored) -> int:
-    """Return the number of hops of the question's gold path."""
-    return len(one.trajectory.question.certificate.path)
+    """Return the number of hops of the question's gold path; 0 where there is none."""
+    return len(one.trajectory.question.path)
 
 
 def kind_of(one: Scored) -> str:

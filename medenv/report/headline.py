@@ -9,7 +9,7 @@ from rich.table import Table
 from rich.text import Text
 
 from medenv.errors import UsageError
-from medenv.evaluation.measures import MEASURES, MISSING, Measure, is_missing
+from medenv.evaluation.measures import MEASURES, MISSING, Measure, chance_of, is_missing
 from medenv.evaluation.statistics import Interval, paired_difference
 from medenv.evaluation.summary import (
     counted,
@@ -221,12 +221,12 @@ def _hop_rows(sampled: Pair, seed: int) -> list[Row]:
     rows = []
     for hops, group in before.items():
         part = pair(group, after[hops])
-        chance = sum(one.trajectory.question.certificate.chance for one in group) / len(group)
+        chance = sum(chance_of(one.trajectory.question) for one in group) / len(group)
         note = (
             f"{part.questions} question{'s' if part.questions != 1 else ''}, "
             f"a blind guess: {show(chance, 'share')}"
         )
-        label = f"{hops} hop{'s' if hops != 1 else ''}"
+        label = f"{hops} hop{'s' if hops != 1 else ''}" if hops else "no gold path"
         measure = MEASURES[0]._replace(label=label)
         rows.append(_row(_HOPS, measure, part, seed, note))
     return rows

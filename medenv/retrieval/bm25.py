@@ -16,7 +16,6 @@ from medenv.errors import DataError, UsageError
 from medenv.io import read_bytes, read_text, whole_folder, write_bytes, write_text
 from medenv.records import Passage
 from medenv.retrieval.disk import PassageFile, Passages, note_lines, stored
-from medenv.retrieval.store import PassageStore
 from medenv.text import Analysis, AnalysisLike, analyser, analysis_of, read_analysis, write_analysis
 
 _PASSAGES = "passages.jsonl"
@@ -205,11 +204,11 @@ class BM25Retriever:
 
 
 def open_bm25(path: Path | str, *, analysis: AnalysisLike | None = None) -> BM25Retriever:
-    """Open a saved index, or index a file of passages.
+    """Open a saved index, or index passages.
 
     Args:
-        path: A folder that `BM25Retriever.save` wrote, or a JSONL file of passages, whose texts
-            stay on disk unless it is gzipped.
+        path: A folder that `BM25Retriever.save` wrote, or whatever
+            `medenv.retrieval.loaders.open_passages` takes.
         analysis: How a file is analysed, ``"plain"`` by default, or the analysis that a saved index
             has to be of.
 
@@ -217,11 +216,11 @@ def open_bm25(path: Path | str, *, analysis: AnalysisLike | None = None) -> BM25
         DataError: Neither is there, or it is damaged.
         UsageError: The index is of another analysis.
     """
-    if Path(path).is_dir():
+    from medenv.retrieval.loaders import open_passages  # here, since loaders make BM25 indexes
+
+    if (Path(path) / _PASSAGES).is_file():
         return BM25Retriever.load(path, analysis=analysis)
-    gzipped = Path(path).suffix == ".gz"
-    passages = PassageStore.load(path) if gzipped else PassageFile(path)
-    return BM25Retriever(passages, analysis="plain" if analysis is None else analysis)
+    return BM25Retriever(open_passages(path), analysis="plain" if analysis is None else analysis)
 
 
 def _bm25s() -> Any:

@@ -101,7 +101,7 @@ class Oracle:
             question: What is asked.
         """
         searched: set[str] = set()
-        for hop in question.certificate.path:
+        for hop in question.proof.path:
             if hop.head not in searched:
                 searched.add(hop.head)
                 yield self.search(self.name(hop.head), hop.relation)
@@ -185,7 +185,7 @@ class Wanderer:
         return ScriptedPolicy(self._script(way, question, rng))
 
     def _script(self, way: str, question: Question, rng: np.random.Generator) -> Script:
-        oracle, path = self._oracle, question.certificate.path
+        oracle, path = self._oracle, question.proof.path
         others = names_of_kind(self._candidates, question)
         if way in ("detour", "repeat"):
             repeated = oracle.name(path[0].head)
@@ -213,7 +213,8 @@ def names_of_kind(candidates: Iterable[Entity], question: Question) -> list[str]
         UsageError: There are none.
     """
     kind = answer_kind(question)
-    names = [e.name for e in candidates if e.kind == kind and e.id != question.topic.id]
+    topic = question.topic.id if question.topic is not None else ""
+    names = [e.name for e in candidates if e.kind == kind and e.id != topic]
     if not names:
         raise UsageError(f"no candidate is a {kind}, which question {question.id!r} asks for")
     return names

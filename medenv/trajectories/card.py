@@ -54,7 +54,7 @@ class TrajectoryCard(Record, frozen=True, kw_only=True):
         wanted: Trajectories that were asked for.
         parts: Number of trajectories by part.
         specialties: Number by specialty.
-        hops: Number by hops of the gold path.
+        hops: Number by hops of the gold path, ``"none"`` where there is none.
         levels: Number by obfuscation level.
         kinds: Number by kind of the answer.
         tools: Calls by tool, those that do not exist included.
@@ -142,7 +142,7 @@ def trajectory_card(selection: Selection, told: Provenance) -> TrajectoryCard:
         wanted=told.wanted,
         parts=_counted(one.part for one in kept),
         specialties=_counted(one.specialty or "none" for one in questions),
-        hops=_counted(str(len(one.certificate.path)) for one in questions),
+        hops=_counted(str(len(one.path) or "none") for one in questions),
         levels=_counted(str(one.level) for one in questions),
         kinds=_counted(answer_kind(one) for one in questions),
         tools=_counted(call.name for turn in turns for call in turn.calls),
@@ -185,7 +185,7 @@ def _specialty(rollout: Rollout) -> str:
 
 
 def _hops(rollout: Rollout) -> int:
-    return len(rollout.scored.trajectory.question.certificate.path)
+    return len(rollout.scored.trajectory.question.path)
 
 
 def _calls(rollout: Rollout) -> int:

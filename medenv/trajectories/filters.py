@@ -109,7 +109,8 @@ def _correct(rollout: Rollout, _: FilterContext) -> str:
 
 def _long_enough(rollout: Rollout, bench: FilterContext) -> str:
     trajectory = rollout.scored.trajectory
-    needed = min(bench.limits.turns, trajectory.question.certificate.min_calls + 1)
+    proof = trajectory.question.certificate
+    needed = min(bench.limits.turns, proof.min_calls + 1 if proof is not None else 1)
     return "too few turns" if len(trajectory.turns) < needed else ""
 
 
@@ -151,7 +152,7 @@ def _grounded(rollout: Rollout, _: FilterContext) -> str:
         for result in turn.results
         for passage in result.passages
     }
-    if not all(shown(hop, passages) for hop in trajectory.question.certificate.path):
+    if not all(shown(hop, passages) for hop in trajectory.question.path):
         return "evidence not shown"
     observed = [trajectory.question.text, *(turn.observation for turn in trajectory.turns)]
     for answer in trajectory.question.answers:

@@ -56,7 +56,7 @@ class Renamer:
             rng: Decides the names.
         """
         question = trajectory.question
-        path = question.certificate.path
+        path = question.proof.path
         ids = dict.fromkeys([path[0].head, *(hop.tail for hop in path)])
         new = {entities[i].name: self.invent(entities[i].kind, rng) for i in ids}
         longest_first = sorted(new, key=len, reverse=True)
@@ -81,7 +81,7 @@ class Renamer:
             entities: Entity id to entity, for the whole gold path.
             rng: Decides the names.
         """
-        path = question.certificate.path
+        path = question.proof.path
         ids = dict.fromkeys([path[0].head, *(hop.tail for hop in path)])
         new = {entities[i].name: self.invent(entities[i].kind, rng) for i in ids}
         longest_first = sorted(new, key=len, reverse=True)

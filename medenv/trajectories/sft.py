@@ -77,7 +77,7 @@ def grounded(trajectory: Trajectory) -> bool:
     Args:
         trajectory: An episode of a question with one gold answer.
     """
-    hops = trajectory.question.certificate.path
+    hops = trajectory.question.path
     shown = [set(result.passages) for turn in trajectory.turns for result in turn.results]
     seen = set().union(*shown) if shown else set()
     observed = "\n".join(turn.observation for turn in trajectory.turns)

@@ -240,12 +240,12 @@ class Walk:
             wanted = [*wanted, more] if more else wanted
 
     def _opening(self) -> str:
-        book, query = self.book, self.question.certificate.query
+        book, query = self.book, self.question.proof.query
         kind = self._kind_asked()
         if query[0] == "where":
             return self.words.say("begin_clues", kind=kind)
-        topic = self.question.topic.id
-        if self.sight.knows(self.question.topic.name):
+        topic = self.question.subject.id
+        if self.sight.knows(self.question.subject.name):
             return self.words.say("begin", kind=kind, start=book.called(topic))
         return self.words.say("begin_unnamed", kind=kind, first=book.noun(topic))
 

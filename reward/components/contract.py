@@ -97,6 +97,8 @@ class Component(Record, frozen=True, kw_only=True):
         best_wrong: Greatest value of a wrong answer, where that is less than `high`.
         outside: Whether it calls an outside service, such as a judge; it is then measured only
             where its gate is open.
+        needs_certificate: Whether it measures against the certificate of the question; see
+            `medenv.reward.check_questions`.
     """
 
     name: str
@@ -109,6 +111,7 @@ class Component(Record, frozen=True, kw_only=True):
     worst_right: float | None = None
     best_wrong: float | None = None
     outside: bool = False
+    needs_certificate: bool = False
 
 
 def final_answer(trajectory: Trajectory) -> str | None:
@@ -159,6 +162,7 @@ class Checked:
     def __init__(self, name: str, reward: RewardFn) -> None:
         self.name, self.reward = name, reward
         self.asks: Sequence[str] = getattr(reward, "asks", ())
+        self.needs_certificate: Sequence[str] = getattr(reward, "needs_certificate", ())
 
     def __call__(self, trajectory: Trajectory) -> Score:
         """Score a finished trajectory.

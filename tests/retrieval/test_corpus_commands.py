@@ -77,7 +77,7 @@ def test_milvus_is_filled_and_searched(file: Path, tmp_path: Path) -> None:
 
 
 def test_what_is_missing_is_told(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match="holds none of the corpora"):
+    with pytest.raises(DataError, match="holds no text"):
         run("index", str(tmp_path), str(tmp_path / "index"))
     assert not (tmp_path / "index").exists()
     with pytest.raises(DataError):

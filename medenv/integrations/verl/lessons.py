@@ -139,7 +139,7 @@ def write_held_out(school: School, policy: Path) -> None:
     known = {
         "source": school.prepared.questions.contents.source,
         "answers": sorted({entity.id for question in questions for entity in question.answers}),
-        "topics": sorted({question.topic.id for question in questions}),
+        "topics": sorted({question.subject.id for question in questions}),
     }
     write_json(policy / HELD_OUT, known)
 
@@ -204,7 +204,7 @@ def _reading(school: School, number: int) -> list[SFTExample]:
         rng = np.random.default_rng([seed, i])
         question = questions[int(rng.integers(len(questions)))]
         swap = renamer.swap(question, entities, rng)
-        path = question.certificate.path
+        path = question.proof.path
         lines = [
             swap(f"{passage.title}: {passage.text[:READING_CHARS].rsplit(' ', 1)[0]}")
             for entity in dict.fromkeys([path[0].head, *(hop.tail for hop in path)])
@@ -236,7 +236,7 @@ def _gold_entities(school: School) -> dict[str, Entity]:
     if school.prepared.spec.graph is None:
         raise UsageError("a new policy is taught along the paths of a graph: set graph=...")
     graph = Graph.load(school.prepared.spec.graph)
-    paths = (question.certificate.path for question in school.parts.questions)
+    paths = (question.proof.path for question in school.parts.questions)
     ids = {entity for path in paths for hop in path for entity in (hop.head, hop.tail)}
     return {entity: graph.entity(graph.number(entity)) for entity in sorted(ids)}
 
@@ -263,7 +263,7 @@ def _texts(school: School) -> Iterator[str]:
     held_out = {
         entity
         for question in school.prepared.asked("test")
-        for hop in question.certificate.path
+        for hop in question.proof.path
         for entity in (hop.head, hop.tail)
     }
     seen = (passage for passage in _passages(school.parts) if passage.entity not in held_out)
