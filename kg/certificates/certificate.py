@@ -34,6 +34,10 @@ _NUMBERS = (
 )
 
 
+class NoPassageError(UsageError):
+    """No passage states an edge of the gold path."""
+
+
 def certify(documents: Documents, topic: int, relations: Sequence[str]) -> Certificate:
     """Prove that a walk from a topic has exactly one outcome at every step.
 
@@ -112,7 +116,7 @@ def _hop(documents: Documents, edge: Edge) -> Hop:
     head, relation, tail = ids[edge[0]], edge[1], ids[edge[2]]
     passages = documents.supporting(head, relation, tail)
     if not passages:
-        raise UsageError(f"no passage states that {head} {relation} {tail}")
+        raise NoPassageError(f"no passage states that {head} {relation} {tail}")
     return Hop(head=head, relation=relation, tail=tail, passages=passages)
 
 

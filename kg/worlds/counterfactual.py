@@ -15,6 +15,7 @@ import numpy as np
 from medenv.errors import UsageError
 from medenv.kg.certificates.certificate import (
     SEARCH_DEPTH,
+    NoPassageError,
     answers_of,
     certificate_of,
     kind_of,
@@ -98,9 +99,9 @@ def proved_anew(
         outcome = evaluate(graph, query)
         proof = certificate_of(documents, query, outcome)
     except UsageError as error:
-        stated = "no passage states" in str(error)
+        unstated = isinstance(error, NoPassageError)
         raise Rejected(
-            "a step that no passage states" if stated else "no certain answer in this world"
+            "a step that no passage states" if unstated else "no certain answer in this world"
         ) from error
     if proof.shortcuts != question.certificate.shortcuts:
         raise Rejected("a shortcut past the path")

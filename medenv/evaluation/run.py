@@ -19,6 +19,7 @@ from __future__ import annotations
 import asyncio
 import gc
 from collections.abc import Callable, Sequence
+from operator import attrgetter
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
@@ -36,7 +37,7 @@ from medenv.integrations.hf.engines import (
     VllmEngine,
 )
 from medenv.integrations.hydra.identity import claim, files_digest, significant
-from medenv.io import FolderLock, digest, write_json
+from medenv.io import FolderLock, Journal, digest, write_json
 from medenv.llm.endpoint import Endpoint, EndpointSettings
 from medenv.records import Question, Record, Scored
 from medenv.report.headline import Row, headline, pair
@@ -44,7 +45,6 @@ from medenv.report.training import TrainingReport, write_training_report
 from medenv.rollouts.driver import AsyncPolicy, RetryPolicy
 from medenv.trajectories.collector import timeless
 from medenv.trajectories.gate import ClosedError, Gate
-from medenv.trajectories.journal import Journal
 from medenv.trajectories.run import Stage, open_stage
 from medenv.trajectories.served import ServedPolicy, ServedSettings
 from medenv.trajectories.settings import read_settings
@@ -239,7 +239,8 @@ def _evaluate(
     identity = _identity(settings, stage)
     path = folder / "episodes.jsonl"
     claim(folder, identity, path.exists())
-    with Journal(path, digest(identity), Evaluated) as journal:
+    run = {"run": digest(identity)}
+    with Journal(path, run, Evaluated, key=attrgetter("key")) as journal:
         asyncio.run(_play(settings, stage.parts, questions, journal, say, report))
     done = sorted(journal.known, key=lambda one: one.key)
     done = [one for one in done if one.sample < settings.samples]

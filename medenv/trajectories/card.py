@@ -152,7 +152,7 @@ def trajectory_card(selection: Selection, told: Provenance) -> TrajectoryCard:
         thought_words=_spread(thoughts),
         judged=selection.judged,
         rejected=dict(selection.rejected.most_common()),
-        faults=_counted(event.partition(": ")[2] for event in selection.faults.elements()),
+        faults=_counted(selection.faults.elements()),
         failed_calls=selection.faults.total() / max(selection.calls, 1),
         leaks=told.leaks,
         recovered=sum(bool(one.faults) for one in kept),

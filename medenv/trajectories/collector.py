@@ -13,12 +13,11 @@ import numpy as np
 
 from medenv.build.environment import Parts
 from medenv.errors import PolicyUnavailableError, UsageError
-from medenv.io import digest
+from medenv.io import Journal, digest
 from medenv.records import Policy, Question, Record, Scored, Trajectory
 from medenv.rollouts.driver import AsyncPolicy, RetryPolicy, Rollouts
 from medenv.trajectories.faults import faulty_box
 from medenv.trajectories.gate import ClosedError, Gate
-from medenv.trajectories.journal import Journal
 from medenv.trajectories.records import Part, Rollout
 from medenv.trajectories.selection import Selection
 

@@ -18,6 +18,7 @@ from __future__ import annotations
 import asyncio
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
+from operator import attrgetter
 from pathlib import Path
 from typing import NamedTuple
 
@@ -26,7 +27,7 @@ import msgspec
 from medenv.build.environment import Parts, make_parts
 from medenv.build.workspace import open_workspace
 from medenv.errors import UsageError
-from medenv.io import whole_folder, write_records
+from medenv.io import Journal, whole_folder, write_records
 from medenv.kg import Graph, read_questions
 from medenv.kg.graph.archive import fingerprint
 from medenv.kg.questions.synthesis import synthesize_set
@@ -38,7 +39,6 @@ from medenv.trajectories.collector import RolloutCollector, Teaching
 from medenv.trajectories.editing import Editor, edit
 from medenv.trajectories.exports import to_dataset, write_chat, write_preferences
 from medenv.trajectories.filters import FilterContext
-from medenv.trajectories.journal import Journal
 from medenv.trajectories.leaks import Names, leaks
 from medenv.trajectories.records import Part, Rollout
 from medenv.trajectories.selection import Selection
@@ -87,7 +87,8 @@ def make_trajectories(
     selection = Selection(plan.wanted(), bench, plan.per_question)
     run = studio.identity(identity)
     say("playing")
-    with Journal(folder / "rollouts.jsonl", run, Rollout) as journal:
+    path = folder / "rollouts.jsonl"
+    with Journal(path, run, Rollout, key=attrgetter("key")) as journal:
         asyncio.run(_filled(studio, selection, journal, report))
     outcomes: Counter[str] = Counter()
     if settings.rewrite is not None:
