@@ -28,7 +28,7 @@ from medenv.build.plugins import (
 )
 from medenv.records import Question, Record, Retriever, RewardFn
 from medenv.build.resources import RESOURCES, Resources
-from medenv.rollouts.driver import RetryPolicy, Rollouts
+from medenv.rollouts.driver import RolloutRetryPolicy, Rollouts
 from medenv.tools import Tool, ToolBox
 from medenv.envs.vector import MedResearchVectorEnv
 from medenv.retrieval.filtered import FilteredRetriever, withhold
@@ -114,13 +114,13 @@ class Parts(NamedTuple):
         made = ENVIRONMENT_CLASSES.get(self.rules.env_id, MedResearchEnv)
         return made(self.questions, self.toolbox, self.reward, self.rules, render_mode)
 
-    def rollouts(self, patience: RetryPolicy | None = None) -> Rollouts:
+    def rollouts(self, patience: RolloutRetryPolicy | None = None) -> Rollouts:
         """Return the driver of whole episodes.
 
         Args:
             patience: How often failures are tried again.
         """
-        return Rollouts(self.rules, self.toolbox, self.reward, patience or RetryPolicy())
+        return Rollouts(self.rules, self.toolbox, self.reward, patience or RolloutRetryPolicy())
 
 
 def make_env(render_mode: str | None = None, **settings: Any) -> MedResearchEnv:

@@ -42,7 +42,7 @@ from medenv.llm.endpoint import Endpoint, EndpointSettings
 from medenv.records import Question, Record, Scored
 from medenv.report.headline import Row, headline, pair
 from medenv.report.training import TrainingReport, write_training_report
-from medenv.rollouts.driver import AsyncPolicy, RetryPolicy
+from medenv.rollouts.driver import AsyncPolicy, RolloutRetryPolicy
 from medenv.trajectories.collector import timeless
 from medenv.trajectories.gate import ClosedError, Gate
 from medenv.trajectories.run import Stage, open_stage
@@ -278,7 +278,7 @@ async def _play(
     say("loading the policy")
     endpoint = Endpoint(settings.endpoint) if settings.endpoint else None
     authors = _authors(settings, endpoint, list(parts.rules.dialect.stop))
-    driver = parts.rollouts(RetryPolicy(attempts=1, timeout=86_400.0))
+    driver = parts.rollouts(RolloutRetryPolicy(attempts=1, timeout=86_400.0))
     gate, total = Gate(settings.concurrency), len(left) + len(known)
     failures = played = 0  # the first: one after the other
     why = ""

@@ -15,7 +15,7 @@ from medenv.build.environment import Parts
 from medenv.errors import PolicyUnavailableError, UsageError
 from medenv.io import Journal, digest
 from medenv.records import Policy, Question, Record, Scored, Trajectory
-from medenv.rollouts.driver import AsyncPolicy, RetryPolicy, Rollouts
+from medenv.rollouts.driver import AsyncPolicy, RolloutRetryPolicy, Rollouts
 from medenv.trajectories.faults import faulty_box
 from medenv.trajectories.gate import ClosedError, Gate
 from medenv.trajectories.records import Part, Rollout
@@ -121,7 +121,7 @@ class RolloutCollector:
     questions: Sequence[Question]
     teachers: Mapping[Part, tuple[str, Teaching]]
     plan: Plan
-    patience: RetryPolicy
+    patience: RolloutRetryPolicy
 
     def identity(self, teachers: str) -> dict[str, str]:
         """Return what tells this run from others, by name: all but its size and pace.

@@ -33,7 +33,7 @@ from medenv.kg.graph.archive import fingerprint
 from medenv.kg.questions.synthesis import synthesize_set
 from medenv.kg.sources import open_source
 from medenv.records import Question
-from medenv.rollouts.driver import RetryPolicy
+from medenv.rollouts.driver import RolloutRetryPolicy
 from medenv.trajectories.card import Provenance, TrajectoryCard, trajectory_card, write_card
 from medenv.trajectories.collector import RolloutCollector, Teaching
 from medenv.trajectories.editing import Editor, edit
@@ -82,7 +82,7 @@ def make_trajectories(
     teachers, identity = _teachers(settings, stage)
     plan, rules = settings.plan, stage.parts.rules
     bench = FilterContext(settings.limits, stage.names, len(rules.system))
-    patience = RetryPolicy(attempts=1, timeout=_longest(settings.teacher))
+    patience = RolloutRetryPolicy(attempts=1, timeout=_longest(settings.teacher))
     studio = RolloutCollector(stage.parts, stage.parts.questions, teachers, plan, patience)
     selection = Selection(plan.wanted(), bench, plan.per_question)
     run = studio.identity(identity)

@@ -15,7 +15,7 @@ from medenv.episodes.episode import Episode, EpisodeRules
 from medenv.errors import UnknownNameError, UsageError
 from medenv.records import Question, RewardFn
 from medenv.reward import PRESETS, Composition, Ramp, Reward, Schedule
-from medenv.rollouts.driver import RetryPolicy, Rollouts
+from medenv.rollouts.driver import RolloutRetryPolicy, Rollouts
 from medenv.tools import ToolBox
 
 
@@ -36,7 +36,7 @@ class TrainingEnv(NamedTuple):
     reward: RewardFn
     turn_tokens: int
     schedule: Schedule | None = None
-    patience: RetryPolicy = RetryPolicy()
+    patience: RolloutRetryPolicy = RolloutRetryPolicy()
 
     def reward_at(self, step: int) -> RewardFn:
         """Return what scores the trajectories of a training step.
@@ -126,7 +126,7 @@ def schedule_of(section: Mapping[str, Any]) -> Schedule | None:
     return Schedule(composition=scoring, ramps=ramps)
 
 
-def patience_of(section: Mapping[str, Any]) -> RetryPolicy:
+def patience_of(section: Mapping[str, Any]) -> RolloutRetryPolicy:
     """Return the time limits that the `patience` section describes.
 
     Args:
@@ -136,7 +136,7 @@ def patience_of(section: Mapping[str, Any]) -> RetryPolicy:
         UsageError: A value out of range.
     """
     try:
-        return msgspec.convert(dict(section), RetryPolicy)
+        return msgspec.convert(dict(section), RolloutRetryPolicy)
     except msgspec.ValidationError as error:
         raise UsageError(f"medenv.patience: {error}") from error
 
