@@ -7,7 +7,7 @@ set. It leaves out learning: recipes/sft.py does that.
 
     python recipes/trajectories.py teacher=oracle
     python recipes/trajectories.py set=tiny tokenizer=models/tiny_policy
-    python recipes/trajectories.py teacher=openai teacher.base_url=... teacher.model=...
+    python recipes/trajectories.py teacher=openai teacher.endpoint.url=... teacher.endpoint.model=...
 """
 
 from pathlib import Path
@@ -28,7 +28,7 @@ console = Console()
 
 def settings_of(config: DictConfig) -> TrajectorySettings:
     """Return the composed config as settings; a misspelt name is an error."""
-    plain = OmegaConf.to_container(config, resolve=True)
+    plain = OmegaConf.to_container(config, resolve=True, throw_on_missing=True)
     if not isinstance(plain, dict):
         raise UsageError(f"expected a mapping in the config, got {type(plain).__name__}")
     ours = ("n", "seed", "tokenizer")

@@ -46,7 +46,7 @@ from medenv.rollouts.driver import AsyncPolicy, RolloutRetryPolicy
 from medenv.trajectories.collector import timeless
 from medenv.trajectories.gate import ClosedError, Gate
 from medenv.trajectories.run import Stage, open_stage
-from medenv.trajectories.served import ServedPolicy, ServedSettings
+from medenv.trajectories.served import ServedPolicy, ServedSettings, ToolRole
 from medenv.trajectories.settings import read_settings
 
 ENGINES = ("transformers", "vllm")
@@ -88,7 +88,7 @@ class EvaluationSettings(Record, frozen=True, kw_only=True):
     trajectories: str
     policy: str = ""
     endpoint: EndpointSettings | None = None
-    tool_role: str = "user"
+    tool_role: ToolRole = "user"
     engine: str = "transformers"
     engine_options: dict[str, Any] = msgspec.field(default_factory=dict)
     questions: int | None = None
@@ -200,9 +200,7 @@ class ServedBackend:
             "top_p": 1.0 if greedy else how.top_p,
             "max_tokens": how.turn_tokens,
         }
-        served = msgspec.convert(
-            {"tool_role": self._settings.tool_role, "params": params}, ServedSettings
-        )
+        served = ServedSettings(tool_role=self._settings.tool_role, params=params)
         return ServedPolicy(self._endpoint, "", self._stop, served, i)
 
 

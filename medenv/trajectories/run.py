@@ -22,16 +22,15 @@ from operator import attrgetter
 from pathlib import Path
 from typing import NamedTuple
 
-import msgspec
-
 from medenv.build.environment import Parts, make_parts
 from medenv.build.workspace import open_workspace
 from medenv.errors import UsageError
-from medenv.io import Journal, whole_folder, write_records
+from medenv.io import Journal, RetryPolicy, whole_folder, write_records
 from medenv.kg import Graph, read_questions
 from medenv.kg.graph.archive import fingerprint
 from medenv.kg.questions.synthesis import synthesize_set
 from medenv.kg.sources import open_source
+from medenv.llm.endpoint import Endpoint
 from medenv.records import Question
 from medenv.rollouts.driver import RolloutRetryPolicy
 from medenv.trajectories.card import Provenance, TrajectoryCard, trajectory_card, write_card
@@ -189,15 +188,13 @@ def _teachers(
     """Return the teacher of each part, and what tells them from others."""
     wanted, dialect = settings.teacher, stage.parts.rules.dialect
     tools, seed = tuple(stage.parts.toolbox.tools), wanted.seed
-    if wanted.kind == "openai":
-        endpoint = wanted.endpoint()
-        served = msgspec.convert(
-            {"tool_role": wanted.tool_role, "seeded": wanted.seeded, "seed": seed}, ServedSettings
-        )
+    if wanted.endpoint is not None:
+        endpoint, model = Endpoint(wanted.endpoint), wanted.endpoint.model
+        served = ServedSettings(tool_role=wanted.tool_role, seeded=wanted.seeded, seed=seed)
         guided = Served(endpoint, dialect, guided=True, settings=served)
         free = Served(endpoint, dialect, guided=False, settings=served)
         return (
-            {"guided": (wanted.model, guided), "exploration": (wanted.model, free)},
+            {"guided": (model, guided), "exploration": (model, free)},
             described(endpoint, served),
         )
     graph, thoughts = stage.graph, wanted.thoughts
@@ -216,7 +213,8 @@ def _teachers(
 
 def _longest(teacher: TeacherSettings) -> float:
     """Return how long the driver waits for one text: all tries of a request and the waits."""
-    return teacher.attempts * (teacher.timeout + 40.0)
+    retry = teacher.endpoint or RetryPolicy()
+    return retry.attempts * (retry.timeout + retry.longest_wait + 10.0)
 
 
 def _write(settings: TrajectorySettings, selection: Selection, stage: Stage) -> None:

@@ -43,7 +43,7 @@ def test_the_recipes_work_as_they_are_typed(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "overrides", "told"),
     [
-        ("trajectories", ["teacher=openai"], "teacher=openai needs teacher.base_url=... and"),
+        ("trajectories", ["teacher=openai"], "teacher.endpoint.url"),
         ("trajectories", ["+plan.exploratoin=0.1"], "unknown field `exploratoin`"),
         ("trajectories", ["plan.exploration=2"], "exploration must be in [0, 1], got 2.0"),
         ("evaluate", [], "name what is evaluated, a policy or an endpoint"),

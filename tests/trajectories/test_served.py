@@ -69,7 +69,8 @@ class Model:
 
 
 def served(root: Path, url: str, **changes: Any) -> TrajectorySettings:
-    teacher = TeacherSettings(kind="openai", base_url=url, model="m", attempts=12, backoff=0.01)
+    endpoint = EndpointSettings(url=url, model="m", attempts=12, backoff=0.01)
+    teacher = TeacherSettings(kind="openai", endpoint=endpoint)
     given = {"teacher": teacher, "plan": Plan(n=8, failures=0.0, concurrency=4)}
     return settings(root, **{**given, **changes})
 
@@ -129,7 +130,8 @@ def test_an_endpoint_that_goes_away_is_told_and_the_run_goes_on_later(
     kept = (Path(folder) / "rollouts.jsonl").read_bytes().count(b"\n") - 1
     assert kept > 0
     with ChatServer(Model(stage)) as server:
-        there = msgspec.structs.replace(wanted.teacher, base_url=server.url)
+        moved = msgspec.structs.replace(wanted.teacher.endpoint, url=server.url)
+        there = msgspec.structs.replace(wanted.teacher, endpoint=moved)
         card = make_trajectories(msgspec.structs.replace(wanted, teacher=there))
     assert sum(card.parts.values()) == 8
     keys = [one.key for one in read_records(Path(folder) / "trajectories.jsonl", Rollout)]
