@@ -31,10 +31,11 @@ from medenv.build.environment import make_dialect, make_parts
 from medenv.io import read_records, write_records
 from medenv.kg import Documents, Graph, QuestionConfig, load_hpo, toy_graph
 from medenv.kg.questions.synthesize import synthesize
-from medenv.records import Entity, Scored
+from medenv.records import Entity, Policy, Scored
 from medenv.reward import COMPONENTS, PRESETS, Composition, EntityNames, Knowledge, compose
 from medenv.reward.analysis.variants import RewardVariant, leave_one_out, preset_arm, ungated
-from medenv.rollouts.policies import Guesser, Oracle, Teacher, Wanderer
+from medenv.rollouts.policies import Teacher
+from medenv.trajectories.teachers import Guesser, Oracle, Wanderer
 
 GOAL_RATE, GOAL_SECONDS, GOAL_GIB = 20_000, 60.0, 2.0
 PASSES = 10
@@ -70,7 +71,7 @@ def episodes(where: World, count: int) -> Iterator[Scored]:
     dialect = make_dialect("hermes")
     oracle = Oracle({one.id: one.name for one in where.entities}, dialect, thoughts=True)
     wanderer, guesser = Wanderer(oracle, where.entities), Guesser(where.entities, dialect)
-    teachers: Sequence[Teacher] = (oracle, wanderer, wanderer, guesser)
+    teachers: Sequence[Teacher[Policy]] = (oracle, wanderer, wanderer, guesser)
     rollouts = parts.rollouts()
     for i in range(count):
         question = parts.questions[i // 8 % len(parts.questions)]

@@ -7,7 +7,7 @@ set. It leaves out learning: recipes/sft.py does that.
 
     python recipes/trajectories.py teacher=oracle
     python recipes/trajectories.py set=tiny tokenizer=models/tiny_policy
-    python recipes/trajectories.py teacher=openai teacher.endpoint.url=... teacher.endpoint.model=...
+    python recipes/trajectories.py teacher=openai teacher.endpoint.url=URL teacher.endpoint.model=M
 """
 
 from pathlib import Path
@@ -43,13 +43,13 @@ def settings_of(config: DictConfig) -> TrajectorySettings:
 def write_tokens(settings: TrajectorySettings, policy: str) -> None:
     """Write the set as token ids with loss masks, for verl's SFT trainer."""
     from medenv.integrations.hf.chat_tokens import ChatTokens, open_tokenizer
-    from medenv.integrations.verl.finetuning import write_lessons
+    from medenv.integrations.verl.finetuning import write_chats_as_examples
     from medenv.trajectories.exports import read_chats
 
     path, longest = Path(settings.folder) / "lessons.parquet", settings.limits.tokens
     chats = read_chats(Path(settings.folder))
-    kept, long = write_lessons(path, chats, ChatTokens(open_tokenizer(policy)), longest)
-    console.print(f"{kept:,} lessons in {path}; {long:,} left out, longer than {longest:,} tokens")
+    kept, long = write_chats_as_examples(path, chats, ChatTokens(open_tokenizer(policy)), longest)
+    console.print(f"{kept:,} examples in {path}; {long:,} left out, longer than {longest:,} tokens")
 
 
 def run(settings: TrajectorySettings) -> None:

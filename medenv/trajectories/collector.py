@@ -6,7 +6,6 @@ import asyncio
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol
 
 import msgspec
 import numpy as np
@@ -16,6 +15,7 @@ from medenv.errors import PolicyUnavailableError, UsageError
 from medenv.io import Journal, digest
 from medenv.records import Policy, Question, Record, Scored, Trajectory
 from medenv.rollouts.driver import AsyncPolicy, RolloutRetryPolicy, Rollouts
+from medenv.rollouts.policies import Teacher
 from medenv.trajectories.faults import faulty_box
 from medenv.trajectories.gate import ClosedError, Gate
 from medenv.trajectories.records import Part, Rollout
@@ -31,17 +31,8 @@ AHEAD = 4
 """Questions begun ahead of the one that is judged next, for each episode that may run."""
 
 
-class Teaching(Protocol):
-    """Makes the policy of an episode, one that answers at once or one that is awaited."""
-
-    def begin(self, question: Question, i: int = 0) -> Policy | AsyncPolicy:
-        """Return the policy for one episode.
-
-        Args:
-            question: What will be asked.
-            i: Number of the episode, which with the teacher's seed decides what can be decided.
-        """
-        ...
+AnyTeacher = Teacher[Policy | AsyncPolicy]
+"""A teacher whose policies answer at once, or are awaited."""
 
 
 class Plan(Record, frozen=True, kw_only=True):
@@ -119,7 +110,7 @@ class RolloutCollector:
 
     parts: Parts
     questions: Sequence[Question]
-    teachers: Mapping[Part, tuple[str, Teaching]]
+    teachers: Mapping[Part, tuple[str, AnyTeacher]]
     plan: Plan
     patience: RolloutRetryPolicy
 

@@ -34,7 +34,7 @@ from medenv.llm.endpoint import Endpoint
 from medenv.records import Question
 from medenv.rollouts.driver import RolloutRetryPolicy
 from medenv.trajectories.card import Provenance, TrajectoryCard, trajectory_card, write_card
-from medenv.trajectories.collector import RolloutCollector, Teaching
+from medenv.trajectories.collector import AnyTeacher, RolloutCollector
 from medenv.trajectories.editing import Editor, edit
 from medenv.trajectories.exports import to_dataset, write_chat, write_preferences
 from medenv.trajectories.filters import FilterContext
@@ -184,7 +184,7 @@ def _question_set(
 
 def _teachers(
     settings: TrajectorySettings, stage: Stage
-) -> tuple[Mapping[Part, tuple[str, Teaching]], str]:
+) -> tuple[Mapping[Part, tuple[str, AnyTeacher]], str]:
     """Return the teacher of each part, and what tells them from others."""
     wanted, dialect = settings.teacher, stage.parts.rules.dialect
     tools, seed = tuple(stage.parts.toolbox.tools), wanted.seed

@@ -23,8 +23,8 @@ from medenv.kg import (
 from medenv.kg.worlds.worlds import WorldSettings, make_world
 from medenv.retrieval import BM25Retriever
 from medenv.retrieval.filtered import answer_kind, answer_name
-from medenv.rollouts.policies import Oracle
 from medenv.text import Analysis
+from medenv.trajectories.teachers import Oracle
 
 TOY = WorkspaceSettings(source="toy", questions=QuestionConfig(n_train=8, n_test=4, test_share=0.4))
 

@@ -1,13 +1,10 @@
 """Fine-tuning a policy with verl on a set of trajectories, validated by playing held-out questions.
 
 outputs/<run>/
-stage-<k>/            one for each stage
-lessons.parquet     token ids and exact loss masks
-checkpoints/        verl's own
-metrics/            one JSONL file for each attempt, one line a step
-train.log           all output
-validation/<name>/  an evaluation before the first stage, and one after each
-policy/             what was learned: a Hugging Face folder
+lessons.parquet       token ids and exact loss masks
+stage-<k>/            one for each stage, see `medenv.integrations.verl.sft`
+validation/<k>/       an evaluation before the first stage, and one after each
+policy/               what was learned: a Hugging Face folder
 """
 
 from __future__ import annotations
@@ -15,10 +12,9 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import msgspec
-import pyarrow as pa
 import pyarrow.parquet as pq
 from omegaconf import DictConfig, OmegaConf
 
@@ -31,68 +27,15 @@ from medenv.integrations.hydra.config import plain, verl_tree
 from medenv.integrations.hydra.identity import FREE_IN_SFT, claim, files_digest, identity
 from medenv.integrations.verl.following import Logged, follow
 from medenv.integrations.verl.processes import Tree, mark_of
-from medenv.integrations.verl.sft import StageRun, checkpoint_of
-from medenv.io import read_json, whole_path, write_bytes
+from medenv.integrations.verl.sft import SFTRun, write_examples
+from medenv.io import read_json, write_bytes
 from medenv.trajectories.exports import Chat, chats_file, read_chats
-from medenv.trajectories.sft import SFTExample
 
 MATERIAL = "trajectories"
-"""The material of a stage that is taught from a set."""
+"""The material of a stage that learns from a set."""
 
 
-class Course(NamedTuple):
-    """What all stages share.
-
-    Attributes:
-        folder: The run's folder.
-        section: The config's `medenv` subtree as plain data.
-        start: The policy that is fine-tuned: a folder or hub name.
-        lessons: Number of lessons.
-        steps: Optimiser steps of each stage.
-    """
-
-    folder: Path
-    section: dict[str, Any]
-    start: str
-    lessons: int
-    steps: tuple[int, ...]
-
-    @property
-    def hardware(self) -> dict[str, Any]:
-        """How processes are started."""
-        found: dict[str, Any] = self.section["hardware"]
-        return found
-
-    def policy(self, number: int) -> str:
-        """Return the policy that a stage starts with.
-
-        Args:
-            number: Number of the stage, from 0; the number of stages gives what was learned last.
-        """
-        if number == 0:
-            return self.start
-        return str(checkpoint_of(self.stage(number - 1), self.steps[number - 1]))
-
-    def stage(self, number: int) -> Path:
-        """Return the folder of a stage."""
-        return self.folder / f"stage-{number}"
-
-    def run(self, number: int) -> StageRun:
-        """Return what verl is to do in a stage.
-
-        Args:
-            number: Number of the stage, from 0.
-        """
-        return StageRun(
-            folder=self.stage(number),
-            lessons=self.folder / "lessons.parquet",
-            start=self.policy(number),
-            lr=float(self.section["lessons"]["stages"][number]["lr"]),
-            steps=self.steps[number],
-        )
-
-
-def is_course(config: DictConfig) -> bool:
+def learns_from_trajectories(config: DictConfig) -> bool:
     """Return whether a config fine-tunes a policy on trajectories, and does nothing else.
 
     Args:
@@ -142,7 +85,7 @@ def _prune(node: Any, mine: Any, other: Any) -> None:
             del node[name]
 
 
-def open_course(config: DictConfig, say: Step) -> Course:
+def open_finetuning(config: DictConfig, say: Step) -> SFTRun:
     """Write the lessons, unless they are there, and count the steps.
 
     Args:
@@ -170,20 +113,22 @@ def open_course(config: DictConfig, say: Step) -> Course:
     begun = logged or any(folder.glob("stage-*/checkpoints/global_step_*"))
     known, path = claim(folder, settings, begun), folder / "lessons.parquet"
     if not known or not path.exists():
-        say("writing the lessons")
+        say("writing the examples")
         options = plain(config.data.apply_chat_template_kwargs)
         chat = ChatTokens(open_tokenizer(start), options)
-        kept, long = write_lessons(path, read_chats(Path(source)), chat, config.data.max_length)
-        say(f"{kept:,} lessons; {long:,} left out, longer than {config.data.max_length:,} tokens")
+        kept, long = write_chats_as_examples(
+            path, read_chats(Path(source)), chat, config.data.max_length
+        )
+        say(f"{kept:,} examples; {long:,} left out, longer than {config.data.max_length:,} tokens")
     rows = int(pq.read_metadata(path).num_rows)
     batch = int(config.data.train_batch_size)
     if batch > rows:
         raise UsageError(
-            f"data.train_batch_size={batch} is more than the {rows} lessons, so that there is no "
+            f"data.train_batch_size={batch} is more than the {rows} examples, so that there is no "
             f"step: set it to {rows} at most, or learn from a larger set"
         )
     steps = tuple(_steps(stage, rows, batch) for stage in section["lessons"]["stages"])
-    return Course(folder, section, str(start), rows, steps)
+    return SFTRun(folder, section, str(start), (path,) * len(steps), steps)
 
 
 def _steps(stage: dict[str, Any], rows: int, batch: int) -> int:
@@ -193,16 +138,16 @@ def _steps(stage: dict[str, Any], rows: int, batch: int) -> int:
     return max(1, int(stage["epochs"] * (rows // batch or 1) + 0.5))
 
 
-def write_lessons(
+def write_chats_as_examples(
     path: Path, chats: Sequence[Chat], chat: ChatTokens, longest: int
 ) -> tuple[int, int]:
-    """Write episodes as token ids with loss masks, in the columns of `verl_sft_data.SFTDataset`.
+    """Write episodes as token ids with loss masks.
 
     Args:
         path: The parquet file; its folder is made where it is missing.
         chats: The episodes.
         chat: The policy's tokenizer with its chat template.
-        longest: Most tokens of a lesson.
+        longest: Most tokens of an example.
 
     Returns:
         How many were written, and how many were too long.
@@ -210,58 +155,52 @@ def write_lessons(
     Raises:
         DataError: None fits.
     """
-    made = [(one, chat.stream(one.messages, one.learn)) for one in chats]
-    kept = [
-        msgspec.structs.replace(lesson, teacher=one.part)
-        for one, lesson in made
-        if len(lesson.input_ids) <= longest and any(lesson.loss_mask)
-    ]
+    made = [chat.stream(one.messages, one.learn, one.part) for one in chats]
+    kept = [one for one in made if len(one.input_ids) <= longest and any(one.loss_mask)]
     if not kept:
         raise DataError(path, f"none of {len(chats):,} episodes fits into {longest:,} tokens")
-    columns = {name: [getattr(one, name) for one in kept] for name in SFTExample.__struct_fields__}
-    with whole_path(path) as partial:
-        pq.write_table(pa.table(columns), partial)
+    write_examples(path, kept)
     return len(kept), len(chats) - len(kept)
 
 
-def validation(course: Course, number: int) -> EvaluationSettings:
+def validation(run: SFTRun, number: int) -> EvaluationSettings:
     """Return how the policy is validated before a stage, by playing held-out questions.
 
     Args:
-        course: What all stages share.
+        run: The run.
         number: Number of the stage; the number of stages is the validation at the end.
     """
-    wanted = course.section["evaluation"]
-    folder = course.folder / "validation"
+    wanted = run.section["evaluation"]
+    folder = run.folder / "validation"
     return EvaluationSettings(
         folder=str(folder / f"{number}"),
-        trajectories=course.section["lessons"]["trajectories"],
-        policy=course.policy(number),
+        trajectories=run.section["lessons"]["trajectories"],
+        policy=run.policy(number),
         engine=wanted["engine"],
         engine_options=dict(wanted["engine_options"]),
         questions=wanted["questions"],
         samples=wanted["samples"],
         greedy=wanted["greedy"],
-        sampling=Sampling(turn_tokens=course.section["env"]["turn_tokens"]),
-        seed=course.section["seed"],
+        sampling=Sampling(turn_tokens=run.section["env"]["turn_tokens"]),
+        seed=run.section["seed"],
         against=str(folder / "0") if number else "",
     )
 
 
-def validate(course: Course, number: int) -> Iterator[Logged]:
+def validate(run: SFTRun, number: int) -> Iterator[Logged]:
     """Play held-out questions in a process of its own, unless that is done; yields how far it is.
 
     With more questions or samples than before, what is missing is played.
 
     Args:
-        course: What all stages share.
+        run: The run.
         number: Number of the stage that comes next; the number of stages at the end.
 
     Raises:
         TrainingFailedError: The process failed; its log says why.
     """
-    settings = validation(course, number)
-    folder, hardware = Path(settings.folder), course.hardware
+    settings = validation(run, number)
+    folder, hardware = Path(settings.folder), run.hardware
     wanted, asked = msgspec.json.encode(settings), folder / "settings.json"
     if (folder / "summary.json").exists() and asked.exists() and asked.read_bytes() == wanted:
         return
@@ -273,7 +212,7 @@ def validate(course: Course, number: int) -> Iterator[Logged]:
         [sys.executable, "-m", "medenv.evaluation.__main__", str(folder)],
         hardware["environment"],
         log,
-        mark_of(course.folder),
+        mark_of(run.folder),
     )
     try:
         yield from follow(tree, progress, log, hardware["patience_seconds"])
@@ -281,14 +220,14 @@ def validate(course: Course, number: int) -> Iterator[Logged]:
         tree.stop()
 
 
-def described(course: Course, number: int) -> str:
+def described(run: SFTRun, number: int) -> str:
     """Return what a validation came to, in words.
 
     Args:
-        course: What all stages share.
+        run: The run.
         number: Number of the stage that comes after it.
     """
-    path = course.folder / "validation" / str(number) / "summary.json"
+    path = run.folder / "validation" / str(number) / "summary.json"
     figures = read_json(path, dict[str, Any], "the figures of a validation")
     parts = [
         f"{name} {found['measures']['accuracy']['mean']:.1%} of {found['questions']:,} questions"
