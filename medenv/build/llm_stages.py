@@ -102,7 +102,7 @@ class Improvement:
         folder: Where replies are kept.
         rewrite: The model that rewords questions, or None.
         calibrate: The model that answers them from memory, or None.
-        say: Told what is being done, in words.
+        say: Receives what is being done, in words.
     """
 
     folder: Path

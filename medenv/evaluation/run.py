@@ -43,7 +43,7 @@ from medenv.records import Question, Record, Scored
 from medenv.report.headline import Row, headline, pair
 from medenv.report.training import TrainingReport, write_training_report
 from medenv.rollouts.driver import AsyncPolicy, RolloutRetryPolicy
-from medenv.trajectories.collector import timeless
+from medenv.trajectories.collector import without_times
 from medenv.trajectories.gate import ClosedError, Gate
 from medenv.trajectories.run import Stage, open_stage
 from medenv.trajectories.served import ServedPolicy, ServedSettings, ToolRole
@@ -285,7 +285,7 @@ async def _play(
         nonlocal failures, played, why
         async with gate:
             policy = authors.begin(i * 1000 + sample + 1, greedy=sample == GREEDY)
-            scored = timeless(await driver.arun(policy, questions[i], max(sample, 0)))
+            scored = without_times(await driver.arun(policy, questions[i], max(sample, 0)))
             if scored.score.total is None:
                 failures += 1
                 why = f"question {questions[i].id!r}: {scored.trajectory.failure or 'no score'}"

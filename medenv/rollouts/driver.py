@@ -261,8 +261,8 @@ class Rollouts:
 
         try:
             while episode.ending is None:
-                told = episode.messages
-                written = await self._patiently(ask, told, PolicyUnavailableError, text_limit)
+                messages = episode.messages
+                written = await self._patiently(ask, messages, PolicyUnavailableError, text_limit)
                 calls = _advance(episode, written)
                 if episode.ending is None:
                     results = (
@@ -364,7 +364,7 @@ def _asker(policy: Policy | AsyncPolicy, episode: Episode) -> Callable[[Sequence
     if not hasattr(policy, "act_within"):
         return policy.act
     counting = cast(CountingPolicy, policy)
-    return lambda told: counting.act_within(told, episode.tokens_left)
+    return lambda messages: counting.act_within(messages, episode.tokens_left)
 
 
 def _advance(episode: Episode, written: Any) -> tuple[ToolCall, ...]:

@@ -149,9 +149,7 @@ def trajectory_card(selection: Selection, provenance: Provenance) -> TrajectoryC
         tools=counted(call.name for turn in turns for call in turn.calls),
         calls=_distribution([one.calls for one in kept]),
         turns=_distribution([len(one.scored.trajectory.turns) for one in kept]),
-        tokens=_distribution(
-            [token_count(one.scored.trajectory, provenance.prompt_chars) for one in kept]
-        ),
+        tokens=_distribution(tokens),
         thought_words=_distribution(thoughts),
         judged=selection.judged,
         rejected=dict(selection.rejected.most_common()),

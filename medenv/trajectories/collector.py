@@ -1,4 +1,4 @@
-"""From questions and teachers to a set: episodes are played, journalled, judged, in any weather."""
+"""Collect, log and filter episodes; resumable."""
 
 from __future__ import annotations
 
@@ -137,7 +137,7 @@ class RolloutCollector:
         Args:
             selection: Judges the episodes, question by question.
             journal: Keeps them.
-            report: Is told the numbers of episodes accepted and judged.
+            report: Receives the numbers of episodes accepted and judged.
 
         Raises:
             PolicyUnavailableError: An episode could not be played; the same run goes on later.
@@ -200,7 +200,7 @@ class RolloutCollector:
             if scored.score.total is not None:
                 events = tuple(event for tool in tools for event in tool.events)
                 return Rollout(
-                    i=i, sample=sample, part=part, teacher=name, scored=timeless(scored),
+                    i=i, sample=sample, part=part, teacher=name, scored=without_times(scored),
                     faults=events,
                 )  # fmt: skip
             why = scored.trajectory.failure or "it could not be scored"
@@ -210,7 +210,7 @@ class RolloutCollector:
         )
 
 
-def timeless(scored: Scored) -> Scored:
+def without_times(scored: Scored) -> Scored:
     """Return an episode without the times that it took, so that the same episode is the same bytes.
 
     Args:

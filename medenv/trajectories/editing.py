@@ -13,7 +13,7 @@ import msgspec
 from medenv.dialects.base import Dialect
 from medenv.io import Journal
 from medenv.llm.endpoint import Endpoint, EndpointSettings
-from medenv.trajectories.filters import FilterContext, verdict
+from medenv.trajectories.filters import FilterContext, first_refusal
 from medenv.trajectories.gate import ClosedError, Gate
 from medenv.trajectories.records import Rewriting, Rollout
 from medenv.trajectories.rewriting import rewritten
@@ -50,7 +50,7 @@ async def edit(
         selection: The set; its episodes are replaced by what came of them.
         editor: Who rewrites.
         run: What tells this run from others, by name.
-        report: Is told the numbers of episodes done and to do.
+        report: Receives the numbers of episodes done and to do.
 
     Returns:
         Outcome to its number: ``"rewritten"``, or why an episode stays as it was.
@@ -88,7 +88,7 @@ async def _rewriting(rollout: Rollout, endpoint: Endpoint, editor: Editor) -> Re
     )
     scored = msgspec.structs.replace(rollout.scored, trajectory=trajectory)
     made = msgspec.structs.replace(rollout, scored=scored)
-    if not reason and (refusal := verdict(made, editor.bench)):
+    if not reason and (refusal := first_refusal(made, editor.bench)):
         reason = str(refusal)
     return Rewriting(
         i=rollout.i, sample=rollout.sample, rollout=None if reason else made, reason=reason

@@ -114,7 +114,7 @@ Filter = Callable[[Rollout, FilterContext], Refusal | None]
 """Returns why an episode is refused, or None."""
 
 
-def verdict(rollout: Rollout, bench: FilterContext) -> Refusal | None:
+def first_refusal(rollout: Rollout, bench: FilterContext) -> Refusal | None:
     """Return the reason for which an episode is refused, or None.
 
     Args:

@@ -41,7 +41,7 @@ from medenv.trajectories.filters import FilterContext
 from medenv.trajectories.leaks import Names, leaks
 from medenv.trajectories.records import Part, Rollout
 from medenv.trajectories.selection import Selection
-from medenv.trajectories.served import Served, ServedSettings, described
+from medenv.trajectories.served import ServedSettings, ServedTeacher, teacher_key
 from medenv.trajectories.settings import TeacherSettings, TrajectorySettings
 from medenv.trajectories.teachers import Explorer, Hasty, Thinker
 
@@ -69,8 +69,8 @@ def make_trajectories(
 
     Args:
         settings: What to make, and where.
-        say: Told what is being done, in words.
-        report: Told the numbers of trajectories accepted and episodes judged.
+        say: Receives what is being done, in words.
+        report: Receives the numbers of trajectories accepted and episodes judged.
 
     Raises:
         UsageError: A setting cannot be, or no episode was accepted.
@@ -80,28 +80,28 @@ def make_trajectories(
     folder, stage = Path(settings.folder), open_stage(settings, say)
     teachers, identity = _teachers(settings, stage)
     plan, rules = settings.plan, stage.parts.rules
-    bench = FilterContext(settings.limits, stage.names, len(rules.system))
-    patience = RolloutRetryPolicy(attempts=1, timeout=_longest(settings.teacher))
-    studio = RolloutCollector(stage.parts, stage.parts.questions, teachers, plan, patience)
-    selection = Selection(plan.wanted(), bench, plan.per_question)
-    run = studio.identity(identity)
+    context = FilterContext(settings.limits, stage.names, len(rules.system))
+    retry = RolloutRetryPolicy(attempts=1, timeout=_longest(settings.teacher))
+    collector = RolloutCollector(stage.parts, stage.parts.questions, teachers, plan, retry)
+    selection = Selection(plan.wanted(), context, plan.per_question)
+    run = collector.identity(identity)
     say("playing")
     path = folder / "rollouts.jsonl"
     with Journal(path, run, Rollout, key=attrgetter("key")) as journal:
-        asyncio.run(_filled(studio, selection, journal, report))
+        asyncio.run(_filled(collector, selection, journal, report))
     outcomes: Counter[str] = Counter()
     if settings.rewrite is not None:
         say("rewriting thoughts")
         outcomes = asyncio.run(
             edit(
                 selection,
-                Editor(folder, settings.rewrite, rules.dialect, bench, plan.concurrency),
+                Editor(folder, settings.rewrite, rules.dialect, context, plan.concurrency),
                 run,
                 report,
             )
         )
     say(f"writing {folder}")
-    told = Provenance(
+    provenance = Provenance(
         info=stage.graph.info,
         teachers={part: name for part, (name, _) in teachers.items()},
         wanted=plan.n,
@@ -109,24 +109,24 @@ def make_trajectories(
         prompt_chars=len(rules.system),
         rewritten=dict(outcomes),
     )
-    card = trajectory_card(selection, told)
+    card = trajectory_card(selection, provenance)
     _write(settings, selection, stage)
     write_card(folder, card, selection.accepted)
     return card
 
 
 async def _filled(
-    studio: RolloutCollector,
+    collector: RolloutCollector,
     selection: Selection,
     journal: Journal[Rollout],
     report: Callable[[int, int], None],
 ) -> None:
     """Play, and close the connections of teachers that have any."""
     try:
-        await studio.fill(selection, journal, report)
+        await collector.fill(selection, journal, report)
     finally:
-        for _, teacher in studio.teachers.values():
-            if isinstance(teacher, Served):
+        for _, teacher in collector.teachers.values():
+            if isinstance(teacher, ServedTeacher):
                 await teacher.aclose()
 
 
@@ -137,7 +137,7 @@ def open_stage(
 
     Args:
         settings: What to make.
-        say: Told what is being done, in words.
+        say: Receives what is being done, in words.
         split: Whose questions are asked, ``"train"`` or ``"test"``.
     """
     if settings.world is not None:
@@ -191,11 +191,11 @@ def _teachers(
     if wanted.endpoint is not None:
         endpoint, model = Endpoint(wanted.endpoint), wanted.endpoint.model
         served = ServedSettings(tool_role=wanted.tool_role, seeded=wanted.seeded, seed=seed)
-        guided = Served(endpoint, dialect, guided=True, settings=served)
-        free = Served(endpoint, dialect, guided=False, settings=served)
+        guided = ServedTeacher(endpoint, dialect, guided=True, settings=served)
+        free = ServedTeacher(endpoint, dialect, guided=False, settings=served)
         return (
             {"guided": (model, guided), "exploration": (model, free)},
-            described(endpoint, served),
+            teacher_key(endpoint, served),
         )
     graph, thoughts = stage.graph, wanted.thoughts
     return (

@@ -13,7 +13,7 @@ from medenv.errors import UsageError
 from medenv.records import Record
 from medenv.tools.faults import Fault
 from medenv.trajectories.duplicates import NearDuplicates
-from medenv.trajectories.filters import FilterContext, Refusal, Rejection, verdict
+from medenv.trajectories.filters import FilterContext, Refusal, Rejection, first_refusal
 from medenv.trajectories.records import Part, Rollout
 
 PARTS: tuple[Part, ...] = ("guided", "exploration")
@@ -99,7 +99,7 @@ class Selection:
 
     def _judge(self, rollout: Rollout, kept: int) -> Refusal | None:
         """Return why an episode is not kept, or None; what is kept is remembered."""
-        refusal = verdict(rollout, self._bench)
+        refusal = first_refusal(rollout, self._bench)
         if rollout.part == "foil":
             return refusal
         self.judged += 1

@@ -222,7 +222,7 @@ class Thinker:
         return ScriptedPolicy(self.walk(self._setting, question, rng).script())
 
 
-class _Detours(Walk):
+class _DetourWalk(Walk):
     """A walk that turns wrong now and then, notices it, and goes back."""
 
     def __init__(self, setting: Setting, question: Question, rng: np.random.Generator) -> None:
@@ -248,7 +248,7 @@ class _Detours(Walk):
     def _detours(self, step: Step) -> list[tuple[Move, str, str]]:
         """Return wrong turns that can be taken here: the call, how it is regretted, and of whom."""
         head = self.book.name(step.hop.head) if step.hop.head else ""
-        about = head if head and self.sight.knows(head) else "the description"
+        about = head if head and self.revealed.includes(head) else "the description"
         kind = self.book.kind(step.hop.tail)
         found = [self._vague(step, kind)]
         missing = [one for one in WITHHELD if one not in self.setting.tools]
@@ -265,7 +265,7 @@ class _Detours(Walk):
 
     def _vague(self, step: Step, kind: str) -> tuple[Move, str, str]:
         """Search for what many entities share."""
-        clues = [name for name in self.book.clue_names(step.clues) if self.sight.knows(name)]
+        clues = [name for name in self.book.clue_names(step.clues) if self.revealed.includes(name)]
         query = clues[0] if clues else ANYTHING.get(kind, kind)
         tool = "search" if "search" in self.setting.tools else "med_search"
         return Move(tool, {"query": query}, "vague", f'"{query}"'), "vague_over", query
@@ -276,7 +276,7 @@ class _Detours(Walk):
         shown = [
             self.book.name(one)
             for one in self.book.beside(step.hop)[:200]
-            if one not in gold and self.sight.knows(self.book.name(one))
+            if one not in gold and self.revealed.includes(self.book.name(one))
         ]
         if not shown:
             return None
@@ -292,10 +292,10 @@ class Explorer(Thinker):
     episode one to three detours are taken, by (seed, number) alone. Arguments as for `Thinker`.
     """
 
-    walk = _Detours
+    walk = _DetourWalk
 
 
-class _Hasty(Walk):
+class _HastyWalk(Walk):
     """A walk that stops at the first candidate of the right kind."""
 
     def script(self) -> Script:
@@ -310,7 +310,7 @@ class _Hasty(Walk):
             name
             for node in self._of_kind(kind)
             if self.book.graph.nodes.ids[node] not in gold
-            and self.sight.knows(name := self.book.graph.nodes.names[node])
+            and self.revealed.includes(name := self.book.graph.nodes.names[node])
         ]
         name = wrong[int(self.rng.integers(len(wrong)))] if wrong else "unknown"
         yield self.write_answer(name, self.words.say("hasty", name=name))
@@ -334,4 +334,4 @@ class Hasty(Thinker):
     Arguments as for `Thinker`.
     """
 
-    walk = _Hasty
+    walk = _HastyWalk

@@ -14,9 +14,9 @@ from medenv.trajectories.filters import (
     Limits,
     Refusal,
     Rejection,
+    first_refusal,
     mistaken,
     token_count,
-    verdict,
 )
 from medenv.trajectories.records import Rollout
 from medenv.trajectories.selection import Selection
@@ -75,7 +75,7 @@ def rollout(
 
 
 def test_a_good_episode_passes_them_all() -> None:
-    assert verdict(rollout(*GOOD), BENCH) is None
+    assert first_refusal(rollout(*GOOD), BENCH) is None
 
 
 def failing(number: int) -> Turn:
@@ -117,16 +117,16 @@ def with_control() -> Turn:
     ],
 )  # fmt: skip
 def test_what_is_wrong_is_refused_under_its_name(reason: str, one: Rollout) -> None:
-    assert str(verdict(one, BENCH)) == reason
+    assert str(first_refusal(one, BENCH)) == reason
 
 
 def test_ceilings_are_told() -> None:
     few = FilterContext(Limits(calls=1), NAMES)
-    assert verdict(rollout(*GOOD), few) == Refusal(Rejection.MANY_CALLS)
+    assert first_refusal(rollout(*GOOD), few) == Refusal(Rejection.MANY_CALLS)
     long = call(1, *SECOND[:2], "Marfan syndrome FBN1 " * 8000)
-    assert verdict(rollout(GOOD[0], long, answer()), BENCH) == Refusal(Rejection.MANY_TOKENS)
+    assert first_refusal(rollout(GOOD[0], long, answer()), BENCH) == Refusal(Rejection.MANY_TOKENS)
     prompt = FilterContext(Limits(tokens=1_000), NAMES, prompt_chars=4_000)
-    assert verdict(rollout(*GOOD), prompt) == Refusal(Rejection.MANY_TOKENS)
+    assert first_refusal(rollout(*GOOD), prompt) == Refusal(Rejection.MANY_TOKENS)
     chars = len(question().text) + sum(len(t.text) + len(t.observation) for t in GOOD)
     assert token_count(rollout(*GOOD).scored.trajectory, 400) == (chars + 400) // 4
 
@@ -134,17 +134,18 @@ def test_ceilings_are_told() -> None:
 def test_a_question_that_needs_one_call_may_take_two_turns() -> None:
     short = rollout(call(0, "x", ("D:1#0",), "Marfan syndrome, ectopia lentis: FBN1"), answer(),
                     min_calls=1)  # fmt: skip
-    assert verdict(short, BENCH) is None
+    assert first_refusal(short, BENCH) is None
 
 
 def test_a_call_that_failed_may_be_made_again() -> None:
     again = rollout(failing(0), call(1, *FIRST), call(2, *SECOND), answer())
-    assert verdict(again, BENCH) is None
+    assert first_refusal(again, BENCH) is None
 
 
 def test_greek_letters_are_no_other_language() -> None:
     assert (
-        verdict(rollout(*GOOD[:2], answer(thought="the β-globin of α-thalassaemia")), BENCH) is None
+        first_refusal(rollout(*GOOD[:2], answer(thought="the β-globin of α-thalassaemia")), BENCH)
+        is None
     )
 
 
@@ -154,15 +155,15 @@ def test_thoughts_are_not_wanted_where_none_are() -> None:
                                 parsed=HERMES.parse(bare))
         for t in GOOD
     ]  # fmt: skip
-    assert verdict(rollout(*plain), BENCH) == Refusal(Rejection.NO_THOUGHT)
-    assert verdict(rollout(*plain), FilterContext(Limits(thoughts=False), NAMES)) is None
+    assert first_refusal(rollout(*plain), BENCH) == Refusal(Rejection.NO_THOUGHT)
+    assert first_refusal(rollout(*plain), FilterContext(Limits(thoughts=False), NAMES)) is None
 
 
 def test_a_reward_without_accuracy_is_refused() -> None:
     one = rollout(*GOOD)
     scored = msgspec.structs.replace(one.scored, score=Score(total=1.0, parts={}))
     with pytest.raises(UsageError, match="chosen by the score part 'accuracy', got none"):
-        verdict(msgspec.structs.replace(one, scored=scored), BENCH)
+        first_refusal(msgspec.structs.replace(one, scored=scored), BENCH)
 
 
 @pytest.mark.parametrize(

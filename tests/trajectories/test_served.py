@@ -19,7 +19,13 @@ from medenv.records import Message, Written
 from medenv.trajectories.collector import Plan
 from medenv.trajectories.records import Rewriting, Rollout
 from medenv.trajectories.run import Stage, make_trajectories
-from medenv.trajectories.served import GUIDANCE, MANNER, Served, ServedSettings, asked_as
+from medenv.trajectories.served import (
+    GUIDANCE,
+    MANNER,
+    ServedSettings,
+    ServedTeacher,
+    with_instructions,
+)
 from medenv.trajectories.settings import TeacherSettings, TrajectorySettings
 from medenv.trajectories.teachers import Thinker
 
@@ -179,12 +185,12 @@ def test_observations_are_sent_in_the_role_that_is_asked_for() -> None:
         {"role": "assistant", "content": "a"},
         {"role": "tool", "content": "o"},
     ]
-    sent = asked_as(messages, "told", "user")
+    sent = with_instructions(messages, "told", "user")
     assert sent[0] == {"role": "system", "content": "told"}
     assert sent[-1] == {"role": "user", "content": "<tool_response>\no\n</tool_response>"}
-    assert asked_as(messages, "told", "tool")[1:] == messages
+    assert with_instructions(messages, "told", "tool")[1:] == messages
     system: list[Message] = [{"role": "system", "content": "s"}, *messages]
-    assert asked_as(system, "told", "tool")[0]["content"] == "s\n\ntold"
+    assert with_instructions(system, "told", "tool")[0]["content"] == "s\n\ntold"
     assert system[0]["content"] == "s"
 
 
@@ -323,7 +329,9 @@ def test_a_served_policy_asks_for_no_more_tokens_than_are_left_and_counts_them(
 
     async def ask(url: str, options: dict[str, Any], own: dict[str, Any]) -> Written:
         async with Endpoint(EndpointSettings(url=url, model="m", options=options)) as endpoint:
-            served = Served(endpoint, HERMES, guided=False, settings=ServedSettings(params=own))
+            served = ServedTeacher(
+                endpoint, HERMES, guided=False, settings=ServedSettings(params=own)
+            )
             policy = served.begin(question())
             return await policy.act_within([{"role": "user", "content": "q"}], left)
 
