@@ -38,15 +38,15 @@ class LLMStageSettings(EndpointSettings, frozen=True, kw_only=True):
     samples: int = 4
     at_most: float = calibration.AT_MOST
 
-    def asking(self, journal: Path, run: str) -> BatchClient:
-        """Return what asks the model and keeps its replies in a file, open until it is closed.
+    def client(self, journal: Path, run: str) -> BatchClient:
+        """Return a client that keeps the replies in a file, open until it is closed.
 
         Args:
             journal: The file.
-            run: What tells this way of asking from others.
+            run: A key of the prompt and the options.
 
         Raises:
-            DataError: The file belongs to another way of asking, or is damaged.
+            DataError: The file belongs to another key or model, or is damaged.
         """
         return BatchClient(
             Endpoint(self),
@@ -72,7 +72,7 @@ def reword(
         retriever: Searches the corpus.
     """
     options = msgspec.json.encode(use.options, order="deterministic").decode()
-    with use.asking(journal, f"{rewriting.digest()} {options}") as asking:
+    with use.client(journal, f"{rewriting.digest()} {options}") as asking:
         return rewriting.rewrite(asking, graph, questions, retriever)
 
 
@@ -90,7 +90,7 @@ def calibrated(
     names = None
     if graph is not None:
         names = EntityNames(graph.entity(node) for node in range(len(graph)))
-    with use.asking(journal, calibration.digest(use)) as asking:
+    with use.client(journal, calibration.digest(use)) as asking:
         return calibration.calibrate(asking, questions, use.samples, names)
 
 
