@@ -83,6 +83,11 @@ def test_presets_serve_fine_tuning_too(overrides: list[str]) -> None:
     assert kept.data.max_token_len_per_gpu >= kept.data.max_length
 
 
+def test_the_data_set_that_the_config_names_is_ours() -> None:
+    named = config("policy=tiny").data.custom_cls
+    assert (named.path, named.name) == (f"pkg://{SFTDataset.__module__}", SFTDataset.__name__)
+
+
 def test_the_big_preset_fine_tunes_the_policy_that_is_named() -> None:
     made = config("policy=qwen3_8b", "hardware=eight_gpu")
     assert made.medenv.policy == "Qwen/Qwen3-8B"
