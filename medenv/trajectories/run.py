@@ -25,7 +25,7 @@ from typing import NamedTuple
 from medenv.build.environment import Parts, make_parts
 from medenv.build.workspace import open_workspace
 from medenv.errors import UsageError
-from medenv.io import Journal, RetryPolicy, whole_folder, write_records
+from medenv.io import FolderLock, Journal, RetryPolicy, whole_folder, write_records
 from medenv.kg import Graph, read_questions
 from medenv.kg.graph.archive import fingerprint
 from medenv.kg.questions.synthesis import synthesize_set
@@ -74,9 +74,17 @@ def make_trajectories(
 
     Raises:
         UsageError: A setting cannot be, or no episode was accepted.
+        FolderInUseError: Another process makes a set in the folder.
         DataError: The folder holds another run, or a file is damaged.
         PolicyUnavailableError: The teacher could not be reached; the same call goes on later.
     """
+    with FolderLock(Path(settings.folder)):
+        return _make(settings, say, report)
+
+
+def _make(
+    settings: TrajectorySettings, say: Callable[[str], None], report: Callable[[int, int], None]
+) -> TrajectoryCard:
     folder, stage = Path(settings.folder), open_stage(settings, say)
     teachers, identity = _teachers(settings, stage)
     plan, rules = settings.plan, stage.parts.rules

@@ -13,7 +13,7 @@ import msgspec
 import pytest
 
 from medenv.errors import DataError, UsageError
-from medenv.io import Journal, read_records
+from medenv.io import FolderInUseError, FolderLock, Journal, read_records
 from medenv.llm.endpoint import EndpointSettings
 from medenv.trajectories.collector import Plan
 from medenv.trajectories.exports import Chat, Preference
@@ -161,6 +161,14 @@ def test_another_runs_journal_is_refused(made: TrajectorySettings) -> None:
     thoughtless = msgspec.structs.replace(made, teacher=TeacherSettings(thoughts=False))
     with pytest.raises(DataError, match=r"belongs to another run \(teachers "):
         make_trajectories(thoughtless)
+
+
+def test_two_runs_in_one_folder_are_refused_before_anything_is_made(root: Path) -> None:
+    wanted = settings(root, folder=str(root / "shared"))
+    with FolderLock(Path(wanted.folder)), pytest.raises(FolderInUseError) as raised:
+        make_trajectories(wanted)
+    assert raised.value.folder == Path(wanted.folder)
+    assert [path.name for path in Path(wanted.folder).iterdir()] == [".lock"]
 
 
 def test_a_journal_damaged_in_the_middle_is_told_with_its_line(
