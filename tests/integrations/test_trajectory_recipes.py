@@ -29,7 +29,7 @@ def test_the_recipes_work_as_they_are_typed(tmp_path: Path) -> None:
     assert made.returncode == 0, made.stdout + made.stderr
     assert "4 trajectories in" in made.stdout
     assert "0 leaks" in made.stdout
-    assert "4 lessons in" in made.stdout
+    assert "4 examples in" in made.stdout
     assert not (folder / "preferences.jsonl").exists()
     done = recipe(
         "evaluate", "policy=tiny", f"trajectories={folder}", f"folder={tmp_path / 'evaluation'}",
