@@ -32,7 +32,7 @@ from numpy.typing import NDArray
 from rich.console import Console
 from rich.table import Table
 
-from medenv.build.resources import COMMONEST, disease_model
+from medenv.build.diagnosis import COMMONEST, disease_model
 from medenv.diagnosis.cases import Case, phenopacket_cases
 from medenv.diagnosis.model import DiseaseModel, Weights
 from medenv.errors import MedEnvError

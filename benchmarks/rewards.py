@@ -38,10 +38,11 @@ from medenv.kg import (
     produce,
     toy_graph,
 )
-from medenv.records import Entity, Scored
+from medenv.records import Entity, Policy, Scored
 from medenv.reward import COMPONENTS, PRESETS, Composition, EntityNames, Knowledge, compose
 from medenv.reward.analysis.variants import RewardVariant, leave_one_out, preset_arm, ungated
-from medenv.rollouts.policies import Guesser, Oracle, Teacher, Wanderer
+from medenv.rollouts.policies import Teacher
+from medenv.trajectories.teachers import Guesser, Oracle, Wanderer
 
 GOAL_RATE, GOAL_SECONDS, GOAL_GIB = 20_000, 60.0, 2.0
 PASSES = 10
@@ -78,7 +79,7 @@ def episodes(where: World, count: int) -> Iterator[Scored]:
     dialect = make_dialect("hermes")
     oracle = Oracle({one.id: one.name for one in where.entities}, dialect, thoughts=True)
     wanderer, guesser = Wanderer(oracle, where.entities), Guesser(where.entities, dialect)
-    teachers: Sequence[Teacher] = (oracle, wanderer, wanderer, guesser)
+    teachers: Sequence[Teacher[Policy]] = (oracle, wanderer, wanderer, guesser)
     rollouts = parts.rollouts()
     for i in range(count):
         question = parts.questions[i // 8 % len(parts.questions)]

@@ -21,8 +21,9 @@ PolicyText = NewType("PolicyText", str)
 ToolText = NewType("ToolText", str)
 """Text that came from a tool: shown to the policy, never parsed, never rewarded."""
 
-Status = Literal["ok", "empty", "bad_call", "unavailable"]
-"""How a tool call ended: with content, with nothing found, refused as malformed, or not at all."""
+Status = Literal["ok", "empty", "bad_call", "failed", "unavailable"]
+"""How a tool call ended: with content, with nothing found, refused as malformed, with an error that
+is a part of the episode, or not at all."""
 
 Ending = Literal["answered", "turns", "calls", "tokens", "seconds", "unavailable"]
 """Why an episode ended: an answer, the budget that ran out, or an infrastructure failure."""

@@ -29,14 +29,14 @@ from medenv.integrations.hydra.launching import CONF, FROM_CHECKPOINT, launch, t
 from medenv.integrations.verl import preflight
 from medenv.integrations.verl.finetuning import (
     described,
-    is_course,
-    open_course,
+    learns_from_trajectories,
+    open_finetuning,
     validate,
     without_other_trainers,
 )
-from medenv.integrations.verl.lessons import open_school, prepare_stage, write_held_out
 from medenv.integrations.verl.processes import own_folder, stop_on_signals
-from medenv.integrations.verl.sft import export, taught_policy, teach, train_stage
+from medenv.integrations.verl.sft import SFTRun, export, train_stage
+from medenv.integrations.verl.warm_start import open_warm_start, prepare_stage, write_held_out
 from medenv.report.progress import ConsoleProgress, steps_bar
 
 TREE = "sft_trainer_engine"
@@ -45,51 +45,50 @@ progress = ConsoleProgress(console)
 register_schema("sft", SftSettings)
 
 
+def train(config: DictConfig, run: SFTRun, number: int) -> None:
+    """Train one stage under a bar."""
+    what = f"stage {number + 1} of {len(run.steps)}"
+    with steps_bar(run.steps[number], what, console) as bar:
+        for step, logged in train_stage(config, run, number, progress.say):
+            bar(step, f"{what}, loss {logged.get('train/loss', float('nan')):.2f}")
+
+
 def new_policy(config: DictConfig, settings: SftSettings) -> None:
-    """Prepare and teach stage by stage, then export."""
-    school = open_school(config, settings, progress)
-    stages, say = settings.lessons.stages, progress.say
-    for number, stage in enumerate(stages):
-        for name, count in prepare_stage(school, number, say).items():
+    """Prepare and train stage by stage, then export."""
+    warm_start = open_warm_start(config, settings, progress)
+    run, target = warm_start.run, Path(settings.policy.path)
+    for number in range(len(run.steps)):
+        for name, count in prepare_stage(warm_start, number, progress.say).items():
             console.print(f"  {count:,} episodes: {name}")
-        with steps_bar(stage.steps, f"stage {number + 1} of {len(stages)}", console) as bar:
-            for step, logged in teach(config, school, number, say):
-                loss = logged.get("train/loss", float("nan"))
-                bar(step, f"stage {number + 1} of {len(stages)}, loss {loss:.2f}")
-    target = Path(settings.policy.path)
-    parameters = export(taught_policy(school, len(stages) - 1), target)
-    write_held_out(school, target)
+        train(config, run, number)
+    parameters = export(Path(run.policy(len(run.steps))), target)
+    write_held_out(warm_start, target)
     console.print(f"wrote {target}: {parameters / 1e6:.1f} M parameters")
 
 
 def fine_tune(config: DictConfig, settings: SftSettings) -> None:
     """Fine-tune stage by stage, validate between them, then export."""
-    say = progress.say
-    course = open_course(config, settings, say)
-    total = len(course.steps)
+    run = open_finetuning(config, settings, progress.say)
+    total = len(run.steps)
     for number in range(total + 1):
         with steps_bar(1, f"validation {number + 1} of {total + 1}", console) as bar:
-            for done, logged in validate(course, number):
+            for done, logged in validate(run, number):
                 bar(done, f"validation {number + 1} of {total + 1}", int(logged["total"]))
-        console.print(f"  {described(course, number)}")
+        console.print(f"  {described(run, number)}")
         if number < total:
-            with steps_bar(course.steps[number], f"stage {number + 1} of {total}", console) as bar:
-                stage = train_stage(config, course.run(number), course.hardware, say)
-                for step, logged in stage:
-                    loss = logged.get("train/loss", float("nan"))
-                    bar(step, f"stage {number + 1} of {total}, loss {loss:.2f}")
-    target = course.folder / "policy"
-    parameters = export(Path(course.policy(total)), target)
+            train(config, run, number)
+    target = run.folder / "policy"
+    parameters = export(Path(run.policy(total)), target)
     console.print(
         f"wrote {target}: {parameters / 1e6:.1f} M parameters; before against after: "
-        f"{course.folder / 'validation' / str(total) / 'report.html'}"
+        f"{run.folder / 'validation' / str(total) / 'report.html'}"
     )
 
 
 def run_sft(config: DictConfig) -> None:
-    """Teach a new policy, or fine-tune one, as the stages say."""
+    """Train a new policy, or fine-tune one, as the stages say."""
     settings = settings_of(config, SftSettings)
-    chosen = fine_tune if is_course(settings) else new_policy
+    chosen = fine_tune if learns_from_trajectories(settings) else new_policy
     config = without_other_trainers(config)
     check_config(config, SftSettings, TREE)
     preflight.check_loggers(config)

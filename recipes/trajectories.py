@@ -8,7 +8,7 @@ set. It leaves out learning: recipes/sft.py does that.
     python recipes/trajectories.py teacher=oracle
     python recipes/trajectories.py questions=outputs/questions-rare_chains-7
     python recipes/trajectories.py set=tiny tokenizer=models/tiny_policy
-    python recipes/trajectories.py teacher=openai teacher.base_url=... teacher.model=...
+    python recipes/trajectories.py teacher=openai teacher.endpoint.url=URL teacher.endpoint.model=M
 """
 
 import hydra
@@ -28,13 +28,13 @@ register_schema("trajectories", TrajectorySettings)
 def write_tokens(settings: TrajectorySettings, policy: str) -> None:
     """Write the set as token ids with loss masks, for verl's SFT trainer."""
     from medenv.integrations.hf.chat_tokens import ChatTokens, open_tokenizer
-    from medenv.integrations.verl.finetuning import write_lessons
+    from medenv.integrations.verl.finetuning import write_chats_as_examples
     from medenv.trajectories.exports import read_chats
 
     path, longest = settings.target / "lessons.parquet", settings.limits.tokens
     chats = read_chats(settings.target)
-    kept, long = write_lessons(path, chats, ChatTokens(open_tokenizer(policy)), longest)
-    console.print(f"{kept:,} lessons in {path}; {long:,} left out, longer than {longest:,} tokens")
+    kept, long = write_chats_as_examples(path, chats, ChatTokens(open_tokenizer(policy)), longest)
+    console.print(f"{kept:,} examples in {path}; {long:,} left out, longer than {longest:,} tokens")
 
 
 def make(settings: TrajectorySettings) -> None:

@@ -20,6 +20,7 @@ from medenv.kg.questions.drafts import Rejected, Rejection
 from medenv.kg.worlds.counterfactual import fictional, proved_anew, unsourced
 from medenv.kg.worlds.pseudonyms import Pseudonymizer
 from medenv.records import Question
+from medenv.text import name_key, whole_words
 
 
 @dataclass(frozen=True, eq=False)
@@ -136,15 +137,12 @@ def quoted(definition: str) -> str:
 def _replaced(text: str, swaps: dict[str, str]) -> str:
     """Replace all at once, the longest first, each as a whole; ignore case where it has to be."""
     parts: Sequence[str] = sorted(swaps, key=lambda old: (-len(old), old))
-    patterns = [
-        rf"(?<!\w){re.escape(old)}(?!\w)" if old in text else rf"(?i:(?<!\w){re.escape(old)}(?!\w))"
-        for old in parts
-    ]
+    patterns = [whole_words(old) if old in text else f"(?i:{whole_words(old)})" for old in parts]
     if not patterns:
         return text
-    folded = {old.casefold(): new for old, new in swaps.items()}
+    folded = {name_key(old): new for old, new in swaps.items()}
     return re.sub(
         "|".join(patterns),
-        lambda found: swaps.get(found.group(), folded.get(found.group().casefold(), "")),
+        lambda found: swaps.get(found.group(), folded.get(name_key(found.group()), "")),
         text,
     )

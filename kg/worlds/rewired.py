@@ -115,7 +115,7 @@ class Rewiring:
         if _deciding(self.true, question) is None:
             raise Rejected(Rejection.UNDECIDED)
         made = proved_anew(documents_of(self.graph), question, query, question.text, question.rare)
-        if set(made.certificate.answers) & set(question.proof.answers):
+        if set(made.proof.answers) & set(question.proof.answers):
             raise Rejected(Rejection.SAME_ANSWER)
         if not _same_way(made, question):
             raise Rejected(Rejection.EARLIER_STEP)

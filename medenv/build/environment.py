@@ -32,7 +32,7 @@ from medenv.kg.questions.sets import QuestionSet
 from medenv.records import Passage, Question, Record, Retriever, RewardFn
 from medenv.retrieval.filtered import FilteredRetriever, withhold
 from medenv.reward import check_questions
-from medenv.rollouts.driver import RetryPolicy, Rollouts
+from medenv.rollouts.driver import RolloutRetryPolicy, Rollouts
 from medenv.tools import Tool, ToolBox
 
 __all__ = [
@@ -120,13 +120,13 @@ class Parts(NamedTuple):
         made = ENVIRONMENT_CLASSES.get(self.rules.env_id, MedResearchEnv)
         return made(self.questions, self.toolbox, self.reward, self.rules, render_mode)
 
-    def rollouts(self, patience: RetryPolicy | None = None) -> Rollouts:
+    def rollouts(self, patience: RolloutRetryPolicy | None = None) -> Rollouts:
         """Return the driver of whole episodes.
 
         Args:
             patience: How often failures are tried again.
         """
-        return Rollouts(self.rules, self.toolbox, self.reward, patience or RetryPolicy())
+        return Rollouts(self.rules, self.toolbox, self.reward, patience or RolloutRetryPolicy())
 
 
 def make_env(render_mode: str | None = None, **settings: Any) -> MedResearchEnv:

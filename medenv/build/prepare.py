@@ -16,14 +16,22 @@ from medenv.build.plugins import RETRIEVERS, TOOLS
 from medenv.build.retrieval import open_retriever, prepare_corpus
 from medenv.build.scoring import Scoring, build_scoring
 from medenv.build.settings import EnvironmentSpec, QuestionsSettings, RunSettings
-from medenv.errors import DataError, UsageError
-from medenv.io import read_json, write_json
-from medenv.kg import Graph
+from medenv.errors import UsageError
+from medenv.io import digest, file_digest, read_json, whole_folder, write_json
+from medenv.kg import Graph, read_own_questions, write_questions
 from medenv.kg.graph.archive import fingerprint
-from medenv.kg.questions.sets import QuestionSet
+from medenv.kg.questions.sets import (
+    SPLITS,
+    Contents,
+    QuestionSet,
+    is_question_set,
+    write_contents,
+)
+from medenv.kg.questions.store import leakage_certificate
 from medenv.kg.questions.synthesis import Progress, make_question_set, open_world
 from medenv.kg.sources import GraphSettings
 from medenv.records import Question
+from medenv.retrieval import BM25Retriever
 from medenv.rollouts.driver import Rollouts
 
 DEFAULT_GRAPH = GraphSettings(source="hpo")
@@ -149,11 +157,68 @@ def question_set(
     if questions.path is None:
         origin = DEFAULT_GRAPH if graph.source == "auto" else graph
         base = make_question_set(set_folder(questions, graph, root), origin, questions, progress)
-    elif Path(questions.path).is_dir():
-        base = QuestionSet.open(questions.path)
+    elif Path(questions.path).is_file():
+        base = own_question_set(questions, root, progress.say)
     else:
-        raise DataError(questions.path, "expected the folder of a question set")
+        base = QuestionSet.open(questions.path)
     return open_world(base, questions.world, questions.seed, progress.say)
+
+
+def own_question_set(
+    questions: QuestionsSettings, root: Path, say: Callable[[str], object]
+) -> QuestionSet:
+    """Return the question set of a file of one's own questions; it is made where it is missing.
+
+    Without a column ``split``, `questions.n_test` questions are set aside for tests, by default a
+    fifth of them and at most `MOST_TESTS`.
+
+    Args:
+        questions: Names the file, its columns, and the number of test questions.
+        root: Folder of everything that recipes write.
+        say: Receives a description of each step.
+
+    Raises:
+        DataError: The file cannot be read, or a question in it is wrong.
+    """
+    path = Path(questions.path or "")
+    made_with = {
+        "file": file_digest(path),
+        "columns": questions.columns,
+        "n_test": questions.n_test,
+        "seed": questions.seed,
+    }
+    folder = root / f"questions-{path.stem}-{digest(made_with, 8)}"
+    if is_question_set(folder):
+        return QuestionSet.open(folder)
+    say(f"reading {path}")
+    own = read_own_questions(path, questions.columns)
+    if not any(question.split == "test" for question in own.questions):
+        n_test = questions.n_test
+        if n_test is None:
+            n_test = min(len(own.questions) // 5, MOST_TESTS)
+        own = read_own_questions(path, questions.columns, n_test, questions.seed)
+    splits = {split: [q for q in own.questions if q.split == split] for split in SPLITS}
+    leakage = leakage_certificate(*splits.values())
+    with whole_folder(folder, existing="keep") as built:
+        for split, asked in splits.items():
+            write_questions(built / f"{split}.jsonl", asked, sealed=split == "test")
+        write_json(built / "leakage.json", leakage)
+        if own.passages:
+            say(f"indexing {len(own.passages):,} passages")
+            BM25Retriever(own.passages).save(built / "corpus")
+        contents = Contents(
+            source=path.name,
+            questions={split: len(asked) for split, asked in splits.items()},
+            shared=leakage.shared,
+            passages=len(own.passages),
+            made_with=made_with,
+        )
+        write_contents(built, contents)
+    return QuestionSet.open(folder)
+
+
+MOST_TESTS = 300
+"""Most questions of an own file that are set aside for tests without being asked for."""
 
 
 def set_folder(questions: QuestionsSettings, graph: GraphSettings, root: Path) -> Path:

@@ -6,7 +6,7 @@ generated from these records, so that a field added here is a config key. See do
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 
@@ -17,7 +17,7 @@ from medenv.kg.questions.synthesis import QuestionsSettings
 from medenv.kg.sources import GraphSettings
 from medenv.kg.worlds.worlds import WorldSettings
 from medenv.records import Record
-from medenv.rollouts.driver import RetryPolicy
+from medenv.rollouts.driver import RolloutRetryPolicy
 
 __all__ = [
     "AblateSettings",
@@ -105,7 +105,7 @@ class EnvSettings(Record, frozen=True, kw_only=True):
     tools: dict[str, dict[str, Any] | None] = msgspec.field(default_factory=dict)
     budget: Budget = Budget()
     turn_tokens: int = 1_024
-    retry: RetryPolicy = RetryPolicy()
+    retry: RolloutRetryPolicy = RolloutRetryPolicy()
 
 
 class JudgeTermSettings(Record, frozen=True, kw_only=True):
@@ -183,7 +183,7 @@ class PolicySettings(Record, frozen=True, kw_only=True):
     url: str = ""
     model: str = ""
     key_variable: str = "OPENAI_API_KEY"
-    tool_role: str = "user"
+    tool_role: Literal["tool", "user"] = "user"
     options: dict[str, Any] = msgspec.field(default_factory=dict)
     engine: str = "vllm"
     engine_options: dict[str, Any] = msgspec.field(default_factory=dict)

@@ -49,15 +49,13 @@ def _use(
 ) -> LLMStageSettings:
     from medenv.build.llm_stages import LLMStageSettings
 
-    use = LLMStageSettings(
+    return LLMStageSettings(
         url=base_url,
         model=model,
         key_variable=key_variable,
         concurrency=concurrency,
         options={"temperature": temperature},
     )
-    _ = use.endpoint  # refuses what cannot be asked before anything is read
-    return use
 
 
 def extract(  # noqa: PLR0913 - each parameter is an option of the command
@@ -89,7 +87,7 @@ def extract(  # noqa: PLR0913 - each parameter is an option of the command
         discovery=discovery,
         seed=seed,
     )
-    endpoint = Endpoint(_use(base_url, model, key_variable, concurrency, temperature).endpoint)
+    endpoint = Endpoint(_use(base_url, model, key_variable, concurrency, temperature))
     console = Console()
     grown = extract_graph(
         out,

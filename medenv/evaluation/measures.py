@@ -40,7 +40,7 @@ class Measure(NamedTuple):
         return self.missing if is_missing(scored) else self.value(scored)
 
 
-class Waste(NamedTuple):
+class WastedCalls(NamedTuple):
     """Tool calls of one episode that could not help, each counted once under its first fault.
 
     Args:
@@ -81,7 +81,7 @@ def accuracy(scored: Scored) -> float:
     return float(part.raw >= 1.0)
 
 
-def waste(scored: Scored) -> Waste:
+def waste(scored: Scored) -> WastedCalls:
     """Return the wasted tool calls of an episode by their first fault."""
     refused = repeated = empty = useful = 0
     seen: set[bytes] = set()
@@ -99,7 +99,7 @@ def waste(scored: Scored) -> Waste:
             useful += 1
     proof = scored.trajectory.question.certificate
     beyond = 0 if proof is None else max(0, useful - proof.min_calls)
-    return Waste(refused, repeated, empty, beyond)
+    return WastedCalls(refused, repeated, empty, beyond)
 
 
 def chance_of(question: Question) -> float:

@@ -19,6 +19,7 @@ from __future__ import annotations
 import asyncio
 import gc
 from collections.abc import Callable, Sequence
+from operator import attrgetter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
@@ -36,15 +37,14 @@ from medenv.build.settings import PolicySettings, RunSettings, SamplingSettings
 from medenv.errors import DataError, PolicyUnavailableError, UnknownNameError, UsageError
 from medenv.evaluation.summary import Summary, read_scored, summarise, with_missing, write_scored
 from medenv.integrations.hydra.identity import claim, files_digest, significant
-from medenv.io import FolderLock, digest, write_json
+from medenv.io import FolderLock, Journal, digest, write_json
 from medenv.llm.endpoint import Endpoint, EndpointSettings
 from medenv.records import Question, Record, Scored
 from medenv.report.headline import Row, headline, pair
 from medenv.report.training import TrainingReport, write_training_report
-from medenv.rollouts.driver import AsyncPolicy, RetryPolicy
-from medenv.trajectories.collector import timeless
+from medenv.rollouts.driver import AsyncPolicy, RolloutRetryPolicy
+from medenv.trajectories.collector import without_times
 from medenv.trajectories.gate import ClosedError, Gate
-from medenv.trajectories.journal import Journal
 from medenv.trajectories.served import ServedPolicy, ServedSettings
 
 if TYPE_CHECKING:
@@ -197,9 +197,7 @@ class ServedBackend:
             "top_p": 1.0 if greedy else how.top_p,
             "max_tokens": how.turn_tokens,
         }
-        served = msgspec.convert(
-            {"tool_role": self._policy.tool_role, "params": params}, ServedSettings
-        )
+        served = ServedSettings(tool_role=self._policy.tool_role, params=params)
         return ServedPolicy(self._endpoint, "", self._stop, served, i)
 
 
@@ -242,7 +240,8 @@ def _evaluate(
     identity = _identity(settings, env)
     path = folder / "episodes.jsonl"
     claim(folder, identity, path.exists())
-    with Journal(path, digest(identity), Evaluated) as journal:
+    run = {"run": digest(identity)}
+    with Journal(path, run, Evaluated, key=attrgetter("key")) as journal:
         asyncio.run(_play(settings, env, questions, journal, say, report))
     done = sorted(journal.known, key=lambda one: one.key)
     done = [one for one in done if one.sample < settings.samples]
@@ -280,7 +279,7 @@ async def _play(
     say("loading the policy")
     endpoint = _endpoint(settings.policy)
     authors = _authors(settings, env, endpoint)
-    driver = env.parts.rollouts(RetryPolicy(attempts=1, timeout=86_400.0))
+    driver = env.parts.rollouts(RolloutRetryPolicy(attempts=1, timeout=86_400.0))
     gate, total = Gate(settings.concurrency), len(left) + len(known)
     failures = played = 0  # the first: one after the other
     why = ""
@@ -289,7 +288,7 @@ async def _play(
         nonlocal failures, played, why
         async with gate:
             policy = authors.begin(i * 1000 + sample + 1, greedy=sample == GREEDY)
-            scored = timeless(await driver.arun(policy, questions[i], max(sample, 0)))
+            scored = without_times(await driver.arun(policy, questions[i], max(sample, 0)))
             if scored.score.total is None:
                 failures += 1
                 why = f"question {questions[i].id!r}: {scored.trajectory.failure or 'no score'}"

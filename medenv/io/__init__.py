@@ -5,6 +5,7 @@
 - `locks`: one process at a time in a folder.
 - `journal`: records that are appended by one process and survive its end.
 - `hashing`: digests of values and files.
+- `retry`: how often and after which waits something is tried again.
 """
 
 from medenv.io.hashing import digest, file_digest
@@ -24,6 +25,7 @@ from medenv.io.reading import (
     read_rows,
     read_text,
 )
+from medenv.io.retry import RetryPolicy, Waits, aretrying, retrying
 from medenv.io.writing import (
     whole_file,
     whole_folder,
@@ -39,6 +41,9 @@ __all__ = [
     "FolderLock",
     "Journal",
     "Malformed",
+    "RetryPolicy",
+    "Waits",
+    "aretrying",
     "decode_json",
     "decode_text",
     "digest",
@@ -52,6 +57,7 @@ __all__ = [
     "read_records",
     "read_rows",
     "read_text",
+    "retrying",
     "whole_file",
     "whole_folder",
     "whole_path",

@@ -83,11 +83,11 @@ def withhold(
     asked = [one for one in questions if not one.proof.shortcuts]
     chosen = [one for i, one in enumerate(asked) if int((i + 1) * share) > int(i * share)]
     hidden = frozenset(passage for one in chosen for passage in one.proof.path[-1].passages)
-    return tuple(_told(one, hidden) for one in asked), hidden
+    return tuple(_without_passages(one, hidden) for one in asked), hidden
 
 
-def _told(question: Question, hidden: frozenset[str]) -> Question:
-    """Return the question as it stands without the hidden passages, which no evidence can be."""
+def _without_passages(question: Question, hidden: frozenset[str]) -> Question:
+    """Return the question without the hidden passages in its evidence."""
     proof = question.proof
     lost = any(hop.passages and hidden.issuperset(hop.passages) for hop in proof.path)
     path = tuple(
@@ -121,5 +121,7 @@ def answer_kind(question: Question) -> str:
         question: What is asked.
     """
     form, colon, _ = question.kind.partition(":")
-    told = "value" if colon and form in ("count", "quantity") else question.kind
-    return question.answers[0].kind if question.answers else told.replace(":", ">").split(">")[-1]
+    if question.answers:
+        return question.answers[0].kind
+    kind = "value" if colon and form in ("count", "quantity") else question.kind
+    return kind.replace(":", ">").split(">")[-1]

@@ -35,6 +35,16 @@ def occurs(name: str, text: str) -> bool:
     return False
 
 
+def whole_words(*names: str) -> str:
+    """Return a regular expression that matches some names as whole words, the longest first.
+
+    Args:
+        *names: The names, at least one.
+    """
+    longest_first = sorted(names, key=lambda name: (-len(name), name))
+    return rf"(?<!\w)(?:{'|'.join(map(re.escape, longest_first))})(?!\w)"
+
+
 def _in_word(char: str) -> bool:
     """Return whether a regular expression counts a character as part of a word."""
     return char.isalnum() or char == "_"

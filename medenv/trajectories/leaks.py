@@ -13,7 +13,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, Literal, NamedTuple
 
 from medenv.records import Question, Trajectory, Turn
-from medenv.text import fold
+from medenv.text import fold, whole_words
 
 Kind = Literal["mask", "placeholder", "relation", "guidance", "entity"]
 
@@ -111,7 +111,7 @@ def _strings(value: Any) -> Iterator[str]:
 def _relations(question: Question) -> re.Pattern[str] | None:
     """Return what finds the path's relations as identifiers; words such as "is a" are none."""
     found = sorted({hop.relation for hop in question.path if "_" in hop.relation})
-    return re.compile(rf"\b(?:{'|'.join(map(re.escape, found))})\b") if found else None
+    return re.compile(whole_words(*found)) if found else None
 
 
 def _forms(text: str, relations: re.Pattern[str] | None) -> Iterator[tuple[Kind, str]]:

@@ -19,26 +19,25 @@ from __future__ import annotations
 import asyncio
 from collections import Counter
 from collections.abc import Callable, Mapping
+from operator import attrgetter
 from typing import NamedTuple
-
-import msgspec
 
 from medenv.build.environment import Parts
 from medenv.build.prepare import ENVIRONMENT, Steps, open_environment, prepare, write_environment
 from medenv.errors import UsageError
-from medenv.io import whole_folder, write_records
+from medenv.io import FolderLock, Journal, RetryPolicy, whole_folder, write_records
 from medenv.kg import Graph
-from medenv.rollouts.driver import RetryPolicy
+from medenv.llm.endpoint import Endpoint
+from medenv.rollouts.driver import RolloutRetryPolicy
 from medenv.trajectories.card import Provenance, TrajectoryCard, trajectory_card, write_card
-from medenv.trajectories.collector import RolloutCollector, Teaching
+from medenv.trajectories.collector import AnyTeacher, RolloutCollector
 from medenv.trajectories.editing import Editor, edit
 from medenv.trajectories.exports import to_dataset, write_chat, write_preferences
 from medenv.trajectories.filters import FilterContext
-from medenv.trajectories.journal import Journal
 from medenv.trajectories.leaks import Names, leaks
 from medenv.trajectories.records import Part, Rollout
 from medenv.trajectories.selection import Selection
-from medenv.trajectories.served import Served, ServedSettings, described
+from medenv.trajectories.served import ServedSettings, ServedTeacher, teacher_key
 from medenv.trajectories.settings import TeacherSettings, TrajectorySettings
 from medenv.trajectories.teachers import Explorer, Hasty, Thinker
 
@@ -69,38 +68,47 @@ def make_trajectories(
 
     Args:
         settings: What to make, and where.
-        say: Told what is being done, in words.
-        report: Told the numbers of trajectories accepted and episodes judged.
+        say: Receives what is being done, in words.
+        report: Receives the numbers of trajectories accepted and episodes judged.
 
     Raises:
         UsageError: A setting cannot be, or no episode was accepted.
+        FolderInUseError: Another process makes a set in the folder.
         DataError: The folder holds another run, or a file is damaged.
         PolicyUnavailableError: The teacher could not be reached; the same call goes on later.
     """
+    with FolderLock(settings.target):
+        return _make(settings, say, report)
+
+
+def _make(
+    settings: TrajectorySettings, say: Callable[[str], None], report: Callable[[int, int], None]
+) -> TrajectoryCard:
     folder, stage = settings.target, open_stage(settings, say)
     teachers, identity = _teachers(settings, stage)
     plan, rules = settings.played, stage.parts.rules
-    bench = FilterContext(settings.limits, stage.names, len(rules.system))
-    patience = RetryPolicy(attempts=1, timeout=_longest(settings.teacher))
-    studio = RolloutCollector(stage.parts, stage.parts.questions, teachers, plan, patience)
-    selection = Selection(plan.wanted(), bench, plan.per_question)
-    run = studio.identity(identity)
+    context = FilterContext(settings.limits, stage.names, len(rules.system))
+    retry = RolloutRetryPolicy(attempts=1, timeout=_longest(settings.teacher))
+    collector = RolloutCollector(stage.parts, stage.parts.questions, teachers, plan, retry)
+    selection = Selection(plan.wanted(), context, plan.per_question)
+    run = collector.identity(identity)
     say("playing")
-    with Journal(folder / "rollouts.jsonl", run, Rollout) as journal:
-        asyncio.run(_filled(studio, selection, journal, report))
+    path = folder / "rollouts.jsonl"
+    with Journal(path, run, Rollout, key=attrgetter("key")) as journal:
+        asyncio.run(_filled(collector, selection, journal, report))
     outcomes: Counter[str] = Counter()
     if settings.rewrite is not None:
         say("rewriting thoughts")
         outcomes = asyncio.run(
             edit(
                 selection,
-                Editor(folder, settings.rewrite, rules.dialect, bench, plan.concurrency),
+                Editor(folder, settings.rewrite, rules.dialect, context, plan.concurrency),
                 run,
                 report,
             )
         )
     say(f"writing {folder}")
-    told = Provenance(
+    provenance = Provenance(
         info=stage.graph.info,
         teachers={part: name for part, (name, _) in teachers.items()},
         wanted=plan.n,
@@ -108,24 +116,24 @@ def make_trajectories(
         prompt_chars=len(rules.system),
         rewritten=dict(outcomes),
     )
-    card = trajectory_card(selection, told)
+    card = trajectory_card(selection, provenance)
     _write(settings, selection, stage)
     write_card(folder, card, selection.accepted)
     return card
 
 
 async def _filled(
-    studio: RolloutCollector,
+    collector: RolloutCollector,
     selection: Selection,
     journal: Journal[Rollout],
     report: Callable[[int, int], None],
 ) -> None:
     """Play, and close the connections of teachers that have any."""
     try:
-        await studio.fill(selection, journal, report)
+        await collector.fill(selection, journal, report)
     finally:
-        for _, teacher in studio.teachers.values():
-            if isinstance(teacher, Served):
+        for _, teacher in collector.teachers.values():
+            if isinstance(teacher, ServedTeacher):
                 await teacher.aclose()
 
 
@@ -162,20 +170,18 @@ def open_stage(settings: TrajectorySettings, say: Callable[[str], object]) -> St
 
 def _teachers(
     settings: TrajectorySettings, stage: Stage
-) -> tuple[Mapping[Part, tuple[str, Teaching]], str]:
+) -> tuple[Mapping[Part, tuple[str, AnyTeacher]], str]:
     """Return the teacher of each part, and what tells them from others."""
     wanted, dialect = settings.teacher, stage.parts.rules.dialect
     tools, seed = tuple(stage.parts.toolbox.tools), wanted.seed
-    if wanted.kind == "openai":
-        endpoint = wanted.endpoint()
-        served = msgspec.convert(
-            {"tool_role": wanted.tool_role, "seeded": wanted.seeded, "seed": seed}, ServedSettings
-        )
-        guided = Served(endpoint, dialect, guided=True, settings=served)
-        free = Served(endpoint, dialect, guided=False, settings=served)
+    if wanted.endpoint is not None:
+        endpoint, model = Endpoint(wanted.endpoint), wanted.endpoint.model
+        served = ServedSettings(tool_role=wanted.tool_role, seeded=wanted.seeded, seed=seed)
+        guided = ServedTeacher(endpoint, dialect, guided=True, settings=served)
+        free = ServedTeacher(endpoint, dialect, guided=False, settings=served)
         return (
-            {"guided": (wanted.model, guided), "exploration": (wanted.model, free)},
-            described(endpoint, served),
+            {"guided": (model, guided), "exploration": (model, free)},
+            teacher_key(endpoint, served),
         )
     graph, thoughts = stage.graph, wanted.thoughts
     return (
@@ -193,7 +199,8 @@ def _teachers(
 
 def _longest(teacher: TeacherSettings) -> float:
     """Return how long the driver waits for one text: all tries of a request and the waits."""
-    return teacher.attempts * (teacher.timeout + 40.0)
+    retry = teacher.endpoint or RetryPolicy()
+    return retry.attempts * (retry.timeout + retry.longest_wait + 10.0)
 
 
 def _write(settings: TrajectorySettings, selection: Selection, stage: Stage) -> None:

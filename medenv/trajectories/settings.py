@@ -3,75 +3,49 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import msgspec
 
 from medenv.build.settings import RunSettings
 from medenv.errors import UsageError
-from medenv.llm.endpoint import Endpoint, EndpointSettings
+from medenv.llm.endpoint import EndpointSettings
 from medenv.records import Record
 from medenv.trajectories.collector import Plan
 from medenv.trajectories.filters import Limits
+from medenv.trajectories.served import ToolRole
 
 KINDS = ("oracle", "openai")
 EXPORTS = ("chat", "datasets", "preferences")
 
 
 class TeacherSettings(Record, frozen=True, kw_only=True):
-    """Who teaches.
+    """The teachers of a set.
 
     Args:
         kind: ``"oracle"`` for the scripted teachers, ``"openai"`` for a served model.
         seed: Decides, with an episode's number, what a teacher can decide.
         thoughts: Whether scripted teachers think aloud.
-        base_url: Where a model is served, e.g. ``"http://localhost:8000/v1"``.
-        model: Its name.
-        key_variable: Environment variable that holds the API key.
-        timeout: Longest wait for a reply, seconds.
-        attempts: Tries of one request.
-        backoff: Wait before the second try, seconds; doubled before each further one.
-        options: Further fields of every request, e.g. ``{"temperature": 0.6}``.
-        tool_role: The role in which observations are sent.
-        seeded: Whether requests carry a seed.
+        endpoint: The served model, for ``"openai"``.
+        tool_role: The role in which a served model is sent observations.
+        seeded: Whether requests to a served model carry a seed.
     """
 
     kind: str = "oracle"
     seed: int = 0
     thoughts: bool = True
-    base_url: str = ""
-    model: str = ""
-    key_variable: str = "OPENAI_API_KEY"
-    timeout: float = 120.0
-    attempts: int = 8
-    backoff: float = 0.5
-    options: dict[str, Any] = msgspec.field(default_factory=dict)
-    tool_role: str = "user"
+    endpoint: EndpointSettings | None = None
+    tool_role: ToolRole = "user"
     seeded: bool = False
 
     def __post_init__(self) -> None:
-        """Refuse what cannot be."""
+        """Validate the settings."""
         if self.kind not in KINDS:
             raise UsageError(f"unknown teacher {self.kind!r} (known: {', '.join(KINDS)})")
-        if self.kind == "openai" and not (self.base_url and self.model):
+        if (self.kind == "openai") != (self.endpoint is not None):
             raise UsageError(
-                "teacher=openai needs teacher.base_url=... and teacher.model=..., got "
-                f"{self.base_url!r} and {self.model!r}"
+                "teacher=openai needs teacher.endpoint.url=... and teacher.endpoint.model=..., and "
+                f"no other teacher has an endpoint; got {self.kind!r} and {self.endpoint}"
             )
-
-    def endpoint(self) -> Endpoint:
-        """Return the client of the served model."""
-        return Endpoint(
-            EndpointSettings(
-                url=self.base_url,
-                model=self.model,
-                key_variable=self.key_variable,
-                attempts=self.attempts,
-                backoff=self.backoff,
-                timeout=self.timeout,
-                options=self.options,
-            )
-        )
 
 
 class TrajectorySettings(RunSettings, frozen=True, kw_only=True):

@@ -49,8 +49,8 @@ def steps_of(graph: Graph, question: Question) -> list[Step]:
         return [Step(hop, values=_frequency(graph, hop)) for hop in path]
     if query[0] != "chain":
         return [Step(hop) for hop in path]
-    told = [tuple(read_clues(graph, written)) for _, written in query[2]]
-    chain = [Step(hop, clues) for hop, clues in zip(path, told, strict=True)]
+    of_steps = [tuple(read_clues(graph, written)) for _, written in query[2]]
+    chain = [Step(hop, clues) for hop, clues in zip(path, of_steps, strict=True)]
     return [*_root(graph, query[1], question), *chain]
 
 

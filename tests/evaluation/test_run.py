@@ -406,7 +406,8 @@ def test_a_set_is_made_by_a_policy_that_vllm_serves(tmp_path: Path) -> None:
                     prompt_style="minimal", tools=tools, budget={"turns": 5, "calls": 4}
                 ),
                 teacher=TeacherSettings(
-                    kind="openai", base_url=url, model=TINY, options={"max_tokens": 64},
+                    kind="openai",
+                    endpoint=EndpointSettings(url=url, model=TINY, options={"max_tokens": 64}),
                     tool_role="tool",
                 ),
                 world=world,

@@ -10,8 +10,8 @@ from transformers import AutoTokenizer, PreTrainedTokenizerFast, Qwen3ForCausalL
 
 from medenv.build.environment import make_parts
 from medenv.dialects import Hermes
-from medenv.episodes.episode import Episode
 from medenv.errors import UsageError
+from medenv.integrations.hf.chat_tokens import ChatTokens
 from medenv.integrations.hf.tiny_policy import (
     TURN_END,
     TinyPolicySettings,
@@ -20,8 +20,9 @@ from medenv.integrations.hf.tiny_policy import (
     write_new_policy,
 )
 from medenv.kg import toy_graph, toy_questions
-from medenv.rollouts.policies import Guesser, Oracle
-from medenv.trajectories.sft import grounded, lesson, taught
+from medenv.trajectories.exports import messages_of
+from medenv.trajectories.sft import grounded, teacher_episodes
+from medenv.trajectories.teachers import Guesser, Oracle
 
 NAMES = ["Waardenburg syndrome, type 1", "KCNQ2", "β-thalassaemia (mild)", "Night lake syndrome"]
 
@@ -113,21 +114,15 @@ def test_the_mask_covers_the_policys_own_text_and_its_end_of_turn_alone(
     question = toy_questions().train[1]
     scored = parts.rollouts().run(Oracle(names, Hermes()).begin(question, 0), question)
     turns = scored.trajectory.turns
-    prompt = Episode(question, parts.rules).prompt()
-    made = lesson("oracle", scored.trajectory, prompt, lambda t: ids(tokenizer, t), TURN_END)
+    messages = messages_of(scored.trajectory, parts.rules)
+    made = ChatTokens(tokenizer).stream(messages)
     written = [i for i, m in zip(made.input_ids, made.loss_mask, strict=True) if m]
     shown = [i for i, m in zip(made.input_ids, made.loss_mask, strict=True) if not m]
     assert tokenizer.decode(written) == "".join(turn.text + TURN_END for turn in turns)
     for turn in turns:
         assert turn.observation in tokenizer.decode(shown)
-    messages = [dict(one) for one in prompt]
-    for turn in turns:
-        messages.append({"role": "assistant", "content": turn.text})
-        if turn.observation:
-            messages.append({"role": "tool", "content": turn.observation})
-    assert tokenizer.decode(made.input_ids) == tokenizer.apply_chat_template(
-        messages, tokenize=False
-    )
+    whole = tokenizer.apply_chat_template(messages, tokenize=False)
+    assert tokenizer.decode(made.input_ids) + "\n" == whole
 
 
 def test_teachers_play_by_seed_and_number_alone() -> None:
@@ -140,7 +135,9 @@ def test_teachers_play_by_seed_and_number_alone() -> None:
     def play(n: int) -> list[tuple[str, str, str]]:
         return [
             (name, one.trajectory.question.id, one.trajectory.turns[-1].text)
-            for name, one in taught(parts.rollouts(), parts.questions, teachers, n=n, seed=5)
+            for name, one in teacher_episodes(
+                parts.rollouts(), parts.questions, teachers, n=n, seed=5
+            )
         ]
 
     assert play(12)[:6] == play(6)
@@ -165,4 +162,4 @@ def test_shares_that_add_up_to_nothing_are_refused(shares: dict[str, float]) -> 
     oracle = Oracle({}, Hermes())
     teachers = {name: (share, oracle) for name, share in shares.items()}
     with pytest.raises(UsageError, match="shares above 0"):
-        list(taught(parts.rollouts(), parts.questions, teachers, n=1, seed=0))
+        list(teacher_episodes(parts.rollouts(), parts.questions, teachers, n=1, seed=0))

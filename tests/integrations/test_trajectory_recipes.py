@@ -28,7 +28,7 @@ def test_the_recipes_work_as_they_are_typed(tmp_path: Path) -> None:
     assert made.returncode == 0, made.stdout + made.stderr
     assert "4 trajectories in" in made.stdout
     assert "0 leaks" in made.stdout
-    assert "4 lessons in" in made.stdout
+    assert "4 examples in" in made.stdout
     assert not (folder / "preferences.jsonl").exists()
     for run, where in (
         ("again", [f"environment={folder}/environment.json"]),
@@ -46,7 +46,7 @@ def test_the_recipes_work_as_they_are_typed(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "overrides", "told"),
     [
-        ("trajectories", ["teacher=openai"], "teacher=openai needs teacher.base_url=... and"),
+        ("trajectories", ["teacher=openai"], "teacher.endpoint.url"),
         ("trajectories", ["plan.exploratoin=0.1"], "there is no config key 'plan.exploratoin'"),
         ("trajectories", ["plan.exploration=2"], "exploration must be in [0, 1], got 2.0"),
         ("evaluate", [], "no policy is named"),

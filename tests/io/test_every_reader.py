@@ -7,11 +7,12 @@ from pathlib import Path
 
 import pytest
 
+from medenv.build.diagnosis import disease_model
 from medenv.build.prepare import load_environment
-from medenv.build.resources import disease_model
 from medenv.diagnosis.cases import phenopacket_cases
 from medenv.errors import DataError
 from medenv.evaluation.summary import read_scored
+from medenv.io import Journal
 from medenv.kg import Graph, load_hpo, read_questions, toy_graph
 from medenv.kg.questions.card import read_card
 from medenv.kg.questions.overlap import overlaps
@@ -23,7 +24,6 @@ from medenv.llm.batch import open_journal
 from medenv.retrieval import PassageFile, PassageStore
 from medenv.retrieval.loaders import load_corpus
 from medenv.reward import EntityNames
-from medenv.trajectories.journal import Journal
 from medenv.trajectories.records import Rollout
 
 BAD = b'{"name": "caf\xe9"}'
@@ -62,7 +62,7 @@ LINES: dict[str, Callable[[Path], object]] = {
     "mechanisms": lambda path: open_source("drugmechdb", path),
     "a table": table,
     "a benchmark": lambda path: overlaps((), path),
-    "a journal of episodes": lambda path: Journal(path, "run", Rollout),
+    "a journal of episodes": lambda path: Journal(path, {"run": "r"}, Rollout),
     "a journal of replies": lambda path: open_journal(path, "run", "m"),
 }
 WHOLE: dict[str, Callable[[Path], object]] = {

@@ -11,7 +11,7 @@ import pytest
 from medenv.build.environment import make_env, make_parts
 from medenv.errors import DataError, ToolUnavailableError, UnknownNameError, UsageError
 from medenv.records import Score, ToolCall, ToolResult, Trajectory
-from medenv.rollouts.driver import RetryPolicy
+from medenv.rollouts.driver import RolloutRetryPolicy
 from medenv.rollouts.policies import Texts
 from medenv.tools import Tool, ToolBox, ToolOutput, tool
 from medenv.tools.cassette import Cassette
@@ -110,7 +110,7 @@ def test_outages_of_three_calls_in_ten_are_never_scored_zero() -> None:
     parts = make_parts(
         questions=[question()], corpus=Shelf(), scoring=none_if_unavailable, faults=faults
     )
-    rollouts = parts.rollouts(RetryPolicy(attempts=2, backoff=0.0))
+    rollouts = parts.rollouts(RolloutRetryPolicy(attempts=2, backoff=0.0))
     episodes = [(Texts([SEARCH, SEARCH, ANSWER]).begin(question()), question()) for _ in range(300)]
     totals = [one.score.total for one in asyncio.run(rollouts.arun_all(episodes))]
     assert set(totals) == {None, 1.0}

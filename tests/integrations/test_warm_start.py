@@ -18,17 +18,16 @@ from medenv.build.environment import make_parts
 from medenv.dialects import Hermes
 from medenv.errors import UnknownNameError, UsageError
 from medenv.integrations.hydra.config import plain, register_schema
-from medenv.integrations.verl.lessons import (
+from medenv.integrations.verl.warm_start import (
     HELD_OUT,
-    School,
-    open_school,
+    WarmStart,
+    open_warm_start,
     prepare_stage,
-    stage_folder,
     write_held_out,
 )
 from medenv.kg import read_questions, toy_graph, toy_questions
-from medenv.rollouts.policies import Oracle
 from medenv.trajectories.renaming import Renamer
+from medenv.trajectories.teachers import Oracle
 
 CONF = Path(__file__).parents[2] / "conf"
 TOY = [
@@ -50,23 +49,23 @@ def config(root: Path, *stages: str) -> DictConfig:
 
 
 @pytest.fixture(scope="module")
-def school(tmp_path_factory: pytest.TempPathFactory) -> School:
-    root = tmp_path_factory.mktemp("school")
+def warm_start(tmp_path_factory: pytest.TempPathFactory) -> WarmStart:
+    root = tmp_path_factory.mktemp("warm_start")
     stages = (
         "{material: episodes, examples: 60, renamed: 0.0, steps: 1, lr: 0.001}",
         "{material: episodes, examples: 60, renamed: 1.0, steps: 1, lr: 0.001}",
         "{material: reading, examples: 10, steps: 1, lr: 0.001}",
     )
-    made = open_school(config(root, *stages), lambda _: None)
+    made = open_warm_start(config(root, *stages), lambda _: None)
     for number in range(3):
         prepare_stage(made, number, lambda _: None)
     return made
 
 
-def texts(school: School, number: int) -> list[tuple[str, str, str]]:
+def texts(warm_start: WarmStart, number: int) -> list[tuple[str, str, str]]:
     """Teacher, everything, and what carries loss, for each lesson of a stage."""
-    tokenizer = AutoTokenizer.from_pretrained(school.folder / "new_policy")
-    rows = pq.read_table(stage_folder(school, number) / "lessons.parquet").to_pylist()
+    tokenizer = AutoTokenizer.from_pretrained(warm_start.run.folder / "new_policy")
+    rows = pq.read_table(warm_start.run.examples[number]).to_pylist()
     return [
         (
             row["teacher"],
@@ -79,8 +78,8 @@ def texts(school: School, number: int) -> list[tuple[str, str, str]]:
     ]
 
 
-def test_episodes_carry_loss_on_what_the_policy_writes_alone(school: School) -> None:
-    for _, whole, written in texts(school, 0):
+def test_episodes_carry_loss_on_what_the_policy_writes_alone(warm_start: WarmStart) -> None:
+    for _, whole, written in texts(warm_start, 0):
         assert "[1]" not in written
         assert "<|im_start|>" not in written
         assert written in re.sub(
@@ -88,18 +87,18 @@ def test_episodes_carry_loss_on_what_the_policy_writes_alone(school: School) -> 
         )
 
 
-def test_no_held_out_question_or_answer_is_taught(school: School) -> None:
-    held_out = list(read_questions(school.workspace.questions("test")))
-    taught = "\n".join(whole for number in range(3) for _, whole, _ in texts(school, number))
+def test_no_held_out_question_or_answer_is_teacher_episodes(warm_start: WarmStart) -> None:
+    held_out = list(read_questions(warm_start.workspace.questions("test")))
+    taught = "\n".join(whole for number in range(3) for _, whole, _ in texts(warm_start, number))
     for question in held_out:
         assert question.text not in taught
 
 
 def test_renamed_episodes_ask_search_and_answer_under_the_same_invented_names(
-    school: School,
+    warm_start: WarmStart,
 ) -> None:
     real = {entity for entity in toy_graph().nodes.names}
-    oracle = [(whole, written) for who, whole, written in texts(school, 1) if who == "oracle"]
+    oracle = [(whole, written) for who, whole, written in texts(warm_start, 1) if who == "oracle"]
     assert oracle
     for whole, written in oracle:
         (answer,) = re.findall(r"<answer>(.*?)</answer>", written)
@@ -110,24 +109,24 @@ def test_renamed_episodes_ask_search_and_answer_under_the_same_invented_names(
             assert query in whole.split("<tool_call>")[0] or query in whole.split("[1]")[1]
 
 
-def test_reading_says_everything_twice_and_carries_loss_throughout(school: School) -> None:
-    for who, whole, written in texts(school, 2):
+def test_reading_says_everything_twice_and_carries_loss_throughout(warm_start: WarmStart) -> None:
+    for who, whole, written in texts(warm_start, 2):
         assert who == "reading"
         assert whole == written
         lines = whole.split("\n")
         assert sorted(lines[: len(lines) // 2]) == sorted(lines[len(lines) // 2 :])
 
 
-def test_a_stage_that_is_prepared_is_not_made_again(school: School) -> None:
-    path = stage_folder(school, 0) / "lessons.parquet"
+def test_a_stage_that_is_prepared_is_not_made_again(warm_start: WarmStart) -> None:
+    path = warm_start.run.examples[0]
     before = path.stat().st_mtime_ns
-    assert prepare_stage(school, 0, lambda _: None) == {}
+    assert prepare_stage(warm_start, 0, lambda _: None) == {}
     assert path.stat().st_mtime_ns == before
 
 
 def test_an_unknown_material_is_refused(tmp_path: Path) -> None:
     with pytest.raises(UnknownNameError) as refused:
-        open_school(config(tmp_path, "{material: podcasts}"), lambda _: None)
+        open_warm_start(config(tmp_path, "{material: podcasts}"), lambda _: None)
     assert (refused.value.kind, refused.value.name) == ("material", "podcasts")
 
 
@@ -147,31 +146,33 @@ def test_a_renamed_episode_depends_on_its_generator_alone() -> None:
 
 
 def test_a_policy_that_reads_first_has_the_tokenizer_of_its_later_episodes(
-    tmp_path: Path, school: School
+    tmp_path: Path, warm_start: WarmStart
 ) -> None:
     reading, episodes = "{material: reading, examples: 4}", "{material: episodes, examples: 60}"
-    first = open_school(config(tmp_path, reading, episodes), lambda _: None)
+    first = open_warm_start(config(tmp_path, reading, episodes), lambda _: None)
     prepare_stage(first, 0, lambda _: None)
     vocabularies = [
-        AutoTokenizer.from_pretrained(one.folder / "new_policy").get_vocab()
-        for one in (first, school)
+        AutoTokenizer.from_pretrained(one.run.folder / "new_policy").get_vocab()
+        for one in (first, warm_start)
     ]
     assert set(vocabularies[0]) & set(vocabularies[1]) > set("abc")
     assert len(texts(first, 0)) == 4
 
 
 def test_a_new_policy_without_episodes_is_refused(tmp_path: Path) -> None:
-    only_reading = open_school(config(tmp_path, "{material: reading}"), lambda _: None)
+    only_reading = open_warm_start(config(tmp_path, "{material: reading}"), lambda _: None)
     with pytest.raises(UsageError, match="needs a stage of material=episodes"):
         prepare_stage(only_reading, 0, lambda _: None)
 
 
-def test_what_was_held_out_is_written_beside_a_policy(school: School, tmp_path: Path) -> None:
-    write_held_out(school, tmp_path)
+def test_what_was_held_out_is_written_beside_a_policy(
+    warm_start: WarmStart, tmp_path: Path
+) -> None:
+    write_held_out(warm_start, tmp_path)
     known = msgspec.json.decode((tmp_path / HELD_OUT).read_bytes())
-    test = read_questions(school.workspace.questions("test"))
+    test = read_questions(warm_start.workspace.questions("test"))
     assert known["answers"] == sorted({entity.id for one in test for entity in one.answers})
-    taught = {entity.id for one in school.parts.questions for entity in one.answers}
+    taught = {entity.id for one in warm_start.parts.questions for entity in one.answers}
     assert not taught & {*known["answers"]}
 
 

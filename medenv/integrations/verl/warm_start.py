@@ -1,7 +1,13 @@
-"""What a new policy is taught: stages of scripted teachers' episodes and of reading.
+"""A new tiny policy: its tokenizer, and the examples of each stage of its training.
 
-Tokenizer and lessons see the training split alone: no episode of a held-out question, and no
-document of an entity on a held-out gold path.
+    outputs/<run>/
+      new_policy/           tokenizer and untrained weights
+      stage-<k>/            see `medenv.integrations.verl.sft`, and
+        lessons.parquet     token ids and exact loss masks
+
+Stages are of scripted teachers' episodes or of reading. Tokenizer and examples see the training
+split alone: no episode of a held-out question, and no document of an entity on a held-out gold
+path.
 """
 
 from __future__ import annotations
@@ -13,26 +19,26 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-import pyarrow as pa
-import pyarrow.parquet as pq
 from omegaconf import DictConfig
-from transformers import AutoTokenizer
 
 from medenv.build.environment import Parts, make_dialect
 from medenv.build.prepare import Prepared, open_environment, prepare
 from medenv.build.settings import SftSettings
-from medenv.episodes.episode import Episode
 from medenv.errors import UnknownNameError, UsageError
-from medenv.integrations.hf.tiny_policy import TURN_END, write_new_policy
+from medenv.integrations.hf.chat_tokens import ChatTokens, open_tokenizer
+from medenv.integrations.hf.tiny_policy import write_new_policy
 from medenv.integrations.hydra.identity import FREE_IN_SFT, claim, identity
-from medenv.io import whole_path, write_json
+from medenv.integrations.verl.sft import SFTRun, write_examples
+from medenv.io import write_json
 from medenv.kg import Graph
 from medenv.kg.questions.synthesis import Progress
-from medenv.records import Entity, Passage, Question, Trajectory
+from medenv.records import Entity, Passage, Policy, Question, Trajectory
 from medenv.retrieval import BM25Retriever
-from medenv.rollouts.policies import Guesser, Oracle, Teacher, Wanderer
+from medenv.rollouts.policies import Teacher
+from medenv.trajectories.exports import messages_of
 from medenv.trajectories.renaming import Renamer
-from medenv.trajectories.sft import Encode, SFTExample, grounded, lesson, taught
+from medenv.trajectories.sft import SFTExample, grounded, teacher_episodes
+from medenv.trajectories.teachers import Guesser, Oracle, Wanderer
 
 PREVIEW_CHARS = 200
 """How much of a passage the tokenizer sees, characters."""
@@ -41,33 +47,31 @@ READING_CHARS, READING_TOKENS = 110, 400
 """How much of a passage is read, characters, and the longest reading, tokens."""
 
 MATERIALS = ("episodes", "reading")
-"""What a stage can be taught from."""
+"""What a stage can learn from."""
 
 HELD_OUT = "held_out.json"
-"""The file in a taught policy's folder that says what it was not taught."""
+"""The file in the policy's folder that names the entities held out."""
 
 TOKENIZER_EPISODES = 6_000
 """How many episodes the tokenizer sees."""
 
 
-class School(NamedTuple):
-    """What all stages share.
+class WarmStart(NamedTuple):
+    """The training of a new policy on teachers' episodes.
 
     Attributes:
-        folder: The run's folder.
-        settings: The run's settings.
+        run: Its folder and stages.
         prepared: The question set and the environment.
         parts: The environment with the training questions.
     """
 
-    folder: Path
-    settings: SftSettings
+    run: SFTRun
     prepared: Prepared
     parts: Parts
 
 
-def open_school(config: DictConfig, settings: SftSettings, progress: Progress) -> School:
-    """Make what teaching needs, or find it made.
+def open_warm_start(config: DictConfig, settings: SftSettings, progress: Progress) -> WarmStart:
+    """Make what the training of a new policy needs, or find it made.
 
     Args:
         config: The composed config.
@@ -77,99 +81,84 @@ def open_school(config: DictConfig, settings: SftSettings, progress: Progress) -
     Raises:
         OtherSettingsError: The folder holds a run with other settings.
     """
-    folder = Path(settings.root) / settings.run
-    for stage in settings.lessons.stages:
+    folder, stages = Path(settings.root) / settings.run, settings.lessons.stages
+    for stage in stages:
         if stage.material not in MATERIALS:
             raise UnknownNameError("material", stage.material, MATERIALS)
     prepared = prepare(settings, progress, n=settings.n)
     about = identity(config, (*FREE_IN_SFT, "policy"))  # which is where the result goes
-    claim(folder, about, begun=(folder / "new_policy").exists())
+    new_policy = folder / "new_policy"
+    claim(folder, about, begun=new_policy.exists())
     parts = open_environment(prepared.spec, prepared.asked("train")).parts
-    return School(folder, settings, prepared, parts)
+    examples = tuple(folder / f"stage-{k}" / "lessons.parquet" for k in range(len(stages)))
+    steps = tuple(stage.steps for stage in stages)
+    run = SFTRun(folder, settings, str(new_policy), examples, steps)
+    return WarmStart(run, prepared, parts)
 
 
-def prepare_stage(school: School, number: int, step: Callable[[str], object]) -> Counter[str]:
-    """Write a stage's lessons, and before the first stage the new policy, unless they are there.
-
-    Tokenizer and lessons see the training split alone: no episode of a held-out question, and no
-    document of an entity on a held-out gold path.
+def prepare_stage(
+    warm_start: WarmStart, number: int, step: Callable[[str], object]
+) -> Counter[str]:
+    """Write a stage's examples, and before the first stage the new policy, unless they are there.
 
     Args:
-        school: What all stages share.
+        warm_start: The training.
         number: Number of the stage, from 0.
         step: Receives a description of each step.
 
     Returns:
-        Number of lessons by teacher, and of episodes that were left out; empty when reused.
+        Number of examples by teacher, and of episodes that were left out; empty when reused.
     """
-    path, policy = stage_folder(school, number) / "lessons.parquet", school.folder / "new_policy"
+    run = warm_start.run
+    path, policy, stage = run.examples[number], Path(run.start), run.stages[number]
     if path.exists():
         return Counter()
-    path.parent.mkdir(parents=True, exist_ok=True)
-    stage = school.settings.lessons.stages[number]
     if not policy.exists():
         step("training the tokenizer")
-        write_new_policy(policy, school.settings.tiny, _texts(school))
+        write_new_policy(policy, run.settings.tiny, _texts(warm_start))
+    chat = ChatTokens(open_tokenizer(run.start))
     if stage.material == "reading":
         step("writing what is to be read")
-        _write(path, _reading(school, number))
+        write_examples(path, _reading(warm_start, number, chat))
         return Counter({"reading": stage.examples})
     step("letting the teachers play")
-    episodes, counts = _episodes(school, number, stage.examples)
-    step("writing the lessons")
-    encode, rules = _encoder(school), school.parts.rules
-    _write(
+    episodes, counts = _episodes(warm_start, number, stage.examples)
+    step("writing the examples")
+    rules = warm_start.parts.rules
+    write_examples(
         path,
-        [
-            lesson(name, one, Episode(one.question, rules).prompt(), encode, TURN_END)
-            for name, one in episodes
-        ],
+        [chat.stream(messages_of(one, rules), teacher=name) for name, one in episodes],
     )
     return counts
 
 
-def write_held_out(school: School, policy: Path) -> None:
-    """Write beside a taught policy what it was not taught: answers and topics held out.
+def write_held_out(warm_start: WarmStart, policy: Path) -> None:
+    """Write the answers and topics held out beside a policy.
 
     Args:
-        school: What all stages share.
+        warm_start: The training.
         policy: The policy's folder.
     """
-    questions = school.prepared.asked("test")
+    questions = warm_start.prepared.asked("test")
     known = {
-        "source": school.prepared.questions.contents.source,
+        "source": warm_start.prepared.questions.contents.source,
         "answers": sorted({entity.id for question in questions for entity in question.answers}),
         "topics": sorted({question.subject.id for question in questions}),
     }
     write_json(policy / HELD_OUT, known)
 
 
-def _encoder(school: School) -> Encode:
-    tokenizer = AutoTokenizer.from_pretrained(school.folder / "new_policy")
-
-    def encode(text: str) -> list[int]:
-        ids: list[int] = tokenizer.encode(text, add_special_tokens=False)
-        return ids
-
-    return encode
-
-
-def stage_folder(school: School, number: int) -> Path:
-    """Return the folder of a stage."""
-    return school.folder / f"stage-{number}"
-
-
 def _episodes(
-    school: School, number: int, n: int
+    warm_start: WarmStart, number: int, n: int
 ) -> tuple[list[tuple[str, Trajectory]], Counter[str]]:
     """Let the teachers play, leave out what is not worth imitating, rename the stage's share."""
-    settings, parts = school.settings.lessons, school.parts
+    settings, parts = warm_start.run.settings.lessons, warm_start.parts
     stage, seed = settings.stages[number], settings.seed + 3
-    entities = _gold_entities(school)
-    teachers = _teachers(school, stage.guess)
+    entities = _gold_entities(warm_start)
+    teachers = _teachers(warm_start, stage.guess)
     renamer = Renamer(entities.values())
     kept, counts = [], Counter[str]()
-    played = taught(
+    played = teacher_episodes(
         *(parts.rollouts(), parts.questions, teachers),
         n=n,
         seed=seed + 1000 * number,
@@ -188,18 +177,18 @@ def _episodes(
     return kept, counts
 
 
-def _reading(school: School, number: int) -> list[SFTExample]:
+def _reading(warm_start: WarmStart, number: int, chat: ChatTokens) -> list[SFTExample]:
     """Passages along the gold paths of training questions, renamed and shown twice over.
 
     What stands there a second time can be predicted by looking back, and by nothing else.
     """
-    questions, seed = school.parts.questions, school.settings.lessons.seed + 5000
-    stage = school.settings.lessons.stages[number]
-    entities, encode = _gold_entities(school), _encoder(school)
+    questions, seed = warm_start.parts.questions, warm_start.run.settings.lessons.seed + 5000
+    stage = warm_start.run.settings.lessons.stages[number]
+    entities = _gold_entities(warm_start)
     renamer, documents = Renamer(entities.values()), defaultdict[str, list[Passage]](list)
-    for passage in _passages(school.parts):
+    for passage in _passages(warm_start.parts):
         documents[passage.entity].append(passage)
-    lessons = []
+    examples = []
     for i in range(stage.examples):
         rng = np.random.default_rng([seed, i])
         question = questions[int(rng.integers(len(questions)))]
@@ -212,17 +201,19 @@ def _reading(school: School, number: int) -> list[SFTExample]:
             if passage.id.endswith("#0") or rng.random() < 0.3
         ]
         order = [*rng.permutation(len(lines)), *rng.permutation(len(lines))]
-        ids = encode("\n".join(lines[int(at)] for at in order))[:READING_TOKENS]
-        lessons.append(SFTExample(input_ids=ids, loss_mask=[1] * len(ids), teacher="reading"))
-    return lessons
+        ids = chat.encode("\n".join(lines[int(at)] for at in order))[:READING_TOKENS]
+        examples.append(SFTExample(input_ids=ids, loss_mask=[1] * len(ids), teacher="reading"))
+    return examples
 
 
-def _teachers(school: School, guess: float | None) -> dict[str, tuple[float, Teacher]]:
-    settings = school.settings.lessons
+def _teachers(
+    warm_start: WarmStart, guess: float | None
+) -> dict[str, tuple[float, Teacher[Policy]]]:
+    settings = warm_start.run.settings.lessons
     guess = settings.guess if guess is None else guess
-    dialect, seed = make_dialect(school.settings.env.dialect), settings.seed
-    names = {passage.entity: passage.title for passage in _passages(school.parts)}
-    answers = _answers(school.parts.questions)
+    dialect, seed = make_dialect(warm_start.run.settings.env.dialect), settings.seed
+    names = {passage.entity: passage.title for passage in _passages(warm_start.parts)}
+    answers = _answers(warm_start.parts.questions)
     oracle = Oracle(names, dialect)
     return {
         "oracle": (settings.oracle, oracle),
@@ -231,12 +222,13 @@ def _teachers(school: School, guess: float | None) -> dict[str, tuple[float, Tea
     }
 
 
-def _gold_entities(school: School) -> dict[str, Entity]:
+def _gold_entities(warm_start: WarmStart) -> dict[str, Entity]:
     """All entities on the gold paths of the training questions, by id."""
-    if school.prepared.spec.graph is None:
+    saved = warm_start.prepared.spec.graph
+    if saved is None:
         raise UsageError("a new policy is taught along the paths of a graph: set graph=...")
-    graph = Graph.load(school.prepared.spec.graph)
-    paths = (question.proof.path for question in school.parts.questions)
+    graph = Graph.load(saved)
+    paths = (question.proof.path for question in warm_start.parts.questions)
     ids = {entity for path in paths for hop in path for entity in (hop.head, hop.tail)}
     return {entity: graph.entity(graph.number(entity)) for entity in sorted(ids)}
 
@@ -251,22 +243,22 @@ def _answers(questions: tuple[Question, ...]) -> list[Entity]:
     return list({entity.id: entity for q in questions for entity in q.answers}.values())
 
 
-def _texts(school: School) -> Iterator[str]:
+def _texts(warm_start: WarmStart) -> Iterator[str]:
     """What the tokenizer is trained on: a quarter of the training documents, and episodes."""
-    stages = school.settings.lessons.stages
+    stages = warm_start.run.settings.lessons.stages
     played = [k for k, one in enumerate(stages) if one.material == "episodes"]
     if not played:
         raise UsageError(
             "a new policy needs a stage of material=episodes: its tokenizer reads them"
         )
-    episodes, _ = _episodes(school, played[0], TOKENIZER_EPISODES)
+    episodes, _ = _episodes(warm_start, played[0], TOKENIZER_EPISODES)
     held_out = {
         entity
-        for question in school.prepared.asked("test")
+        for question in warm_start.prepared.asked("test")
         for hop in question.proof.path
         for entity in (hop.head, hop.tail)
     }
-    seen = (passage for passage in _passages(school.parts) if passage.entity not in held_out)
+    seen = (passage for passage in _passages(warm_start.parts) if passage.entity not in held_out)
     for passage in islice(seen, None, None, 4):
         yield f"{passage.title}: {passage.text[:PREVIEW_CHARS]}"
     for _, one in episodes:
@@ -275,11 +267,3 @@ def _texts(school: School) -> Iterator[str]:
             for turn in one.turns
         )
         yield f"<|im_start|>user\n{one.question.text}" + "\n".join(turns)
-
-
-def _write(path: Path, lessons: list[SFTExample]) -> None:
-    columns = {
-        name: [getattr(one, name) for one in lessons] for name in SFTExample.__struct_fields__
-    }
-    with whole_path(path) as partial:
-        pq.write_table(pa.table(columns), partial)
