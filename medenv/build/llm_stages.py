@@ -12,11 +12,11 @@ from typing import Any
 
 import msgspec
 
+from medenv.build import calibration
 from medenv.errors import UsageError
 from medenv.kg.graph import Graph
 from medenv.kg.questions import rewriting
 from medenv.kg.questions.production import Produced
-from medenv.build import calibration
 from medenv.llm.batch import BatchClient, BatchLimits, open_journal
 from medenv.llm.endpoint import Endpoint, EndpointSettings
 from medenv.records import Question, Record, Retriever

@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from medenv.diagnosis.model import Annotation, DiseaseModel, Weights
 from medenv.errors import UsageError
 from medenv.records import Entity, Retriever
-from medenv.diagnosis.model import Annotation, DiseaseModel, Weights
-from medenv.tools.lookup import Fact
 from medenv.retrieval.names import NameIndex
+from medenv.tools.lookup import Fact
 
 if TYPE_CHECKING:
     from medenv.diagnosis.cases import Case
@@ -76,8 +76,8 @@ class Resources:
         """The corpus."""
         opened: Retriever
         if self._corpus is None:
-            from medenv.retrieval import BM25Retriever
             from medenv.kg import Documents
+            from medenv.retrieval import BM25Retriever
 
             analysis = self._options.get("analysis") or "plain"
             return BM25Retriever(Documents(self.graph).passages, analysis=analysis)
@@ -214,8 +214,8 @@ def share_of(frequency: str) -> float:
     """Return the share of patients that an HPO frequency stands for.
 
     Args:
-        frequency: In any form that `medenv.kg.documents.frequencies.canonical` knows; of several parted by
-            ``|`` the first.
+        frequency: In any form that `medenv.kg.documents.frequencies.canonical` reads; of several
+            parted by ``|`` the first.
 
     Returns:
         A share in [0, 1]; for n of m patients (n + 1/2) / (m + 1), so that few prove little, and

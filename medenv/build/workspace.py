@@ -14,14 +14,22 @@ from pathlib import Path
 
 import msgspec
 
-from medenv.retrieval import BM25Retriever
 from medenv.errors import UsageError
 from medenv.io import digest, file_digest, read_json, whole_folder, write_json
-from medenv.kg import Documents, Graph, QuestionConfig, leakage, load_hpo, toy_graph, write_questions
+from medenv.kg import (
+    Documents,
+    Graph,
+    QuestionConfig,
+    leakage,
+    load_hpo,
+    toy_graph,
+    write_questions,
+)
 from medenv.kg.questions.synthesize import synthesize
 from medenv.kg.sources.hpo import hpo_files
 from medenv.kg.worlds.worlds import WorldSettings, graded_world, make_world
 from medenv.records import Passage, Record
+from medenv.retrieval import BM25Retriever
 from medenv.text import Analysis, AnalysisLike, analysis_of
 
 FORMAT = 2
@@ -37,7 +45,8 @@ class WorkspaceSettings(Record, frozen=True, kw_only=True):
         namespaces: Disease namespaces, such as "OMIM".
         questions: Which questions, and how many.
         seed: Seed of the questions, and of the alteration.
-        variant: The world, see `medenv.kg.worlds.worlds`: "true", or an altered one, which is fiction.
+        variant: The world, see `medenv.kg.worlds.worlds`: "true", or an altered one, which is
+            fiction.
         analysis: How the corpus is indexed: a name such as "english", or an analysis.
     """
 
