@@ -1,4 +1,4 @@
-"""The composition root: settings to a whole environment, through the names of `medenv.build.plugins`."""
+"""Settings to a whole environment, through the names of `medenv.build.plugins`."""
 
 from __future__ import annotations
 
@@ -10,11 +10,7 @@ from typing import Any, NamedTuple
 import msgspec
 from gymnasium.wrappers import TimeLimit
 
-from medenv.dialects.base import Dialect, Fitted, PromptStyle
-from medenv.envs.env import MedResearchEnv
-from medenv.envs.kinds import ENVIRONMENT_CLASSES
-from medenv.episodes.episode import Budget, EpisodeRules
-from medenv.errors import UnknownNameError, UsageError
+from medenv.build.knowledge import knowledge_of
 from medenv.build.plugins import (
     DIALECTS,
     KG_SOURCES,
@@ -26,12 +22,19 @@ from medenv.build.plugins import (
     Registry,
     retriever_factory,
 )
-from medenv.records import Question, Record, Retriever, RewardFn
 from medenv.build.resources import RESOURCES, Resources
+from medenv.build.scoring import Scoring, make_scoring
+from medenv.build.settings import ScoringSettings
+from medenv.dialects.base import Dialect, Fitted, PromptStyle
+from medenv.envs.env import MedResearchEnv
+from medenv.envs.kinds import ENVIRONMENT_CLASSES
+from medenv.envs.vector import MedResearchVectorEnv
+from medenv.episodes.episode import Budget, EpisodeRules
+from medenv.errors import UnknownNameError, UsageError
+from medenv.records import Question, Record, Retriever, RewardFn
+from medenv.retrieval.filtered import FilteredRetriever, withhold
 from medenv.rollouts.driver import RetryPolicy, Rollouts
 from medenv.tools import Tool, ToolBox
-from medenv.envs.vector import MedResearchVectorEnv
-from medenv.retrieval.filtered import FilteredRetriever, withhold
 
 __all__ = [
     "DIALECTS",
@@ -73,7 +76,9 @@ class EnvSettings(Record, frozen=True, kw_only=True):
             questions and corpus, and gives no answer away that the corpus has not.
         cassette: Options of `medenv.tools.cassette.Cassette` around every tool, or None.
         faults: Options of `medenv.tools.faults.Faulty` around every tool, or None.
-        scoring: Name of a reward preset or reward, weights by component, or a `RewardFn`.
+        scoring: Name of a reward preset or of a registered reward, ``package.module:object``,
+            weights by component, a `Composition`, `ScoringSettings`, or a `RewardFn`.
+        verdicts: Folder of a judge's verdicts, where `scoring` has a judge.
         budget: What one episode may use up.
         prompt_style: How much the system message explains.
         env_id: Versioned id of the environment.
@@ -91,6 +96,7 @@ class EnvSettings(Record, frozen=True, kw_only=True):
     cassette: Any = None
     faults: Any = None
     scoring: Any = "composite"
+    verdicts: str = ""
     budget: Any = Budget()
     prompt_style: PromptStyle = "full"
     env_id: str = ""
@@ -102,8 +108,13 @@ class Parts(NamedTuple):
     questions: tuple[Question, ...]
     rules: EpisodeRules
     toolbox: ToolBox
-    reward: RewardFn
+    scoring: Scoring
     retriever: Retriever | None
+
+    @property
+    def reward(self) -> RewardFn:
+        """The reward, before any training."""
+        return self.scoring.reward
 
     def env(self, render_mode: str | None = None) -> MedResearchEnv:
         """Return the Gymnasium environment.
@@ -120,7 +131,13 @@ class Parts(NamedTuple):
         Args:
             patience: How often failures are tried again.
         """
-        return Rollouts(self.rules, self.toolbox, self.reward, patience or RetryPolicy())
+        return Rollouts(
+            self.rules,
+            self.toolbox,
+            self.reward,
+            patience or RetryPolicy(),
+            threads=self.scoring.threads,
+        )
 
 
 def make_env(render_mode: str | None = None, **settings: Any) -> MedResearchEnv:
@@ -191,7 +208,10 @@ def make_parts(**settings: Any) -> Parts:
     tools = (tool for item in wanted for tool in _made(item, tool_options, world))
     toolbox = ToolBox(_wrapped(tool, chosen) for tool in tools)
     dialect = make_dialect(chosen.dialect)
-    reward = _reward(chosen, world)
+    of_questions = chosen.graph is None and chosen.questions is not None
+    knowledge = None if of_questions else knowledge_of(world.graph)
+    verdicts = Path(chosen.verdicts) if chosen.verdicts else None
+    scoring = make_scoring(chosen.scoring, knowledge, verdicts)
     rules = EpisodeRules(
         dialect.fitted(toolbox.specs) if isinstance(dialect, Fitted) else dialect,
         toolbox.specs,
@@ -204,10 +224,10 @@ def make_parts(**settings: Any) -> Parts:
             "withhold": chosen.withhold,
             "faults": chosen.faults,
         },
-        getattr(reward, "asks", ()),
+        scoring.asks,
     )
     retriever = world.retriever if wanted else None
-    return Parts(questions, rules, toolbox, reward, retriever)
+    return Parts(questions, rules, toolbox, scoring, retriever)
 
 
 def make_dialect(dialect: str | Dialect) -> Dialect:
@@ -301,30 +321,12 @@ def _budget(budget: Any) -> Budget:
         raise UsageError(f"budget: {error}; got {budget!r}") from error
 
 
-def _reward(settings: EnvSettings, world: Resources) -> RewardFn:
-    """Make the reward."""
-    from medenv.reward import PRESETS, Checked, Composition, compose
-
-    scoring = settings.scoring
-    reward: RewardFn
-    if isinstance(scoring, str) and scoring not in PRESETS:
-        if scoring not in REWARDS.names():
-            raise UnknownNameError("reward", scoring, (*PRESETS, *REWARDS.names()))
-        return Checked(scoring, REWARDS.load(scoring)())
-    if callable(scoring):
-        reward = scoring
-        return reward
-    if isinstance(scoring, Mapping):
-        scoring = Composition(weights={name: float(weight) for name, weight in scoring.items()})
-    if settings.graph is None and settings.questions is not None:
-        return compose(scoring)
-    from medenv.build.knowledge import knowledge_of
-
-    return compose(scoring, knowledge_of(world.graph))
-
-
 def _described(scoring: Any) -> Any:
     """Return what of a scoring goes into the settings' hash."""
+    if isinstance(scoring, ScoringSettings):
+        scoring = msgspec.structs.replace(scoring, shuffle_seed=None)
+        if scoring == ScoringSettings(preset=scoring.preset):
+            return scoring.preset
     if isinstance(scoring, str | msgspec.Struct):
         return scoring
     return dict(scoring) if isinstance(scoring, Mapping) else type(scoring).__qualname__

@@ -19,14 +19,13 @@ from medenv.integrations.hydra.config import plain
 from medenv.integrations.verl.training_env import load_training_env
 from medenv.io import write_records
 from medenv.kg import read_questions
-from medenv.rollouts.driver import Rollouts
 from medenv.rollouts.policies import Texts
 
 
 def evaluate(section):
     """Every held-out question, answered rightly and wrongly in turns."""
     world = load_training_env(section)
-    rollouts = Rollouts(world.rules, world.toolbox, world.reward)
+    rollouts = world.driver(0)
     questions = read_questions(Workspace.open(section["workspace"]).questions("test"))
     played = []
     for number, question in enumerate(questions):

@@ -206,7 +206,7 @@ def test_an_episode_without_an_answer_is_not_judged(endpoint):
 
 def test_a_judge_is_a_component_behind_the_gate_and_its_absence_is_no_zero(endpoint):
     one, _ = judge(endpoint, attempts=1)
-    components = {**COMPONENTS, "rubric": one.component()}
+    components = {**COMPONENTS, "rubric": one.component("rubric")}
     weights = Composition(weights={"accuracy": 1.0, "rubric": 0.2})
     reward = Reward(weights, Knowledge(), components)
     assert reward(episode(answering("SCN1A"))).total == pytest.approx(1.2)
@@ -305,7 +305,7 @@ def test_a_judge_that_is_away_is_unavailable_whatever_was_answered(endpoint, sta
 
 def test_the_judge_is_asked_where_its_gate_is_open_and_only_there(endpoint):
     one, _ = judge(endpoint)
-    components = {**COMPONENTS, "rubric": one.component()}
+    components = {**COMPONENTS, "rubric": one.component("rubric")}
     weights = {"accuracy": 1.0, "rubric": 0.2}
     behind = Reward(Composition(weights=weights), Knowledge(), components)
     assert behind(episode(answering("SCN2A"))).total == 0

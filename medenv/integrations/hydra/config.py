@@ -107,18 +107,35 @@ class PatienceSection:
 
 
 @dataclass
-class ScoringSection:
-    """The reward: a preset's name, or weights by component with their gates and vetoes.
+class JudgeSection:
+    """The judge of the component `expert`; see `medenv.build.settings.JudgeTermSettings`."""
 
-    `ramps` changes weights over training: component to a `medenv.reward.Ramp`'s fields.
-    `shuffle_seed` makes it a control.
-    """
+    url: str = ""
+    model: str = ""
+    rubric: dict[str, str] = field(default_factory=dict)
+    cache: str = ""
+    key_variable: str = "OPENAI_API_KEY"
+    concurrency: int = 16
+    attempts: int = 3
+    timeout: float = 60.0
+    options: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass
+class ScoringSection:
+    """The reward; see `medenv.build.settings.ScoringSettings`."""
 
     preset: str = "composite"
+    reward: str = ""
     weights: dict[str, float] = field(default_factory=dict)
+    alpha: float | None = None
+    beta: float | None = None
+    gamma: float | None = None
     gates: dict[str, str] = field(default_factory=dict)
     vetoes: list[str] = field(default_factory=list)
     ramps: dict[str, Any] = field(default_factory=dict)
+    judge: JudgeSection = field(default_factory=JudgeSection)
+    turn_rewards: bool = False
     shuffle_seed: int | None = None
 
 

@@ -20,6 +20,7 @@ from medenv.episodes.episode import Episode
 from medenv.errors import PolicyUnavailableError, TokensExhaustedError, UsageError
 from medenv.integrations.hydra.config import plain
 from medenv.integrations.verl.rows import AGENT_NAME
+from medenv.integrations.verl.samples import TurnSample
 from medenv.integrations.verl.training_env import TrainingEnv, load_training_env
 from medenv.integrations.verl.unscored import Unscored, report
 from medenv.records import Message, Question, Score, Scored, Written
@@ -90,6 +91,7 @@ class _ServerPolicy:
         prompt: Token ids before the first turn.
         response: Token ids after them.
         mask: 1 where the policy wrote the token, of the length of `response`.
+        ends: Length of `response` after each turn.
         logprobs: Log-probabilities of the sampled tokens, 0 where the mask is; None where the
             server does not compute any.
         extra: What the server says about its generations.
@@ -110,6 +112,7 @@ class _ServerPolicy:
         self.prompt: list[int] = []
         self.response: list[int] = []
         self.mask: list[int] = []
+        self.ends: list[int] = []
         self.logprobs: list[float] | None = [] if self._config.calculate_log_probs else None
         self.extra: dict[str, Any] = {}
         self.seconds = 0.0
@@ -151,11 +154,12 @@ class _ServerPolicy:
             self.logprobs += out.log_probs
         self.response += ids
         self.mask += [1] * len(ids)
+        self.ends.append(len(self.response))
         self._note(out.extra_fields or {})
         return Written(text=self._text(ids), tokens=len(ids))
 
-    def output(self, scored: Scored, sampling: str) -> AgentLoopOutput:
-        """Return the episode as verl's sample.
+    def output(self, scored: Scored, sampling: str) -> TurnSample:
+        """Return the episode as verl's sample, each turn's reward on the turn's last token.
 
         Args:
             scored: The episode, with a score.
@@ -163,7 +167,9 @@ class _ServerPolicy:
         """
         turns = scored.trajectory.turns
         waited = sum(max((one.seconds for one in turn.results), default=0.0) for turn in turns)
-        return AgentLoopOutput(
+        return TurnSample(
+            turn_ends=self.ends,
+            turn_rewards=self._loop.world.scoring.turn_rewards(scored),
             prompt_ids=self.prompt,
             response_ids=self.response,
             response_mask=self.mask,

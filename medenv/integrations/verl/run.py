@@ -24,6 +24,7 @@ from typing import Any
 import msgspec
 from omegaconf import DictConfig, OmegaConf
 
+from medenv.build.scoring import build_scoring, read_scoring
 from medenv.build.workspace import Step, Workspace, WorkspaceSettings, open_workspace
 from medenv.integrations.hydra.config import plain
 from medenv.integrations.hydra.identity import claim, files_digest, identity
@@ -34,7 +35,7 @@ from medenv.integrations.verl.lora import merge_adapter
 from medenv.integrations.verl.preflight import check_policy
 from medenv.integrations.verl.processes import Tree, mark_of, own_folder
 from medenv.integrations.verl.rows import count_rows, rows, write_rows
-from medenv.integrations.verl.training_env import make_training_parts, schedule_of
+from medenv.integrations.verl.training_env import make_training_parts
 from medenv.io import write_text
 from medenv.kg import read_questions
 
@@ -124,7 +125,7 @@ def open_run(config: DictConfig, step: Step) -> Iterator[Run]:
     section = plain(config.medenv)
     check_algorithm(config)
     check_policy(section["policy"])
-    schedule_of(section["scoring"])
+    build_scoring(read_scoring(section["scoring"]))
     root = Path(section["root"])
     folder = root / section["run"]
     with own_folder(folder, step):
