@@ -14,13 +14,13 @@ from typing import Any
 from uuid import uuid4
 
 import msgspec
+import torch
 from verl.experimental.agent_loop.agent_loop import AgentLoopBase, AgentLoopOutput, register
 
 from medenv.episodes.episode import Episode
 from medenv.errors import PolicyUnavailableError, TokensExhaustedError, UsageError
 from medenv.integrations.hydra.config import plain
 from medenv.integrations.verl.rows import AGENT_NAME
-from medenv.integrations.verl.samples import TurnSample
 from medenv.integrations.verl.training_env import TrainingEnv, load_training_env
 from medenv.integrations.verl.unscored import Unscored, report
 from medenv.records import Message, Question, Score, Scored, Written
@@ -248,6 +248,33 @@ class _ServerPolicy:
         for stop in (self._loop.tokenizer.eos_token, *self._stop):
             text = text.partition(stop)[0]
         return text
+
+
+class TurnSample(AgentLoopOutput):  # type: ignore[misc]  # verl is untyped to us
+    """A sample with a reward for each turn, on the last token that the policy wrote in it.
+
+    verl puts a sample's `reward_score` on the last token of the response
+    (verl/experimental/agent_loop/agent_loop.py:143-148), also where the policy did not write that
+    token, and GAE then drops it (verl/trainer/ppo/core_algos.py:256). `AgentLoopWorkerTQ` calls
+    `as_dict` on what an agent loop returned (verl/trainer/ppo/v1/agent_loop_tq.py:194), so that a
+    sample can place its rewards itself.
+
+    Args:
+        turn_ends: Number of response tokens up to the end of each turn.
+        turn_rewards: Reward of each turn; they add up to `reward_score`.
+    """
+
+    turn_ends: list[int]
+    turn_rewards: list[float]
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return what verl stores of the sample; `rm_scores` are its token-level rewards."""
+        output: dict[str, Any] = super().as_dict()
+        scores = torch.zeros_like(output["rm_scores"])
+        for end, reward in zip(output.pop("turn_ends"), output.pop("turn_rewards"), strict=True):
+            scores[end - 1] += reward
+        output["rm_scores"] = scores
+        return output
 
 
 def flat(score: Score) -> dict[str, float]:
