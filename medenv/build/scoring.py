@@ -161,6 +161,18 @@ def read_scoring(section: Mapping[str, Any]) -> ScoringSettings:
         raise UsageError(f"scoring: {error}") from error
 
 
+def title(settings: ScoringSettings) -> str:
+    """Return the name of what settings reward, for reports.
+
+    Args:
+        settings: The config group `scoring`.
+    """
+    weights = ", ".join(f"{name} {weight:g}" for name, weight in settings.weights.items())
+    paid = ", paid by turns" if settings.turn_rewards else ""
+    control = " (shuffled: a control)" if settings.shuffle_seed is not None else ""
+    return f"{settings.reward or weights or settings.preset}{paid}{control}"
+
+
 def _scoring(
     reward: Reward | Checked, settings: ScoringSettings, schedule: Schedule | None = None
 ) -> Scoring:

@@ -16,7 +16,7 @@ import pytest
 
 from medenv.build.environment import make_env, make_parts
 from medenv.build.plugins import load_object
-from medenv.build.scoring import Scoring, build_scoring, make_scoring, read_scoring
+from medenv.build.scoring import Scoring, build_scoring, make_scoring, read_scoring, title
 from medenv.build.settings import JudgeTermSettings, ScoringSettings
 from medenv.errors import UnknownNameError, UsageError
 from medenv.kg import toy_graph
@@ -265,6 +265,20 @@ def test_a_control_is_the_same_environment_as_what_it_controls() -> None:
     assert len(hashes) == 1
     other = make_parts(scoring=ScoringSettings(alpha=2.0, preset="paper")).rules.config_hash
     assert other not in hashes | {make_parts(scoring="paper").rules.config_hash}
+
+
+@pytest.mark.parametrize(
+    ("settings", "shown"),
+    [
+        ({}, "composite"),
+        ({"reward": "my:reward"}, "my:reward"),
+        ({"weights": {"accuracy": 1.0, "my:part": 0.25}}, "accuracy 1, my:part 0.25"),
+        ({"preset": "process", "turn_rewards": True}, "process, paid by turns"),
+        ({"shuffle_seed": 0}, "composite (shuffled: a control)"),
+    ],
+)
+def test_a_report_names_what_is_rewarded(settings: dict[str, Any], shown: str) -> None:
+    assert title(ScoringSettings(**settings)) == shown
 
 
 def test_the_rewards_of_turns_add_up_to_the_total() -> None:

@@ -3,6 +3,8 @@
 import json
 import pickle
 import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
@@ -197,6 +199,24 @@ def test_failures_are_not_kept_and_a_damaged_file_is_asked_for_again(endpoint, t
     kept.write_bytes(kept.read_bytes()[:9])
     assert one("Which gene?", ("SCN1A",), "SCN1A").reason == "It is right."
     assert len(endpoint.asked) == 3
+
+
+@pytest.mark.parametrize("reply", [YES, (401, b"no key")])
+def test_a_verdict_that_several_threads_want_is_asked_for_once(endpoint, reply):
+    one, _ = judge(endpoint)
+    endpoint.shape = lambda _: time.sleep(0.5) or Endpoint.shape(reply)
+
+    def ask(_):
+        try:
+            return one("Which gene?", ("SCN1A",), "SCN1A").reason
+        except JudgeUnavailableError:
+            return "unavailable"
+
+    with ThreadPoolExecutor(4) as pool:
+        assert set(pool.map(ask, range(4))) == {"It is right." if reply == YES else "unavailable"}
+    assert len(endpoint.asked) == 1
+    ask(None)
+    assert len(endpoint.asked) == 2  # nothing is kept of it without a cache
 
 
 def test_an_episode_without_an_answer_is_not_judged(endpoint):

@@ -9,8 +9,10 @@ from pathlib import Path
 
 import psutil
 
+from medenv.build.scoring import read_scoring, title
 from medenv.errors import DataError
 from medenv.evaluation.summary import read_scored, with_missing
+from medenv.integrations.hydra.config import plain
 from medenv.integrations.verl.run import Run
 from medenv.kg import read_questions
 from medenv.records import Scored
@@ -118,8 +120,7 @@ def facts(run: Run) -> dict[str, str]:
         "seed": str(config.seed),
         "machine": machine(),
         "policy": str(config.medenv.policy),
-        "scoring": str(config.medenv.scoring.preset)
-        + (" (shuffled: a control)" if config.medenv.scoring.shuffle_seed is not None else ""),
+        "scoring": title(read_scoring(plain(config.medenv.scoring))),
         "algorithm": f"{config.algorithm.adv_estimator}, "
         f"{config.data.train_batch_size} questions x {config.actor_rollout_ref.rollout.n} rollouts "
         f"a step, learning rate {config.actor_rollout_ref.actor.optim.lr:g}, {run.steps} steps",
