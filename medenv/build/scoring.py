@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Collection, Mapping
 from concurrent.futures import Executor, ThreadPoolExecutor
 from pathlib import Path
@@ -171,6 +172,24 @@ def title(settings: ScoringSettings) -> str:
     paid = ", paid by turns" if settings.turn_rewards else ""
     control = " (shuffled: a control)" if settings.shuffle_seed is not None else ""
     return f"{settings.reward or weights or settings.preset}{paid}{control}"
+
+
+def own_code(settings: ScoringSettings) -> dict[str, str]:
+    """Return the file of each module of one's own that settings name, by the object's name.
+
+    Args:
+        settings: The config group `scoring`; its modules are imported.
+
+    Raises:
+        UsageError: A module cannot be imported.
+    """
+    found = {}
+    for name in sorted({settings.reward, *settings.weights}):
+        if ":" in name:
+            load_object("reward", name)
+            module = sys.modules[name.partition(":")[0]]
+            found[name] = getattr(module, "__file__", None) or ""  # a built-in module has none
+    return found
 
 
 def _scoring(

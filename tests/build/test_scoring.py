@@ -16,7 +16,7 @@ import pytest
 
 from medenv.build.environment import make_env, make_parts
 from medenv.build.plugins import load_object
-from medenv.build.scoring import Scoring, build_scoring, make_scoring, read_scoring, title
+from medenv.build.scoring import Scoring, build_scoring, make_scoring, own_code, read_scoring, title
 from medenv.build.settings import JudgeTermSettings, ScoringSettings
 from medenv.errors import UnknownNameError, UsageError
 from medenv.kg import toy_graph
@@ -188,6 +188,14 @@ def test_a_component_next_to_the_command_is_weighed_gated_and_ramped(mine: str) 
         assert isinstance(reward, Reward)
         assert reward.composition.weights[name] == 0.5
         assert reward(played(RIGHT).trajectory).total == pytest.approx(1.25)
+
+
+def test_the_files_of_ones_own_code_are_named(mine: str, tmp_path: Path) -> None:
+    file = str(tmp_path / "own_rewards.py")
+    assert own_code(ScoringSettings(reward=f"{mine}:mine")) == {f"{mine}:mine": file}
+    weights = {"accuracy": 1.0, f"{mine}:slow": 0.1}
+    assert own_code(ScoringSettings(weights=weights)) == {f"{mine}:slow": file}
+    assert own_code(ScoringSettings()) == {}
 
 
 @pytest.mark.parametrize("code", ["1 / 0", "def (", "raise KeyError('no\\nkey')", "import nothing"])

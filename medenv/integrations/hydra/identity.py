@@ -37,6 +37,9 @@ FREE = (
     *("trainer.default_local_dir", "trainer.default_hdfs_dir", "trainer.project_name"),
     *("trainer.experiment_name", "trainer.logger", "trainer.rollout_data_dir"),
     *("trainer.validation_data_dir", "trainer.v1.sampler.sampler_kwargs.rollout_dir"),
+    *("medenv.scoring.judge.url", "medenv.scoring.judge.cache"),
+    *("medenv.scoring.judge.key_variable", "medenv.scoring.judge.concurrency"),
+    *("medenv.scoring.judge.attempts", "medenv.scoring.judge.timeout"),
     # Durations, frequencies, and how many checkpoints are kept.
     *("trainer.total_training_steps", "trainer.total_epochs", "trainer.save_freq"),
     *("trainer.test_freq", "trainer.val_before_train", "trainer.log_val_generations"),

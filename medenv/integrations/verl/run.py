@@ -24,7 +24,7 @@ from typing import Any
 import msgspec
 from omegaconf import DictConfig, OmegaConf
 
-from medenv.build.scoring import build_scoring, read_scoring
+from medenv.build.scoring import build_scoring, own_code, read_scoring
 from medenv.build.workspace import Step, Workspace, WorkspaceSettings, open_workspace
 from medenv.integrations.hydra.config import plain
 from medenv.integrations.hydra.identity import claim, files_digest, identity
@@ -202,6 +202,10 @@ def _identity(run: Run) -> dict[str, Any]:
     return {
         **identity(run.config, _OF_OTHER_RECIPES),
         "medenv.policy (its files)": files_digest(run.config.medenv.policy),
+        **{
+            f"{name} (its file)": files_digest(file)
+            for name, file in own_code(read_scoring(plain(run.config.medenv.scoring))).items()
+        },
         "medenv.workspace": run.workspace.folder.name,
         # A learning rate that depends on the number of steps makes it part of the result.
         **({"trainer.total_training_steps": run.steps} if scheduled else {}),
