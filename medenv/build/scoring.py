@@ -42,7 +42,7 @@ class Scoring(NamedTuple):
     """A reward over a training, and how it is paid.
 
     Attributes:
-        reward: Scores trajectories; with a schedule, those of step 0.
+        reward: Scores trajectories, by the weights before any ramp.
         schedule: How the reward's weights change over training, where they do.
         by_turns: Whether what each turn brought is paid at the turn's end.
         threads: Threads for scoring off an event loop, where the reward calls outside services.
