@@ -13,7 +13,7 @@ from medenv.reward.analysis.shuffle import shuffle_batch, shuffle_within_group
 from medenv.reward.answers.equivalence import Match, judge_answer
 from medenv.reward.answers.names import EntityNames, normalise
 from medenv.reward.components.catalogue import COMPONENTS
-from medenv.reward.components.contract import Checked, Component, ComponentScore, Knowledge
+from medenv.reward.components.contract import Component, ComponentScore, Knowledge
 from medenv.reward.components.process import turn_rewards
 from medenv.reward.composition import (
     GATES,
@@ -24,6 +24,7 @@ from medenv.reward.composition import (
     check_questions,
     compose,
 )
+from medenv.reward.custom import Checked
 from medenv.reward.schedule import Ramp, Schedule
 
 __all__ = [

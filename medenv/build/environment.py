@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 import msgspec
 from gymnasium.wrappers import TimeLimit
 
+from medenv.build.knowledge import knowledge_of
 from medenv.build.plugins import (
     DIALECTS,
     KG_SOURCES,
@@ -22,6 +23,8 @@ from medenv.build.plugins import (
     retriever_factory,
 )
 from medenv.build.resources import OF_THE_GRAPH, RESOURCES, Resources
+from medenv.build.scoring import Scoring, make_scoring
+from medenv.build.settings import ScoringSettings
 from medenv.dialects.base import Dialect, Fitted, PromptStyle
 from medenv.envs.env import MedResearchEnv
 from medenv.envs.kinds import ENVIRONMENT_CLASSES
@@ -79,7 +82,9 @@ class MakeSettings(Record, frozen=True, kw_only=True):
             never stands in where questions or a corpus are given.
         cassette: Options of `medenv.tools.cassette.Cassette` around every tool, or None.
         faults: Options of `medenv.tools.faults.Faulty` around every tool, or None.
-        scoring: Name of a reward preset or reward, weights by component, or a `RewardFn`.
+        scoring: Name of a reward preset or of a registered reward, ``package.module:object``,
+            weights by component, a `Composition`, `ScoringSettings`, or a `RewardFn`.
+        verdicts: Folder of a judge's verdicts, where `scoring` has a judge.
         budget: What one episode may use up.
         prompt_style: How much the system message explains.
         env_id: Versioned id of the environment.
@@ -97,6 +102,7 @@ class MakeSettings(Record, frozen=True, kw_only=True):
     cassette: Any = None
     faults: Any = None
     scoring: Any = "composite"
+    verdicts: str = ""
     budget: Any = Budget()
     prompt_style: PromptStyle = "full"
     env_id: str = ""
@@ -108,8 +114,13 @@ class Parts(NamedTuple):
     questions: tuple[Question, ...]
     rules: EpisodeRules
     toolbox: ToolBox
-    reward: RewardFn
+    scoring: Scoring
     retriever: Retriever | None
+
+    @property
+    def reward(self) -> RewardFn:
+        """The reward, before any training."""
+        return self.scoring.reward
 
     def env(self, render_mode: str | None = None) -> MedResearchEnv:
         """Return the Gymnasium environment.
@@ -126,7 +137,13 @@ class Parts(NamedTuple):
         Args:
             patience: How often failures are tried again.
         """
-        return Rollouts(self.rules, self.toolbox, self.reward, patience or RolloutRetryPolicy())
+        return Rollouts(
+            self.rules,
+            self.toolbox,
+            self.reward,
+            patience or RolloutRetryPolicy(),
+            threads=self.scoring.threads,
+        )
 
 
 def make_env(render_mode: str | None = None, **settings: Any) -> MedResearchEnv:
@@ -208,8 +225,11 @@ def make_parts(**settings: Any) -> Parts:
     tools = (tool for some in made for tool in some)
     toolbox = ToolBox(_wrapped(tool, chosen) for tool in tools)
     dialect = make_dialect(chosen.dialect)
-    reward = _reward(chosen, world)
-    check_questions(reward, questions)
+    of_questions = chosen.graph is None and chosen.questions is not None
+    knowledge = None if of_questions else knowledge_of(world.graph)
+    verdicts = Path(chosen.verdicts) if chosen.verdicts else None
+    scoring = make_scoring(chosen.scoring, knowledge, verdicts)
+    check_questions(scoring.reward, questions)
     rules = EpisodeRules(
         dialect.fitted(toolbox.specs) if isinstance(dialect, Fitted) else dialect,
         toolbox.specs,
@@ -222,10 +242,10 @@ def make_parts(**settings: Any) -> Parts:
             "withhold": chosen.withhold,
             "faults": chosen.faults,
         },
-        getattr(reward, "asks", ()),
+        scoring.asks,
     )
     retriever = world.retriever if wanted else None
-    return Parts(questions, rules, toolbox, reward, retriever)
+    return Parts(questions, rules, toolbox, scoring, retriever)
 
 
 def _with_set(settings: MakeSettings) -> MakeSettings:
@@ -355,30 +375,12 @@ def _budget(budget: Any) -> Budget:
         raise UsageError(f"budget: {error}; got {budget!r}") from error
 
 
-def _reward(settings: MakeSettings, world: Resources) -> RewardFn:
-    """Make the reward."""
-    from medenv.reward import PRESETS, Checked, Composition, compose
-
-    scoring = settings.scoring
-    reward: RewardFn
-    if isinstance(scoring, str) and scoring not in PRESETS:
-        if scoring not in REWARDS.names():
-            raise UnknownNameError("reward", scoring, (*PRESETS, *REWARDS.names()))
-        return Checked(scoring, REWARDS.load(scoring)())
-    if callable(scoring):
-        reward = scoring
-        return reward
-    if isinstance(scoring, Mapping):
-        scoring = Composition(weights={name: float(weight) for name, weight in scoring.items()})
-    if settings.graph is None and settings.questions is not None:
-        return compose(scoring)
-    from medenv.build.knowledge import knowledge_of
-
-    return compose(scoring, knowledge_of(world.graph))
-
-
 def _described(scoring: Any) -> Any:
     """Return what of a scoring goes into the settings' hash."""
+    if isinstance(scoring, ScoringSettings):
+        scoring = msgspec.structs.replace(scoring, shuffle_seed=None)
+        if scoring == ScoringSettings(preset=scoring.preset):
+            return scoring.preset
     if isinstance(scoring, str | msgspec.Struct):
         return scoring
     return dict(scoring) if isinstance(scoring, Mapping) else type(scoring).__qualname__

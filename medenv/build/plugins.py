@@ -10,12 +10,15 @@ from __future__ import annotations
 
 import importlib
 import inspect
+import pkgutil
+import sys
 from collections.abc import Callable, Mapping
 from importlib.metadata import EntryPoint, entry_points
+from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
-from medenv.errors import UnknownNameError, UsageError
+from medenv.errors import UnknownNameError, UsageError, describe
 from medenv.kg.sources import GROUP, SOURCES
 from medenv.tools import Tool
 
@@ -75,6 +78,31 @@ class Registry:
         for point in entry_points(group=self.group):
             offered.setdefault(point.name, []).append(point)
         return offered
+
+
+def load_object(kind: str, name: str) -> Any:
+    """Import an object by ``package.module:object``.
+
+    Modules in the folder where the command runs are found too, after those of installed packages:
+    that folder is appended to `sys.path` here and nowhere else.
+
+    Args:
+        kind: What the object is, for messages.
+        name: Module and object.
+
+    Raises:
+        UsageError: The module cannot be imported, or has no such object.
+    """
+    here = str(Path.cwd())
+    if not {"", here} & {*sys.path}:
+        sys.path.append(here)
+    module, colon, attribute = name.partition(":")
+    if not (module and colon and attribute):
+        raise UsageError(f"expected {kind} as package.module:object, got {name!r}")
+    try:
+        return pkgutil.resolve_name(name)
+    except Exception as error:  # whatever a module of other people raises while it is imported
+        raise UsageError(f"{kind} {name!r} cannot be imported: {describe(error)}") from error
 
 
 def _callable(found: Any) -> Factory:
@@ -154,7 +182,11 @@ RETRIEVERS = Registry(
 """Retrievers: callables that make a `Retriever` of a path, and may take options by keyword."""
 
 REWARDS = Registry("reward", "medenv.rewards")
-"""Rewards of other packages: callables that make a `RewardFn`. Presets come before them."""
+"""Rewards of other packages, in the forms that `medenv.reward.custom.as_reward` takes; presets come
+before them."""
+
+REWARD_COMPONENTS = Registry("reward component", "medenv.reward_components")
+"""Components of other packages, in the forms that `medenv.reward.custom.as_component` takes."""
 
 KG_SOURCES = Registry("knowledge-graph source", GROUP, SOURCES)
 """Sources of knowledge graphs: callables that make a `medenv.kg.Graph` of a path."""
@@ -165,7 +197,10 @@ POLICIES = Registry("policy", "medenv.policies")
 REGISTRIES: Mapping[str, Registry] = MappingProxyType(
     {
         registry.group: registry
-        for registry in (TOOLS, DIALECTS, RETRIEVERS, REWARDS, KG_SOURCES, POLICIES)
+        for registry in (
+            *(TOOLS, DIALECTS, RETRIEVERS, REWARDS),
+            *(REWARD_COMPONENTS, KG_SOURCES, POLICIES),
+        )
     }
 )
 """All registries by their entry-point group."""

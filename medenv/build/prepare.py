@@ -11,10 +11,9 @@ from typing import NamedTuple
 import msgspec
 
 from medenv.build.environment import Parts, make_dialect, make_parts
-from medenv.build.knowledge import knowledge_of
 from medenv.build.plugins import RETRIEVERS, TOOLS
 from medenv.build.retrieval import open_retriever, prepare_corpus
-from medenv.build.scoring import Scoring, build_scoring
+from medenv.build.scoring import build_scoring
 from medenv.build.settings import EnvironmentSpec, QuestionsSettings, RunSettings
 from medenv.errors import UsageError
 from medenv.io import digest, file_digest, read_json, whole_folder, write_json
@@ -260,13 +259,11 @@ class TrainingEnv(NamedTuple):
     """An environment as drivers and trainers use it.
 
     Attributes:
-        parts: Questions, rules, tools and retriever.
-        scoring: The reward, and how it changes over training.
+        parts: Questions, rules, tools, reward and retriever.
         spec: What it was made from.
     """
 
     parts: Parts
-    scoring: Scoring
     spec: EnvironmentSpec
 
     def driver(self, step: int = 0) -> Rollouts:
@@ -275,8 +272,14 @@ class TrainingEnv(NamedTuple):
         Args:
             step: Training step, from 1; 0 is the validation before them.
         """
-        reward, retry = self.scoring.reward_at(step), self.spec.env.retry
-        return Rollouts(self.parts.rules, self.parts.toolbox, reward, retry)
+        parts, scoring = self.parts, self.parts.scoring
+        return Rollouts(
+            parts.rules,
+            parts.toolbox,
+            scoring.reward_at(step),
+            self.spec.env.retry,
+            threads=scoring.threads,
+        )
 
 
 def open_environment(
@@ -293,8 +296,6 @@ def open_environment(
         DataError: A file is missing or damaged.
     """
     graph = Graph.load(spec.graph) if spec.graph is not None else None
-    knowledge = knowledge_of(graph) if graph is not None else None
-    scoring = build_scoring(spec.scoring, knowledge, Path(spec.verdicts))
     retriever = open_retriever(spec.retriever, spec.corpus) if spec.corpus is not None else None
     parts = make_parts(
         questions=questions or QuestionSet.open(spec.questions).questions(),
@@ -305,9 +306,10 @@ def open_environment(
         budget=spec.env.budget,
         prompt_style=spec.env.prompt_style,
         env_id=spec.env.env_id,
-        scoring=scoring.reward,
+        scoring=spec.scoring,
+        verdicts=spec.verdicts,
     )
-    return TrainingEnv(parts, scoring, spec)
+    return TrainingEnv(parts, spec)
 
 
 def write_environment(path: Path, spec: EnvironmentSpec) -> None:

@@ -114,11 +114,17 @@ class JudgeTermSettings(Record, frozen=True, kw_only=True):
     Args:
         url: Base URL; empty for no judge.
         model: Model name.
-        rubric: Criterion name to the question that decides it by yes or no; empty for the default.
+        rubric: Criterion name to the question that decides it by yes or no; empty for
+            `medenv.reward.components.judge.RUBRIC`.
         cache: Folder in which verdicts are kept; empty for ``<root>/verdicts``.
         key_variable: Environment variable that holds the API key.
-        concurrency: Requests at a time.
+        concurrency: Requests at a time, of each process that plays episodes.
+        attempts: Tries of one request in all.
+        timeout: Longest wait for a reply, seconds.
         options: Further fields of every request.
+
+    Raises:
+        UsageError: `concurrency` below 1.
     """
 
     url: str = ""
@@ -127,19 +133,29 @@ class JudgeTermSettings(Record, frozen=True, kw_only=True):
     cache: str = ""
     key_variable: str = "OPENAI_API_KEY"
     concurrency: int = 16
+    attempts: int = 3
+    timeout: float = 60.0
     options: dict[str, Any] = msgspec.field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        """Validate the settings."""
+        if self.concurrency < 1:
+            raise UsageError(f"expected scoring.judge.concurrency >= 1, got {self.concurrency}")
 
 
 class ScoringSettings(Record, frozen=True, kw_only=True):
-    """The config group `scoring`.
+    """The config group `scoring`; `medenv.build.scoring.build_scoring` makes a reward of it.
 
     Args:
-        preset: Name of a reward preset or of a reward that a package offers.
+        preset: Name of a reward preset or of a reward that a package registers.
         reward: ``package.module:object``, a whole reward of one's own, instead of a preset.
         weights: Weights by component, instead of a preset's; a name may be
             ``package.module:object``.
-        gates: Component to its gate.
-        vetoes: Gates without which nothing pays.
+        alpha: Weight of `accuracy` in the preset `paper`, where it is not 1.0.
+        beta: Weight of `expert` in the preset `paper`, where it is not 0.2; needs a judge.
+        gamma: Weight of `efficiency` in the preset `paper`, where it is not 0.1.
+        gates: Component to its gate, where it is not that of the preset or the default.
+        vetoes: Gates without which nothing pays, instead of a preset's.
         ramps: Component to how its weight changes over training, see `medenv.reward.Ramp`.
         judge: The judge of the component `expert`.
         turn_rewards: Whether what each turn brought is paid at the turn's last token.
@@ -149,6 +165,9 @@ class ScoringSettings(Record, frozen=True, kw_only=True):
     preset: str = "composite"
     reward: str = ""
     weights: dict[str, float] = msgspec.field(default_factory=dict)
+    alpha: float | None = None
+    beta: float | None = None
+    gamma: float | None = None
     gates: dict[str, str] = msgspec.field(default_factory=dict)
     vetoes: tuple[str, ...] = ()
     ramps: dict[str, Any] = msgspec.field(default_factory=dict)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import pkgutil
 from collections.abc import Callable, Sequence
 from itertools import product
 from pathlib import Path
@@ -11,9 +10,10 @@ from typing import Annotated, Any
 import typer
 from rich.console import Console
 
-from medenv.build.environment import REWARDS
+from medenv.build.plugins import REWARDS, load_object
+from medenv.build.settings import ScoringSettings
 from medenv.envs.registration import ENVIRONMENTS
-from medenv.errors import UnknownNameError, UsageError
+from medenv.errors import UnknownNameError
 from medenv.io import write_json
 from medenv.reward import PRESETS, Composition, Knowledge
 from medenv.reward.analysis.variants import (
@@ -24,6 +24,10 @@ from medenv.reward.analysis.variants import (
     read_arm,
     taken_apart,
 )
+from medenv.reward.custom import is_component
+
+COMPONENT_WEIGHT = 0.2
+"""Weight with which a component of one's own is attacked, accuracy having 1."""
 
 
 def register(app: typer.Typer) -> None:
@@ -40,9 +44,12 @@ def attack(
     env_ids: Annotated[
         list[str] | None, typer.Argument(help="Environments; all of medenv's without any.")
     ] = None,
-    reward: Annotated[
+    scoring: Annotated[
         list[str] | None,
-        typer.Option(help="Preset, installed reward, or module:name; all that are known without."),
+        typer.Option(
+            help="Preset, registered reward, or package.module:object, a reward or a component;"
+            " all presets and registered rewards without any."
+        ),
     ] = None,
     questions: Annotated[int, typer.Option(help="Questions attacked per environment.")] = 64,
     dialect: Annotated[
@@ -55,17 +62,17 @@ def attack(
     from medenv.report.attacks import attack_table
 
     console, broken = Console(), 0
-    names = reward or [*PRESETS, *REWARDS.names()]
-    scorings = {name: resolve_reward(name) for name in names}
+    names = scoring or [*PRESETS, *REWARDS.names()]
+    scorings: dict[str, Any] = {name: scoring_of(name) for name in names}
     for env_id, how in product(env_ids or ENVIRONMENTS, dialect or (None,)):
         arena = AttackEnvironment(env_id, questions=questions, dialect=how)
         if how is not None:
             console.print(f"dialect: {how}")
-        own = {} if reward else own_scoring(env_id)
+        own = {} if scoring else own_scoring(env_id)
         found = [
             finding
-            for name, scoring in (scorings | own).items()
-            for finding in arena.findings(name, arena.reward(scoring))
+            for name, settings in (scorings | own).items()
+            for finding in arena.findings(name, arena.reward(settings))
         ]
         console.print(attack_table(found))
         broken += sum(not finding.kept for finding in found)
@@ -183,24 +190,21 @@ def _exploit(env_id: str) -> Callable[[Composition], float]:
     return lambda composition: exploitability(arena.findings("arm", arena.reward(composition)))
 
 
-def resolve_reward(name: str) -> Any:
-    """Return what stands for a reward in an environment's settings.
+def scoring_of(name: str) -> ScoringSettings:
+    """Return the scoring that a name on the command line stands for.
 
     Args:
-        name: A preset, an installed reward, or ``"module:name"`` of a `medenv.records.RewardFn`.
+        name: A preset, a registered reward, or ``package.module:object``; a component is attacked
+            with a weight of `COMPONENT_WEIGHT` beside accuracy.
 
     Raises:
-        UnknownNameError: No such preset or installed reward.
-        UsageError: The module or the name in it does not exist, or is no function.
+        UnknownNameError: No preset or registered reward has that name.
+        UsageError: The object cannot be imported.
     """
     if ":" not in name:
-        if name not in PRESETS and name not in REWARDS.names():
-            raise UnknownNameError("reward", name, (*PRESETS, *REWARDS.names()))
-        return name
-    try:
-        found = pkgutil.resolve_name(name)
-    except (ImportError, AttributeError, ValueError) as error:
-        raise UsageError(f"reward {name!r} cannot be imported: {error}") from error
-    if not callable(found):
-        raise UsageError(f"reward {name!r} is a {type(found).__name__}, not a function")
-    return found
+        if name not in (known := (*PRESETS, *REWARDS.names())):
+            raise UnknownNameError("reward", name, known)
+        return ScoringSettings(preset=name)
+    if is_component(load_object("reward", name)):
+        return ScoringSettings(weights={"accuracy": 1.0, name: COMPONENT_WEIGHT})
+    return ScoringSettings(reward=name)

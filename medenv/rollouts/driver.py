@@ -7,6 +7,7 @@ import importlib
 import logging
 import time
 from collections.abc import Awaitable, Callable, Coroutine, Iterable, Sequence
+from concurrent.futures import Executor
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, Protocol, TypeVar, cast
@@ -121,6 +122,8 @@ class Rollouts:
         reward: Scores the trajectories.
         patience: How often failures are tried again.
         sleep: Waits, in seconds; for tests.
+        threads: Threads in which asynchronous drivers score, so that a reward that waits for an
+            outside service stops no other episode; None scores in the event loop.
     """
 
     rules: EpisodeRules
@@ -128,6 +131,7 @@ class Rollouts:
     reward: RewardFn
     patience: RolloutRetryPolicy = field(default_factory=RolloutRetryPolicy)
     sleep: Callable[[float], None] = time.sleep
+    threads: Executor | None = None
 
     def run(self, policy: Policy, question: Question, seed: int = 0) -> Scored:
         """Play one episode to its end.
@@ -277,7 +281,10 @@ class Rollouts:
             if not contained:
                 raise
             end_episode(episode, error)
-        return self._scored(episode)
+        if self.threads is None:
+            return self._scored(episode)
+        loop = asyncio.get_running_loop()
+        return await loop.run_in_executor(self.threads, self._scored, episode)
 
     def _make(self, call: ToolCall, limit: Deadline) -> Coroutine[Any, Any, ToolResult]:
         return self._patiently(self.toolbox.start, call, ToolUnavailableError, limit)

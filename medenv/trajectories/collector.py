@@ -194,7 +194,13 @@ class RolloutCollector:
         why = ""
         for _ in range(ROUNDS):
             box, tools = faulty_box(self.parts.toolbox.tools.values(), self.plan.failures, seed)
-            driver = Rollouts(self.parts.rules, box, self.parts.reward, self.patience)
+            driver = Rollouts(
+                self.parts.rules,
+                box,
+                self.parts.reward,
+                self.patience,
+                threads=self.parts.scoring.threads,
+            )
             policy = teacher.begin(question, i * SAMPLES + sample)
             scored = await driver.arun(policy, question, seed)
             if scored.score.total is not None:

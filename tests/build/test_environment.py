@@ -15,6 +15,7 @@ from medenv.errors import DataError, UnknownNameError, UsageError
 from medenv.io import write_records
 from medenv.records import Score, Trajectory
 from medenv.retrieval import BM25Retriever, PassageStore
+from medenv.rollouts.policies import Texts
 from medenv.text import ENGLISH, PLAIN
 from medenv.tools import ToolOutput, tool
 
@@ -197,7 +198,9 @@ def test_parts_can_be_given_themselves() -> None:
         budget=Budget(turns=3),
     )
     assert parts.rules.dialect is make_dialect(dialect) is dialect
-    assert (parts.toolbox.tools["hello"], parts.reward) == (hello, exact)
+    assert parts.toolbox.tools["hello"] is hello
+    score = parts.rollouts().run(Texts([ANSWER]).begin(QUESTIONS[0]), QUESTIONS[0]).score
+    assert (score.total, set(score.parts)) == (1.0, {"answer", "accuracy"})
     assert parts.rules.budget.turns == 3
 
 

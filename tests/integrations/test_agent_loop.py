@@ -208,6 +208,47 @@ def test_a_ramp_weighs_a_component_as_the_training_step_asks(
     assert output.reward_score == pytest.approx(1.0 + 0.1 + 0.2)
 
 
+@pytest.mark.parametrize("by_turns", [True, False])
+def test_what_a_turn_brought_is_paid_on_its_last_token(
+    play: Play, question: Question, by_turns: bool
+) -> None:
+    call = CALL("search", {"query": question.topic.name}) + "<|im_end|>"
+    right = ANSWER(question.answers[0].name) + "<|im_end|>"
+    chosen = {"medenv__scoring__preset": "process", "medenv__scoring__turn_rewards": by_turns}
+    (output,), _ = play(call, right, **chosen)
+    scored = msgspec.json.decode(output.extra_fields["scored"], type=Scored)
+    stored = output.as_dict()
+    paid, mask = stored["rm_scores"].tolist(), stored["response_mask"].tolist()
+    last = [i for i, one in enumerate(mask) if one and mask[i + 1 : i + 2] != [1]]
+    assert len(last) == len(scored.trajectory.turns) == 2
+    assert {i for i, one in enumerate(paid) if one} == set(last if by_turns else last[1:])
+    assert sum(paid) == pytest.approx(scored.score.total) == pytest.approx(output.reward_score)
+    brought = scored.score.parts["process"].weighted
+    assert paid[last[0]] == pytest.approx(brought if by_turns else 0.0)
+
+
+def test_a_composition_without_accuracy_loses_no_sample_and_logs_it(
+    play: Play, question: Question
+) -> None:
+    (output,), _ = play(
+        ANSWER(question.answers[0].name) + "<|im_end|>", medenv__scoring__weights={"format": 0.5}
+    )
+    assert output.reward_score == 0.5
+    logged = output.extra_fields["reward_extra_info"]
+    assert (logged["acc"], logged["reward/accuracy/weighted"]) == (1.0, 0.0)
+
+
+def test_a_reward_of_ones_own_trains(
+    play: Play, question: Question, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "loop_reward.py").write_text("def mine(trajectory):\n    return 7.0\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    (output,), _ = play("No.<|im_end|>" , *["No.<|im_end|>"] * 4,
+                        medenv__scoring__reward="loop_reward:mine")  # fmt: skip
+    assert output.reward_score == 7.0
+    assert output.extra_fields["reward_extra_info"]["acc"] == 0.0
+
+
 @pytest.mark.parametrize(
     ("ramp", "problem"),
     [

@@ -109,6 +109,8 @@ def test_a_setting_that_changes_the_result_is_part_of_the_identity(
         "actor_rollout_ref.rollout.tensor_model_parallel_size=2",
         "actor_rollout_ref.rollout.agent.num_workers=2",
         "hardware.patience_seconds=60",
+        "scoring.judge.concurrency=2",
+        "scoring.judge.url=http://another:8000/v1",
         "ray_kwargs.ray_init.num_cpus=8",
         "root=/elsewhere",
         "environment=/elsewhere/environment.json",
@@ -151,6 +153,20 @@ def test_another_policy_under_the_same_name_is_noticed_and_a_copy_is_not(tmp_pat
     weights = policy / "model.safetensors"
     weights.write_bytes(weights.read_bytes()[:-2] + b"\x00\x01")
     assert list(changed(tmp_path, f"policy={policy}")) == ["policy.path (its files)"]
+
+
+def test_an_edited_reward_of_ones_own_is_noticed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.syspath_prepend(tmp_path)
+    module = tmp_path / "edited_reward.py"
+    module.write_text("def mine(trajectory):\n    return 1.0\n")
+    begin(tmp_path, "medenv.scoring.reward=edited_reward:mine")
+    begin(tmp_path, "medenv.scoring.reward=edited_reward:mine")
+    module.write_text("def mine(trajectory):\n    return 2.0\n")
+    assert list(changed(tmp_path, "medenv.scoring.reward=edited_reward:mine")) == [
+        "edited_reward:mine (its file)"
+    ]
 
 
 def test_settings_may_be_corrected_until_something_has_come_of_them(tmp_path: Path) -> None:

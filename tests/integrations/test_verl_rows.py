@@ -128,6 +128,15 @@ def test_leaving_all_prompts_out_is_refused(whole: Run) -> None:
             ],
             "rollout_is=token needs the rollout server's log-probabilities",
         ),
+        (
+            ["scoring=process", "scoring.turn_rewards=true"],
+            "adv_estimator=grpo adds up the rewards .* would change nothing",
+        ),
+        (
+            ["algo=turn_grpo", "algorithm.rollout_correction.rollout_rs=token"],
+            "medenv_turn_grpo finds turns by the response mask",
+        ),
+        (["algo=turn_grpo", ALONE], "medenv_turn_grpo compares .* there is 1"),
         (["env.retry.attempts=0"], "patience needs attempts >= 1"),
         (["env.retry.timeout=soon"], "env.retry.timeout"),
     ],
@@ -137,6 +146,12 @@ def test_settings_that_contradict_each_other_are_refused(
 ) -> None:
     with pytest.raises((UsageError, ConfigCompositionException), match=problem):
         check_algorithm(composed(tmp_path, *overrides))
+
+
+@pytest.mark.parametrize("algo", ["ppo", "turn_grpo"])
+def test_turn_rewards_are_accepted_where_they_change_something(tmp_path: Path, algo: str) -> None:
+    turns = ["scoring=process", "medenv.scoring.turn_rewards=true"]
+    check_algorithm(composed(tmp_path, f"algo={algo}", *turns))
 
 
 @pytest.mark.parametrize("algo", sorted(path.stem for path in (ROOT / "conf" / "algo").iterdir()))

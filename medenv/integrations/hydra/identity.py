@@ -30,6 +30,9 @@ FREE = (
     *("trainer.default_local_dir", "trainer.default_hdfs_dir", "trainer.project_name"),
     *("trainer.experiment_name", "trainer.logger", "trainer.rollout_data_dir"),
     *("trainer.validation_data_dir", "trainer.v1.sampler.sampler_kwargs.rollout_dir"),
+    *("scoring.judge.url", "scoring.judge.cache"),
+    *("scoring.judge.key_variable", "scoring.judge.concurrency"),
+    *("scoring.judge.attempts", "scoring.judge.timeout"),
     # Durations, frequencies, and how many checkpoints are kept.
     *("trainer.total_training_steps", "trainer.total_epochs", "trainer.save_freq"),
     *("trainer.test_freq", "trainer.val_before_train", "trainer.log_val_generations"),

@@ -14,6 +14,7 @@ from typing import Any
 from uuid import uuid4
 
 import msgspec
+import torch
 from verl.experimental.agent_loop.agent_loop import AgentLoopBase, AgentLoopOutput, register
 
 from medenv.build.prepare import load_environment
@@ -101,6 +102,7 @@ class _ServerPolicy:
         prompt: Token ids before the first turn.
         response: Token ids after them.
         mask: 1 where the policy wrote the token, of the length of `response`.
+        ends: Length of `response` after each turn.
         logprobs: Log-probabilities of the sampled tokens, 0 where the mask is; None where the
             server does not compute any.
         extra: What the server says about its generations.
@@ -121,6 +123,7 @@ class _ServerPolicy:
         self.prompt: list[int] = []
         self.response: list[int] = []
         self.mask: list[int] = []
+        self.ends: list[int] = []
         self.logprobs: list[float] | None = [] if self._config.calculate_log_probs else None
         self.extra: dict[str, Any] = {}
         self.seconds = 0.0
@@ -162,11 +165,12 @@ class _ServerPolicy:
             self.logprobs += out.log_probs
         self.response += ids
         self.mask += [1] * len(ids)
+        self.ends.append(len(self.response))
         self._note(out.extra_fields or {})
         return Written(text=self._text(ids), tokens=len(ids))
 
-    def output(self, scored: Scored, sampling: str) -> AgentLoopOutput:
-        """Return the episode as verl's sample.
+    def output(self, scored: Scored, sampling: str) -> TurnSample:
+        """Return the episode as verl's sample, each turn's reward on the turn's last token.
 
         Args:
             scored: The episode, with a score.
@@ -174,7 +178,9 @@ class _ServerPolicy:
         """
         turns = scored.trajectory.turns
         waited = sum(max((one.seconds for one in turn.results), default=0.0) for turn in turns)
-        return AgentLoopOutput(
+        return TurnSample(
+            turn_ends=self.ends,
+            turn_rewards=self._loop.env.parts.scoring.turn_rewards(scored),
             prompt_ids=self.prompt,
             response_ids=self.response,
             response_mask=self.mask,
@@ -253,6 +259,33 @@ class _ServerPolicy:
         for stop in (self._loop.tokenizer.eos_token, *self._stop):
             text = text.partition(stop)[0]
         return text
+
+
+class TurnSample(AgentLoopOutput):  # type: ignore[misc]  # verl is untyped to us
+    """A sample with a reward for each turn, on the last token that the policy wrote in it.
+
+    verl puts a sample's `reward_score` on the last token of the response
+    (verl/experimental/agent_loop/agent_loop.py:143-148), also where the policy did not write that
+    token, and GAE then drops it (verl/trainer/ppo/core_algos.py:256). `AgentLoopWorkerTQ` calls
+    `as_dict` on what an agent loop returned (verl/trainer/ppo/v1/agent_loop_tq.py:194), so that a
+    sample can place its rewards itself.
+
+    Args:
+        turn_ends: Number of response tokens up to the end of each turn.
+        turn_rewards: Reward of each turn; they add up to `reward_score`.
+    """
+
+    turn_ends: list[int]
+    turn_rewards: list[float]
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return what verl stores of the sample; `rm_scores` are its token-level rewards."""
+        output: dict[str, Any] = super().as_dict()
+        scores = torch.zeros_like(output["rm_scores"])
+        for end, reward in zip(output.pop("turn_ends"), output.pop("turn_rewards"), strict=True):
+            scores[end - 1] += reward
+        output["rm_scores"] = scores
+        return output
 
 
 def flat(score: Score) -> dict[str, float]:

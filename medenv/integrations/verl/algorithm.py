@@ -5,19 +5,7 @@ from __future__ import annotations
 from omegaconf import DictConfig, OmegaConf
 
 from medenv.errors import UsageError
-
-_WITHOUT_GROUPS = ("gae", "reinforce_plus_plus", "remax")
-"""verl's advantage estimators that do not compare the rollouts of one question."""
-
-
-def compares_within_groups(estimator: str) -> bool:
-    """Return whether an advantage estimator compares the rollouts of one question.
-
-    Args:
-        estimator: verl's `algorithm.adv_estimator`; one that verl does not have itself counts as
-            comparing.
-    """
-    return estimator not in _WITHOUT_GROUPS
+from medenv.integrations.verl.estimators import BY_TOKEN, TURN_GRPO, compares_within_groups
 
 
 def check_algorithm(config: DictConfig) -> None:
@@ -40,6 +28,19 @@ def check_algorithm(config: DictConfig) -> None:
         raise UsageError(
             "algorithm.filter_groups compares the rollouts of one question, of which there is "
             f"{n}: set actor_rollout_ref.rollout.n to 2 or more"
+        )
+    if config.scoring.turn_rewards and estimator not in BY_TOKEN:
+        raise UsageError(
+            f"algorithm.adv_estimator={estimator} adds up the rewards of an episode, so that "
+            "scoring.turn_rewards would change nothing: choose algo=ppo or "
+            f"algorithm.adv_estimator={TURN_GRPO}"
+        )
+    if estimator == TURN_GRPO and OmegaConf.select(
+        config, "algorithm.rollout_correction.rollout_rs"
+    ):
+        raise UsageError(
+            f"algorithm.adv_estimator={TURN_GRPO} finds turns by the response mask, out of which "
+            "algorithm.rollout_correction.rollout_rs takes tokens: set it to null"
         )
     if config.scoring.shuffle_seed is not None and n * int(config.data.train_batch_size) < 2:
         raise UsageError(

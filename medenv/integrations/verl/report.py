@@ -9,6 +9,7 @@ from pathlib import Path
 
 import psutil
 
+from medenv.build.scoring import title
 from medenv.errors import DataError
 from medenv.evaluation.summary import read_scored, with_missing
 from medenv.integrations.verl.run import Run
@@ -118,8 +119,7 @@ def facts(run: Run) -> dict[str, str]:
         "seed": str(config.seed),
         "machine": machine(),
         "policy": run.settings.policy.path,
-        "scoring": (run.settings.scoring.reward or run.settings.scoring.preset)
-        + (" (shuffled: a control)" if run.settings.scoring.shuffle_seed is not None else ""),
+        "scoring": title(run.settings.scoring),
         "algorithm": f"{config.algorithm.adv_estimator}, "
         f"{config.data.train_batch_size} questions x {config.actor_rollout_ref.rollout.n} rollouts "
         f"a step, learning rate {config.actor_rollout_ref.actor.optim.lr:g}, {run.steps} steps",

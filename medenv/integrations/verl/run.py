@@ -26,6 +26,7 @@ from typing import Any
 from omegaconf import DictConfig, OmegaConf
 
 from medenv.build.prepare import ENVIRONMENT, Prepared, open_environment, prepare, write_environment
+from medenv.build.scoring import own_code
 from medenv.build.settings import TrainSettings
 from medenv.integrations.hydra.identity import claim, files_digest, identity
 from medenv.integrations.verl.algorithm import check_algorithm
@@ -219,6 +220,10 @@ def _identity(run: Run) -> dict[str, Any]:
     return {
         **identity(run.config, _OF_OTHER_RECIPES),
         "policy.path (its files)": files_digest(run.settings.policy.path),
+        **{
+            f"{name} (its file)": files_digest(file)
+            for name, file in own_code(run.settings.scoring).items()
+        },
         "questions (their set)": digest(questions.contents.made_with, 12),
         "questions (their graph)": questions.contents.graph,
         # A learning rate that depends on the number of steps makes it part of the result.
