@@ -17,13 +17,11 @@ from medenv.episodes.episode import Budget, EpisodeRules
 from medenv.errors import UnknownNameError, UsageError
 from medenv.build.plugins import (
     DIALECTS,
-    KG_SOURCES,
     POLICIES,
     REGISTRIES,
     RETRIEVERS,
     REWARDS,
     TOOLS,
-    Registry,
     retriever_factory,
 )
 from medenv.records import Question, Record, Retriever, RewardFn
@@ -35,7 +33,6 @@ from medenv.retrieval.filtered import FilteredRetriever, withhold
 
 __all__ = [
     "DIALECTS",
-    "KG_SOURCES",
     "POLICIES",
     "REGISTRIES",
     "RETRIEVERS",
@@ -43,7 +40,6 @@ __all__ = [
     "TOOLS",
     "EnvSettings",
     "Parts",
-    "Registry",
     "make_dialect",
     "make_env",
     "make_parts",

@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from medenv.diagnosis.model import Annotation, DiseaseModel, Weights
 from medenv.errors import UsageError
 from medenv.records import Entity, Retriever
-from medenv.diagnosis.model import Annotation, DiseaseModel, Weights
-from medenv.tools.lookup import Fact
 from medenv.retrieval.names import NameIndex
+from medenv.tools.lookup import Fact
 
 if TYPE_CHECKING:
     from medenv.diagnosis.cases import Case
@@ -46,9 +46,9 @@ class Resources:
     Args:
         graph: A saved graph, a `Graph`, or None for the toy graph.
         corpus: A path, a `Retriever`, or None for the documents of the graph.
-        open_corpus: Opens a corpus given as a path.
+        open_corpus: Opens a corpus given as a path, or the documents of the graph.
         cases: Number of simulated cases, a path of real ones, or None.
-        options: Options of `open_corpus`; an ``analysis`` holds for the graph's documents too.
+        options: Options of `open_corpus`.
     """
 
     def __init__(
@@ -76,12 +76,16 @@ class Resources:
         """The corpus."""
         opened: Retriever
         if self._corpus is None:
-            from medenv.retrieval import BM25Retriever
             from medenv.kg import Documents
+            from medenv.retrieval.bm25 import open_bm25
+            from medenv.retrieval.dense import open_dense, open_hybrid
 
-            analysis = self._options.get("analysis") or "plain"
-            return BM25Retriever(Documents(self.graph).passages, analysis=analysis)
-        if isinstance(self._corpus, str | Path):
+            if self._open not in (open_bm25, open_dense, open_hybrid):
+                raise UsageError(
+                    "this retriever opens a path or an address, and no corpus is set: set corpus"
+                )
+            opened = self._open(Documents(self.graph).passages, **self._options)
+        elif isinstance(self._corpus, str | Path):
             opened = self._open(self._corpus, **self._options)
         else:
             opened = self._corpus

@@ -14,7 +14,7 @@ from medenv.errors import UnknownNameError, UsageError
 from medenv.records import Record
 
 AUTO = "auto"
-"""What follows from the questions: their own graph and corpus, or the defaults where they are made."""
+"""What follows from the questions: their own graph and corpus, or else the defaults."""
 
 CORPORA = (AUTO, "documents", "files", "none")
 """Where a corpus can come from."""
@@ -26,12 +26,12 @@ class CorpusSettings(Record, frozen=True, kw_only=True):
     Args:
         source: ``"auto"`` for the corpus that the questions came with, ``"documents"`` for the
             documents of the graph, ``"files"`` for passages of one's own, or ``"none"``.
-        path: For ``"files"``: a JSONL file of passages, a folder of text, Markdown and HTML files,
+        path: Own passages: a JSONL file of passages, a folder of text, Markdown and HTML files,
             a saved index, or the URL of a corpus server or of Milvus.
 
     Raises:
         UnknownNameError: An unknown source.
-        UsageError: A source of files without a path, or a path without such a source.
+        UsageError: Files without a path, or a path beside another source.
     """
 
     source: str = AUTO
@@ -41,9 +41,9 @@ class CorpusSettings(Record, frozen=True, kw_only=True):
         """Validate the settings."""
         if self.source not in CORPORA:
             raise UnknownNameError("corpus", self.source, CORPORA)
-        if (self.source == "files") != (self.path is not None):
+        if self.source != AUTO and (self.source == "files") != (self.path is not None):
             raise UsageError(
-                "expected corpus.path with corpus.source=files and without it otherwise, got "
+                "expected corpus.path with corpus.source=files and no other source, got "
                 f"source={self.source!r}, path={self.path!r}"
             )
 

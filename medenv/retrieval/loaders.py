@@ -8,7 +8,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from types import MappingProxyType
 
@@ -18,6 +18,7 @@ from medenv.errors import DataError, UnknownNameError
 from medenv.io import read_records
 from medenv.records import Passage
 from medenv.retrieval.bm25 import BM25Retriever
+from medenv.retrieval.disk import file_of_passages
 from medenv.text import AnalysisLike
 
 PASSAGE_CHARS = 1_200
@@ -169,6 +170,18 @@ def open_corpora(folder: Path | str, *, analysis: AnalysisLike = "plain") -> BM2
         DataError: There is none, or one is malformed.
     """
     return BM25Retriever(load_corpora(folder), analysis=analysis)
+
+
+def open_passages(path: Path | str) -> Iterable[Passage]:
+    """Return the passages of a file, or of all public corpora in a folder.
+
+    Args:
+        path: A JSONL file of passages, or the folder.
+
+    Raises:
+        DataError: It is missing or malformed.
+    """
+    return load_corpora(path) if Path(path).is_dir() else file_of_passages(path)
 
 
 def cut(document: str, title: str, text: str, source: str) -> Iterator[Passage]:

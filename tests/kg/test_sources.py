@@ -8,13 +8,12 @@ from typing import Any
 
 import pytest
 
-from medenv.build.plugins import KG_SOURCES
 from medenv.errors import DataError, UnknownNameError, UsageError
 from medenv.kg import Documents, Graph, GraphBuilder, GraphInfo, toy_graph
 from medenv.kg.certificates.certificate import prove
 from medenv.kg.graph.merging import merge
 from medenv.kg.graph.schema import HAS_GENE, HAS_PHENOTYPE
-from medenv.kg.sources import SOURCES, open_source, source_names
+from medenv.kg.sources import KG_SOURCES, open_source
 from medenv.kg.sources.tsv import relation_name
 from medenv.retrieval.loaders import load_corpus
 
