@@ -208,7 +208,7 @@ def _prevalences(graph: Graph) -> dict[str, float]:
 
     if "has_prevalence" not in graph.rows:
         return {}
-    shares = by_prevalence(graph).values
+    shares = by_prevalence(graph)
     known = np.flatnonzero(~np.isnan(shares)).tolist()
     return {graph.nodes.ids[node]: min(float(shares[node]), COMMONEST) for node in known}
 

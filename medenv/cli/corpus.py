@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import inspect
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
-import msgspec
 import typer
 from rich.console import Console
 from rich.markup import escape
 
+from medenv.cli.options import named_options
 from medenv.errors import UnknownNameError, UsageError
 from medenv.records import Retriever
 
@@ -54,7 +54,7 @@ def index(
         raise UsageError(f"{out} exists already: name another folder, or remove it")
     if retriever not in INDEXERS:
         raise UnknownNameError("retriever with an index", retriever, INDEXERS)
-    options = _options(option)
+    options = named_options(option)
     try:
         inspect.signature(INDEXERS[retriever]).bind((), out, **options)
     except TypeError as error:
@@ -116,18 +116,4 @@ def _opened(path: str, retriever: str, option: list[str] | None) -> Retriever:
     from medenv.build.retrieval import open_retriever
     from medenv.build.settings import RetrieverSettings
 
-    return open_retriever(RetrieverSettings(name=retriever, options=_options(option)), path)
-
-
-def _options(given: list[str] | None) -> dict[str, Any]:
-    """Return options written as NAME=VALUE, values in JSON or as plain text."""
-    options: dict[str, Any] = {}
-    for text in given or ():
-        name, equals, value = text.partition("=")
-        if not name or not equals:
-            raise UsageError(f"expected --option NAME=VALUE, got {text!r}")
-        try:
-            options[name] = msgspec.json.decode(value)
-        except msgspec.DecodeError:
-            options[name] = value
-    return options
+    return open_retriever(RetrieverSettings(name=retriever, options=named_options(option)), path)
