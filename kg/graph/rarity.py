@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -157,9 +158,10 @@ def rare_nodes(
     if not 0 <= percent <= 100:
         raise UsageError(f"expected 0 <= percent <= 100, got {percent}")
     degrees = graph.degrees()
-    numbers = degrees if values is None else values
-    nodes = graph.of_kind(kind)
+    numbers: npt.NDArray[Any] = degrees if values is None else values
+    nodes: IntArray = graph.of_kind(kind)
     nodes = nodes[(degrees[nodes] >= min_degree) & ~np.isnan(numbers[nodes])]
     if not nodes.size:
         return nodes
-    return nodes[numbers[nodes] <= np.percentile(numbers[nodes], percent)]
+    low: IntArray = nodes[numbers[nodes] <= np.percentile(numbers[nodes], percent)]
+    return low

@@ -19,6 +19,7 @@ from medenv.errors import UsageError
 from medenv.kg.sources import KG_SOURCES
 from medenv.registry import Factory, Registry
 from medenv.retrieval.encoders import ENCODERS
+from medenv.reward import PRESETS
 
 Named = str | Mapping[str, Mapping[str, Any] | None]
 """A part by its name, or by its name and options, as ``{"bm25": {"analysis": "english"}}``."""
@@ -115,3 +116,13 @@ REGISTRIES: Mapping[str, Registry] = MappingProxyType(
     }
 )
 """All registries by their entry-point group."""
+
+
+def list_tools() -> tuple[str, ...]:
+    """Return the names of all tools, sorted."""
+    return TOOLS.names()
+
+
+def list_rewards() -> tuple[str, ...]:
+    """Return the names of all reward presets and rewards, sorted."""
+    return tuple(sorted({*PRESETS, *REWARDS.names()}))

@@ -132,7 +132,7 @@ def export(
     option: _Options = None,
 ) -> None:
     """Write a graph as GraphML, which networkx, Gephi, Cytoscape and igraph read."""
-    import networkx as nx
+    import networkx as nx  # type: ignore[import-untyped]  # ships no types
 
     from medenv.io import whole_path
     from medenv.kg.graph.topology import Topology
