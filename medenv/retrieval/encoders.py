@@ -72,7 +72,7 @@ class HashedEncoder:
                 signs = np.where(codes < 0, -1.0, 1.0)
                 places = np.where(codes < 0, ~codes, codes)
                 vectors[row] = np.bincount(places, signs, dimensions)
-        return vectors
+        return np.sign(vectors) * np.sqrt(np.abs(vectors))  # repetition counts less each time
 
 
 @lru_cache(maxsize=1 << 16)
