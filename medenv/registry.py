@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import importlib
+import sys
 from collections.abc import Callable, Mapping
 from importlib.metadata import EntryPoint, entry_points
+from pathlib import Path
 from pkgutil import resolve_name
 from typing import Any
 
@@ -69,7 +70,7 @@ class Registry:
         if name in self._registered:
             return self._registered[name][1]
         if ":" in name:
-            return _factory(load_object(name, self.kind))
+            return _factory(load_object(self.kind, name))
         offered = self._offered()
         if name not in offered:
             raise UnknownNameError(self.kind, name, self.names())
@@ -91,26 +92,29 @@ class Registry:
         return offered
 
 
-def load_object(name: str, kind: str) -> Any:
-    """Import the object that ``package.module:object`` names.
+def load_object(kind: str, name: str) -> Any:
+    """Import an object by ``package.module:object``.
+
+    Modules in the folder where the command runs are found too, after those of installed packages:
+    that folder is appended to `sys.path` here and nowhere else.
 
     Args:
-        name: The name.
-        kind: What it names, for messages.
+        kind: What the object is, for messages.
+        name: Module and object.
 
     Raises:
-        UsageError: It cannot be imported; the message has the reason.
+        UsageError: The module cannot be imported, or has no such object.
     """
-    module, _, attribute = name.partition(":")
-    if not all(part.isidentifier() for part in (*module.split("."), *attribute.split("."))):
-        raise UsageError(f"{kind}: expected a name or package.module:object, got {name!r}")
+    here = str(Path.cwd())
+    if not {"", here} & {*sys.path}:
+        sys.path.append(here)
+    module, colon, attribute = name.partition(":")
+    if not (module and colon and attribute):
+        raise UsageError(f"expected {kind} as package.module:object, got {name!r}")
     try:
-        found: Any = importlib.import_module(module)
-        for part in attribute.split("."):
-            found = getattr(found, part)
-    except Exception as error:  # the module is another package's and may raise anything
+        return resolve_name(name)
+    except Exception as error:  # whatever a module of other people raises while it is imported
         raise UsageError(f"{kind} {name!r} cannot be imported: {describe(error)}") from error
-    return found
 
 
 def _place(part: Any) -> tuple[str, str]:

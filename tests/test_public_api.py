@@ -140,7 +140,7 @@ def test_an_object_is_named_by_its_module(tmp_path: Path) -> None:
             ("broken_module_of_a_user:x", "RuntimeError: no such thing"),
             ("no_such_module_at_all:x", "ModuleNotFoundError"),
             (f"{__name__}:nothing", "AttributeError"),
-            ("a b:c", "package.module:object"),
+            (":c", "package.module:object"),
         ):
             with pytest.raises(UsageError, match=why) as caught:
                 make_env(tools=(name,))

@@ -218,8 +218,8 @@ def share_of(frequency: str) -> float:
     """Return the share of patients that an HPO frequency stands for.
 
     Args:
-        frequency: In any form that `medenv.kg.documents.frequencies.canonical` knows; of several parted by
-            ``|`` the first.
+        frequency: In any form that `medenv.kg.documents.frequencies.canonical` reads; of several
+            parted by ``|`` the first.
 
     Returns:
         A share in [0, 1]; for n of m patients (n + 1/2) / (m + 1), so that few prove little, and

@@ -15,8 +15,8 @@ from medenv.io import digest, file_digest, whole_folder
 from medenv.kg import Documents, Graph
 from medenv.kg.graph.archive import fingerprint
 from medenv.records import Passage, Retriever
-from medenv.retrieval.bm25 import save_bm25, saved_analysis
-from medenv.retrieval.dense import save_dense, save_hybrid
+from medenv.retrieval.bm25 import ANALYSIS, save_bm25, saved_analysis
+from medenv.retrieval.dense import ENCODER, save_dense, save_hybrid
 from medenv.retrieval.disk import PASSAGES, read_passages, stored
 from medenv.retrieval.loaders import open_passages
 from medenv.text import analysis_of
@@ -28,6 +28,9 @@ INDEXERS: Mapping[str, Callable[..., None]] = MappingProxyType(
     {"bm25": save_bm25, "dense": save_dense, "hybrid": save_hybrid}
 )
 """Retrievers that open a folder, to what writes it: ``(passages, folder, **options) -> None``."""
+
+NOTES = {"bm25": (ANALYSIS,), "dense": (ENCODER,), "hybrid": (ANALYSIS, ENCODER)}
+"""Files that an index has which the retriever opens."""
 
 SERVED = ("milvus", "remote")
 """Retrievers that ask a server, which has passages of its own."""
@@ -65,10 +68,14 @@ def prepare_corpus(
     retriever_factory({retriever.name: retriever.options})  # an unknown name or option
     if corpus.source == "none":
         return None
-    indexed = retriever.name in INDEXERS
-    if corpus.path is not None and (not indexed or _is_index(Path(corpus.path))):
-        open_retriever(retriever, corpus.path)  # one of another analysis or encoder, a dead server
-        return corpus.path
+    path = corpus.path
+    notes = (PASSAGES, *NOTES.get(retriever.name, ()))
+    if path is not None and (
+        retriever.name not in INDEXERS or all((Path(path) / one).is_file() for one in notes)
+    ):
+        if retriever.name in (*INDEXERS, *SERVED):
+            open_retriever(retriever, path)  # another analysis or encoder, a dead server
+        return path
     if retriever.name in SERVED:
         raise UsageError(
             f"retriever {retriever.name} needs the address of its server: set corpus.source=files "
@@ -116,10 +123,6 @@ def open_retriever(retriever: RetrieverSettings, corpus: str) -> Retriever:
     return opened
 
 
-def _is_index(path: Path) -> bool:
-    return (path / PASSAGES).is_file()
-
-
 def _fits(index: Path, retriever: RetrieverSettings) -> bool:
     """Return whether a BM25 index is of the analysis that is asked for."""
     wanted = retriever.options.get("analysis")
@@ -137,7 +140,9 @@ def _passages(
                 f"corpus.path={corpus.path!r} does not exist: expected a file or a folder of "
                 "passages; the address of a server needs retriever=remote or retriever=milvus"
             )
-        return ["files", _files(path)], lambda: open_passages(path)
+        index = path if (path / PASSAGES).is_file() else None
+        if index is None:
+            return ["files", _files(path)], lambda: open_passages(path)
     if index is not None:
         store, sha = read_passages(index)
         return ["index", sha], lambda: store

@@ -18,14 +18,14 @@ from medenv.records import Passage
 from medenv.retrieval.disk import (
     PASSAGES,
     Passages,
-    file_of_passages,
     read_passages,
     stored,
     write_passages,
 )
 from medenv.text import Analysis, AnalysisLike, analyser, analysis_of, read_analysis, write_analysis
 
-_ANALYSIS = "analysis.json"
+ANALYSIS = "analysis.json"
+"""File in a saved index that states its analysis."""
 
 
 class BM25Retriever:
@@ -139,7 +139,7 @@ class BM25Retriever:
     def write_into(self, folder: Path) -> str:
         """Write passages and index into an empty folder, and return the SHA-256 of the passages."""
         self._index.save(folder, show_progress=False)
-        write_bytes(folder / _ANALYSIS, write_analysis(self.analysis))
+        write_bytes(folder / ANALYSIS, write_analysis(self.analysis))
         return write_passages(self.passages, folder)
 
     @classmethod
@@ -214,9 +214,9 @@ def saved_analysis(folder: Path | str, expected: AnalysisLike | None = None) -> 
         DataError: The note of it is missing or damaged.
         UsageError: It is another one.
     """
-    path = Path(folder) / _ANALYSIS
+    path = Path(folder) / ANALYSIS
     if not path.exists():
-        raise DataError(folder, f"has no {_ANALYSIS}, so it is no BM25 index: build it again")
+        raise DataError(folder, f"has no {ANALYSIS}, so it is no BM25 index: build it again")
     return read_analysis(read_bytes(path), folder, expected)
 
 
@@ -243,7 +243,8 @@ def open_bm25(
     """Open a saved index, or index passages.
 
     Args:
-        corpus: A folder that `BM25Retriever.save` wrote, a JSONL file of passages, or passages.
+        corpus: A folder that `BM25Retriever.save` wrote, a path that
+            `medenv.retrieval.loaders.open_passages` takes, or passages.
         analysis: How passages are analysed, ``"plain"`` by default, or the analysis that a saved
             index has to be of.
 
@@ -251,10 +252,12 @@ def open_bm25(
         DataError: A file is missing or damaged.
         UsageError: The index is of another analysis.
     """
+    from medenv.retrieval.loaders import open_passages  # here, since loaders make BM25 indexes
+
     if isinstance(corpus, str | Path):
-        if Path(corpus).is_dir():
+        if (Path(corpus) / PASSAGES).is_file():
             return BM25Retriever.load(corpus, analysis=analysis)
-        corpus = file_of_passages(corpus)
+        corpus = open_passages(corpus)
     return BM25Retriever(corpus, analysis="plain" if analysis is None else analysis)
 
 

@@ -15,16 +15,20 @@ from medenv.io import read_json, whole_folder, write_json
 from medenv.records import Passage, Record, Retriever
 from medenv.retrieval.bm25 import BM25Retriever, open_bm25
 from medenv.retrieval.disk import (
+    PASSAGES,
     Passages,
-    file_of_passages,
     read_passages,
     stored,
     write_passages,
 )
 from medenv.retrieval.encoders import Encode, identity_of, open_encoder
+from medenv.retrieval.loaders import open_passages
 from medenv.text import AnalysisLike
 
-_VECTORS, _HEADER = "vectors.npy", "encoder.json"
+ENCODER = "encoder.json"
+"""File in a saved index that names the encoder of its vectors."""
+
+_VECTORS = "vectors.npy"
 _BATCH = 256
 
 
@@ -112,7 +116,7 @@ class DenseRetriever:
             passages: SHA-256 of its file of passages.
         """
         np.save(folder / _VECTORS, self._vectors, allow_pickle=False)
-        write_json(folder / _HEADER, _Header(encoder=identity_of(self._encode), passages=passages))
+        write_json(folder / ENCODER, _Header(encoder=identity_of(self._encode), passages=passages))
 
     @classmethod
     def load(cls, folder: Path | str, encode: Encode) -> DenseRetriever:
@@ -127,7 +131,7 @@ class DenseRetriever:
             UsageError: The index was made with another encoder.
         """
         store, digest = read_passages(folder)
-        header = read_json(Path(folder) / _HEADER, _Header, "an index with embeddings")
+        header = read_json(Path(folder) / ENCODER, _Header, "an index with embeddings")
         if header.encoder != identity_of(encode):
             raise UsageError(
                 f"{folder} was made with encoder {header.encoder!r}, asked for is "
@@ -246,7 +250,8 @@ def open_dense(
     """Open a saved dense or hybrid index, or embed passages.
 
     Args:
-        corpus: Folder of the index, a JSONL file of passages, or passages.
+        corpus: Folder of the index, a path that `medenv.retrieval.loaders.open_passages` takes, or
+            passages.
         encoder: The encoder, see `medenv.retrieval.encoders.open_encoder`.
         encoder_options: Its options.
 
@@ -256,9 +261,9 @@ def open_dense(
     """
     encode = open_encoder(encoder, encoder_options)
     if isinstance(corpus, str | Path):
-        if Path(corpus).is_dir():
+        if (Path(corpus) / PASSAGES).is_file():
             return DenseRetriever.load(corpus, encode)
-        corpus = file_of_passages(corpus)
+        corpus = open_passages(corpus)
     return DenseRetriever(corpus, encode)
 
 
@@ -301,7 +306,8 @@ def open_hybrid(
     """Open a saved hybrid index, or index passages: BM25 and dense, fused by their ranks.
 
     Args:
-        corpus: Folder of the index, a JSONL file of passages, or passages.
+        corpus: Folder of the index, a path that `medenv.retrieval.loaders.open_passages` takes, or
+            passages.
         encoder: The encoder, see `medenv.retrieval.encoders.open_encoder`.
         encoder_options: Its options.
         analysis: As `medenv.retrieval.bm25.open_bm25` takes it.
@@ -312,7 +318,7 @@ def open_hybrid(
         UsageError: The index was made with another encoder or analysis.
     """
     terms = open_bm25(corpus, analysis=analysis)
-    saved = isinstance(corpus, str | Path) and Path(corpus).is_dir()
+    saved = isinstance(corpus, str | Path) and (Path(corpus) / PASSAGES).is_file()
     vectors = open_dense(
         corpus if saved else terms.passages, encoder=encoder, encoder_options=encoder_options
     )

@@ -217,18 +217,6 @@ def read_passages(folder: Path | str) -> tuple[PassageFile, str]:
     return store, store.digest
 
 
-def file_of_passages(path: Path | str) -> Passages:
-    """Open a JSONL file of passages, whose texts stay on disk unless it is gzipped.
-
-    Args:
-        path: The file.
-
-    Raises:
-        DataError: It is missing, or a line is no passage, or two have the same id.
-    """
-    return PassageStore.load(path) if Path(path).suffix == ".gz" else PassageFile(path)
-
-
 _FORMAT = 2
 _HEAD = 5
 """Rows of notes before those of the lines: format and number, two of the stamp, two of the hash."""

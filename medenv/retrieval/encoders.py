@@ -72,7 +72,8 @@ class HashedEncoder:
                 signs = np.where(codes < 0, -1.0, 1.0)
                 places = np.where(codes < 0, ~codes, codes)
                 vectors[row] = np.bincount(places, signs, dimensions)
-        return np.sign(vectors) * np.sqrt(np.abs(vectors))  # repetition counts less each time
+        roots = np.sign(vectors) * np.sqrt(np.abs(vectors))  # repetition counts less each time
+        return np.asarray(roots, np.float32)
 
 
 @lru_cache(maxsize=1 << 16)
@@ -110,7 +111,7 @@ def open_encoder(encoder: str | Encode, options: Mapping[str, Any] | None = None
     elif "/" in encoder or Path(encoder).is_dir():
         factory, arguments = ENCODERS.load("huggingface"), (encoder,)
     elif ":" in encoder:
-        found = load_object(encoder, "encoder")
+        found = load_object("encoder", encoder)
         if not isinstance(found, type):
             if not callable(found):
                 raise UsageError(f"expected encoder {encoder!r} to be callable, got {found!r:.80}")

@@ -18,7 +18,8 @@ from medenv.errors import DataError, UnknownNameError
 from medenv.io import read_records
 from medenv.records import Passage
 from medenv.retrieval.bm25 import BM25Retriever
-from medenv.retrieval.disk import file_of_passages
+from medenv.retrieval.disk import PassageFile
+from medenv.retrieval.store import PassageStore
 from medenv.text import AnalysisLike
 
 PASSAGE_CHARS = 1_200
@@ -181,7 +182,9 @@ def open_passages(path: Path | str) -> Iterable[Passage]:
     Raises:
         DataError: It is missing or malformed.
     """
-    return load_corpora(path) if Path(path).is_dir() else file_of_passages(path)
+    if Path(path).is_dir():
+        return load_corpora(path)
+    return PassageStore.load(path) if Path(path).suffix == ".gz" else PassageFile(path)
 
 
 def cut(document: str, title: str, text: str, source: str) -> Iterator[Passage]:

@@ -118,6 +118,10 @@ def test_passages_of_ones_own_are_indexed_or_opened(tmp_path: Path) -> None:
     assert len(open_retriever(settings("dense"), made).search(["x"], 50)[0]) == 5
     taken = prepare_corpus(files(made), settings("dense"), None, None, tmp_path)
     assert taken == made
+    terms = settings("hybrid")
+    both = prepare_corpus(files(made), terms, None, None, tmp_path)
+    assert both not in (made, None)
+    assert len(open_retriever(terms, str(both)).search(["x"], 50)[0]) == 5
     write_records(tmp_path / "mine.jsonl", PASSAGES[:6])
     other = prepare_corpus(files(tmp_path / "mine.jsonl"), settings("dense"), None, None, tmp_path)
     assert other != made
