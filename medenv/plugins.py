@@ -21,13 +21,13 @@ from typing import Any, TypeVar
 from medenv.build.plugins import RETRIEVERS, REWARDS, TOOLS
 from medenv.kg import Graph
 from medenv.kg.sources import KG_SOURCES
-from medenv.records import Retriever, RewardFn
+from medenv.records import Retriever
 from medenv.tools import FunctionTool, ToolOutput
 
 __all__ = ["retriever", "reward", "source", "tool"]
 
 _Retriever = TypeVar("_Retriever", bound=Callable[..., Retriever])
-_Reward = TypeVar("_Reward", bound=RewardFn | type[Any])
+_Reward = TypeVar("_Reward", bound=Callable[..., Any])
 _Source = TypeVar("_Source", bound=Callable[..., Graph])
 
 

@@ -251,7 +251,7 @@ def test_every_sampling_strategy_makes_proved_questions(big: Graph) -> None:
     for strategy in STRATEGIES:
         made = drafted(big, sampling=strategy, sample_nodes=5)
         assert made == drafted(big, sampling=strategy, sample_nodes=5)
-        assert made != default
+        assert made not in (default, drafted(big, sampling=strategy, sample_nodes=4))
         assert len(made) >= 5
 
 

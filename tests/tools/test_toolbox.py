@@ -375,7 +375,7 @@ def test_a_bug_is_logged_once_with_its_traceback(caplog: pytest.LogCaptureFixtur
 
 
 WRONG_OUTPUTS: list[Any] = [
-    *(None, "text", ToolOutput(text=None), ToolOutput(text=b"bytes")),  # type: ignore[arg-type]  # that is the point
+    *(None, b"text", ToolOutput(text=None), ToolOutput(text=b"bytes")),  # type: ignore[arg-type]  # that is the point
     *(ToolOutput(text="x", status="error"), ToolOutput(text="x", passages=7)),  # type: ignore[arg-type]  # likewise
 ]
 
