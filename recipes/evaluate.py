@@ -35,6 +35,11 @@ def show_evaluation(settings: EvaluateSettings, done: Evaluation) -> None:
                 f"{summary.questions:,} held-out questions ({summary.episodes:,} episodes"
                 + (f", {summary.missing:,} more missing, not right)" if summary.missing else ")")
             )
+            for k, one in summary.pass_at.items():
+                console.print(
+                    f"  at least one of {k} right (pass@{k}): {show(one.mean, 'share')}; "
+                    f"all of {k} (pass^{k}): {show(summary.pass_hat[k].mean, 'share')}"
+                )
     if done.rows:
         console.print(rich_table(done.rows, f"{settings.against} and {settings.folder}"))
         console.print(f"wrote {settings.folder}/report.html")

@@ -34,9 +34,6 @@ SPECIALTIES: dict[str, tuple[str, ...]] = {
 }
 """Specialty to the ontology's branches that make it up."""
 
-UNMAPPED = ("HP:0001197", "HP:0025142", "HP:0025354")
-"""Branches of no single specialty: prenatal development, constitutional symptoms, cells."""
-
 
 @dataclass(frozen=True, eq=False)
 class Specialties:

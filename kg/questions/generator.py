@@ -16,7 +16,7 @@ from medenv.kg.certificates.conditions import entailed_counts
 from medenv.kg.certificates.queries import Outcome
 from medenv.kg.documents import Documents
 from medenv.kg.graph import Graph, IntArray
-from medenv.kg.graph.rarity import rare_nodes
+from medenv.kg.graph.rarity import RARITIES, measured, rare_nodes
 from medenv.kg.graph.schema import IS_A
 from medenv.kg.graph.specialties import SPECIALTIES, Specialties
 from medenv.kg.graph.topology import MAX_DEGREE, Topology
@@ -31,7 +31,7 @@ from medenv.kg.questions.drafts import (
 )
 from medenv.kg.questions.facts import MAKERS
 from medenv.kg.questions.phrases import VOICES
-from medenv.kg.questions.rare_chains import ChainConfig, draft_chain
+from medenv.kg.questions.rare_chains import SAMPLINGS, ChainConfig, Sampling, draft_chain
 from medenv.kg.questions.splits import Split, split_families, split_regions
 from medenv.kg.questions.store import entities_of
 from medenv.kg.questions.walks import WALKS, WalkPlan, draft_walk, plan_walks, walk_paths
@@ -51,7 +51,12 @@ class QuestionSpec(Record, frozen=True, kw_only=True):
     Args:
         kinds: Kind of question to its weight among the attempts; 0 leaves it out.
         levels: Obfuscation levels of chains, drawn evenly; all other kinds name their topic.
-        rare_percent: An entity is rare in the lowest so many percent of its kind's degrees.
+        rarity: Measure of `medenv.kg.graph.rarity`: ``"degree"``, ``"documents"``, which counts
+            the documents that mention an entity, or ``"prevalence"``, where the graph states it.
+        rare_percent: An entity is rare in the lowest so many percent of its kind.
+        sampling: Which part around a rare entity is searched for its longest chain: ``"region"``
+            for all of it, or a sample by a strategy of `medenv.kg.graph.sampling`.
+        sample_nodes: Most nodes of such a sample.
         min_degree: Fewest edges of a rare entity.
         max_degree: Most factual edges of an entity on a path.
         max_subtypes: Most kinds that the ontology knows of an entity on a path; one of more is a
@@ -69,7 +74,10 @@ class QuestionSpec(Record, frozen=True, kw_only=True):
 
     kinds: dict[str, int] = msgspec.field(default_factory=lambda: {"rare_chains": 1})
     levels: tuple[int, ...] = (0, 1, 2, 3, 4)
+    rarity: str = "degree"
     rare_percent: float = 25.0
+    sampling: str = "region"
+    sample_nodes: int = 32
     min_degree: int = 2
     max_degree: int = MAX_DEGREE
     max_subtypes: int = 50
@@ -83,12 +91,15 @@ class QuestionSpec(Record, frozen=True, kw_only=True):
 
     def __post_init__(self) -> None:
         """Refuse what cannot be made."""
-        for kind in self.kinds:
-            if kind not in KINDS:
-                raise UnknownNameError("kind of question", kind, KINDS)
-        for name in self.specialties:
-            if name not in SPECIALTIES:
-                raise UnknownNameError("specialty", name, SPECIALTIES)
+        for what, names, known in (
+            ("kind of question", self.kinds, KINDS),
+            ("specialty", self.specialties, SPECIALTIES),
+            ("measure of rarity", (self.rarity,), RARITIES),
+            ("sampling strategy", (self.sampling,), SAMPLINGS),
+        ):
+            for name in names:
+                if name not in known:
+                    raise UnknownNameError(what, name, known)
         if min(self.kinds.values(), default=0) < 0 or not any(self.kinds.values()):
             raise UsageError(f"expected kinds with weights, at least one above 0, got {self.kinds}")
         if not self.levels or not set(self.levels) <= set(range(5)):
@@ -98,6 +109,7 @@ class QuestionSpec(Record, frozen=True, kw_only=True):
             f"0 < test_share < 1, got {self.test_share}": 0 < self.test_share < 1,
             f"max_name_chars >= 1, got {self.max_name_chars}": self.max_name_chars >= 1,
             f"max_per_answer >= 1, got {self.max_per_answer}": self.max_per_answer >= 1,
+            f"sample_nodes >= 2, got {self.sample_nodes}": self.sample_nodes >= 2,
             f"0 <= min_difficulty < max_difficulty <= 1, got {low} and {high}": (
                 0 <= low < high <= 1
             ),
@@ -191,11 +203,11 @@ class QuestionGenerator:
     def pools(self) -> dict[str, list[IntArray]]:
         """The rare path nodes of each split, by specialty, in a drawn order; none is empty."""
         kinds = [kind for kind in SEED_KINDS if kind in self.graph.kinds] or self.graph.kinds
+        percent, least = self.config.rare_percent, self.config.min_degree
+        passages = self.documents.passages if self.config.rarity == "documents" else ()
+        values = measured(self.graph, self.config.rarity, passages)
         rare = np.concatenate(
-            [
-                rare_nodes(self.graph, kind, self.config.rare_percent, self.config.min_degree)
-                for kind in kinds
-            ]
+            [rare_nodes(self.graph, kind, percent, least, values) for kind in kinds]
         )
         names = list(SPECIALTIES)
         wanted = [names.index(name) for name in self.config.specialties or names]
@@ -238,7 +250,8 @@ class QuestionGenerator:
         seed = int(groups[group][place])
         order = SampleSpec(seed, level, voice, rng, self.config.max_name_chars)
         if kind == "rare_chains":
-            return draft_chain(self.topologies[split], order, self.config.chains), seed
+            part = Sampling(self.config.sampling, self.config.sample_nodes)
+            return draft_chain(self.topologies[split], order, self.config.chains, part), seed
         return MAKERS[kind](self.graph, order), seed
 
     def _walk(self, split: str, i: int) -> tuple[Draft, int]:

@@ -15,7 +15,8 @@ from medenv.kg.certificates.queries import candidates
 from medenv.kg.documents.naming import called, mentions, noun
 from medenv.kg.graph import Graph
 from medenv.kg.graph.chains import Chain, longest_chain
-from medenv.kg.graph.topology import Topology
+from medenv.kg.graph.sampling import STRATEGIES, sampled_part
+from medenv.kg.graph.topology import Subgraph, Topology
 from medenv.kg.questions import phrases
 from medenv.kg.questions.clues import Choice, describe, single_out
 from medenv.kg.questions.drafts import Draft, Rejected, Rejection, SampleSpec
@@ -44,24 +45,51 @@ class ChainConfig(Record, frozen=True, kw_only=True):
     max_clues: int = 3
 
 
+class Sampling(NamedTuple):
+    """Which part around a rare entity is searched for its longest chain.
+
+    Args:
+        strategy: ``"region"`` for all of it, or one of `medenv.kg.graph.sampling.STRATEGIES`.
+        nodes: Most nodes of a sample.
+    """
+
+    strategy: str
+    nodes: int = 0
+
+
+REGION = Sampling("region")
+"""All of what `ChainConfig` allows."""
+
+SAMPLINGS = (REGION.strategy, *STRATEGIES)
+"""All strategies by name."""
+
+
 class _Step(NamedTuple):
     relation: str
     node: int
     clues: tuple[Clue, ...]
 
 
-def draft_chain(topology: Topology, order: SampleSpec, config: ChainConfig) -> Draft:
+def draft_chain(
+    topology: Topology, order: SampleSpec, config: ChainConfig, sampling: Sampling = REGION
+) -> Draft:
     """Return a question over a chain around the order's rare entity.
 
     Args:
         topology: Where chains may lead; uniqueness is checked in all of its graph.
         order: What is asked for.
         config: How chains are cut.
+        sampling: Which part around the rare entity is searched.
 
     Raises:
         Rejected: There is no chain, or no part of it is long enough and singled out.
     """
-    chain = _chain_around(topology, order.seed, config)
+    if sampling.strategy == REGION.strategy:
+        chain = _chain_around(topology, order.seed, config)
+    else:
+        around = _around(topology, order.seed, config)
+        part = sampled_part(topology, around, sampling.strategy, sampling.nodes, order.rng)
+        chain = longest_chain(part, config.budget)
     if chain.hops < config.min_hops:
         raise Rejected(Rejection.SHORT_CHAIN)
     longest = min(chain.hops, config.max_hops)
@@ -78,8 +106,11 @@ def draft_chain(topology: Topology, order: SampleSpec, config: ChainConfig) -> D
 @lru_cache(maxsize=20_000)
 def _chain_around(topology: Topology, seed: int, config: ChainConfig) -> Chain:
     """Return the longest chain from a rare entity; large sets come back to each several times."""
-    around = topology.around(seed, hops=config.radius, max_nodes=config.max_nodes, fan=config.fan)
-    return longest_chain(around, config.budget)
+    return longest_chain(_around(topology, seed, config), config.budget)
+
+
+def _around(topology: Topology, seed: int, config: ChainConfig) -> Subgraph:
+    return topology.around(seed, hops=config.radius, max_nodes=config.max_nodes, fan=config.fan)
 
 
 def _cut(

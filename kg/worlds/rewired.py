@@ -16,7 +16,6 @@ from typing import NamedTuple
 import msgspec
 import numpy as np
 
-from medenv.errors import UsageError
 from medenv.kg.certificates.certificate import documents_of
 from medenv.kg.certificates.conditions import Clue, fitting, read_clues
 from medenv.kg.certificates.queries import Edge, evaluate
@@ -298,14 +297,3 @@ def _same_way(made: Question, question: Question) -> bool:
 
 def _ids(question: Question) -> list[str]:
     return [a for a in question.proof.answers if not a.startswith("value:")]
-
-
-def check_degrees(true: Graph, other: Graph) -> None:
-    """Refuse a graph in which some node has another number of edges.
-
-    Raises:
-        UsageError: One has.
-    """
-    for name in true.rows:
-        if not np.array_equal(true.degrees(name), other.degrees(name)):
-            raise UsageError(f"{other.info.label}: degrees differ in the relation {name!r}")

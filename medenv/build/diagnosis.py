@@ -68,6 +68,6 @@ def _prevalences(graph: Graph) -> dict[str, float]:
     """Return the shares of the population that have each disease, where the graph states them."""
     if "has_prevalence" not in graph.rows:
         return {}
-    shares = by_prevalence(graph).values
+    shares = by_prevalence(graph)
     known = np.flatnonzero(~np.isnan(shares)).tolist()
     return {graph.nodes.ids[node]: min(float(shares[node]), COMMONEST) for node in known}

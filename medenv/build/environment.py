@@ -13,13 +13,11 @@ from gymnasium.wrappers import TimeLimit
 from medenv.build.knowledge import knowledge_of
 from medenv.build.plugins import (
     DIALECTS,
-    KG_SOURCES,
     POLICIES,
     REGISTRIES,
     RETRIEVERS,
     REWARDS,
     TOOLS,
-    Registry,
     retriever_factory,
 )
 from medenv.build.resources import OF_THE_GRAPH, RESOURCES, Resources
@@ -40,7 +38,6 @@ from medenv.tools import Tool, ToolBox
 
 __all__ = [
     "DIALECTS",
-    "KG_SOURCES",
     "POLICIES",
     "REGISTRIES",
     "RETRIEVERS",
@@ -48,7 +45,6 @@ __all__ = [
     "TOOLS",
     "MakeSettings",
     "Parts",
-    "Registry",
     "make_dialect",
     "make_env",
     "make_parts",

@@ -29,10 +29,9 @@ class Resources:
     Args:
         graph: A saved graph, a `Graph`, or None for the toy graph.
         corpus: A path, a `Retriever`, passages, or None for the documents of the graph.
-        open_corpus: Opens a corpus given as a path.
+        open_corpus: Opens a corpus given as a path, passages, or the documents of the graph.
         cases: Number of simulated cases, a path of real ones, or None.
-        options: Options of `open_corpus`; an ``analysis`` holds for the graph's documents and for
-            passages too.
+        options: Options of `open_corpus`.
         toy: Whether the toy graph stands in where no graph is given.
     """
 
@@ -74,11 +73,16 @@ class Resources:
         opened: Retriever
         if self._corpus is None or isinstance(self._corpus, tuple):
             from medenv.kg import Documents
-            from medenv.retrieval import BM25Retriever
+            from medenv.retrieval.bm25 import open_bm25
+            from medenv.retrieval.dense import open_dense, open_hybrid
 
+            if self._open not in (open_bm25, open_dense, open_hybrid):
+                raise UsageError(
+                    "this retriever opens a path or an address, and no corpus is set: set corpus"
+                )
             passages = self._corpus or Documents(self.graph).passages
-            return BM25Retriever(passages, analysis=self._options.get("analysis") or "plain")
-        if isinstance(self._corpus, str | Path):
+            opened = self._open(passages, **self._options)
+        elif isinstance(self._corpus, str | Path):
             opened = self._open(self._corpus, **self._options)
         else:
             opened = self._corpus

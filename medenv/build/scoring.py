@@ -10,10 +10,11 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from medenv.build.plugins import REWARD_COMPONENTS, REWARDS, load_object
+from medenv.build.plugins import REWARD_COMPONENTS, REWARDS
 from medenv.build.settings import JudgeTermSettings, ScoringSettings
 from medenv.errors import UnknownNameError, UsageError
 from medenv.records import RewardFn, Scored
+from medenv.registry import load_object
 from medenv.reward import (
     COMPONENTS,
     PRESETS,

@@ -20,6 +20,8 @@ from medenv.records import Record
 from medenv.rollouts.driver import RolloutRetryPolicy
 
 __all__ = [
+    "AUTO",
+    "CORPORA",
     "AblateSettings",
     "AblationSettings",
     "CorpusSettings",
@@ -44,32 +46,39 @@ __all__ = [
 ]
 
 
+AUTO = "auto"
+"""What follows from the questions: their own graph and corpus, or else the defaults."""
+
+CORPORA = (AUTO, "documents", "files", "none")
+"""Where a corpus can come from."""
+
+
 class CorpusSettings(Record, frozen=True, kw_only=True):
     """The config group `corpus`.
 
     Args:
         source: ``"auto"`` for the corpus that the questions came with, ``"documents"`` for the
             documents of the graph, ``"files"`` for passages of one's own, or ``"none"``.
-        path: For ``"files"``: a JSONL file of passages, a folder of text, Markdown and HTML files,
-            or a saved index.
+        path: Own passages: a JSONL file of passages, a folder of text, Markdown and HTML files,
+            a saved index, or the URL of a corpus server or of Milvus.
+
+    Raises:
+        UnknownNameError: An unknown source.
+        UsageError: Files without a path, or a path beside another source.
     """
 
-    source: str = "auto"
+    source: str = AUTO
     path: str | None = None
 
     def __post_init__(self) -> None:
         """Validate the settings."""
         if self.source not in CORPORA:
             raise UnknownNameError("corpus", self.source, CORPORA)
-        if (self.source == "files") != (self.path is not None):
+        if self.source != AUTO and (self.source == "files") != (self.path is not None):
             raise UsageError(
-                f"corpus.source={self.source} and corpus.path={self.path}: a path belongs to "
-                "corpus=files; set corpus=PATH"
+                "expected corpus=PATH, or a source without a path, got "
+                f"source={self.source!r}, path={self.path!r}"
             )
-
-
-CORPORA = ("auto", "documents", "files", "none")
-"""Where passages come from."""
 
 
 class RetrieverSettings(Record, frozen=True, kw_only=True):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from pathlib import Path
 from typing import Annotated
 
@@ -9,7 +10,8 @@ import typer
 from rich.console import Console
 from rich.markup import escape
 
-from medenv.errors import UsageError
+from medenv.cli.options import named_options
+from medenv.errors import UnknownNameError, UsageError
 from medenv.records import Retriever
 
 corpus_app = typer.Typer(no_args_is_help=True, help="Index, search and serve passages.")
@@ -18,7 +20,10 @@ _Source = Annotated[
     Path, typer.Argument(help="A JSONL file of passages, or a folder of documents.")
 ]
 _Retriever = Annotated[str, typer.Option(help="Name of the retriever that opens it.")]
-_HOW = typer.Option(help="How text is indexed: plain, english, or an analysis' fields in JSON.")
+_Options = Annotated[
+    list[str] | None,
+    typer.Option("--option", help="Option of the retriever, NAME=VALUE, e.g. analysis=english."),
+]
 _Path = Annotated[str, typer.Argument(help="A saved index, a file of passages, or a URL.")]
 
 
@@ -37,16 +42,25 @@ def register(app: typer.Typer, serving: typer.Typer) -> None:
 def index(
     source: _Source,
     out: Annotated[Path, typer.Argument(help="Folder of the index to write.")],
-    analysis: Annotated[str, _HOW] = "plain",
+    retriever: Annotated[str, typer.Option(help="bm25, dense or hybrid.")] = "bm25",
+    option: _Options = None,
 ) -> None:
-    """Index passages for BM25; `retriever=bm25 corpus=OUT` opens the index."""
-    from medenv.retrieval.bm25 import open_bm25
+    """Index passages; `corpus=OUT` with the same retriever and options opens the index."""
+    from medenv.build.retrieval import INDEXERS
+    from medenv.retrieval.disk import read_passages
+    from medenv.retrieval.loaders import open_passages
 
     if out.exists():
         raise UsageError(f"{out} exists already: name another folder, or remove it")
-    made = open_bm25(source, analysis=analysis)
-    made.save(out)
-    Console().print(f"wrote {out}: {len(made.passages):,} passages", soft_wrap=True)
+    if retriever not in INDEXERS:
+        raise UnknownNameError("retriever with an index", retriever, INDEXERS)
+    options = named_options(option)
+    try:
+        inspect.signature(INDEXERS[retriever]).bind((), out, **options)
+    except TypeError as error:
+        raise UsageError(f"retriever {retriever!r} cannot take {options}: {error}") from error
+    INDEXERS[retriever](open_passages(source), out, **options)
+    Console().print(f"wrote {out}: {len(read_passages(out)[0]):,} passages", soft_wrap=True)
 
 
 @corpus_app.command("milvus")
@@ -54,7 +68,9 @@ def milvus(
     source: _Source,
     uri: Annotated[str, typer.Argument(help="A path, or the address of a Milvus server.")],
     collection: Annotated[str, typer.Option(help="Name of the collection to make.")] = "passages",
-    analysis: Annotated[str, _HOW] = "plain",
+    analysis: Annotated[
+        str, typer.Option(help="plain, english, or an analysis in JSON.")
+    ] = "plain",
 ) -> None:
     """Put passages into Milvus; `retriever=milvus corpus=URI` asks it. Key: MILVUS_TOKEN."""
     from medenv.retrieval.loaders import open_passages
@@ -70,11 +86,11 @@ def search(
     query: Annotated[str, typer.Argument(help="What to search for.")],
     retriever: _Retriever = "bm25",
     k: Annotated[int, typer.Option(help="How many passages.", min=1)] = 5,
-    analysis: Annotated[str | None, _HOW] = None,
+    option: _Options = None,
 ) -> None:
-    """Show what a query finds; a saved index is asked by the analysis that it was made by."""
+    """Show the passages that a query finds."""
     console = Console()
-    for passage, score in _opened(path, retriever, analysis).search([query], k)[0]:
+    for passage, score in _opened(path, retriever, option).search([query], k)[0]:
         console.print(f"[bold]{score:6.2f}[/]  {escape(passage.id)}  {escape(passage.title)}")
         console.print(f"        {escape(passage.text[:200])}")
 
@@ -85,22 +101,19 @@ def serve(
     host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(help="Port to listen on.")] = 8400,
     max_waiting: Annotated[int, typer.Option(help="Queries that may wait.")] = 4096,
-    analysis: Annotated[str | None, _HOW] = None,
+    option: _Options = None,
 ) -> None:
     """Serve a corpus over HTTP, for many rollout workers at once."""
     import uvicorn
 
     from medenv.retrieval.server import CorpusServer
 
-    served = CorpusServer(_opened(path, retriever, analysis), max_waiting=max_waiting)
+    served = CorpusServer(_opened(path, retriever, option), max_waiting=max_waiting)
     uvicorn.run(served, host=host, port=port, log_level="warning")
 
 
-def _opened(path: str, retriever: str, analysis: str | None) -> Retriever:
-    """Open a corpus, with an analysis where one is asked for."""
-    from medenv.build.plugins import retriever_factory
+def _opened(path: str, retriever: str, option: list[str] | None) -> Retriever:
+    from medenv.build.retrieval import open_retriever
+    from medenv.build.settings import RetrieverSettings
 
-    wanted = {retriever: {} if analysis is None else {"analysis": analysis}}
-    factory, options = retriever_factory(wanted)
-    opened: Retriever = factory(path, **options)
-    return opened
+    return open_retriever(RetrieverSettings(name=retriever, options=named_options(option)), path)

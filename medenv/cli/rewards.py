@@ -10,11 +10,12 @@ from typing import Annotated, Any
 import typer
 from rich.console import Console
 
-from medenv.build.plugins import REWARDS, load_object
+from medenv.build.plugins import REWARDS
 from medenv.build.settings import ScoringSettings
 from medenv.envs.registration import ENVIRONMENTS
 from medenv.errors import UnknownNameError
 from medenv.io import write_json
+from medenv.registry import load_object
 from medenv.reward import PRESETS, Composition, Knowledge
 from medenv.reward.analysis.variants import (
     RewardVariant,

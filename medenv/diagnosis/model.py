@@ -144,7 +144,11 @@ class DiseaseModel:
     def consult(
         self, present: Sequence[str], absent: Sequence[str] = (), k: int = 10
     ) -> tuple[list[Diagnosis], Entity | None]:
-        """Return what `rank` and `ask_next` return, at the cost of one of them.
+        """Return the most probable diseases, as `rank` does, and the finding to ask for next.
+
+        That is the finding with the greatest mutual information with the disease, among the
+        findings of the most probable diseases that what is known does not already imply; None where
+        there is none.
 
         Args:
             present: Ids of findings that the patient has.
@@ -195,21 +199,6 @@ class DiseaseModel:
                 log[rows] = shown
         weights = np.exp(log - log.max())
         return np.asarray(weights / weights.sum())
-
-    def ask_next(self, present: Sequence[str], absent: Sequence[str] = ()) -> Entity | None:
-        """Return the finding whose answer is expected to say most, or None where none does.
-
-        It is the one with the greatest mutual information with the disease, among the findings of
-        the most probable diseases that what is known does not already imply.
-
-        Args:
-            present: Ids of findings that the patient has.
-            absent: Ids of findings that the patient does not have.
-
-        Raises:
-            UsageError: A finding that is not in the model.
-        """
-        return self._asked(self.posterior(present, absent), present, absent)
 
     def ancestors(self, finding: int) -> tuple[int, ...]:
         """Return a finding and all above it, by number."""

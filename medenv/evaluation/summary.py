@@ -12,7 +12,12 @@ import numpy as np
 
 from medenv.errors import UsageError
 from medenv.evaluation.measures import MEASURES, Measure, chance_of, is_missing, waste
-from medenv.evaluation.statistics import Interval, cluster_bootstrap
+from medenv.evaluation.statistics import (
+    Interval,
+    cluster_bootstrap,
+    pass_at_k,
+    pass_hat_k,
+)
 from medenv.io import read_records, write_records
 from medenv.records import Question, Record, Score, Scored, Trajectory
 
@@ -37,6 +42,9 @@ class Summary(Record, frozen=True, kw_only=True):
         endings: Ending to the number of episodes.
         by_hops: Number of hops of the gold path, 0 without one, to the accuracy there.
         by_kind: Kind of question to the accuracy there.
+        pass_at: Number k of samples to the chance that at least one of k is right, pass@k; for k of
+            2, 4, 8, ... up to the fewest samples of a question, and these.
+        pass_hat: Likewise to the chance that all of k are right, pass^k.
         chance: Mean probability that a blind guess is right.
     """
 
@@ -49,6 +57,8 @@ class Summary(Record, frozen=True, kw_only=True):
     endings: dict[str, int]
     by_hops: dict[int, Interval]
     by_kind: dict[str, Interval]
+    pass_at: dict[int, Interval]
+    pass_hat: dict[int, Interval]
     chance: float
 
 
@@ -64,7 +74,7 @@ def summarise(scored: Sequence[Scored], *, seed: int = 0) -> Summary:
     """
     valid = counted(scored)
     faults = [waste(one) for one in valid]
-    right = MEASURES[0]
+    right, tries = MEASURES[0], tries_by_question(scored)
     return Summary(
         episodes=len(valid),
         questions=len({one.trajectory.question.id for one in scored}),
@@ -82,6 +92,8 @@ def summarise(scored: Sequence[Scored], *, seed: int = 0) -> Summary:
         by_kind={
             kind: _required(right, group, seed) for kind, group in strata(scored, kind_of).items()
         },
+        pass_at={k: _passed(tries, k, pass_at_k, seed) for k in tries_of(tries)},
+        pass_hat={k: _passed(tries, k, pass_hat_k, seed) for k in tries_of(tries)},
         chance=math.fsum(chance_of(one.trajectory.question) for one in scored) / len(scored),
     )
 
@@ -196,6 +208,18 @@ def values_by_question(scored: Iterable[Scored], value: ComponentScore) -> dict[
     return groups
 
 
+def tries_by_question(scored: Iterable[Scored]) -> dict[str, tuple[int, int]]:
+    """Return each question's number of samples, missing ones included, and of right ones."""
+    values = values_by_question(scored, MEASURES[0].of)
+    return {name: (len(group), round(math.fsum(group))) for name, group in values.items()}
+
+
+def tries_of(tries: Mapping[str, tuple[int, int]]) -> list[int]:
+    """Return the numbers k above 1 for which every question has k samples: powers of 2, and all."""
+    fewest = min(samples for samples, _ in tries.values())
+    return sorted({fewest, *(2**power for power in range(1, fewest.bit_length()))} - {1})
+
+
 def mean_of(value: ComponentScore, scored: Iterable[Scored], seed: int) -> Interval | None:
     """Return the mean of `value` over episodes, or None where no episode counts for it."""
     groups = values_by_question(scored, value)
@@ -247,6 +271,16 @@ def _means(
 ) -> dict[str, Interval]:
     found = {name: mean_of(value, scored, seed) for name, value in values.items()}
     return {name: interval for name, interval in found.items() if interval is not None}
+
+
+def _passed(
+    tries: Mapping[str, tuple[int, int]],
+    k: int,
+    chance: Callable[[int, int, int], float],
+    seed: int,
+) -> Interval:
+    values = [chance(samples, right, k) for samples, right in tries.values()]
+    return cluster_bootstrap(values, list(tries), seed=seed)
 
 
 def _required(measure: Measure, scored: Sequence[Scored], seed: int) -> Interval:

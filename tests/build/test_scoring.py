@@ -15,12 +15,12 @@ import msgspec
 import pytest
 
 from medenv.build.environment import make_env, make_parts
-from medenv.build.plugins import load_object
 from medenv.build.scoring import Scoring, build_scoring, make_scoring, own_code, title
 from medenv.build.settings import JudgeTermSettings, ScoringSettings
 from medenv.errors import UnknownNameError, UsageError
 from medenv.kg import toy_graph
 from medenv.records import Question, Scored
+from medenv.registry import load_object
 from medenv.reward import PRESETS, Checked, Composition, Reward, compose, turn_rewards
 from medenv.reward.components.judge import RUBRIC
 from medenv.rollouts.policies import Texts

@@ -23,7 +23,7 @@ from medenv.integrations.hydra.config import register_schema
 from medenv.kg import read_questions
 from medenv.records import Question, Scored
 from medenv.reward import Reward
-from medenv.tools import Search, Tool, ToolBox, ToolOutput, tool
+from medenv.tools import FunctionTool, Search, Tool, ToolBox, ToolOutput
 
 from ..fakes import Flaky
 
@@ -314,7 +314,7 @@ class Slow:
     def __init__(self, seconds: float) -> None:
         self.now = self.most = 0
 
-        @tool
+        @FunctionTool
         async def search(query: str) -> ToolOutput:
             """Search slowly."""
             self.now += 1
@@ -356,7 +356,7 @@ def test_the_calls_of_one_turn_are_made_at_once(play: Play) -> None:
 
 
 def test_a_bug_in_a_tool_is_an_observation_and_the_episode_is_scored(play: Play) -> None:
-    @tool
+    @FunctionTool
     def search(query: str) -> ToolOutput:
         """Fail."""
         raise KeyError(query)

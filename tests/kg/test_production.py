@@ -1,3 +1,4 @@
+import contextlib
 import json
 import os
 import signal
@@ -12,6 +13,7 @@ import pytest
 
 from medenv.errors import DataError, UnknownNameError, UsageError
 from medenv.kg import Documents, Graph, read_questions, verify, write_questions
+from medenv.kg.graph.sampling import STRATEGIES
 from medenv.kg.questions.drafts import Rejection
 from medenv.kg.questions.generator import KINDS, QuestionGenerator, QuestionSpec
 from medenv.kg.questions.production import GenerationSpec, Produced, produce, workers, write_set
@@ -234,6 +236,40 @@ def test_the_two_regions_share_no_path_node(big: Graph) -> None:
     assert test.sum() / (train.sum() + test.sum()) == pytest.approx(0.4, abs=0.05)
 
 
+def drafted(graph: Graph, **changes: object) -> list[str]:
+    """The texts of the first proved questions over chains; each is proved."""
+    config = msgspec.structs.replace(CONFIG, kinds={"rare_chains": 1}, **changes)
+    generator, texts = workshop(graph, config), []
+    for i in range(60):
+        with contextlib.suppress(Rejected):
+            question = generator.attempt("train", i)
+            assert verify(question, graph) == []
+            texts.append(question.text)
+    return texts
+
+
+def test_every_sampling_strategy_makes_proved_questions(big: Graph) -> None:
+    default = drafted(big)
+    assert default == drafted(big, sampling="region", sample_nodes=2)
+    for strategy in STRATEGIES:
+        made = drafted(big, sampling=strategy, sample_nodes=5)
+        assert made == drafted(big, sampling=strategy, sample_nodes=5)
+        assert made not in (default, drafted(big, sampling=strategy, sample_nodes=4))
+        assert len(made) >= 5
+
+
+def test_the_measure_of_rarity_decides_which_entities_are_rare(big: Graph) -> None:
+    config = msgspec.structs.replace(CONFIG, rare_percent=40.0)
+    pools = {}
+    for rarity in ("degree", "documents"):
+        chosen = workshop(big, msgspec.structs.replace(config, rarity=rarity)).pools["train"]
+        pools[rarity] = sorted(int(node) for group in chosen for node in group)
+        assert pools[rarity]
+    assert pools["degree"] != pools["documents"]
+    with pytest.raises(UsageError, match="no prevalence"):
+        _ = workshop(big, msgspec.structs.replace(config, rarity="prevalence")).pools
+
+
 @pytest.mark.parametrize(
     ("settings", "problem"),
     [
@@ -244,6 +280,9 @@ def test_the_two_regions_share_no_path_node(big: Graph) -> None:
         ({"levels": (5,)}, "levels of 0 to 4"),
         ({"specialties": ("cardiologie",)}, "did you mean 'cardiology'"),
         ({"max_per_answer": 0}, "max_per_answer >= 1"),
+        ({"rarity": "degrees"}, "did you mean 'degree'"),
+        ({"sampling": "max_chains"}, "did you mean 'max_chain'"),
+        ({"sample_nodes": 1}, "sample_nodes >= 2"),
         ({"min_difficulty": 0.9, "max_difficulty": 0.1}, "min_difficulty < max_difficulty"),
         ({"chains": ChainConfig(min_hops=5, max_hops=4)}, "min_hops <= max_hops"),
     ],

@@ -165,7 +165,9 @@ def test_defect_9_no_search_is_left_out_and_none_that_fails_counts_as_nothing_fo
 SETTINGS: dict[str, object] = {
     "kinds": {"count": 1},
     "levels": (4,),
+    "rarity": "prevalence",
     "rare_percent": 10.0,
+    "sampling": "mixed",
     "min_degree": 22,
     "max_degree": 14,
     "max_subtypes": 0,
@@ -174,7 +176,7 @@ SETTINGS: dict[str, object] = {
     "max_difficulty": 0.1,
     "max_name_chars": 14,
 }
-ELSEWHERE = ("chains", "specialties", "max_per_answer")
+ELSEWHERE = ("chains", "specialties", "max_per_answer", "sample_nodes")
 """Settings whose effect has a spec of its own."""
 
 CHAIN_SETTINGS: dict[str, int] = {

@@ -22,7 +22,7 @@ from medenv.errors import (
 from medenv.records import Message, Policy, Score, Scored, Trajectory, Written
 from medenv.rollouts.driver import RolloutRetryPolicy, Rollouts
 from medenv.rollouts.policies import Texts
-from medenv.tools import Search, Tool, ToolBox, ToolOutput, tool
+from medenv.tools import FunctionTool, Search, Tool, ToolBox, ToolOutput
 
 from ..fakes import ANSWER, HERMES, SEARCH, Flaky, Shelf, exact, question, rules
 
@@ -183,7 +183,7 @@ class Counting:
     def __init__(self, seconds: float) -> None:
         self.now = self.most = self.cancelled = 0
 
-        @tool
+        @FunctionTool
         async def search(query: str) -> ToolOutput:
             """Search slowly."""
             self.now += 1
@@ -280,7 +280,7 @@ def test_they_run_in_uvloop_where_it_is(installed: bool, monkeypatch: pytest.Mon
     else:
         monkeypatch.setitem(sys.modules, "uvloop", None)  # so that importing it fails
 
-    @tool
+    @FunctionTool
     async def search(query: str) -> ToolOutput:
         """Tell the loop."""
         return ToolOutput(text=type(asyncio.get_running_loop()).__module__)

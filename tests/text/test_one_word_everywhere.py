@@ -5,13 +5,13 @@ from __future__ import annotations
 import re
 
 import pytest
+from medenv.kg.questions.wording import mentions
 
 from medenv.build.graph_facts import GraphFacts
 from medenv.kg import Documents, Graph
 from medenv.kg.graph import GraphInfo
 from medenv.kg.graph.builder import GraphBuilder
 from medenv.kg.graph.schema import HAS_PHENOTYPE
-from medenv.kg.questions.wording import mentions
 from medenv.records import Entity
 from medenv.retrieval import BM25Retriever
 from medenv.reward.answers.equivalence import judge_answer

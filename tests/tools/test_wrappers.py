@@ -13,7 +13,7 @@ from medenv.errors import DataError, ToolUnavailableError, UnknownNameError, Usa
 from medenv.records import Score, ToolCall, ToolResult, Trajectory
 from medenv.rollouts.driver import RolloutRetryPolicy
 from medenv.rollouts.policies import Texts
-from medenv.tools import Tool, ToolBox, ToolOutput, tool
+from medenv.tools import FunctionTool, Tool, ToolBox, ToolOutput
 from medenv.tools.cassette import Cassette
 from medenv.tools.faults import FAULTS, Faulty
 
@@ -22,7 +22,7 @@ from ..fakes import ANSWER, SEARCH, Shelf, exact, question
 LIVE: list[str] = []
 
 
-@tool
+@FunctionTool
 def search(query: str) -> ToolOutput:
     """Search the live web."""
     LIVE.append(query)
@@ -30,7 +30,7 @@ def search(query: str) -> ToolOutput:
     return ToolOutput(text=f"{len(LIVE)} answers to {query}", passages=shown)
 
 
-@tool
+@FunctionTool
 async def afar(query: str) -> ToolOutput:
     """Search far away."""
     await asyncio.sleep(0)

@@ -26,9 +26,10 @@ from rich.console import Console
 from rich.markup import escape
 
 import medenv
-from medenv.build.plugins import KG_SOURCES, RETRIEVERS, REWARDS
+from medenv.build.plugins import RETRIEVERS, REWARDS
 from medenv.errors import MedEnvError, UnknownNameError, UsageError
 from medenv.integrations.hydra.config import keys_of, verl_config_dir
+from medenv.kg.sources import KG_SOURCES
 
 FROM_CHECKPOINT = "stopped; the same command goes on from the last checkpoint"
 """What those who train say after Ctrl-C."""
