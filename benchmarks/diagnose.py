@@ -32,7 +32,7 @@ from numpy.typing import NDArray
 from rich.console import Console
 from rich.table import Table
 
-from medenv.build.resources import COMMONEST, disease_model
+from medenv.build.diagnosis import COMMONEST, disease_model
 from medenv.diagnosis.cases import Case, phenopacket_cases
 from medenv.diagnosis.model import DiseaseModel, Weights
 from medenv.errors import MedEnvError
@@ -90,7 +90,7 @@ class Overlap:
 def priors(orphanet: Graph) -> dict[str, float]:
     """Return prevalence by disease, Orphanet's own ids and those they say they are exactly."""
     found: dict[str, float] = {}
-    shares = by_prevalence(orphanet).values
+    shares = by_prevalence(orphanet)
     for node in np.flatnonzero(~np.isnan(shares)).tolist():
         share = min(float(shares[node]), COMMONEST)
         for name in (orphanet.nodes.ids[node], *orphanet.nodes.xrefs[node]):

@@ -7,7 +7,7 @@ import numpy as np
 from medenv.kg import Graph, GraphBuilder, GraphInfo, load_hpo
 from medenv.kg.graph import IntArray
 from medenv.kg.graph.schema import HAS_GENE, HAS_PHENOTYPE, IS_A, Relation
-from medenv.kg.questions.patterns import closure
+from medenv.kg.graph.traversal import closure
 from medenv.kg.sources.hpo import NAMESPACES
 
 

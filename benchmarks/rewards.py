@@ -29,12 +29,20 @@ from rich.table import Table
 from medenv.ablation.offline import RolloutStore, ablate
 from medenv.build.environment import make_dialect, make_parts
 from medenv.io import read_records, write_records
-from medenv.kg import Documents, Graph, QuestionConfig, load_hpo, toy_graph
-from medenv.kg.questions.synthesize import synthesize
-from medenv.records import Entity, Scored
+from medenv.kg import (
+    Documents,
+    Graph,
+    QuestionGenerator,
+    QuestionSpec,
+    load_hpo,
+    produce,
+    toy_graph,
+)
+from medenv.records import Entity, Policy, Scored
 from medenv.reward import COMPONENTS, PRESETS, Composition, EntityNames, Knowledge, compose
 from medenv.reward.analysis.variants import RewardVariant, leave_one_out, preset_arm, ungated
-from medenv.rollouts.policies import Guesser, Oracle, Teacher, Wanderer
+from medenv.rollouts.policies import Teacher
+from medenv.trajectories.teachers import Guesser, Oracle, Wanderer
 
 GOAL_RATE, GOAL_SECONDS, GOAL_GIB = 20_000, 60.0, 2.0
 PASSES = 10
@@ -54,11 +62,12 @@ def world(name: str) -> World:
     settings: dict[str, object] = {}
     if name != "toy":
         documents = Documents(graph)
-        made = synthesize(graph, documents, QuestionConfig(n_train=1800, n_test=200), 0)
+        spec = QuestionSpec(kinds={"disease>gene": 1, "phenotype>disease>gene": 1})
+        made = produce(QuestionGenerator(documents, spec), "train", 2_000)
         from medenv.retrieval import BM25Retriever
 
         settings = {
-            "questions": (*made.train, *made.test),
+            "questions": made.questions,
             "corpus": BM25Retriever(documents.passages),
         }
     return World(graph, tuple(graph.entity(node) for node in range(len(graph))), settings)
@@ -70,7 +79,7 @@ def episodes(where: World, count: int) -> Iterator[Scored]:
     dialect = make_dialect("hermes")
     oracle = Oracle({one.id: one.name for one in where.entities}, dialect, thoughts=True)
     wanderer, guesser = Wanderer(oracle, where.entities), Guesser(where.entities, dialect)
-    teachers: Sequence[Teacher] = (oracle, wanderer, wanderer, guesser)
+    teachers: Sequence[Teacher[Policy]] = (oracle, wanderer, wanderer, guesser)
     rollouts = parts.rollouts()
     for i in range(count):
         question = parts.questions[i // 8 % len(parts.questions)]

@@ -33,8 +33,8 @@ class Canned:
 def script(parts: Parts, question: Question) -> list[str]:
     """Return the three texts of the episode."""
     write = parts.rules.dialect
-    first = write.write_call("search", {"query": question.topic.name})
-    second = write.write_call("search", {"query": f"gene of {question.topic.name}"})
+    first = write.write_call("search", {"query": question.subject.name})
+    second = write.write_call("search", {"query": f"gene of {question.subject.name}"})
     return [first, second, write.write_answer(question.answers[0].name)]
 
 

@@ -8,28 +8,29 @@ from medenv.kg.documents import Documents
 from medenv.kg.graph import Graph, GraphInfo
 from medenv.kg.graph.builder import GraphBuilder
 from medenv.kg.graph.schema import Relation
-from medenv.kg.questions.patterns import PATTERNS, Pattern
+from medenv.kg.questions.generator import QuestionGenerator, QuestionSpec
+from medenv.kg.questions.own import OwnQuestions, read_own_questions
+from medenv.kg.questions.production import produce
 from medenv.kg.questions.store import leakage, read_questions, write_questions
-from medenv.kg.questions.synthesize import QuestionConfig, QuestionSet, synthesize
 from medenv.kg.sources.hpo import load_hpo
 from medenv.kg.sources.toy import toy_graph, toy_questions
 
 __all__ = [
-    "PATTERNS",
     "Documents",
     "Graph",
     "GraphBuilder",
     "GraphInfo",
-    "Pattern",
-    "QuestionConfig",
-    "QuestionSet",
+    "OwnQuestions",
+    "QuestionGenerator",
+    "QuestionSpec",
     "Relation",
     "certify",
     "leakage",
     "load_hpo",
+    "produce",
+    "read_own_questions",
     "read_questions",
     "search_rank",
-    "synthesize",
     "toy_graph",
     "toy_questions",
     "verify",

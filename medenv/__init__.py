@@ -1,6 +1,8 @@
 """medenv: environments in which language models learn to do medical research.
 
-Importing it registers its environments with Gymnasium and imports nothing heavier than that.
+Importing it registers its environments with Gymnasium and imports nothing heavier than that. The
+decorators that make a local tool, reward, retriever or graph source usable by name are in
+`medenv.plugins`, since `medenv.reward` is a package.
 """
 
 from __future__ import annotations
@@ -8,65 +10,92 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any
 
-from medenv.envs.registration import register_all
+from medenv.envs.registration import make, register, register_all
 
 if TYPE_CHECKING:
-    from medenv.build.environment import make_env, make_parts
-    from medenv.dialects import Hermes
+    from medenv.build.plugins import list_rewards, list_tools
+    from medenv.dialects.base import Dialect
     from medenv.envs.env import MedResearchEnv
-    from medenv.episodes.episode import Budget, Episode, EpisodeRules
+    from medenv.episodes.episode import Budget
     from medenv.errors import DataError, InfraError, MedEnvError, UnknownNameError, UsageError
-    from medenv.records import Passage, Question, Score, Scored, ToolCall, ToolResult, Trajectory
-    from medenv.rollouts.driver import Rollouts
-    from medenv.tools import Tool, ToolBox, ToolOutput, tool
+    from medenv.records import (
+        Part,
+        Passage,
+        Policy,
+        Question,
+        Retriever,
+        RewardFn,
+        Score,
+        Scored,
+        ToolCall,
+        ToolResult,
+        Trajectory,
+    )
+    from medenv.tools import Tool, ToolOutput
 
 __version__ = "0.1.0"
 
 _HOMES = {
-    "medenv.dialects": ("Hermes",),
+    "medenv.build.plugins": (
+        "list_rewards",
+        "list_tools",
+    ),
+    "medenv.dialects.base": ("Dialect",),
     "medenv.envs.env": ("MedResearchEnv",),
-    "medenv.episodes.episode": ("Budget", "Episode", "EpisodeRules"),
-    "medenv.errors": ("DataError", "InfraError", "MedEnvError", "UnknownNameError", "UsageError"),
+    "medenv.episodes.episode": ("Budget",),
+    "medenv.errors": (
+        "DataError",
+        "InfraError",
+        "MedEnvError",
+        "UnknownNameError",
+        "UsageError",
+    ),
     "medenv.records": (
+        "Part",
         "Passage",
+        "Policy",
         "Question",
+        "Retriever",
+        "RewardFn",
         "Score",
         "Scored",
         "ToolCall",
         "ToolResult",
         "Trajectory",
     ),
-    "medenv.build.environment": ("make_env", "make_parts"),
-    "medenv.rollouts.driver": ("Rollouts",),
-    "medenv.tools": ("Tool", "ToolBox", "ToolOutput", "tool"),
+    "medenv.tools": (
+        "Tool",
+        "ToolOutput",
+    ),
 }
 _HOME = {name: home for home, names in _HOMES.items() for name in names}
 
 __all__ = [
     "Budget",
     "DataError",
-    "Episode",
-    "EpisodeRules",
-    "Hermes",
+    "Dialect",
     "InfraError",
     "MedEnvError",
     "MedResearchEnv",
+    "Part",
     "Passage",
+    "Policy",
     "Question",
-    "Rollouts",
+    "Retriever",
+    "RewardFn",
     "Score",
     "Scored",
     "Tool",
-    "ToolBox",
     "ToolCall",
     "ToolOutput",
     "ToolResult",
     "Trajectory",
     "UnknownNameError",
     "UsageError",
-    "make_env",
-    "make_parts",
-    "tool",
+    "list_rewards",
+    "list_tools",
+    "make",
+    "register",
 ]
 
 register_all()

@@ -3,7 +3,9 @@
     MedEnvError
     ├── UsageError              a mistake of the caller; one line that says what to do
     │   ├── UnknownNameError    an unregistered name; carries the most similar known name
-    │   └── DataError           a missing, truncated or malformed file; carries path and line
+    │   ├── NoCertificateError  a question without a certificate where one is needed
+    │   ├── DataError           a missing, truncated or malformed file; carries path and line
+    │   └── NoPassageError      an edge that no passage of the documents states
     └── InfraError              an external failure; never scored, always masked and counted
         ├── ToolUnavailableError
         ├── CorpusUnavailableError
@@ -52,6 +54,26 @@ class UnknownNameError(UsageError):
         return type(self), (self.kind, self.name, self.known)
 
 
+class NoCertificateError(UsageError):
+    """A question without a certificate, where one is needed.
+
+    Args:
+        question: Id of the question.
+        need: What needs the certificate, e.g. ``"reward component 'process'"``.
+    """
+
+    def __init__(self, question: str, need: str = "this") -> None:
+        self.question, self.need = question, need
+        super().__init__(
+            f"question {question!r} has no certificate, and {need} needs one;"
+            " take questions that were made from a graph, or leave it out"
+        )
+
+    def __reduce__(self) -> tuple[type[NoCertificateError], tuple[str, str]]:
+        """Pickle by the constructor's own arguments, so the error crosses process borders."""
+        return type(self), (self.question, self.need)
+
+
 class DataError(UsageError):
     """A missing, truncated or malformed file.
 
@@ -69,6 +91,22 @@ class DataError(UsageError):
     def __reduce__(self) -> tuple[type[DataError], tuple[Path, str, int | None]]:
         """Pickle the constructor's arguments, so that the error can be sent between processes."""
         return type(self), (self.path, self.problem, self.line)
+
+
+class NoPassageError(UsageError):
+    """An edge of a gold path that no passage of the documents states.
+
+    Args:
+        edge: Id of the head, name of the relation, id of the tail.
+    """
+
+    def __init__(self, edge: tuple[str, str, str]) -> None:
+        self.edge = edge
+        super().__init__(f"no passage states that {' '.join(edge)}")
+
+    def __reduce__(self) -> tuple[type[NoPassageError], tuple[tuple[str, str, str]]]:
+        """Pickle by the constructor's own arguments, so the error crosses process borders."""
+        return type(self), (self.edge,)
 
 
 class InfraError(MedEnvError):

@@ -11,6 +11,9 @@ from collections.abc import Awaitable, Sequence
 from typing import Any, Literal, NewType, Protocol, TypedDict
 
 import msgspec
+from msgspec import UNSET, UnsetType
+
+from medenv.errors import NoCertificateError
 
 PolicyText = NewType("PolicyText", str)
 """Text that the policy wrote itself: the only kind of text that can earn."""
@@ -18,8 +21,9 @@ PolicyText = NewType("PolicyText", str)
 ToolText = NewType("ToolText", str)
 """Text that came from a tool: shown to the policy, never parsed, never rewarded."""
 
-Status = Literal["ok", "empty", "bad_call", "unavailable"]
-"""How a tool call ended: with content, with nothing found, refused as malformed, or not at all."""
+Status = Literal["ok", "empty", "bad_call", "failed", "unavailable"]
+"""How a tool call ended: with content, with nothing found, refused as malformed, with an error that
+is a part of the episode, or not at all."""
 
 Ending = Literal["answered", "turns", "calls", "tokens", "seconds", "unavailable"]
 """Why an episode ended: an answer, the budget that ran out, or an infrastructure failure."""
@@ -115,16 +119,16 @@ class Certificate(Record, frozen=True, kw_only=True):
 
 
 class Question(Record, frozen=True, kw_only=True):
-    """A question, its gold answers and the certificate that they are the right and only ones.
+    """A question and its gold answers; a question made from a graph has a certificate as well.
 
     Args:
-        id: ``"<split>:<number>"``.
-        text: The wording that the policy sees.
+        id: Unique within a set, e.g. ``"test:4"``.
+        text: The wording that the policy sees; the options of a multiple choice are part of it.
         kind: Pattern of the question, e.g. ``"disease>gene"``; see `Question.asks_for_all`.
         split: ``"train"`` or ``"test"``.
-        topic: The entity that the question starts from.
+        topic: The entity that the question starts from; None where none is known.
         answers: The gold answers: any of them is right, or only all, see `Question.asks_for_all`.
-        certificate: The proof.
+        certificate: The proof that the answers are right and the only ones; None without a graph.
         template: Name of the wording used.
         source: Source and version of the graph, e.g. ``"HPO 2025-01-16"``.
         level: How far the topic is obfuscated, 0 (named) to 4 (several clues, none enough).
@@ -136,15 +140,17 @@ class Question(Record, frozen=True, kw_only=True):
         reasoning: The gold path in words.
         world: How the world was altered, e.g. ``"renamed"``: fiction; else empty.
         calibration: Model name to how many of its answers from memory were right, of how many.
+        options: The texts of a multiple choice in order, "A" first. Unset for other questions, and
+            then absent in JSON.
     """
 
     id: str
     text: str
-    kind: str
-    split: str
-    topic: Entity
+    kind: str = "own"
+    split: str = "train"
+    topic: Entity | None = None
     answers: tuple[Entity, ...]
-    certificate: Certificate
+    certificate: Certificate | None = None
     template: str = ""
     source: str = ""
     level: int = 0
@@ -156,6 +162,7 @@ class Question(Record, frozen=True, kw_only=True):
     reasoning: str = ""
     world: str = ""
     calibration: dict[str, tuple[int, int]] = {}
+    options: tuple[str, ...] | UnsetType = UNSET
 
     @property
     def asks_for_all(self) -> bool:
@@ -164,6 +171,38 @@ class Question(Record, frozen=True, kw_only=True):
         The kind decides: ``"list:disease"`` asks for all, every other kind for any.
         """
         return self.kind.partition(":")[0] == LIST
+
+    @property
+    def named(self) -> tuple[Entity, ...]:
+        """The topic, where one is known, and the gold answers."""
+        return self.answers if self.topic is None else (self.topic, *self.answers)
+
+    @property
+    def path(self) -> tuple[Hop, ...]:
+        """The gold path; empty where there is no certificate."""
+        return self.certificate.path if self.certificate is not None else ()
+
+    @property
+    def proof(self) -> Certificate:
+        """The certificate, for code that works on certified questions only.
+
+        Raises:
+            NoCertificateError: The question has none.
+        """
+        if self.certificate is None:
+            raise NoCertificateError(self.id)
+        return self.certificate
+
+    @property
+    def subject(self) -> Entity:
+        """The topic, for code that works on certified questions only.
+
+        Raises:
+            NoCertificateError: The question has none.
+        """
+        if self.topic is None:
+            raise NoCertificateError(self.id)
+        return self.topic
 
 
 LIST = "list"

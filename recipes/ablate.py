@@ -3,7 +3,7 @@
 A Hydra multirun of what recipes/train.py does once: every reward with every seed, one after the
 other, each trained by verl in a process tree of its own. After each run the page about all that are
 done is written anew: outputs/<sweep>/report.html, with paired intervals and curves. It leaves out
-scoring stored rollouts again, which needs no training (`medenv ablate`).
+scoring stored rollouts again, which needs no training (`medenv rescore`).
 
     python recipes/ablate.py experiment=ablation                        # the example, two cores
     python recipes/ablate.py experiment=cpu ablation.vary=[evidence] ablation.seeds=[0,1,2]
@@ -21,23 +21,21 @@ from omegaconf import DictConfig, OmegaConf
 from rich.console import Console
 from rich.markup import escape
 
+from medenv.build.settings import AblateSettings
 from medenv.errors import InfraError
-from medenv.integrations.hydra.config import check_config, register_schema
-from medenv.integrations.hydra.launching import FROM_CHECKPOINT, launch, told_in_one_line
+from medenv.integrations.hydra.config import check_config, register_schema, settings_of
+from medenv.integrations.hydra.launching import CONF, FROM_CHECKPOINT, launch, told_in_one_line
 from medenv.integrations.verl import preflight
 from medenv.integrations.verl.processes import stop_on_signals
 from medenv.integrations.verl.progress import training_bar
 from medenv.integrations.verl.run import Run, open_run, train
 from medenv.integrations.verl.sweep import Comparison, Plan, choose, compare
+from medenv.report.progress import ConsoleProgress
 from medenv.report.sweep import sweep_table
 
 console = Console()
+progress = ConsoleProgress(console)
 failed: list[str] = []
-
-
-def say(what: str) -> None:
-    """Print what is being done."""
-    console.print(f"  {what} ...", soft_wrap=True)
 
 
 def planned(what: str, section: DictConfig) -> str:
@@ -51,9 +49,9 @@ def run_training(run: Run) -> None:
     if run.is_finished():
         console.print("  trained already")
         return
-    preflight.check(run.config, run.workspace.facts.train)
+    preflight.check(run.config, run.questions["train"])
     with training_bar(run, console) as bar:
-        for step, logged in train(run, say):
+        for step, logged in train(run, progress.say):
             bar(step, logged)
 
 
@@ -69,7 +67,7 @@ def show(found: Comparison) -> None:
     console.print(f"report: {found.page}")
 
 
-@hydra.main(version_base="1.3", config_path="../conf", config_name="ablate")
+@hydra.main(version_base="1.3", config_path=str(CONF), config_name="ablate")
 def main(config: DictConfig) -> None:
     """Train with one reward and one seed, and compare all that is trained so far."""
     stop_on_signals()
@@ -77,9 +75,10 @@ def main(config: DictConfig) -> None:
         plan = choose(config)
         number = HydraConfig.get().job.num + 1
         console.print(f"run {number} of {len(plan)}: {config.ablation.arm}, seed {config.seed}")
-        check_config(config)
+        check_config(config, AblateSettings)
+        settings = settings_of(config, AblateSettings)
         try:
-            with open_run(config, say) as run:
+            with progress, open_run(config, settings, progress) as run:
                 run_training(run)
                 show(compare(run, plan))
         except InfraError as error:  # of this run; the others may do better
@@ -88,12 +87,18 @@ def main(config: DictConfig) -> None:
             failed.append(config.run)
 
 
-register_schema()
+register_schema("ablate", AblateSettings)
 OmegaConf.register_new_resolver("planned", planned, replace=True)
 
-if __name__ == "__main__":
+
+def run() -> None:
+    """Run the command line; exit with 1 where a run failed."""
     launch(main)
     if failed:
         several = "s" if len(failed) > 1 else ""
         console.print(f"{len(failed)} run{several} failed; the same command tries again")
         sys.exit(1)
+
+
+if __name__ == "__main__":
+    run()

@@ -23,82 +23,80 @@ import hydra
 from omegaconf import DictConfig
 from rich.console import Console
 
-from medenv.integrations.hydra.config import check_config, register_schema
-from medenv.integrations.hydra.launching import FROM_CHECKPOINT, launch, told_in_one_line
+from medenv.build.settings import SftSettings
+from medenv.integrations.hydra.config import check_config, register_schema, settings_of
+from medenv.integrations.hydra.launching import CONF, FROM_CHECKPOINT, launch, told_in_one_line
 from medenv.integrations.verl import preflight
 from medenv.integrations.verl.finetuning import (
     described,
-    is_course,
-    open_course,
+    learns_from_trajectories,
+    open_finetuning,
     validate,
     without_other_trainers,
 )
-from medenv.integrations.verl.lessons import open_school, prepare_stage, write_held_out
 from medenv.integrations.verl.processes import own_folder, stop_on_signals
-from medenv.integrations.verl.progress import steps_bar
-from medenv.integrations.verl.sft import export, taught_policy, teach, train_stage
+from medenv.integrations.verl.sft import SFTRun, export, train_stage
+from medenv.integrations.verl.warm_start import open_warm_start, prepare_stage, write_held_out
+from medenv.report.progress import ConsoleProgress, steps_bar
 
 TREE = "sft_trainer_engine"
 console = Console()
-register_schema()
+progress = ConsoleProgress(console)
+register_schema("sft", SftSettings)
 
 
-def say(what: str) -> None:
-    """Print what is being done."""
-    console.print(f"  {what} ...")
+def train(config: DictConfig, run: SFTRun, number: int) -> None:
+    """Train one stage under a bar."""
+    what = f"stage {number + 1} of {len(run.steps)}"
+    with steps_bar(run.steps[number], what, console) as bar:
+        for step, logged in train_stage(config, run, number, progress.say):
+            bar(step, f"{what}, loss {logged.get('train/loss', float('nan')):.2f}")
 
 
-def new_policy(config: DictConfig) -> None:
-    """Prepare and teach stage by stage, then export."""
-    school = open_school(config, say)
-    stages = config.medenv.lessons.stages
-    for number, stage in enumerate(stages):
-        for name, count in prepare_stage(school, number, say).items():
+def new_policy(config: DictConfig, settings: SftSettings) -> None:
+    """Prepare and train stage by stage, then export."""
+    warm_start = open_warm_start(config, settings, progress)
+    run, target = warm_start.run, Path(settings.policy.path)
+    for number in range(len(run.steps)):
+        for name, count in prepare_stage(warm_start, number, progress.say).items():
             console.print(f"  {count:,} episodes: {name}")
-        with steps_bar(int(stage.steps), f"stage {number + 1} of {len(stages)}", console) as bar:
-            for step, logged in teach(config, school, number, say):
-                loss = logged.get("train/loss", float("nan"))
-                bar(step, f"stage {number + 1} of {len(stages)}, loss {loss:.2f}")
-    target = Path(config.medenv.policy)
-    parameters = export(taught_policy(school, len(stages) - 1), target)
-    write_held_out(school, target)
+        train(config, run, number)
+    parameters = export(Path(run.policy(len(run.steps))), target)
+    write_held_out(warm_start, target)
     console.print(f"wrote {target}: {parameters / 1e6:.1f} M parameters")
 
 
-def fine_tune(config: DictConfig) -> None:
+def fine_tune(config: DictConfig, settings: SftSettings) -> None:
     """Fine-tune stage by stage, validate between them, then export."""
-    course = open_course(config, say)
-    total = len(course.steps)
+    run = open_finetuning(config, settings, progress.say)
+    total = len(run.steps)
     for number in range(total + 1):
         with steps_bar(1, f"validation {number + 1} of {total + 1}", console) as bar:
-            for done, logged in validate(course, number):
+            for done, logged in validate(run, number):
                 bar(done, f"validation {number + 1} of {total + 1}", int(logged["total"]))
-        console.print(f"  {described(course, number)}")
+        console.print(f"  {described(run, number)}")
         if number < total:
-            with steps_bar(course.steps[number], f"stage {number + 1} of {total}", console) as bar:
-                stage = train_stage(config, course.run(number), course.hardware, say)
-                for step, logged in stage:
-                    loss = logged.get("train/loss", float("nan"))
-                    bar(step, f"stage {number + 1} of {total}, loss {loss:.2f}")
-    target = course.folder / "policy"
-    parameters = export(Path(course.policy(total)), target)
+            train(config, run, number)
+    target = run.folder / "policy"
+    parameters = export(Path(run.policy(total)), target)
     console.print(
         f"wrote {target}: {parameters / 1e6:.1f} M parameters; before against after: "
-        f"{course.folder / 'validation' / str(total) / 'report.html'}"
+        f"{run.folder / 'validation' / str(total) / 'report.html'}"
     )
 
 
 def run_sft(config: DictConfig) -> None:
-    """Teach a new policy, or fine-tune one, as the stages say."""
-    chosen = fine_tune if is_course(config) else new_policy
+    """Train a new policy, or fine-tune one, as the stages say."""
+    settings = settings_of(config, SftSettings)
+    chosen = fine_tune if learns_from_trajectories(settings) else new_policy
     config = without_other_trainers(config)
-    check_config(config, TREE)
+    check_config(config, SftSettings, TREE)
     preflight.check_loggers(config)
-    with own_folder(Path(config.medenv.root) / config.medenv.run, say):
-        chosen(config)
+    with progress, own_folder(Path(settings.root) / settings.run, progress.say):
+        chosen(config, settings)
 
 
-@hydra.main(version_base="1.3", config_path="../conf", config_name="sft")
+@hydra.main(version_base="1.3", config_path=str(CONF), config_name="sft")
 def main(config: DictConfig) -> None:
     """Run, and turn failures into one line."""
     stop_on_signals()
@@ -106,5 +104,10 @@ def main(config: DictConfig) -> None:
         run_sft(config)
 
 
-if __name__ == "__main__":
+def run() -> None:
+    """Run the command line."""
     launch(main)
+
+
+if __name__ == "__main__":
+    run()

@@ -1,12 +1,13 @@
-"""Make a set of proved questions from a knowledge graph.
+"""Make a question set from a knowledge graph.
 
 Reads the graph, makes training and test questions one attempt after the other, proves and grades
-each, and writes them with a data card and a certificate that the two sets share nothing. Stop it
-however you like: the same command goes on, and a larger n extends the set.
+each, and writes a folder that every other recipe takes: questions, graph, search index, data card,
+and a certificate that the two splits share nothing. Stop it however you like: the same command goes
+on, and a larger n extends the set.
 
     python recipes/synthesize.py questions=rare_chains n=10000 seed=7      # two cores, minutes
     python recipes/synthesize.py questions=mixed n=2100 worlds=[renamed,rewired]
-    python recipes/synthesize.py questions.specialties=[cardiology] 'options={namespaces:[ORPHA]}'
+    python recipes/synthesize.py graph=drugmechdb graph.path=FILE questions=mixed exports=[verl]
 
 A language model behind any OpenAI-compatible endpoint may reword the questions, checked against
 their certificates, and answer them from memory: those that it knows are dropped.
@@ -15,81 +16,76 @@ their certificates, and answer them from memory: those that it knows are dropped
     python recipes/synthesize.py n=500 calibrate.url=https://host/v1 calibrate.model=m
 """
 
-import dataclasses
 from pathlib import Path
-from typing import Any
 
 import hydra
 import msgspec
-from hydra.core.config_store import ConfigStore
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig
 from rich.console import Console
-from rich.progress import (
-    BarColumn,
-    MofNCompleteColumn,
-    Progress,
-    TextColumn,
-    TimeElapsedColumn,
-    TimeRemainingColumn,
-)
 
 from medenv.build.llm_stages import Improvement, model_use
-from medenv.errors import UsageError
-from medenv.integrations.hydra.launching import launch, told_in_one_line
-from medenv.integrations.hydra.schemas import hydra_schema, schema
-from medenv.kg.questions.synthesis import SynthesisSettings, synthesize_set
+from medenv.build.prepare import DEFAULT_GRAPH, Prepared, prepare, set_folder
+from medenv.build.settings import SynthesizeSettings
+from medenv.integrations.hydra.config import register_schema, settings_of
+from medenv.integrations.hydra.launching import CONF, launch, told_in_one_line
+from medenv.io import atomic_folder
+from medenv.kg.questions.exports import to_dataset
+from medenv.kg.questions.synthesis import Extras, make_question_set
+from medenv.report.progress import ConsoleProgress
 
 console = Console()
-ConfigStore.instance().store(
-    "synthesis_schema",
-    hydra_schema(schema(SynthesisSettings, {"rewrite": None, "calibrate": None})),
-)
+register_schema("synthesize", SynthesizeSettings)
 
 
-def settings_of(config: DictConfig) -> tuple[SynthesisSettings, Improvement]:
-    """Return the composed config as settings; a misspelt name is an error."""
-    plain = msgspec.convert(OmegaConf.to_container(config, resolve=True), dict[str, Any])
-    rewrite, calibrate = (model_use(plain.pop(name)) for name in ("rewrite", "calibrate"))
-    try:
-        settings = msgspec.convert(plain, SynthesisSettings)
-    except msgspec.ValidationError as error:
-        raise UsageError(f"config: {error}") from error
-    return settings, Improvement(Path(settings.folder) / "work", rewrite, calibrate)
+def make(settings: SynthesizeSettings, progress: ConsoleProgress) -> Prepared:
+    """Make the set with everything that is asked for, then what episodes need besides."""
+    questions = settings.questions
+    if settings.n is not None:
+        questions = msgspec.structs.replace(questions, n=settings.n)
+    folder = set_folder(questions, settings.graph, Path(settings.root))
+    graph = DEFAULT_GRAPH if settings.graph.source == "auto" else settings.graph
+    rewrite, calibrate = model_use(settings.rewrite), model_use(settings.calibrate)
+    improvement = Improvement(folder / "work", rewrite, calibrate, progress.say)
+    extras = Extras(
+        improvement if rewrite or calibrate else None, settings.worlds, settings.benchmarks
+    )
+    make_question_set(folder, graph, questions, progress, extras)
+    return prepare(settings, progress, n=settings.n)
 
 
-class Bars(Progress):
-    """A bar for each split, with an estimate of the time left."""
+def export(settings: SynthesizeSettings, prepared: Prepared) -> None:
+    """Write the further forms."""
+    folder = prepared.questions.folder
+    if "datasets" in settings.exports:
+        for split in ("train", "test"):
+            with atomic_folder(folder / "datasets" / split, existing="replace") as built:
+                to_dataset(prepared.asked(split)).save_to_disk(str(built))
+    if "verl" in settings.exports:
+        from medenv.integrations.verl.rows import export_launch
 
-    def __init__(self) -> None:
-        super().__init__(
-            *(TextColumn("  {task.description}"), BarColumn(), MofNCompleteColumn()),
-            *(TimeElapsedColumn(), TextColumn("left:"), TimeRemainingColumn()),
-            console=console,
-        )
-
-    def say(self, what: str) -> None:
-        """Tell what is being done."""
-        self.console.print(f"  {what} ...")
-
-    def made(self, split: str, wanted: int, so_far: int) -> None:
-        """Move a split's bar."""
-        known = {task.description: task.id for task in self.tasks}
-        if split not in known:  # what an earlier run made is no measure of this one's speed
-            known[split] = self.add_task(split, total=wanted, completed=so_far)
-        self.update(known[split], completed=so_far)
+        target = export_launch(folder / "verl", prepared)
+        console.print(f"a stock launch of verl is described in {target}", soft_wrap=True)
 
 
-@hydra.main(version_base="1.3", config_path="../conf", config_name="synthesize")
+@hydra.main(version_base="1.3", config_path=str(CONF), config_name="synthesize")
 def main(config: DictConfig) -> None:
     """Make the set, and turn failures into one line."""
     with told_in_one_line():
-        settings, improvement = settings_of(config)
-        with Bars() as bars:
-            improve = dataclasses.replace(improvement, say=bars.say)
-            card = synthesize_set(settings, bars.say, bars.made, improve)
-    made = ", ".join(f"{count:,} {split}" for split, count in card.questions.items())
-    console.print(f"{made} questions in {settings.folder}, proved; {card.acknowledgement}")
+        settings = settings_of(config, SynthesizeSettings)
+        with ConsoleProgress(console) as progress:
+            prepared = make(settings, progress)
+            export(settings, prepared)
+    contents = prepared.questions.contents
+    made = ", ".join(f"{count:,} {split}" for split, count in contents.questions.items())
+    console.print(
+        f"{made} questions in {prepared.questions.folder}, proved; {contents.acknowledgement}"
+    )
+
+
+def run() -> None:
+    """Run the command line."""
+    launch(main)
 
 
 if __name__ == "__main__":
-    launch(main)
+    run()

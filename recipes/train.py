@@ -5,8 +5,9 @@ vLLM), answers held-out questions before and after, and writes outputs/<run>/rep
 out the warm start of the tiny policy (recipes/sft.py) and serving the result.
 
     python recipes/train.py experiment=cpu                               # two cores, no GPU
-    python recipes/train.py policy=qwen3_4b hardware=one_gpu run=mine    # one GPU
-    python recipes/train.py policy=qwen3_8b hardware=eight_gpu run=mine  # eight
+    python recipes/train.py questions=rare_chains n=4000 policy=qwen3_4b hardware=one_gpu run=mine
+    python recipes/train.py questions=outputs/questions-rare_chains-7 policy=qwen3_8b ...
+    python recipes/train.py questions=my.csv corpus=my.jsonl scoring=my_package.rewards:mine ...
 
 Run it again with the same name and it goes on where it stopped, or shows what it had found
 (docs/runs.md).
@@ -18,22 +19,20 @@ import hydra
 from omegaconf import DictConfig
 from rich.console import Console
 
-from medenv.integrations.hydra.config import check_config, register_schema
-from medenv.integrations.hydra.launching import FROM_CHECKPOINT, launch, told_in_one_line
+from medenv.build.settings import TrainSettings
+from medenv.integrations.hydra.config import check_config, register_schema, settings_of
+from medenv.integrations.hydra.launching import CONF, FROM_CHECKPOINT, launch, told_in_one_line
 from medenv.integrations.verl import preflight
 from medenv.integrations.verl.processes import stop_on_signals
 from medenv.integrations.verl.progress import training_bar
 from medenv.integrations.verl.report import training_report
 from medenv.integrations.verl.run import Run, open_run, train
+from medenv.report.progress import ConsoleProgress
 from medenv.report.training import print_table, write_training_report
 
 console = Console()
-register_schema()
-
-
-def say(what: str) -> None:
-    """Print what is being done."""
-    console.print(f"  {what} ...", soft_wrap=True)
+progress = ConsoleProgress(console)
+register_schema("train", TrainSettings)
 
 
 def run_training(run: Run) -> None:
@@ -41,10 +40,10 @@ def run_training(run: Run) -> None:
     if run.is_finished():
         console.print(f"{run.folder} is trained already ({run.steps} steps); showing its report")
         return
-    preflight.check(run.config, run.workspace.facts.train)
+    preflight.check(run.config, run.questions["train"])
     console.print(f"starting Ray, FSDP2 and vLLM; their output goes to {run.log}")
     with training_bar(run, console) as bar:
-        for step, logged in train(run, say):
+        for step, logged in train(run, progress.say):
             bar(step, logged)
 
 
@@ -57,17 +56,17 @@ def write_report(run: Run) -> Path:
     return path
 
 
-@hydra.main(version_base="1.3", config_path="../conf", config_name="train")
+@hydra.main(version_base="1.3", config_path=str(CONF), config_name="train")
 def main(config: DictConfig) -> None:
     """Prepare, train, report."""
     stop_on_signals()
     with told_in_one_line(FROM_CHECKPOINT):
-        check_config(config)
-        with open_run(config, say) as run:
-            state = "reused" if run.workspace.reused else "built"
+        check_config(config, TrainSettings)
+        with progress, open_run(config, settings_of(config, TrainSettings), progress) as run:
             console.print(
-                f"{state} {run.workspace.folder}: {run.workspace.facts.train:,} questions "
-                f"for training, {run.workspace.facts.test:,} held out"
+                f"{run.prepared.questions.folder}: {run.questions['train']:,} questions for "
+                f"training, {run.questions['test']:,} held out",
+                soft_wrap=True,
             )
             run_training(run)
             console.print(f"report: {write_report(run)}")
@@ -75,5 +74,10 @@ def main(config: DictConfig) -> None:
                 console.print(f"policy: {run.policy}", soft_wrap=True)
 
 
-if __name__ == "__main__":
+def run() -> None:
+    """Run the command line."""
     launch(main)
+
+
+if __name__ == "__main__":
+    run()

@@ -13,9 +13,18 @@ from medenv.reward.analysis.shuffle import shuffle_batch, shuffle_within_group
 from medenv.reward.answers.equivalence import Match, judge_answer
 from medenv.reward.answers.names import EntityNames, normalise
 from medenv.reward.components.catalogue import COMPONENTS
-from medenv.reward.components.contract import Checked, Component, ComponentScore, Knowledge
+from medenv.reward.components.contract import Component, ComponentScore, Knowledge
 from medenv.reward.components.process import turn_rewards
-from medenv.reward.composition import GATES, PRESETS, Composition, Gate, Reward, compose
+from medenv.reward.composition import (
+    GATES,
+    PRESETS,
+    Composition,
+    Gate,
+    Reward,
+    check_questions,
+    compose,
+)
+from medenv.reward.custom import Checked
 from medenv.reward.schedule import Ramp, Schedule
 
 __all__ = [
@@ -34,6 +43,7 @@ __all__ = [
     "Reward",
     "Schedule",
     "advantage_shares",
+    "check_questions",
     "compose",
     "dead_group_rate",
     "group_advantages",

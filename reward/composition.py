@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from types import MappingProxyType
 
 import msgspec
 
-from medenv.errors import UnknownNameError, UsageError
-from medenv.records import Part, Record, Score, Trajectory
+from medenv.errors import NoCertificateError, UnknownNameError, UsageError
+from medenv.records import Part, Question, Record, RewardFn, Score, Trajectory
 from medenv.reward.answers.names import EntityNames
 from medenv.reward.components.catalogue import COMPONENTS
 from medenv.reward.components.contract import Component, ComponentScore, Knowledge
@@ -174,6 +174,8 @@ _NOT_ASKED = ComponentScore(0.0, "not asked, since its gate is closed")
 class Reward:
     """A composition ready to score; pure, picklable, and a `medenv.records.RewardFn`.
 
+    `accuracy` is measured and logged whatever is weighted; without a weight it pays nothing.
+
     Args:
         composition: Weights and gates.
         knowledge: What components may know besides the trajectory.
@@ -182,6 +184,8 @@ class Reward:
     Attributes:
         asks: What the prompt has to ask of the policy's writing, a sentence for each component
             that needs it (`Component.asks`), in the order of their names.
+        needs_certificate: The components that are measured against certificates, by name.
+        outside: Whether a component calls an outside service, so that scoring may wait.
 
     Raises:
         UnknownNameError: A weight or gate names nothing that exists.
@@ -197,7 +201,9 @@ class Reward:
         check_composition(composition, components)
         self.composition = composition
         self.knowledge = knowledge
-        behind = {name: composition.gate_of(name) for name in composition.weights}
+        weights = {**composition.weights}
+        weights.setdefault("accuracy", 0.0)
+        behind = {name: composition.gate_of(name) for name in weights}
         gates = {*behind.values(), *composition.vetoes} - {"open"}
         self._gates = tuple(
             (name, GATES[name].component, GATES[name].at_least) for name in sorted(gates)
@@ -205,9 +211,9 @@ class Reward:
         self._vetoes = tuple(name for name in composition.vetoes if name in gates)
         self._plan = tuple(
             (name, weight, behind[name] if behind[name] in gates else None)
-            for name, weight in composition.weights.items()
+            for name, weight in weights.items()
         )
-        measured = {*composition.weights, *(decides for _, decides, _ in self._gates)}
+        measured = {*weights, *(decides for _, decides, _ in self._gates)}
         self._components = tuple(components[name] for name in sorted(measured))
         decide = {decides for _, decides, _ in self._gates}
         self._outside = tuple(
@@ -222,6 +228,18 @@ class Reward:
             if one.name not in late
         )
         self.asks = tuple(one.asks for one in self._components if one.asks)
+        self.needs_certificate = tuple(
+            one.name for one in self._components if one.needs_certificate
+        )
+        self.outside = any(one.outside for one in self._components)
+
+    def reweighed(self, composition: Composition) -> Reward:
+        """Return the reward with other weights of the same components.
+
+        Args:
+            composition: The other weights; components and gates are the same.
+        """
+        return Reward(composition, self.knowledge, {one.name: one for one in self._components})
 
     def highest(self, without: Collection[str] = ()) -> float:
         """Return the greatest total that a trajectory can get.
@@ -330,6 +348,24 @@ def check_composition(composition: Composition, components: Collection[str] = CO
     for veto in composition.vetoes:
         if veto not in GATES:
             raise UnknownNameError("veto", veto, GATES)
+
+
+def check_questions(reward: RewardFn, questions: Iterable[Question]) -> None:
+    """Refuse questions without the certificates that a reward is measured against.
+
+    Args:
+        reward: The reward; one of another package names its parts that need certificates in an
+            attribute ``needs_certificate``.
+        questions: The questions to be scored.
+
+    Raises:
+        NoCertificateError: A question has none; names the component and the first such question.
+    """
+    needs: Sequence[str] = getattr(reward, "needs_certificate", ())
+    if needs:
+        for question in questions:
+            if question.certificate is None:
+                raise NoCertificateError(question.id, f"the reward component {needs[0]!r}")
 
 
 def compose(

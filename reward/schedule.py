@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import msgspec
 
 from medenv.errors import UnknownNameError, UsageError
@@ -15,14 +17,29 @@ class Ramp(Record, frozen=True, kw_only=True):
     Args:
         begin: Last step with the first weight, not negative.
         end: First step with the last weight, after `begin`.
-        first: Weight up to `begin`.
-        last: Weight from `end` on.
+        first: Weight up to `begin`, finite and not negative.
+        last: Weight from `end` on, likewise.
+
+    Raises:
+        UsageError: A value out of range.
     """
 
     begin: int
     end: int
     first: float
     last: float
+
+    def __post_init__(self) -> None:
+        """Validate the ramp."""
+        if not 0 <= self.begin < self.end:
+            raise UsageError(
+                f"a ramp goes from step {self.begin} to {self.end}; expected 0 <= begin < end"
+            )
+        if not all(math.isfinite(one) and one >= 0 for one in (self.first, self.last)):
+            raise UsageError(
+                f"a ramp goes from weight {self.first!r} to {self.last!r}; expected finite numbers"
+                " >= 0"
+            )
 
     def at(self, step: int) -> float:
         """Return the weight at a training step.
@@ -46,14 +63,9 @@ class Schedule(Record, frozen=True, kw_only=True):
     ramps: dict[str, Ramp]
 
     def __post_init__(self) -> None:
-        for name, ramp in self.ramps.items():
+        for name in self.ramps:
             if name not in self.composition.weights:
                 raise UnknownNameError("weighted component", name, self.composition.weights)
-            if not 0 <= ramp.begin < ramp.end:
-                raise UsageError(
-                    f"the ramp of {name!r} goes from step {ramp.begin} to {ramp.end}; expected"
-                    " 0 <= begin < end"
-                )
 
     def at(self, step: int) -> Composition:
         """Return the composition at a training step.

@@ -12,13 +12,13 @@ from typing import Any
 
 import msgspec
 
-from medenv.errors import UsageError
+from medenv.errors import NoPassageError, UsageError
 from medenv.kg.certificates.constants import best_constant
 from medenv.kg.certificates.queries import Edge, Outcome, evaluate
 from medenv.kg.documents import Documents
 from medenv.kg.documents.frequencies import in_words, spellings
+from medenv.kg.documents.naming import mentions
 from medenv.kg.graph import Graph
-from medenv.kg.questions.wording import mentions
 from medenv.records import LIST, Certificate, Entity, Hop, Passage, Question, Retriever
 from medenv.text import fold, fold_name
 
@@ -43,7 +43,8 @@ def certify(documents: Documents, topic: int, relations: Sequence[str]) -> Certi
         relations: The relations to follow.
 
     Raises:
-        UsageError: A step has no outcome or several, or a hop is not stated in any passage.
+        UsageError: A step has no outcome or several.
+        NoPassageError: No passage states a hop.
     """
     return prove(documents, ["walk", documents.graph.nodes.ids[topic], list(relations)])
 
@@ -56,7 +57,8 @@ def prove(documents: Documents, query: list[Any]) -> Certificate:
         query: The query, see `medenv.kg.certificates.queries`.
 
     Raises:
-        UsageError: The query is invalid or has no unique answer, or no passage states a hop.
+        UsageError: The query is invalid or has no unique answer.
+        NoPassageError: No passage states a hop.
     """
     return certificate_of(documents, query, evaluate(documents.graph, query))
 
@@ -70,7 +72,7 @@ def certificate_of(documents: Documents, query: list[Any], outcome: Outcome) -> 
         outcome: Its outcome, see `evaluate`.
 
     Raises:
-        UsageError: No passage states a hop.
+        NoPassageError: No passage states a hop.
     """
     graph = documents.graph
     path = tuple(_hop(documents, edge) for edge in outcome.path)
@@ -112,7 +114,7 @@ def _hop(documents: Documents, edge: Edge) -> Hop:
     head, relation, tail = ids[edge[0]], edge[1], ids[edge[2]]
     passages = documents.supporting(head, relation, tail)
     if not passages:
-        raise UsageError(f"no passage states that {head} {relation} {tail}")
+        raise NoPassageError((head, relation, tail))
     return Hop(head=head, relation=relation, tail=tail, passages=passages)
 
 
@@ -231,21 +233,21 @@ def verify(
     Returns:
         Problems, one line each; empty if the question is proved.
     """
-    query = question.certificate.query
+    query = question.proof.query
     try:
         outcome = evaluate(graph, query)
         proof = certificate_of(documents or documents_of(graph), query, outcome)
     except UsageError as error:
         return [str(error)]
     if retriever is None:
-        proof = msgspec.structs.replace(proof, search_rank=question.certificate.search_rank)
+        proof = msgspec.structs.replace(proof, search_rank=question.proof.search_rank)
     else:
         rank = search_rank(proof, question.text, retriever)
         proof = msgspec.structs.replace(proof, search_rank=rank)
     problems = [
         f"{field} is {claimed!r}, the graph says {proved!r}"
         for field in Certificate.__struct_fields__
-        if (claimed := getattr(question.certificate, field)) != (proved := getattr(proof, field))
+        if (claimed := getattr(question.proof, field)) != (proved := getattr(proof, field))
     ]
     return problems + _claims(question, graph, outcome)
 
@@ -274,12 +276,12 @@ _FORMS = {"count": "count", "value": "quantity", "most": "comparison"}
 
 def _claims(question: Question, graph: Graph, outcome: Outcome) -> list[str]:
     """Verify the fields of a question outside its certificate."""
-    kind = kind_of(graph, question.certificate.query, outcome)
+    kind = kind_of(graph, question.proof.query, outcome)
     topic = graph.entity(outcome.topic)
     answers = answers_of(graph, outcome)
     checks = {
         f"kind is {question.kind!r}, the path has {kind!r}": question.kind == kind,
-        f"topic is {question.topic.id!r}, the graph has {topic!r}": question.topic == topic,
+        f"topic is {question.subject.id!r}, the graph has {topic!r}": question.topic == topic,
         f"answers differ from the graph's {answers!r}": question.answers == answers,
         f"source is {question.source!r}, the graph is {graph.info.label!r}": (
             question.source == graph.info.label

@@ -17,7 +17,7 @@ import numpy.typing as npt
 from medenv.errors import UnknownNameError, UsageError
 from medenv.kg.graph import Graph, IntArray
 from medenv.kg.graph.schema import ENTAILED_THROUGH
-from medenv.kg.questions.patterns import closure, walk
+from medenv.kg.graph.traversal import closure, walk
 
 
 class Clue(NamedTuple):

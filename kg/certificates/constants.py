@@ -20,7 +20,7 @@ from medenv.kg.certificates.queries import Outcome
 from medenv.kg.documents.frequencies import bounds, coarsest
 from medenv.kg.graph import Graph
 from medenv.kg.graph.schema import ATTRIBUTES
-from medenv.kg.questions.patterns import Pattern, unique_paths
+from medenv.kg.graph.traversal import unique_paths
 from medenv.records import Question
 
 MAX_SHARE = 0.1
@@ -64,16 +64,18 @@ def _pool(sizes: Mapping[str, float], *, evenly: bool) -> Pool:
 
 
 @lru_cache(maxsize=32)
-def walks(graph: Graph, pattern: Pattern) -> Pool:
-    """Return the ends of a pattern's walks with one outcome at every step.
+def walks(graph: Graph, topic: str, relations: tuple[str, ...], answer: str) -> Pool:
+    """Return the ends of the walks with one outcome at every step.
 
     Args:
         graph: The graph.
-        pattern: The walk.
+        topic: Kind of the topics.
+        relations: The relations to follow.
+        answer: Kind of the answers.
     """
-    ends = unique_paths(graph, pattern)[:, -1]
+    ends = unique_paths(graph, topic, relations)[:, -1]
     sizes = Counter(graph.nodes.ids[end] for end in ends.tolist())
-    return _pool(sizes, evenly=pattern.name.split(">")[-1] in _BALANCED)
+    return _pool(sizes, evenly=answer in _BALANCED)
 
 
 @lru_cache(maxsize=32)
@@ -136,11 +138,9 @@ def constant(question: Question) -> tuple[str, ...]:
     Args:
         question: A question with an answer.
     """
-    if question.certificate.query[0] == "value":
-        return tuple(
-            coarsest(answer.removeprefix("value:")) for answer in question.certificate.answers
-        )
-    return question.certificate.answers
+    if question.proof.query[0] == "value":
+        return tuple(coarsest(answer.removeprefix("value:")) for answer in question.proof.answers)
+    return question.proof.answers
 
 
 def is_drawn_evenly(question: Question) -> bool:
@@ -167,8 +167,8 @@ def best_constant(graph: Graph, query: list[Any], outcome: Outcome) -> float:
     if outcome.choices:
         return 1 / outcome.choices
     if query[0] == "walk":
-        kinds = map(graph.kind, (outcome.topic, *(tail for _, _, tail in outcome.path)))
-        return walks(graph, Pattern(name=">".join(kinds), relations=tuple(query[2]))).best
+        topic, answer = graph.kind(outcome.topic), graph.kind(outcome.answers[0])
+        return walks(graph, topic, tuple(query[2]), answer).best
     if query[0] == "count":
         return counts(graph, graph.kind(outcome.topic), outcome.last).best
     if query[0] == "value":

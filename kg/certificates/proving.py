@@ -50,7 +50,7 @@ def _batches(questions: Iterable[Question]) -> Iterator[list[Question]]:
 
 def _graded(question: Question, graph: Graph, results: Sequence[Passage]) -> list[str]:
     """Verify the search rank, grades and difficulty of a question."""
-    certificate = question.certificate
+    certificate = question.proof
     problems = []
     rank = rank_among(certificate, results)
     if rank != certificate.search_rank:

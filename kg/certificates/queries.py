@@ -32,7 +32,7 @@ from medenv.kg.certificates.conditions import Clue, fitting, inverse, narrow, re
 from medenv.kg.documents.frequencies import bounds
 from medenv.kg.graph import Graph, IntArray
 from medenv.kg.graph.schema import IS_A
-from medenv.kg.questions.patterns import walk
+from medenv.kg.graph.traversal import walk
 
 Edge = tuple[int, str, int]
 """Head, relation, tail."""

@@ -4,21 +4,42 @@ from __future__ import annotations
 
 import re
 from functools import lru_cache
+from typing import NamedTuple
 
 EXCLUDED = "HP:0040285"
 """The HPO's frequency term for findings that were never observed."""
 
+
+class FrequencyTerm(NamedTuple):
+    """One of the HPO's frequency classes.
+
+    Attributes:
+        words: Its name.
+        low: Least share of patients.
+        high: Greatest share of patients.
+        share: The share that stands for the class where one number is needed.
+    """
+
+    words: str
+    low: float
+    high: float
+    share: float
+
+
 FREQUENCIES = {
-    "HP:0040280": ("obligate", 1.0, 1.0),
-    "HP:0040281": ("very frequent", 0.8, 0.99),
-    "HP:0040282": ("frequent", 0.3, 0.79),
-    "HP:0040283": ("occasional", 0.05, 0.29),
-    "HP:0040284": ("very rare", 0.01, 0.04),
+    "HP:0040280": FrequencyTerm("obligate", 1.0, 1.0, 0.97),
+    "HP:0040281": FrequencyTerm("very frequent", 0.8, 0.99, 0.9),
+    "HP:0040282": FrequencyTerm("frequent", 0.3, 0.79, 0.55),
+    "HP:0040283": FrequencyTerm("occasional", 0.05, 0.29, 0.17),
+    "HP:0040284": FrequencyTerm("very rare", 0.01, 0.04, 0.03),
 }
-"""The HPO's frequency terms: name and ends of the range as shares of patients."""
+"""The HPO's frequency terms, without `EXCLUDED`."""
+
+UNKNOWN_SHARE = 0.5
+"""Share of a finding whose frequency in a disease is unknown."""
 
 _WORDS = {
-    **{words: term for term, (words, _, _) in FREQUENCIES.items()},
+    **{entry.words: term for term, entry in FREQUENCIES.items()},
     "excluded": EXCLUDED,
     # Names in files before 2018, mapped by the HPO's percentages.
     "hallmark": "HP:0040281",
@@ -78,12 +99,34 @@ def bounds(frequency: str) -> tuple[float, float] | None:
     if value == EXCLUDED:
         return (0.0, 0.0)
     if value in FREQUENCIES:
-        return FREQUENCIES[value][1:]
+        return FREQUENCIES[value].low, FREQUENCIES[value].high
     seen, slash, of = value.partition("/")
     if slash:
         return (int(seen) / int(of),) * 2
     low, _, high = value.removesuffix("%").partition("-")
     return (float(low) / 100, float(high or low) / 100)
+
+
+@lru_cache(maxsize=10_000)
+def share_of(frequency: str) -> float:
+    """Return the share of patients that a frequency stands for.
+
+    Args:
+        frequency: In any form that `canonical` knows; of several values (``"3/4|1/9"``) the first.
+
+    Returns:
+        A share in [0, 1]; for n of m patients (n + 1/2) / (m + 1), so that few prove little, and
+        the middle of a range.
+    """
+    value = canonical(frequency.split("|")[0])
+    if not value:
+        return UNKNOWN_SHARE
+    if value in FREQUENCIES:
+        return FREQUENCIES[value].share
+    seen, slash, of = value.partition("/")
+    if slash:
+        return (int(seen) + 0.5) / (int(of) + 1)
+    return sum(bounds(value) or ()) / 2
 
 
 @lru_cache(maxsize=10_000)
@@ -94,7 +137,8 @@ def in_words(frequency: str) -> str:
         frequency: One value or several, separated by ``"|"``.
     """
     values = frequency.split("|")
-    return ", ".join(FREQUENCIES[value][0] if value in FREQUENCIES else value for value in values)
+    terms = FREQUENCIES
+    return ", ".join(terms[value].words if value in terms else value for value in values)
 
 
 def spellings(frequency: str) -> tuple[str, ...]:

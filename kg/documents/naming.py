@@ -6,16 +6,18 @@ Names are those of the source, unchanged; names that could merge with a sentence
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from medenv.kg.graph import Graph
 from medenv.kg.graph.schema import ATTRIBUTES, HAS_PHENOTYPE
+from medenv.text import fold, fold_name, occurs
 
 NOUNS = {"phenotype": "finding", "onset": "age of onset", "inheritance": "mode of inheritance"}
 """Node kinds to their common names, if different."""
 
 _PLURALS = {"age of onset": "ages of onset", "mode of inheritance": "modes of inheritance"}
 _RUNS_ON = re.compile(r"[,;]| (?:with|without|and|or|due to|of) ")
+_UNFIT = re.compile(r"[{}\[\]?\"\x00-\x1f]|^\w+:\w+$")
 _FEATURES = {kind for kind, relation in ATTRIBUTES.items() if relation != HAS_PHENOTYPE}
 
 
@@ -92,3 +94,14 @@ def joined(parts: Sequence[str], last: str = "and") -> str:
 def lowered(name: str) -> str:
     """Return a name with a lower-case first letter, unless it starts with a symbol (X-linked)."""
     return name[:1].lower() + name[1:] if name[1:2].islower() else name
+
+
+def unfit(name: str) -> bool:
+    """Return whether a name carries a catalogue's notation (braces, question marks, an id)."""
+    return not name.strip() or _UNFIT.search(name) is not None
+
+
+def mentions(text: str, names: Iterable[str]) -> tuple[str, ...]:
+    """Return the names that occur in a text as whole words, however spelled, in the order given."""
+    folded = fold(text)
+    return tuple(name for name in names if occurs(fold_name(name.strip()), folded))

@@ -16,8 +16,8 @@ from typing import NamedTuple
 import msgspec
 
 from medenv.errors import UsageError
+from medenv.kg.documents.naming import mentions, unfit
 from medenv.kg.graph.schema import HAS_GENE, HAS_PHENOTYPE, Relation
-from medenv.kg.questions.wording import mentions, unfit
 from medenv.llm.endpoint import json_in
 from medenv.records import Message, Passage, Record
 from medenv.text import fold, name_key

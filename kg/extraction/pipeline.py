@@ -19,6 +19,7 @@ import numpy as np
 
 from medenv import io
 from medenv.errors import UsageError
+from medenv.kg.documents.naming import mentions
 from medenv.kg.extraction.extraction import (
     MEDICAL,
     Extraction,
@@ -32,7 +33,6 @@ from medenv.kg.extraction.extraction import (
 )
 from medenv.kg.extraction.merge import assembled
 from medenv.kg.graph import Graph, GraphInfo
-from medenv.kg.questions.wording import mentions
 from medenv.llm.batch import BatchClient, BatchLimits, open_journal
 from medenv.llm.endpoint import Endpoint
 from medenv.records import Passage, Record

@@ -268,7 +268,12 @@ class Graph:
     def to_networkx(self, nodes: Iterable[int] | None = None) -> nx.MultiDiGraph[str]:
         """Return the graph, or the subgraph induced by some nodes, as a networkx graph.
 
-        Nodes are entity ids with ``kind`` and ``name``; edges are forward only, keyed by relation.
+        Nodes are entity ids with ``kind`` and ``name``. Edges are forward only, keyed by relation,
+        with ``relation`` and their qualifiers. The graph has ``source``, ``licence`` and
+        ``acknowledgement``.
+
+        Args:
+            nodes: Node numbers; None takes all.
         """
         import networkx as nx
 
@@ -276,14 +281,25 @@ class Graph:
         chosen = sorted(set(range(len(self)) if nodes is None else nodes))
         inside = np.zeros(len(self), dtype=bool)
         inside[chosen] = True
-        out: nx.MultiDiGraph[str] = nx.MultiDiGraph(source=self.info.label)
+        out: nx.MultiDiGraph[str] = nx.MultiDiGraph(
+            source=self.info.label,
+            licence=self.info.licence,
+            acknowledgement=self.info.acknowledgement,
+        )
         for node in chosen:
             out.add_node(ids[node], kind=self.kind(node), name=names[node])
         for relation in self.relations:
+            qualifiers = list(self.columns.get(relation, {}))
             for node in chosen:
-                for tail in self.step(node, relation):
+                columns = [self.qualifier_row(node, relation, name) for name in qualifiers]
+                for place, tail in enumerate(self.step(node, relation).tolist()):
                     if inside[tail]:
-                        out.add_edge(ids[node], ids[tail], key=relation)
+                        known = {
+                            name: column[place]
+                            for name, column in zip(qualifiers, columns, strict=True)
+                            if column[place]
+                        }
+                        out.add_edge(ids[node], ids[tail], relation, relation=relation, **known)
         return out
 
     def save(self, folder: Path | str) -> None:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterable, Iterator, Sequence
+
+import msgspec
 
 from medenv.errors import UsageError
 from medenv.kg.graph import Graph, GraphInfo
@@ -11,13 +14,15 @@ from medenv.kg.graph.builder import GraphBuilder
 
 def merge(
     graphs: Sequence[Graph], namespaces: Iterable[str] = (), same_name: Iterable[str] = ()
-) -> tuple[Graph, dict[str, str]]:
-    """Return one graph, and the table of every id that is now told under another.
+) -> Graph:
+    """Return one graph; ids that were merged into others are among its `Graph.replaced`.
 
     Two entities of one kind are the same if one lists the other's id among its cross-references, or
-    if one graph knows the other's id as one that was replaced.
-    The entity of the first namespace named, else of the first graph, keeps its id and name; the
-    other names become aliases. Edges keep their qualifiers where all graphs know them.
+    if one graph records the other's id as one that was replaced. The entity of the first namespace
+    named, else of the first graph, keeps its id and name; the other names become aliases. Edges
+    keep the qualifiers that all graphs with the relation have. `GraphInfo.notes` counts the merged
+    entities, the edges that several graphs state, the edges within one merged entity, which are
+    dropped, and the dropped qualifiers.
 
     Args:
         graphs: The graphs, the most trusted first.
@@ -25,7 +30,7 @@ def merge(
         same_name: Kinds in which the same name in two graphs means the same entity, e.g. genes.
 
     Raises:
-        UsageError: There is no graph, or one relation is told in two ways.
+        UsageError: There is no graph, or one relation is declared in two ways.
     """
     if not graphs:
         raise UsageError("expected at least one graph to merge")
@@ -33,21 +38,35 @@ def merge(
     table = _alias_table(graphs, order, set(same_name))
     builder = GraphBuilder(_info(graphs))
     _add_nodes(builder, graphs, table)
+    within = dropped = 0
     for name in sorted({name for graph in graphs for name in graph.relations}):
-        told = {graph.relations[name] for graph in graphs if name in graph.relations}
-        if len(told) > 1:
-            raise UsageError(f"the relation {name!r} is told in two ways: {sorted(map(str, told))}")
         mine = [graph for graph in graphs if name in graph.relations]
-        qualifiers = [q for q in mine[0].columns.get(name, {})]
-        qualifiers = [q for q in qualifiers if all(q in g.columns.get(name, {}) for g in mine)]
-        builder.relation(told.pop(), tuple(qualifiers))
-        for graph in mine:
-            _add_edges(builder, graph, name, qualifiers, table)
+        declared = {graph.relations[name] for graph in mine}
+        if len(declared) > 1:
+            ways = sorted(map(str, declared))
+            raise UsageError(f"the relation {name!r} is declared in two ways: {ways}")
+        named = list(dict.fromkeys(q for graph in mine for q in graph.columns.get(name, {})))
+        qualifiers = [q for q in named if all(q in g.columns.get(name, {}) for g in mine)]
+        dropped += len(named) - len(qualifiers)
+        builder.relation(declared.pop(), tuple(qualifiers))
+        within += sum(_add_edges(builder, graph, name, qualifiers, table) for graph in mine)
+    moved = {old: new for old, new in sorted(table.items()) if old != new}
+    for old, new in moved.items():
+        builder.replace(old, new)
     for graph in reversed(graphs):
         for old, new in graph.replaced.items():
-            if old not in builder:
+            if old not in builder and old not in moved:
                 builder.replace(old, table[new])
-    return builder.build(), {old: new for old, new in sorted(table.items()) if old != new}
+    built = builder.build()
+    stated = sum(graph.edge_count for graph in graphs)
+    notes = {
+        "entities merged into others": len(moved),
+        "edges that several graphs state": stated - within - built.edge_count,
+        "edges within one entity, dropped": within,
+        "qualifiers that not all graphs have, dropped": dropped,
+    }
+    info = msgspec.structs.replace(built.info, notes=built.info.notes | notes)
+    return dataclasses.replace(built, info=info)
 
 
 def _info(graphs: Sequence[Graph]) -> GraphInfo:
@@ -59,6 +78,7 @@ def _info(graphs: Sequence[Graph]) -> GraphInfo:
         acknowledgement=" ".join(
             dict.fromkeys(info.acknowledgement for info in infos if info.acknowledgement)
         ),
+        notes={f"{info.source}: {name}": n for info in infos for name, n in info.notes.items()},
     )
 
 
@@ -114,27 +134,31 @@ def _add_nodes(builder: GraphBuilder, graphs: Sequence[Graph], table: dict[str, 
     for graph in graphs:
         for node, entity in enumerate(graph.nodes.ids):
             members.setdefault(table[entity], []).append((graph, node))
-    for entity, told in sorted(members.items()):
-        told.sort(key=lambda one: one[0].nodes.ids[one[1]] != entity)
-        graph, node = told[0]
+    for entity, same in sorted(members.items()):
+        same.sort(key=lambda one: one[0].nodes.ids[one[1]] != entity)
+        graph, node = same[0]
         builder.node(
             entity,
             kind=graph.kind(node),
             name=graph.nodes.names[node],
-            aliases=[a for g, n in told for a in (g.nodes.names[n], *g.nodes.aliases[n])],
-            xrefs=[x for g, n in told for x in (*g.nodes.xrefs[n], g.nodes.ids[n]) if x != entity],
-            text=next((t for g, n in told if (t := g.nodes.texts[n])), ""),
+            aliases=[a for g, n in same for a in (g.nodes.names[n], *g.nodes.aliases[n])],
+            xrefs=[x for g, n in same for x in (*g.nodes.xrefs[n], g.nodes.ids[n]) if x != entity],
+            text=next((t for g, n in same if (t := g.nodes.texts[n])), ""),
         )
 
 
 def _add_edges(
     builder: GraphBuilder, graph: Graph, name: str, qualifiers: list[str], table: dict[str, str]
-) -> None:
-    ids = graph.nodes.ids
+) -> int:
+    """Add the edges of a relation, and return how many lie within one merged entity."""
+    ids, within = graph.nodes.ids, 0
     for head in range(len(graph)):
         row = graph.step(head, name)
         columns = [graph.qualifier_row(head, name, q) for q in qualifiers]
         for place, tail in enumerate(row.tolist()):
             ends = table[ids[head]], table[ids[tail]]
-            if ends[0] != ends[1]:
-                builder.edge(ends[0], name, ends[1], [column[place] for column in columns])
+            if ends[0] == ends[1]:
+                within += 1
+                continue
+            builder.edge(ends[0], name, ends[1], [column[place] for column in columns])
+    return within

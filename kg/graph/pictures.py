@@ -65,7 +65,7 @@ def pictured(graph: Graph, question: Question) -> Picture:
         graph: The graph.
         question: The question.
     """
-    proof = question.certificate
+    proof = question.proof
     place: dict[int, int] = {}
     edges = []
     for hop in (*proof.path, *proof.clues):
@@ -122,7 +122,7 @@ def catalogue(graph: Graph, questions: Sequence[Question]) -> Catalogue:
             for head, tail, relation in picture["edges"]
         ]
         row: list[object] = [question.id, question.text, question.kind, question.specialty]
-        row += [len(question.certificate.path), question.level, question.difficulty]
+        row += [len(question.proof.path), question.level, question.difficulty]
         row += [[answer.name for answer in question.answers], question.reasoning]
         rows.append([*row, edges, [places[place] for place in picture["chain"]]])
     return Catalogue(nodes=nodes, relations=list(relations), questions=rows)

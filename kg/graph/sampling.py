@@ -15,7 +15,7 @@ from typing import NamedTuple
 import numpy as np
 
 from medenv.errors import UnknownNameError, UsageError
-from medenv.kg.graph.topology import Subgraph, longest_chain
+from medenv.kg.graph.topology import Subgraph, Topology, longest_chain
 
 _Path = list[int]
 
@@ -60,6 +60,30 @@ def sample(subgraph: Subgraph, strategy: str, size: int, rng: np.random.Generato
         tuple(int(numbers[node]) for node in backbone),
         strategy,
     )
+
+
+def sampled_part(
+    topology: Topology, around: Subgraph, strategy: str, size: int, rng: np.random.Generator
+) -> Subgraph:
+    """Return a sample of what lies around a seed, with a shortest path from the seed to it.
+
+    Args:
+        topology: The topology that `around` was taken from.
+        around: What lies around the seed.
+        strategy: One of `STRATEGIES`.
+        size: Most nodes of the sample, at least 2; the path comes on top.
+        rng: Source of all randomness.
+
+    Raises:
+        UnknownNameError: There is no such strategy.
+        UsageError: The size is below 2.
+    """
+    drawn = sample(around, strategy, size, rng).nodes
+    inside = set(drawn)
+    parents = _search(around, 0)
+    nearest = next(node for node in parents if int(around.nodes[node]) in inside)
+    path = around.nodes[_trace(parents, nearest)].tolist()
+    return topology.induced(np.array(list(dict.fromkeys([*path, *drawn])), dtype=np.int32))
 
 
 def _max_chain(subgraph: Subgraph, size: int, rng: np.random.Generator) -> tuple[_Path, _Path]:

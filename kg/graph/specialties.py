@@ -16,7 +16,7 @@ import numpy.typing as npt
 
 from medenv.kg.graph import Graph
 from medenv.kg.graph.schema import HAS_GENE, HAS_PHENOTYPE, IS_A
-from medenv.kg.questions.patterns import closure
+from medenv.kg.graph.traversal import closure
 
 SPECIALTIES: dict[str, tuple[str, ...]] = {
     "cardiology": ("HP:0001626",),
@@ -33,9 +33,6 @@ SPECIALTIES: dict[str, tuple[str, ...]] = {
     "pulmonology": ("HP:0002086", "HP:0045027"),
 }
 """Specialty to its branches of the ontology."""
-
-UNMAPPED = ("HP:0001197", "HP:0025142", "HP:0025354")
-"""Branches of no single specialty: prenatal development, constitutional symptoms, cells."""
 
 
 @dataclass(frozen=True, eq=False)

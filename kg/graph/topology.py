@@ -158,9 +158,14 @@ class Topology:
                         local[tail] = len(local)
                         found.append(tail)
             frontier = found
-        return self._induced(np.fromiter(local, dtype=np.int32, count=len(local)))
+        return self.induced(np.fromiter(local, dtype=np.int32, count=len(local)))
 
-    def _induced(self, nodes: IntArray) -> Subgraph:
+    def induced(self, nodes: IntArray) -> Subgraph:
+        """Return the part of the topology that some path nodes form.
+
+        Args:
+            nodes: The path nodes, each once, the seed first; connected.
+        """
         number = np.full(len(self.graph), -1, dtype=np.int32)
         number[nodes] = np.arange(nodes.size)
         begins, rows = self._rows

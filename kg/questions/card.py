@@ -3,34 +3,21 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Any
 
 import msgspec
 
-from medenv.io import atomic_path, read_json, write_json, write_text
+from medenv.io import read_json
 from medenv.kg.graph import GraphInfo
 from medenv.kg.questions.production import Produced
+from medenv.kg.questions.walks import WALKS
+from medenv.kg.sources import GraphSettings
 from medenv.records import Question, Record
+from medenv.report.cards import count_table, counted, figure, terms, write_card_files
 from medenv.retrieval.filtered import answer_kind
 
 BINS = 20
 """Bars of the figure of difficulties."""
-
-
-class Origin(Record, frozen=True, kw_only=True):
-    """What a graph was read from, see `medenv.kg.sources`: enough to read it again.
-
-    Args:
-        source: Name of the source.
-        path: What it read, or None.
-        options: The source's own options.
-    """
-
-    source: str
-    path: str | None = None
-    options: dict[str, Any] = msgspec.field(default_factory=dict)
 
 
 class DataCard(Record, frozen=True, kw_only=True):
@@ -69,7 +56,7 @@ class DataCard(Record, frozen=True, kw_only=True):
     difficulty: tuple[int, ...]
     found_by_one_search: float | None
     rejected: dict[str, int]
-    origin: Origin | None = None
+    origin: GraphSettings | None = None
     shared: dict[str, int] = msgspec.field(default_factory=dict)
 
 
@@ -77,7 +64,7 @@ def data_card(
     info: GraphInfo,
     produced: dict[str, Produced],
     seed: int,
-    origin: Origin | None = None,
+    origin: GraphSettings | None = None,
     shared: dict[str, int] | None = None,
 ) -> DataCard:
     """Return the card of the questions of some splits.
@@ -103,11 +90,11 @@ def data_card(
         seed=seed,
         questions={split: len(made.questions) for split, made in produced.items()},
         attempts={split: made.attempts for split, made in produced.items()},
-        kinds=_counted(form(q) for q in questions),
-        hops=_counted(str(len(q.certificate.path)) for q in questions if form(q) == "chain"),
-        levels=_counted(str(q.level) for q in questions),
-        specialties=_counted(q.specialty or "none" for q in questions),
-        answers=_counted(answer_kind(q) for q in questions),
+        kinds=counted(form(q) for q in questions),
+        hops=counted(str(len(q.proof.path)) for q in questions if form(q) == "chain"),
+        levels=counted(str(q.level) for q in questions),
+        specialties=counted(q.specialty or "none" for q in questions),
+        answers=counted(answer_kind(q) for q in questions),
         difficulty=tuple(bins[i] for i in range(BINS)) if graded else (),
         found_by_one_search=sum(searched) / len(searched) if searched else None,
         rejected=dict(sorted(rejected.items())),
@@ -117,18 +104,14 @@ def data_card(
 
 
 def form(question: Question) -> str:
-    """Return a question's form: ``"chain"``, or what its kind begins with.
+    """Return a question's form: ``"chain"``, ``"attribute"``, or what its kind begins with.
 
     Args:
         question: The question.
     """
-    if question.certificate.query[0] == "walk" and len(question.certificate.path) == 1:
+    if question.proof.query[0] == "walk" and question.kind not in WALKS:
         return "attribute"
     return "chain" if ">" in question.kind else question.kind.partition(":")[0]
-
-
-def _counted(values: Iterable[str]) -> dict[str, int]:
-    return dict(sorted(Counter(values).items()))
 
 
 def write_card(folder: Path, card: DataCard) -> None:
@@ -138,11 +121,14 @@ def write_card(folder: Path, card: DataCard) -> None:
         folder: Where to.
         card: The card.
     """
-    write_json(folder / "card.json", card)
-    write_text(folder / "README.md", _markdown(card))
+    write_card_files(folder, card, f"Questions from {card.source}", _parts(card))
     if card.difficulty:
-        with atomic_path(folder / "difficulty.svg") as partial:
-            _figure(partial, card.difficulty)
+        bins = card.difficulty
+        with figure(folder / "difficulty.svg") as axes:
+            edges = [i / len(bins) for i in range(len(bins))]
+            width = 1 / len(bins)
+            axes.bar(edges, bins, width, align="edge", color="#3b6ea5", edgecolor="white")
+            axes.set(xlabel="difficulty (0 easy, 1 hard)", ylabel="questions", xlim=(0, 1))
 
 
 def read_card(folder: Path) -> DataCard:
@@ -157,10 +143,8 @@ def read_card(folder: Path) -> DataCard:
     return read_json(folder / "card.json", DataCard, "the card of a set")
 
 
-def _markdown(card: DataCard) -> str:
+def _parts(card: DataCard) -> list[str]:
     parts = [
-        f"# Questions from {card.source}",
-        "For research use. Not medical advice: do not use it to make decisions about patients.",
         f"Seed {card.seed}. " + ", ".join(f"{n:,} {split}" for split, n in card.questions.items()),
         f"Every question has the answers that {card.source} gives it, no more and no fewer, proved "
         "by a certificate that anybody can check again. That is a statement about these records, "
@@ -176,7 +160,7 @@ def _markdown(card: DataCard) -> str:
         ("Obfuscation level", card.levels),
         ("Kind of answer", card.answers),
     )
-    parts += [_table(name, counts) for name, counts in tables if counts]
+    parts += [count_table(name, counts, "Questions") for name, counts in tables]
     if card.difficulty:
         share = card.found_by_one_search or 0.0
         parts += [
@@ -184,33 +168,9 @@ def _markdown(card: DataCard) -> str:
             "Difficulty: bits of luck that the best of three offline solvers needs, divided by "
             f"20. One search with the question's own words answers {share:.1%}.",
         ]
-    parts += [
-        "## Terms",
-        card.acknowledgement,
-        card.licence,
+    return [
+        *parts,
+        *terms(card),
         "## Attempts that came to nothing",
-        _table("Reason", card.rejected),
+        count_table("Reason", card.rejected, "Questions"),
     ]
-    return "\n\n".join(part for part in parts if part) + "\n"
-
-
-def _table(name: str, counts: dict[str, int]) -> str:
-    rows = "\n".join(f"| {value} | {count:,} |" for value, count in counts.items())
-    return f"| {name} | Questions |\n|---|---:|\n{rows}"
-
-
-def _figure(path: Path, bins: Sequence[int]) -> None:
-    """Draw the histogram; the same counts give the same bytes."""
-    import matplotlib
-    from matplotlib.backends.backend_svg import FigureCanvasSVG
-    from matplotlib.figure import Figure
-
-    with matplotlib.rc_context({"svg.hashsalt": "medenv", "svg.fonttype": "none"}):
-        figure = Figure(figsize=(6, 3), layout="constrained")
-        FigureCanvasSVG(figure)
-        axes = figure.add_subplot()
-        edges = [i / len(bins) for i in range(len(bins))]
-        axes.bar(edges, bins, width=1 / len(bins), align="edge", color="#3b6ea5", edgecolor="white")
-        axes.set(xlabel="difficulty (0 easy, 1 hard)", ylabel="questions", xlim=(0, 1))
-        axes.spines[["top", "right"]].set_visible(False)
-        figure.savefig(path, format="svg", metadata={"Date": None})

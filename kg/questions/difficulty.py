@@ -52,7 +52,7 @@ def difficulty(grades: dict[str, float]) -> float:
 def _closed_book(graph: Graph, question: Question, outcome: Outcome) -> float:
     """Return the chance of a guess from memory: of one entity by its number of edges."""
     if outcome.choices or len(outcome.answers) != 1:
-        return question.certificate.chance
+        return question.proof.chance
     degrees = graph.degrees(inverse(graph, outcome.last))
     return int(degrees[outcome.answers[0]]) / int(degrees.sum())
 
@@ -61,12 +61,12 @@ def _one_search(
     graph: Graph, question: Question, outcome: Outcome, results: Sequence[Passage]
 ) -> float:
     if not outcome.answers:
-        stated = set().union(*(set(hop.passages) for hop in question.certificate.path))
+        stated = set().union(*(set(hop.passages) for hop in question.proof.path))
         return float(bool(results) and results[0].id in stated)
     kind = graph.kind(outcome.answers[0])
     named = {graph.nodes.ids[node] for node in outcome.named} if not outcome.choices else set()
     guesses = _of_kind(graph, results, kind, named)[: len(outcome.answers)]
-    return float(set(guesses) == set(question.certificate.answers))
+    return float(set(guesses) == set(question.proof.answers))
 
 
 def _of_kind(graph: Graph, results: Sequence[Passage], kind: str, without: set[str]) -> list[str]:
@@ -78,7 +78,7 @@ def _of_kind(graph: Graph, results: Sequence[Passage], kind: str, without: set[s
 def _greedy(
     graph: Graph, question: Question, outcome: Outcome, results: Sequence[Passage]
 ) -> float:
-    query = question.certificate.query
+    query = question.proof.query
     if outcome.choices:
         return 1 / outcome.choices
     if not outcome.answers:

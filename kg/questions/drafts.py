@@ -3,33 +3,76 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from enum import StrEnum
 from functools import lru_cache
 from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
-from medenv.errors import UsageError
+from medenv.errors import NoPassageError, UsageError
 from medenv.kg.certificates.certificate import answers_of, certificate_of, kind_of, leaks_of
 from medenv.kg.certificates.queries import Outcome, evaluate
 from medenv.kg.documents import Documents
-from medenv.kg.documents.naming import called
+from medenv.kg.documents.naming import called, unfit
 from medenv.kg.graph import Graph
 from medenv.kg.questions.phrases import said
-from medenv.kg.questions.wording import unfit
 from medenv.records import Question
 from medenv.text import words
 
+MAX_NAME_CHARS = 80
+"""Longest name of an entity in a question or its answer, where no other limit is set."""
+
+
+class Rejection(StrEnum):
+    """Why an attempt makes no question; the values stand in journals and data cards."""
+
+    NOTATION = "a name in catalogue notation"
+    LONG_NAME = "a name too long"
+    SHARED_NAME = "a name that several entities bear"
+    UNFIT_ANSWER = "an answer whose name is unfit"
+    TELLING_NAME = "a name in the question gives the answer away"
+    NAMED_STEP = "the question would give a later step away"
+    SHORTCUT = "a shortcut past the path"
+    NO_CERTAIN_ANSWER = "no certain answer"
+    NO_PASSAGE = "a step that no passage states"
+    OTHER_SPLIT = "the path leaves its split"
+    OTHER_SPECIALTY = "of a specialty that is not asked for"
+    DIFFICULTY = "too easy or too hard"
+    ASKED_BEFORE = "asked before"
+    ANSWER_REPEATED = "answer asked for often enough"
+    COMMON_ANSWER = "an answer that would be asked for too often"
+
+    SHORT_CHAIN = "no chain of the least length"
+    AMBIGUOUS_STEP = "clues do not single out a step"
+
+    AMBIGUOUS_WALK = "not exactly one answer at every step"
+    NO_WALK_LEFT = "no short walk is left"
+
+    NO_DISEASE = "no disease next to the rare entity"
+    AMBIGUOUS_FINDINGS = "findings do not single out a disease"
+    NO_COMMON_FINDING = "no finding that all but one disease have"
+    NO_GROUP = "nothing that a few diseases share"
+    NO_COUNT = "nothing to count"
+    NO_FREQUENCY = "no frequency to ask for"
+    NO_COMPARISON = "no frequencies to compare"
+
+    PASSAGE_LOST = "a passage beside the path is gone"
+    UNDECIDED = "no single edge decides it"
+    SAME_ANSWER = "the same answer as in the true world"
+    EARLIER_STEP = "an earlier step that changed"
+    TRUE_NAME = "a true name that stands in the text in another form"
+    MISFIT_TEXT = "a text that no longer fits"
+
 
 class Rejected(Exception):
-    """An attempt at a question that came to nothing; the reason is counted.
+    """An attempt that makes no question.
 
     Args:
-        reason: Why, in words that do not name the entities.
+        reason: Why.
     """
 
-    def __init__(self, reason: str) -> None:
+    def __init__(self, reason: Rejection) -> None:
         super().__init__(reason)
         self.reason = reason
 
@@ -38,18 +81,18 @@ class SampleSpec(NamedTuple):
     """What is asked for: one question around one entity.
 
     Args:
-        split: ``"train"`` or ``"test"``.
         seed: Node of the rare entity.
         level: How far to obfuscate the topic, 0 to 4.
         voice: Number of the voice it is worded in.
         rng: Source of all randomness.
+        max_name_chars: Longest name of an entity that is named or asked for.
     """
 
-    split: str
     seed: int
     level: int
     voice: int
     rng: np.random.Generator
+    max_name_chars: int = MAX_NAME_CHARS
 
 
 class Draft(NamedTuple):
@@ -79,8 +122,8 @@ def unnameable(graph: Graph, max_chars: int) -> npt.NDArray[np.bool_]:
     return np.array([bool(name_problem(graph, n, max_chars)) for n in range(len(graph))])
 
 
-def name_problem(graph: Graph, node: int, max_chars: int) -> str:
-    """Return why a node's name cannot stand in a question or answer, or nothing.
+def name_problem(graph: Graph, node: int, max_chars: int) -> Rejection | None:
+    """Return why a node's name cannot stand in a question or answer, or None.
 
     Args:
         graph: The graph.
@@ -89,11 +132,21 @@ def name_problem(graph: Graph, node: int, max_chars: int) -> str:
     """
     name = graph.nodes.names[node]
     if unfit(name):
-        return "a name in catalogue notation"
+        return Rejection.NOTATION
     if len(name) > max_chars:
-        return "a name too long"
-    same = [n for n in graph.find(name) if n != node and graph.kind(n) == graph.kind(node)]
-    return "a name that several entities bear" if same else ""
+        return Rejection.LONG_NAME
+    return Rejection.SHARED_NAME if shares_name(graph, node) else None
+
+
+def shares_name(graph: Graph, node: int) -> bool:
+    """Return whether another node of the same kind bears a node's name.
+
+    Args:
+        graph: The graph.
+        node: The node.
+    """
+    found = graph.find(graph.nodes.names[node])
+    return any(n != node and graph.kind(n) == graph.kind(node) for n in found)
 
 
 def tells(graph: Graph, named: int, node: int) -> bool:
@@ -126,31 +179,15 @@ def telling_words(graph: Graph, node: int) -> frozenset[str]:
 _NUMBER = re.compile(r"\d+\w?|[ivx]+[a-z]?|[a-z]|type|with|without|of|and|or|to|due|the|in")
 
 
-def fit(graph: Graph, nodes: Iterable[int], max_chars: int) -> None:
-    """Reject a question for which a name is no good.
-
-    Args:
-        graph: The graph.
-        nodes: The nodes that are named.
-        max_chars: Longest name.
-
-    Raises:
-        Rejected: One has a problem.
-    """
-    for node in nodes:
-        if problem := name_problem(graph, node, max_chars):
-            raise Rejected(problem)
-
-
 def finish(
-    documents: Documents, draft: Draft, order: SampleSpec, max_chars: int
+    documents: Documents, draft: Draft, split: str, max_chars: int
 ) -> tuple[Question, Outcome]:
     """Prove a draft; return its question, whose id is given later, and what its query came to.
 
     Args:
         documents: The documents, with their graph.
         draft: The draft.
-        order: What was asked for.
+        split: ``"train"`` or ``"test"``.
         max_chars: Longest name of an entity in the question or its answer.
 
     Raises:
@@ -160,39 +197,36 @@ def finish(
     try:
         outcome = evaluate(graph, draft.query)
         certificate = certificate_of(documents, draft.query, outcome)
+    except NoPassageError as error:
+        raise Rejected(Rejection.NO_PASSAGE) from error
     except UsageError as error:
-        raise Rejected(_generic(str(error))) from error
-    fit(graph, (*outcome.named, *outcome.answers), max_chars)
+        raise Rejected(Rejection.NO_CERTAIN_ANSWER) from error
+    for node in (*outcome.named, *outcome.answers):
+        if problem := name_problem(graph, node, max_chars):
+            raise Rejected(problem)
     if certificate.shortcuts:
-        raise Rejected("a shortcut past the path")
+        raise Rejected(Rejection.SHORTCUT)
     if leaks_of(graph, outcome, draft.text):
-        raise Rejected("the question would give a later step away")
+        raise Rejected(Rejection.NAMED_STEP)
     if not outcome.choices and any(
         tells(graph, n, a) for n in outcome.named for a in outcome.answers
     ):
-        raise Rejected("a name in the question gives the answer away")
+        raise Rejected(Rejection.TELLING_NAME)
     question = Question(
         id="",
         text=draft.text,
         kind=kind_of(graph, draft.query, outcome),
-        split=order.split,
+        split=split,
         topic=graph.entity(outcome.topic),
         answers=answers_of(graph, outcome),
         certificate=certificate,
         template=draft.template,
         source=graph.info.label,
         level=draft.level,
-        rare=graph.nodes.ids[order.seed],
         guidance=tuple(f"([MASK], {relation}, [MASK])" for _, relation, _ in outcome.path),
         reasoning=reasoning(graph, outcome),
     )
     return question, outcome
-
-
-def _generic(problem: str) -> str:
-    if "no passage states" in problem:
-        return "a step that no passage states"
-    return "no certain answer"
 
 
 def reasoning(graph: Graph, outcome: Outcome) -> str:

@@ -8,8 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-import numpy as np
-
 from medenv.kg.certificates.conditions import Clue, fitting, inverse, narrow, reach, satisfying
 from medenv.kg.certificates.constants import (
     COUNTABLE,
@@ -26,11 +24,7 @@ from medenv.kg.graph import Graph, IntArray
 from medenv.kg.graph.schema import HAS_GENE, HAS_ONSET, HAS_PHENOTYPE, IS_A
 from medenv.kg.questions import phrases
 from medenv.kg.questions.clues import offers
-from medenv.kg.questions.drafts import Draft, Rejected, SampleSpec, tells, unnameable
-from medenv.kg.questions.patterns import Pattern
-
-MAX_NAME_CHARS = 80
-"""Longest name of an entity that a question names."""
+from medenv.kg.questions.drafts import Draft, Rejected, Rejection, SampleSpec, tells, unnameable
 
 
 def draft_intersection(graph: Graph, order: SampleSpec) -> Draft:
@@ -39,8 +33,8 @@ def draft_intersection(graph: Graph, order: SampleSpec) -> Draft:
     Raises:
         Rejected: The rare entity leads to no disease that its findings single out.
     """
-    disease = _near(graph, order, "disease")
-    unfit = unnameable(graph, MAX_NAME_CHARS)
+    disease = _disease(graph, order)
+    unfit = unnameable(graph, order.max_name_chars)
     findings = [c for c in offers(graph, disease) if c.relation == HAS_PHENOTYPE.name]
     pool = [c for c in findings if not (unfit[c.entity] or tells(graph, c.entity, disease))]
     chosen: list[Clue] = []
@@ -54,7 +48,7 @@ def draft_intersection(graph: Graph, order: SampleSpec) -> Draft:
             break
     chosen = _needed(graph, chosen)
     if found.size != 1 or not 2 <= len(chosen) <= _MOST_FINDINGS:
-        raise Rejected("findings do not single out a disease")
+        raise Rejected(Rejection.AMBIGUOUS_FINDINGS)
     names = joined([titled(graph, clue.entity) for clue in chosen])
     values = {"names": names, "all": "both" if len(chosen) == 2 else "all"}
     text = phrases.fill(_INTERSECTIONS[order.voice], values)
@@ -96,11 +90,11 @@ def draft_negation(graph: Graph, order: SampleSpec) -> Draft:
     absent = [
         finding
         for finding in sorted(common - {shared.entity})
-        if not unnameable(graph, MAX_NAME_CHARS)[finding]
+        if not unnameable(graph, order.max_name_chars)[finding]
         and answer not in reach(graph, finding, HAS_PHENOTYPE.inverse)
     ]
     if not absent:
-        raise Rejected("no finding that all but one disease have")
+        raise Rejected(Rejection.NO_COMMON_FINDING)
     missing = Clue(HAS_PHENOTYPE.name, int(order.rng.choice(absent)), negated=True)
     text = phrases.fill(
         _NEGATIONS[order.voice],
@@ -128,17 +122,17 @@ def _group(graph: Graph, order: SampleSpec) -> tuple[Clue, IntArray]:
     They are the same as recorded and as the ontology entails it, so that the list has one reading.
     """
     pool = [HAS_GENE.name, HAS_PHENOTYPE.name]
-    disease = _near(graph, order, "disease")
+    disease = _disease(graph, order)
     clues = [c for c in offers(graph, disease) if c.relation in pool]
     for place in order.rng.permutation(len(clues)).tolist():
         clue = clues[place]
-        if unnameable(graph, MAX_NAME_CHARS)[clue.entity]:
+        if unnameable(graph, order.max_name_chars)[clue.entity]:
             continue
         group = fitting(graph, "disease", [clue])
         recorded = graph.step(clue.entity, inverse(graph, clue.relation))
         if group.size == recorded.size and group.size in LISTABLE:
             return clue, group
-    raise Rejected("nothing that a few diseases share")
+    raise Rejected(Rejection.NO_GROUP)
 
 
 def draft_list(graph: Graph, order: SampleSpec) -> Draft:
@@ -148,8 +142,8 @@ def draft_list(graph: Graph, order: SampleSpec) -> Draft:
         Rejected: The rare entity leads to no such group of diseases.
     """
     shared, group = _group(graph, order)
-    if unnameable(graph, MAX_NAME_CHARS)[group].any():
-        raise Rejected("an answer whose name is unfit")
+    if unnameable(graph, order.max_name_chars)[group].any():
+        raise Rejected(Rejection.UNFIT_ANSWER)
     said = phrases.predicate(graph, shared)
     values = {"shared": said, "all_shared": phrases.plural(said)}
     text = phrases.fill(_LISTS[order.voice], values)
@@ -181,7 +175,7 @@ def draft_count(graph: Graph, order: SampleSpec) -> Draft:
         and graph.step(node, relation).size in COUNTABLE
     ]
     if not countable:
-        raise Rejected("nothing to count")
+        raise Rejected(Rejection.NO_COUNT)
     counted = int(order.rng.choice(countable))
     kind = graph.kind(counted)
     relation, wordings = _COUNTS[kind]
@@ -193,7 +187,7 @@ def draft_count(graph: Graph, order: SampleSpec) -> Draft:
 def _drawn(pool: Pool, answer: str, order: SampleSpec) -> None:
     """Reject a common answer as often as keeps a constant answer from being right too often."""
     if order.rng.random() >= pool.weights.get(answer, 1.0):
-        raise Rejected("an answer that would be asked for too often")
+        raise Rejected(Rejection.COMMON_ANSWER)
 
 
 _COUNTS = {
@@ -233,12 +227,13 @@ def draft_quantity(graph: Graph, order: SampleSpec) -> Draft:
     Raises:
         Rejected: The rare entity leads to no disease of which that is known.
     """
-    disease = _near(graph, order, "disease")
+    disease = _disease(graph, order)
     name = titled(graph, disease)
     known_onset = HAS_ONSET.name in graph.rows
     onsets = graph.step(disease, HAS_ONSET.name).tolist() if known_onset else []
     if len(onsets) == 1 and order.rng.random() < 0.5:
-        _drawn(walks(graph, _ONSET), graph.nodes.ids[onsets[0]], order)
+        known_ends = walks(graph, "disease", (HAS_ONSET.name,), "onset")
+        _drawn(known_ends, graph.nodes.ids[onsets[0]], order)
         text = phrases.fill(_ONSETS[order.voice], {"name": name})
         query = ["walk", graph.nodes.ids[disease], [HAS_ONSET.name]]
         return Draft(query, text, f"onset/{order.voice}")
@@ -247,10 +242,10 @@ def draft_quantity(graph: Graph, order: SampleSpec) -> Draft:
     usable = [
         tail
         for tail, value in zip(tails, known, strict=True)
-        if bounds(value) and is_asked(value) and not unnameable(graph, MAX_NAME_CHARS)[tail]
+        if bounds(value) and is_asked(value) and not unnameable(graph, order.max_name_chars)[tail]
     ]
     if not usable:
-        raise Rejected("no frequency to ask for")
+        raise Rejected(Rejection.NO_FREQUENCY)
     finding = int(order.rng.choice(usable))
     said = graph.qualifiers(disease, HAS_PHENOTYPE.name, finding)["frequency"]
     _drawn(values(graph, HAS_PHENOTYPE.name, "frequency"), coarsest(said), order)
@@ -263,7 +258,6 @@ def draft_quantity(graph: Graph, order: SampleSpec) -> Draft:
     return Draft(query, text, f"frequency/{order.voice}")
 
 
-_ONSET = Pattern(name="disease>onset", relations=(HAS_ONSET.name,))
 _ONSETS = (
     "What is the recorded onset of {name}?",
     "At which stage of life does {name} begin, as recorded?",
@@ -285,12 +279,12 @@ def draft_comparison(graph: Graph, order: SampleSpec) -> Draft:
     Raises:
         Rejected: The rare entity leads to no finding whose frequencies can be compared.
     """
-    disease = _near(graph, order, "disease")
+    disease = _disease(graph, order)
     findings = graph.step(disease, HAS_PHENOTYPE.name)
     for place in order.rng.permutation(findings.size)[:_TRIED].tolist():
         finding = int(findings[place])
-        chosen = _comparable(graph, finding, order.rng)
-        if not unnameable(graph, MAX_NAME_CHARS)[finding] and len(chosen) >= 2:
+        chosen = _comparable(graph, finding, order)
+        if not unnameable(graph, order.max_name_chars)[finding] and len(chosen) >= 2:
             values = {
                 "finding": titled(graph, finding),
                 "names": "; ".join(titled(graph, node) for node in chosen),
@@ -301,7 +295,7 @@ def draft_comparison(graph: Graph, order: SampleSpec) -> Draft:
             query = ["most", HAS_PHENOTYPE.name, graph.nodes.ids[finding], ids]
             text = phrases.fill(_COMPARISONS[order.voice], values)
             return Draft(query, text, f"comparison/{order.voice}")
-    raise Rejected("no frequencies to compare")
+    raise Rejected(Rejection.NO_COMPARISON)
 
 
 _TRIED = 12
@@ -313,15 +307,15 @@ _COMPARISONS = (
 )
 
 
-def _comparable(graph: Graph, finding: int, rng: np.random.Generator) -> list[int]:
+def _comparable(graph: Graph, finding: int, order: SampleSpec) -> list[int]:
     """Return up to four diseases in a random order, one of which has the finding most often."""
     known: list[tuple[tuple[float, float], int]] = []
     heads = graph.step(finding, HAS_PHENOTYPE.inverse)
-    for place in rng.permutation(heads.size)[:_TRIED].tolist():
+    for place in order.rng.permutation(heads.size)[:_TRIED].tolist():
         head = int(heads[place])
         value = graph.qualifiers(head, HAS_PHENOTYPE.name, finding).get("frequency", "")
         found = bounds(value)
-        if found and not unnameable(graph, MAX_NAME_CHARS)[head]:
+        if found and not unnameable(graph, order.max_name_chars)[head]:
             known.append((found, head))
     known.sort(key=lambda pair: (-pair[0][0], pair[1]))
     if not known:
@@ -329,12 +323,12 @@ def _comparable(graph: Graph, finding: int, rng: np.random.Generator) -> list[in
     low = known[0][0][0]
     rest = [head for (_, high), head in known[1:] if high < low][:3]
     chosen = [known[0][1], *rest]
-    return [chosen[int(i)] for i in rng.permutation(len(chosen))]
+    return [chosen[int(i)] for i in order.rng.permutation(len(chosen))]
 
 
-def _near(graph: Graph, order: SampleSpec, kind: str) -> int:
-    """Return the rare entity if it is of a kind, else a neighbour that is."""
-    if graph.kind(order.seed) == kind:
+def _disease(graph: Graph, order: SampleSpec) -> int:
+    """Return the rare entity if it is a disease, else a neighbour that is."""
+    if graph.kind(order.seed) == "disease":
         return order.seed
     near = sorted(
         {
@@ -342,11 +336,11 @@ def _near(graph: Graph, order: SampleSpec, kind: str) -> int:
             for relation in graph.factual
             if relation != IS_A.name
             for tail in graph.step(order.seed, relation)
-            if graph.kind(int(tail)) == kind
+            if graph.kind(int(tail)) == "disease"
         }
     )
     if not near:
-        raise Rejected(f"no {kind} next to the rare entity")
+        raise Rejected(Rejection.NO_DISEASE)
     return int(order.rng.choice(near))
 
 

@@ -1,7 +1,8 @@
-"""Where one question at a time is made: attempt i of a split depends on (seed, split, i) alone."""
+"""Makes one question at a time: attempt i of a split depends on (seed, split, i) alone."""
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -15,21 +16,29 @@ from medenv.kg.certificates.conditions import entailed_counts
 from medenv.kg.certificates.queries import Outcome
 from medenv.kg.documents import Documents
 from medenv.kg.graph import Graph, IntArray
-from medenv.kg.graph.rarity import rare_nodes
+from medenv.kg.graph.rarity import RARITIES, measured, rare_nodes
 from medenv.kg.graph.schema import IS_A
 from medenv.kg.graph.specialties import SPECIALTIES, Specialties
 from medenv.kg.graph.topology import MAX_DEGREE, Topology
 from medenv.kg.questions.difficulty import difficulty, grade
-from medenv.kg.questions.drafts import Draft, Rejected, SampleSpec, finish
+from medenv.kg.questions.drafts import (
+    MAX_NAME_CHARS,
+    Draft,
+    Rejected,
+    Rejection,
+    SampleSpec,
+    finish,
+)
 from medenv.kg.questions.facts import MAKERS
 from medenv.kg.questions.phrases import VOICES
-from medenv.kg.questions.rare_chains import ChainConfig, draft_chain
-from medenv.kg.questions.splits import entity_split
+from medenv.kg.questions.rare_chains import SAMPLINGS, ChainConfig, Sampling, draft_chain
+from medenv.kg.questions.splits import Split, split_families, split_regions
 from medenv.kg.questions.store import entities_of
+from medenv.kg.questions.walks import WALKS, WalkPlan, draft_walk, plan_walks, walk_paths
 from medenv.records import Passage, Question, Record, Retriever
 
 SPLITS = ("train", "test")
-KINDS = ("rare_chains", *MAKERS)
+KINDS = ("rare_chains", *MAKERS, *WALKS)
 """Kinds of questions that can be asked for."""
 
 SEED_KINDS = ("disease", "gene", "phenotype")
@@ -41,14 +50,21 @@ class QuestionSpec(Record, frozen=True, kw_only=True):
 
     Args:
         kinds: Kind of question to its weight among the attempts; 0 leaves it out.
-        levels: Obfuscation levels, drawn evenly.
-        rare_percent: An entity is rare in the lowest so many percent of its kind's degrees.
+        levels: Obfuscation levels of chains, drawn evenly; all other kinds name their topic.
+        rarity: Measure of `medenv.kg.graph.rarity`: ``"degree"``, ``"documents"``, which counts
+            the documents that mention an entity, or ``"prevalence"``, where the graph states it.
+        rare_percent: An entity is rare in the lowest so many percent of its kind.
+        sampling: Which part around a rare entity is searched for its longest chain: ``"region"``
+            for all of it, or a sample by a strategy of `medenv.kg.graph.sampling`.
+        sample_nodes: Most nodes of such a sample.
         min_degree: Fewest edges of a rare entity.
         max_degree: Most factual edges of an entity on a path.
         max_subtypes: Most kinds that the ontology knows of an entity on a path; one of more is a
             heading, such as "Abnormality of the musculature", and no finding to ask for.
         chains: How chains are found and cut.
-        test_share: Share of the path nodes that is set aside for tests.
+        test_share: Share of the path nodes that is set aside for tests; of their families, where
+            all kinds are short walks (see `medenv.kg.questions.splits`).
+        max_name_chars: Longest name of an entity that a question names or asks for.
         max_per_answer: Most questions of one kind with the same answer.
         specialties: Specialties to spread the questions over; empty means all twelve. That of a
             question is the answer's, or where that has none, that of the path.
@@ -58,12 +74,16 @@ class QuestionSpec(Record, frozen=True, kw_only=True):
 
     kinds: dict[str, int] = msgspec.field(default_factory=lambda: {"rare_chains": 1})
     levels: tuple[int, ...] = (0, 1, 2, 3, 4)
+    rarity: str = "degree"
     rare_percent: float = 25.0
+    sampling: str = "region"
+    sample_nodes: int = 32
     min_degree: int = 2
     max_degree: int = MAX_DEGREE
     max_subtypes: int = 50
     chains: ChainConfig = ChainConfig()
     test_share: float = 0.15
+    max_name_chars: int = MAX_NAME_CHARS
     max_per_answer: int = 4
     specialties: tuple[str, ...] = ()
     min_difficulty: float = 0.0
@@ -71,28 +91,35 @@ class QuestionSpec(Record, frozen=True, kw_only=True):
 
     def __post_init__(self) -> None:
         """Refuse what cannot be made."""
-        for kind in self.kinds:
-            if kind not in KINDS:
-                raise UnknownNameError("kind of question", kind, KINDS)
-        for name in self.specialties:
-            if name not in SPECIALTIES:
-                raise UnknownNameError("specialty", name, SPECIALTIES)
+        for what, names, known in (
+            ("kind of question", self.kinds, KINDS),
+            ("specialty", self.specialties, SPECIALTIES),
+            ("measure of rarity", (self.rarity,), RARITIES),
+            ("sampling strategy", (self.sampling,), SAMPLINGS),
+        ):
+            for name in names:
+                if name not in known:
+                    raise UnknownNameError(what, name, known)
         if min(self.kinds.values(), default=0) < 0 or not any(self.kinds.values()):
             raise UsageError(f"expected kinds with weights, at least one above 0, got {self.kinds}")
         if not self.levels or not set(self.levels) <= set(range(5)):
             raise UsageError(f"expected obfuscation levels of 0 to 4, got {self.levels}")
-        if self.max_per_answer < 1:
-            raise UsageError(f"expected max_per_answer >= 1, got {self.max_per_answer}")
-        if not 0 <= self.min_difficulty < self.max_difficulty <= 1:
-            raise UsageError(
-                "expected 0 <= min_difficulty < max_difficulty <= 1, got "
-                f"{self.min_difficulty} and {self.max_difficulty}"
-            )
-        chains = self.chains
-        if not 1 <= chains.min_hops <= chains.max_hops:
-            raise UsageError(
-                f"expected 1 <= min_hops <= max_hops, got {chains.min_hops}, {chains.max_hops}"
-            )
+        low, high, hops = self.min_difficulty, self.max_difficulty, self.chains
+        ranges = {
+            f"0 < test_share < 1, got {self.test_share}": 0 < self.test_share < 1,
+            f"max_name_chars >= 1, got {self.max_name_chars}": self.max_name_chars >= 1,
+            f"max_per_answer >= 1, got {self.max_per_answer}": self.max_per_answer >= 1,
+            f"sample_nodes >= 2, got {self.sample_nodes}": self.sample_nodes >= 2,
+            f"0 <= min_difficulty < max_difficulty <= 1, got {low} and {high}": (
+                0 <= low < high <= 1
+            ),
+            f"1 <= min_hops <= max_hops, got {hops.min_hops}, {hops.max_hops}": (
+                1 <= hops.min_hops <= hops.max_hops
+            ),
+        }
+        for expected, holds in ranges.items():
+            if not holds:
+                raise UsageError(f"expected {expected}")
 
 
 @dataclass(frozen=True, eq=False)
@@ -122,33 +149,71 @@ class QuestionGenerator:
         return Specialties(self.graph)
 
     @cached_property
-    def topologies(self) -> dict[str, Topology]:
-        """The path nodes of each split; no node is in two."""
-        graph, most = self.graph, self.config.max_degree
+    def seeded_kinds(self) -> dict[str, int]:
+        """The kinds of questions around rare entities that are asked for, with their weights."""
+        return {k: n for k in KINDS if k not in WALKS and (n := self.config.kinds.get(k, 0))}
+
+    @cached_property
+    def walk_kinds(self) -> dict[str, int]:
+        """The kinds of short walks that are asked for, with their weights."""
+        return {kind: n for kind in WALKS if (n := self.config.kinds.get(kind, 0))}
+
+    @cached_property
+    def split(self) -> Split:
+        """The nodes of each split: families where all kinds are short walks, else regions."""
+        graph, share = self.graph, self.config.test_share
+        if not self.seeded_kinds:
+            paths = [walk_paths(graph, kind) for kind in self.walk_kinds]
+            return split_families(graph, paths, share, self.seed)
         fit = np.ones(len(graph), dtype=bool)
         if IS_A.inverse in graph.rows:
             fit = entailed_counts(graph, IS_A.inverse) <= self.config.max_subtypes
-        test = entity_split(Topology(graph, most, fit), self.config.test_share, self.seed)
+        return split_regions(Topology(graph, self.config.max_degree, fit), share, self.seed)
+
+    @cached_property
+    def topologies(self) -> dict[str, Topology]:
+        """The path nodes of each split; no node is in two."""
+        most = self.config.max_degree
+        return {split: Topology(self.graph, most, self.split.nodes(split)) for split in SPLITS}
+
+    @cached_property
+    def walks(self) -> dict[str, WalkPlan]:
+        """The short walks of each split, in the order in which they are asked."""
         return {
-            "train": Topology(graph, most, fit & ~test),
-            "test": Topology(graph, most, fit & test),
+            split: plan_walks(
+                self.graph,
+                self.walk_kinds,
+                self.split.nodes(split),
+                (self.seed, code),
+                self.config.max_name_chars,
+                self.config.max_per_answer,
+            )
+            for code, split in enumerate(SPLITS)
         }
+
+    def capacity(self, split: str) -> int | None:
+        """Return the greatest number of questions, or None where it is not known beforehand.
+
+        Args:
+            split: ``"train"`` or ``"test"``.
+        """
+        return None if self.seeded_kinds else len(self.walks[split].walks)
 
     @cached_property
     def pools(self) -> dict[str, list[IntArray]]:
         """The rare path nodes of each split, by specialty, in a drawn order; none is empty."""
         kinds = [kind for kind in SEED_KINDS if kind in self.graph.kinds] or self.graph.kinds
+        percent, least = self.config.rare_percent, self.config.min_degree
+        passages = self.documents.passages if self.config.rarity == "documents" else ()
+        values = measured(self.graph, self.config.rarity, passages)
         rare = np.concatenate(
-            [
-                rare_nodes(self.graph, kind, self.config.rare_percent, self.config.min_degree)
-                for kind in kinds
-            ]
+            [rare_nodes(self.graph, kind, percent, least, values) for kind in kinds]
         )
         names = list(SPECIALTIES)
         wanted = [names.index(name) for name in self.config.specialties or names]
         pools: dict[str, list[IntArray]] = {}
         for code, split in enumerate(SPLITS):
-            mine = np.sort(rare[self.topologies[split].path_nodes[rare]])
+            mine = np.sort(rare[self.split.nodes(split)[rare]])
             numbers = self.specialties.numbers[mine]
             groups = [mine[numbers == number] for number in wanted if (numbers == number).any()]
             if not groups and not self.config.specialties:
@@ -164,17 +229,39 @@ class QuestionGenerator:
             ]
         return pools
 
-    def order(self, split: str, i: int) -> tuple[str, SampleSpec]:
-        """Return what attempt i of a split is to make: the kind of question, and the order."""
-        rounds = [kind for kind, weight in self.config.kinds.items() for _ in range(weight)]
+    def unfair(self, split: str) -> Counter[Rejection]:
+        """Return the number of topics about which no short walk is asked, by reason.
+
+        Args:
+            split: ``"train"`` or ``"test"``.
+        """
+        return self.walks[split].rejected if self.walk_kinds else Counter()
+
+    def _around(self, split: str, i: int) -> tuple[Draft, int]:
+        """Return the draft of attempt i at a question around a rare entity, and that entity."""
+        rounds = [kind for kind, weight in self.seeded_kinds.items() for _ in range(weight)]
         groups = self.pools[split]
         turn, group = divmod(i, len(groups))
         lap, place = divmod(turn, groups[group].size)
         kind = rounds[(turn + lap + group) % len(rounds)]
         rng = np.random.default_rng([self.seed, SPLITS.index(split), i])
-        voice = VOICES - 1 if split == "test" else int(rng.integers(VOICES - 1))
+        voice = _voice(split, rng)
         level = self.config.levels[int(rng.integers(len(self.config.levels)))]
-        return kind, SampleSpec(split, int(groups[group][place]), level, voice, rng)
+        seed = int(groups[group][place])
+        order = SampleSpec(seed, level, voice, rng, self.config.max_name_chars)
+        if kind == "rare_chains":
+            part = Sampling(self.config.sampling, self.config.sample_nodes)
+            return draft_chain(self.topologies[split], order, self.config.chains, part), seed
+        return MAKERS[kind](self.graph, order), seed
+
+    def _walk(self, split: str, i: int) -> tuple[Draft, int]:
+        """Return the draft of attempt i at a short walk, and its topic."""
+        walks = self.walks[split].walks
+        if i >= len(walks):
+            raise Rejected(Rejection.NO_WALK_LEFT)
+        rng = np.random.default_rng([self.seed, i])
+        voice = _voice(split, rng) if self.seeded_kinds else int(rng.integers(VOICES))
+        return draft_walk(self.graph, walks[i], voice), walks[i].path[0]
 
     def attempt(self, split: str, i: int) -> Question:
         """Return the question of attempt i of a split; its id is still empty.
@@ -187,26 +274,25 @@ class QuestionGenerator:
             Rejected: There is none; the reason says why.
             CorpusUnavailableError: The retriever did not answer.
         """
-        kind, order = self.order(split, i)
-        draft = self._draft(kind, order)
-        most = self.config.chains.max_name_chars
-        question, outcome = finish(self.documents, draft, order, most)
-        nodes = [self.graph.number(hop.tail) for hop in question.certificate.path]
-        if not self.topologies[split].path_nodes[order.seed] or not self._inside(split, question):
-            raise Rejected("the path leaves its split")
-        specialty = self.specialties.of([*nodes[::-1], order.seed])
+        others, short = sum(self.seeded_kinds.values()), sum(self.walk_kinds.values())
+        turn, place = divmod(i, others + short)
+        if place < others:
+            draft, start = self._around(split, turn * others + place)
+        else:
+            draft, start = self._walk(split, turn * short + place - others)
+        question, outcome = finish(self.documents, draft, split, self.config.max_name_chars)
+        if not self._inside(split, question):
+            raise Rejected(Rejection.OTHER_SPLIT)
+        nodes = [self.graph.number(hop.tail) for hop in question.proof.path]
+        specialty = self.specialties.of([*nodes[::-1], start])
         if self.config.specialties and specialty not in self.config.specialties:
-            raise Rejected("of a specialty that is not asked for")
-        question = msgspec.structs.replace(question, specialty=specialty)
+            raise Rejected(Rejection.OTHER_SPECIALTY)
+        rare = self.graph.nodes.ids[start] if place < others else ""
+        question = msgspec.structs.replace(question, specialty=specialty, rare=rare)
         if self.retriever is None:
             return question
         (results,) = self.retriever.search([question.text], SEARCH_DEPTH)
         return self._graded(question, outcome, [passage for passage, _ in results])
-
-    def _draft(self, kind: str, order: SampleSpec) -> Draft:
-        if kind == "rare_chains":
-            return draft_chain(self.topologies[order.split], order, self.config.chains)
-        return MAKERS[kind](self.graph, order)
 
     def _inside(self, split: str, question: Question) -> bool:
         """Whether what is asked is of this split, and nothing on the way is of the other one.
@@ -215,9 +301,8 @@ class QuestionGenerator:
         which both ends are hubs.
         """
         number = self.graph.number
-        own = self.topologies[split].path_nodes
-        other = self.topologies["test" if split == "train" else "train"].path_nodes
-        edges = [(number(hop.head), number(hop.tail)) for hop in question.certificate.path]
+        own, other = self.split if split == "train" else self.split[::-1]
+        edges = [(number(hop.head), number(hop.tail)) for hop in question.proof.path]
         return (
             all(own[number(entity)] for entity in entities_of(question))
             and all(own[head] or own[tail] for head, tail in edges)
@@ -228,10 +313,15 @@ class QuestionGenerator:
         grades = grade(self.graph, question, outcome, found)
         hardness = difficulty(grades)
         if not self.config.min_difficulty <= hardness <= self.config.max_difficulty:
-            raise Rejected("too easy or too hard")
+            raise Rejected(Rejection.DIFFICULTY)
         certificate = msgspec.structs.replace(
-            question.certificate, search_rank=rank_among(question.certificate, found)
+            question.proof, search_rank=rank_among(question.proof, found)
         )
         return msgspec.structs.replace(
             question, certificate=certificate, grades=grades, difficulty=round(hardness, 4)
         )
+
+
+def _voice(split: str, rng: np.random.Generator) -> int:
+    """Draw a voice for training questions; the last one is kept for tests."""
+    return VOICES - 1 if split == "test" else int(rng.integers(VOICES - 1))

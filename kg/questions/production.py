@@ -13,7 +13,7 @@ import threading
 from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from multiprocessing import get_context, parent_process
 from multiprocessing.process import BaseProcess
 from pathlib import Path
@@ -27,7 +27,7 @@ from medenv.kg.certificates.constants import MAX_SHARE, constant, is_drawn_evenl
 from medenv.kg.documents import Documents
 from medenv.kg.graph import Graph
 from medenv.kg.graph.archive import fingerprint
-from medenv.kg.questions.drafts import Rejected
+from medenv.kg.questions.drafts import Rejected, Rejection
 from medenv.kg.questions.generator import SPLITS, QuestionGenerator, QuestionSpec
 from medenv.kg.questions.store import (
     LeakageCertificate,
@@ -41,7 +41,7 @@ from medenv.records import Question, Record, Retriever
 BLOCK = 32
 """Attempts that a worker makes at a time."""
 
-_MAKER = "4"  # raise it when the same attempt makes another question than before
+_MAKER = "5"  # raise it when the same attempt makes another question than before
 
 PATIENCE = 2_000
 """Attempts without a new question after which the graph is held to be exhausted."""
@@ -53,12 +53,12 @@ class Judged(Record, frozen=True, kw_only=True):
     Args:
         i: Number of the attempt.
         line: The question as a line of its file, or ``""``.
-        reason: Why there is no question, or ``""``.
+        reason: Why there is no question, or None.
     """
 
     i: int
     line: str = ""
-    reason: str = ""
+    reason: Rejection | None = None
 
 
 class Produced(NamedTuple):
@@ -67,12 +67,16 @@ class Produced(NamedTuple):
     Args:
         questions: The questions, numbered.
         rejected: Number of attempts by reason.
-        attempts: Number of all attempts.
+        attempts: Number of all attempts, topics without a fair short walk included.
     """
 
     questions: tuple[Question, ...]
     rejected: dict[str, int]
     attempts: int
+
+
+Attempt = Question | Rejection
+"""What comes of an attempt."""
 
 
 class _Judge:
@@ -81,33 +85,33 @@ class _Judge:
     def __init__(self, max_per_answer: int) -> None:
         self.max_per_answer = max_per_answer
         self.questions: list[Question] = []
-        self.rejected: Counter[str] = Counter()
+        self.rejected: Counter[Rejection] = Counter()
         self.attempts = self.idle = 0
         self._texts: set[str] = set()
         self._asked: Counter[tuple[str, tuple[str, ...]]] = Counter()
         self._kinds: Counter[str] = Counter()
 
-    def take(self, attempt: Question | str) -> Question | str:
+    def take(self, attempt: Attempt) -> Attempt:
         """Return the question with its number, or why it is refused."""
         self.attempts += 1
         self.idle += 1
-        found = attempt if isinstance(attempt, str) else self._judged(attempt)
-        if isinstance(found, str):
+        found = attempt if isinstance(attempt, Rejection) else self._judged(attempt)
+        if isinstance(found, Rejection):
             self.rejected[found] += 1
         else:
             self.questions.append(found)
             self.idle = 0
         return found
 
-    def _judged(self, question: Question) -> Question | str:
+    def _judged(self, question: Question) -> Attempt:
         asked = (question.kind, constant(question))
         if question.text in self._texts:
-            return "asked before"
+            return Rejection.ASKED_BEFORE
         most = float(self.max_per_answer)
         if is_drawn_evenly(question):
             most = min(most, 1 + MAX_SHARE * (self._kinds[question.kind] + 1))
         if self._asked[asked] + 1 > most:
-            return "answer asked for often enough"
+            return Rejection.ANSWER_REPEATED
         self._texts.add(question.text)
         self._asked[asked] += 1
         self._kinds[question.kind] += 1
@@ -115,7 +119,7 @@ class _Judge:
         return msgspec.structs.replace(question, id=f"{question.split}:{number}")
 
 
-Attempts = Callable[[str, int, int], Iterator[list[Question | str]]]
+Attempts = Callable[[str, int, int], Iterator[list[Attempt]]]
 """Makes attempts of a split, from a number on, a block at a time, without end."""
 
 
@@ -123,7 +127,7 @@ def produce(
     workshop: QuestionGenerator,
     split: str,
     n: int,
-    journal: Path,
+    journal: Path | None = None,
     attempts: Attempts | None = None,
     made: Callable[[int], object] = lambda _: None,
 ) -> Produced:
@@ -133,7 +137,7 @@ def produce(
         workshop: Where they are made.
         split: ``"train"`` or ``"test"``.
         n: How many.
-        journal: The journal; made where it is missing.
+        journal: The journal; made where it is missing. None keeps none.
         attempts: Makes the attempts; None makes them in this process.
         made: Told the number of questions so far, from time to time.
 
@@ -143,9 +147,11 @@ def produce(
         UsageError: The graph holds fewer questions.
         CorpusUnavailableError: The retriever did not answer.
     """
+    _enough(workshop, split, n)
     judge = _Judge(workshop.config.max_per_answer)
-    with Journal(journal, _identity(workshop, split), Judged) as kept:
-        for attempt in _replay(kept):
+    identity = _identity(workshop, split)
+    with Journal(journal, identity, Judged) if journal else nullcontext() as kept:
+        for attempt in _replay(kept) if kept else ():
             if len(judge.questions) < n:
                 judge.take(attempt)
         made(len(judge.questions))
@@ -155,13 +161,24 @@ def produce(
                 for attempt in block:
                     if len(judge.questions) < n:
                         judged.append(_judged(judge.attempts, judge.take(attempt)))
-                kept.append(*judged)
+                if kept is not None:
+                    kept.append(*judged)
                 made(len(judge.questions))
                 if len(judge.questions) >= n:
                     break
                 _not_in_vain(judge, split, n)
-    counts = dict(sorted(judge.rejected.items()))
-    return Produced(tuple(judge.questions), counts, judge.attempts)
+    rejected = judge.rejected + workshop.unfair(split)
+    counts = {reason.value: count for reason, count in sorted(rejected.items())}
+    return Produced(tuple(judge.questions), counts, len(judge.questions) + rejected.total())
+
+
+def _enough(workshop: QuestionGenerator, split: str, n: int) -> None:
+    most = workshop.capacity(split)
+    if most is not None and n > most:
+        raise UsageError(
+            f"asked for {n:,} {split} questions, the graph holds {most:,}; ask for fewer, add "
+            "kinds, or change test_share, max_name_chars or max_per_answer"
+        )
 
 
 def _not_in_vain(judge: _Judge, split: str, n: int) -> None:
@@ -188,13 +205,13 @@ def _identity(workshop: QuestionGenerator, split: str) -> dict[str, str]:
     }
 
 
-def _judged(i: int, attempt: Question | str) -> Judged:
-    if isinstance(attempt, str):
+def _judged(i: int, attempt: Attempt) -> Judged:
+    if isinstance(attempt, Rejection):
         return Judged(i=i, reason=attempt)
     return Judged(i=i, line=encode(attempt, sealed=attempt.split == "test").decode())
 
 
-def _replay(journal: Journal[Judged]) -> Iterator[Question | str]:
+def _replay(journal: Journal[Judged]) -> Iterator[Attempt]:
     """Yield the attempts of a journal."""
     for i, judged in enumerate(journal.known):
         if judged.i != i:
@@ -205,7 +222,7 @@ def _replay(journal: Journal[Judged]) -> Iterator[Question | str]:
             raise journal.damaged(i, str(error)) from error
 
 
-def _attempt(workshop: QuestionGenerator, split: str, i: int) -> Question | str:
+def _attempt(workshop: QuestionGenerator, split: str, i: int) -> Attempt:
     try:
         return workshop.attempt(split, i)
     except Rejected as rejected:
@@ -213,7 +230,7 @@ def _attempt(workshop: QuestionGenerator, split: str, i: int) -> Question | str:
 
 
 def _inline(workshop: QuestionGenerator) -> Attempts:
-    def attempts(split: str, first: int, block: int) -> Iterator[list[Question | str]]:
+    def attempts(split: str, first: int, block: int) -> Iterator[list[Attempt]]:
         while True:
             yield [_attempt(workshop, split, i) for i in range(first, first + block)]
             first += block
@@ -238,7 +255,7 @@ class GenerationSpec(NamedTuple):
     open_retriever: Callable[[Path], Retriever] | None = None
     corpus: Path = Path()
 
-    def workshop(self) -> QuestionGenerator:
+    def generator(self) -> QuestionGenerator:
         """Set up a workshop.
 
         Raises:
@@ -258,7 +275,7 @@ def _set_up(recipe: GenerationSpec) -> None:
     parent = parent_process()
     if parent is not None:
         threading.Thread(target=_end_with, args=(parent,), daemon=True).start()
-    _OWN["workshop"] = recipe.workshop()
+    _OWN["workshop"] = recipe.generator()
     gc.freeze()  # the graph lives as long as the process: nothing in it is ever to be collected
 
 
@@ -267,7 +284,7 @@ def _end_with(parent: BaseProcess) -> None:
     os._exit(1)
 
 
-def _block(split: str, first: int, block: int) -> list[Question | str]:
+def _block(split: str, first: int, block: int) -> list[Attempt]:
     return [_attempt(_OWN["workshop"], split, i) for i in range(first, first + block)]
 
 
@@ -287,8 +304,8 @@ def workers(recipe: GenerationSpec, number: int) -> Iterator[Attempts]:
     context = get_context("spawn")
     with ProcessPoolExecutor(number, context, _set_up, (recipe,)) as pool:
 
-        def attempts(split: str, first: int, block: int) -> Iterator[list[Question | str]]:
-            waiting: deque[Future[list[Question | str]]] = deque()
+        def attempts(split: str, first: int, block: int) -> Iterator[list[Attempt]]:
+            waiting: deque[Future[list[Attempt]]] = deque()
             try:
                 while True:
                     while len(waiting) < 3 * number:

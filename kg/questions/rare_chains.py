@@ -10,17 +10,15 @@ from collections.abc import Sequence
 from functools import lru_cache
 from typing import Any, NamedTuple
 
-import numpy as np
-
 from medenv.kg.certificates.conditions import Clue
 from medenv.kg.certificates.queries import candidates
-from medenv.kg.documents.naming import called, noun
+from medenv.kg.documents.naming import called, mentions, noun
 from medenv.kg.graph import Graph
-from medenv.kg.graph.topology import Chain, Topology, longest_chain
+from medenv.kg.graph.sampling import STRATEGIES, sampled_part
+from medenv.kg.graph.topology import Chain, Subgraph, Topology, longest_chain
 from medenv.kg.questions import phrases
 from medenv.kg.questions.clues import Choice, describe, single_out
-from medenv.kg.questions.drafts import Draft, Rejected, SampleSpec
-from medenv.kg.questions.wording import mentions
+from medenv.kg.questions.drafts import Draft, Rejected, Rejection, SampleSpec
 from medenv.records import Record
 
 
@@ -35,7 +33,6 @@ class ChainConfig(Record, frozen=True, kw_only=True):
         max_nodes: Most nodes of the part of the graph that is searched.
         budget: Most steps of the search.
         max_clues: Most clues on one step.
-        max_name_chars: Longest name of an entity that is asked about.
     """
 
     min_hops: int = 3
@@ -45,7 +42,25 @@ class ChainConfig(Record, frozen=True, kw_only=True):
     max_nodes: int = 200
     budget: int = 50_000
     max_clues: int = 3
-    max_name_chars: int = 80
+
+
+class Sampling(NamedTuple):
+    """Which part around a rare entity is searched for its longest chain.
+
+    Args:
+        strategy: ``"region"`` for all of it, or one of `medenv.kg.graph.sampling.STRATEGIES`.
+        nodes: Most nodes of a sample.
+    """
+
+    strategy: str
+    nodes: int = 0
+
+
+REGION = Sampling("region")
+"""All of what `ChainConfig` allows."""
+
+SAMPLINGS = (REGION.strategy, *STRATEGIES)
+"""All strategies by name."""
 
 
 class _Step(NamedTuple):
@@ -54,36 +69,47 @@ class _Step(NamedTuple):
     clues: tuple[Clue, ...]
 
 
-def draft_chain(topology: Topology, order: SampleSpec, config: ChainConfig) -> Draft:
+def draft_chain(
+    topology: Topology, order: SampleSpec, config: ChainConfig, sampling: Sampling = REGION
+) -> Draft:
     """Return a question over a chain around the order's rare entity.
 
     Args:
         topology: Where chains may lead; uniqueness is checked in all of its graph.
         order: What is asked for.
         config: How chains are cut.
+        sampling: Which part around the rare entity is searched.
 
     Raises:
         Rejected: There is no chain, or no part of it is long enough and singled out.
     """
-    chain = _chain_around(topology, order.seed, config)
+    if sampling.strategy == REGION.strategy:
+        chain = _chain_around(topology, order.seed, config)
+    else:
+        around = _around(topology, order.seed, config)
+        part = sampled_part(topology, around, sampling.strategy, sampling.nodes, order.rng)
+        chain = longest_chain(part, config.budget)
     if chain.hops < config.min_hops:
-        raise Rejected("no chain of the least length")
+        raise Rejected(Rejection.SHORT_CHAIN)
     longest = min(chain.hops, config.max_hops)
     hops = int(order.rng.integers(config.min_hops, longest + 1))
     outward = list(chain.nodes[: hops + 1])
     for inward in (True, False) if order.rng.random() < 0.5 else (False, True):
         path = outward[::-1] if inward else outward
-        path, steps = _cut(topology, path, inward, config, order.rng)
+        path, steps = _cut(topology, path, inward, config, order)
         if len(steps) >= config.min_hops:
             return _worded(topology.graph, path[0], steps, order)
-    raise Rejected("clues do not single out a step")
+    raise Rejected(Rejection.AMBIGUOUS_STEP)
 
 
 @lru_cache(maxsize=20_000)
 def _chain_around(topology: Topology, seed: int, config: ChainConfig) -> Chain:
     """Return the longest chain from a rare entity; large sets come back to each several times."""
-    around = topology.around(seed, hops=config.radius, max_nodes=config.max_nodes, fan=config.fan)
-    return longest_chain(around, config.budget)
+    return longest_chain(_around(topology, seed, config), config.budget)
+
+
+def _around(topology: Topology, seed: int, config: ChainConfig) -> Subgraph:
+    return topology.around(seed, hops=config.radius, max_nodes=config.max_nodes, fan=config.fan)
 
 
 def _cut(
@@ -91,18 +117,18 @@ def _cut(
     path: list[int],
     inward: bool,
     config: ChainConfig,
-    rng: np.random.Generator,
+    order: SampleSpec,
 ) -> tuple[list[int], list[_Step]]:
     """Return a part of a path whose every step is singled out, the rare entity at one end."""
-    steps = _single_out(topology, path, config, rng)
+    steps = _single_out(topology, path, config, order)
     while inward and len(steps) < len(path) - 1 > config.min_hops:
         path = path[len(steps) + 1 :]  # the rare entity is the last: begin behind the gap
-        steps = _single_out(topology, path, config, rng)
+        steps = _single_out(topology, path, config, order)
     return path, steps if not inward or len(steps) == len(path) - 1 else []
 
 
 def _single_out(
-    topology: Topology, path: Sequence[int], config: ChainConfig, rng: np.random.Generator
+    topology: Topology, path: Sequence[int], config: ChainConfig, order: SampleSpec
 ) -> list[_Step]:
     """Return the steps of a path from its beginning, as far as each can be singled out."""
     graph = topology.graph
@@ -113,9 +139,9 @@ def _single_out(
         choice = Choice(
             avoid=frozenset(path),
             most=config.max_clues,
-            max_name_chars=config.max_name_chars,
+            max_name_chars=order.max_name_chars,
         )
-        clues = single_out(graph, found, node, choice, rng)
+        clues = single_out(graph, found, node, choice, order.rng)
         if clues is None or node not in found:
             break
         steps.append(_Step(relation, node, tuple(clues)))

@@ -18,9 +18,8 @@ import msgspec
 from medenv.kg.certificates.certificate import leaks_of
 from medenv.kg.certificates.conditions import read_clues
 from medenv.kg.certificates.queries import Outcome, evaluate
-from medenv.kg.documents.naming import noun
+from medenv.kg.documents.naming import mentions, noun
 from medenv.kg.graph import Graph
-from medenv.kg.questions.wording import mentions
 from medenv.kg.worlds.counterfactual import graded
 from medenv.kg.worlds.pseudonyms import TOKEN
 from medenv.llm.batch import BatchClient
@@ -101,7 +100,7 @@ def rewrite(
         ModelUnavailableError: The model did not answer; the same call goes on.
         UsageError: A question is not about the graph.
     """
-    outcomes = [evaluate(graph, question.certificate.query) for question in questions]
+    outcomes = [evaluate(graph, question.proof.query) for question in questions]
     keys = [_key(question) for question in questions]
     known = dict(zip(keys, zip(questions, outcomes, strict=True), strict=True))
     requests = {key: prompt(graph, *known[key]) for key in known}
@@ -145,7 +144,7 @@ def _reworded(question: Question, text: str, model: str) -> Question:
         question,
         text=text,
         template=f"{question.template}, reworded by {model}",
-        certificate=msgspec.structs.replace(question.certificate, search_rank=None),
+        certificate=msgspec.structs.replace(question.proof, search_rank=None),
         grades={},
         difficulty=None,
     )
@@ -173,7 +172,7 @@ def phrases(graph: Graph, question: Question, outcome: Outcome) -> list[str]:
         outcome: What `evaluate` made of its query.
     """
     names = [graph.nodes.names[node] for node in outcome.named]
-    query = question.certificate.query
+    query = question.proof.query
     if query[0] == "chain" and isinstance(query[1], list) and query[1][0] == "described":
         names.insert(0, graph.nodes.texts[outcome.topic].strip().replace('"', "'"))
     return names
@@ -236,7 +235,7 @@ def _conditions(
     one of the sentence.
     """
     before, text = texts
-    query = question.certificate.query
+    query = question.proof.query
     clues = [clue for written in _written(query) for clue in read_clues(graph, written)]
     for clue in clues:
         if clue.negated:

@@ -12,6 +12,7 @@ import msgspec
 from medenv.errors import DataError
 from medenv.io import DecodingError, decode_text, digest, raw_lines, read_json, write_bytes
 from medenv.kg.graph.schema import ATTRIBUTES
+from medenv.kg.questions.walks import WALKS
 from medenv.records import Question, Record
 
 NOTICE = "Test questions: do not train on them, and do not publish them decoded."
@@ -129,7 +130,8 @@ def _all(get: Callable[[Question], Iterable[object]], questions: list[Question])
 
 def _topics(question: Question) -> tuple[str, ...]:
     """Return the topic where a question is about it, not where it is one clue of several."""
-    return (question.topic.id,) if question.certificate.query[0] not in ("where", "most") else ()
+    proof = question.certificate
+    return (question.subject.id,) if proof and proof.query[0] not in ("where", "most") else ()
 
 
 def entities_of(question: Question) -> set[str]:
@@ -139,18 +141,19 @@ def entities_of(question: Question) -> set[str]:
     all diseases have, they give nothing away. Nor do answers that are values or attributes.
 
     Args:
-        question: The question.
+        question: The question; without a certificate nothing of the kind is known.
     """
     question = _of_entities(question)
-    proof = question.certificate
+    if (proof := question.certificate) is None:
+        return set()
     ordered = proof.query[0] in ("walk", "chain")
     on_the_way = {end for hop in proof.path for end in (hop.head, hop.tail)} if ordered else set()
     return {*on_the_way, *_topics(question), *proof.answers}
 
 
 _PARTS: dict[str, Callable[[Question], Iterable[object]]] = {
-    "answers": lambda q: q.certificate.answers,
-    "edges": lambda q: (frozenset((hop.head, hop.tail)) for hop in q.certificate.path),
+    "answers": lambda q: q.certificate.answers if q.certificate else (),
+    "edges": lambda q: (frozenset((hop.head, hop.tail)) for hop in q.path),
     "topics": _topics,
     "entities": entities_of,
     "texts": lambda q: (q.text,),
@@ -164,7 +167,7 @@ class LeakageCertificate(Record, frozen=True, kw_only=True):
         train: SHA-256 over the lines of the one set.
         test: SHA-256 over the lines of the other.
         shared: Number of answers, gold edges, topics, entities, texts and templates in both.
-        clean: Whether they share none.
+        clean: Whether they share none, the templates of short walks aside.
     """
 
     train: str
@@ -177,7 +180,8 @@ def leakage_certificate(train: Iterable[Question], test: Iterable[Question]) -> 
     """Return what two sets share, wordings included.
 
     Numbers, frequencies and attributes such as an onset are answers to many questions; a set that
-    shares them gives nothing away, and they are not counted.
+    shares them gives nothing away, and they are not counted. The templates of short walks are
+    counted, but a set that shares them is clean: it is worded alike in both splits.
 
     Args:
         train: One set.
@@ -185,11 +189,12 @@ def leakage_certificate(train: Iterable[Question], test: Iterable[Question]) -> 
     """
     first, second = list(train), list(test)
     shared = leakage(map(_of_entities, first), map(_of_entities, second))
-    shared["templates"] = len({q.template for q in first} & {q.template for q in second})
+    templates = ({q.template for q in first} & {q.template for q in second}) - {""}
+    apart = all(template.partition("/")[0] in WALKS for template in templates)
+    clean = apart and not any(shared.values())
+    shared["templates"] = len(templates)
     hashes = [digest(b"\n".join(map(encode, qs))) for qs in (first, second)]
-    return LeakageCertificate(
-        train=hashes[0], test=hashes[1], shared=shared, clean=not any(shared.values())
-    )
+    return LeakageCertificate(train=hashes[0], test=hashes[1], shared=shared, clean=clean)
 
 
 def read_leakage(path: Path | str) -> LeakageCertificate:
@@ -206,9 +211,9 @@ def read_leakage(path: Path | str) -> LeakageCertificate:
 
 def _of_entities(question: Question) -> Question:
     """Return a question without answers that are values or attributes, and without their edges."""
-    if not question.answers or question.answers[0].kind not in _VALUES:
-        return question
     proof = question.certificate
+    if proof is None or not question.answers or question.answers[0].kind not in _VALUES:
+        return question
     path = proof.path if question.answers[0].kind == "value" else ()
     return msgspec.structs.replace(
         question, certificate=msgspec.structs.replace(proof, answers=(), path=path)

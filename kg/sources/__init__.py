@@ -6,35 +6,53 @@ point group ``medenv.kg_sources``.
 
 from __future__ import annotations
 
-import importlib
 import inspect
-from collections.abc import Callable, Mapping
-from importlib.metadata import entry_points
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from medenv.errors import UnknownNameError, UsageError
+import msgspec
+
+from medenv.errors import UsageError
 from medenv.kg.graph import Graph
+from medenv.records import Record
+from medenv.registry import Registry
 
-GROUP = "medenv.kg_sources"
-"""Entry-point group of other packages' sources."""
+KG_SOURCES = Registry(
+    "knowledge-graph source",
+    "medenv.kg_sources",
+    {
+        "hpo": "medenv.kg.sources.hpo:load_hpo",
+        "toy": "medenv.kg.sources.toy:toy_graph",
+        "saved": "medenv.kg.graph.archive:load_graph",
+        "extracted": "medenv.kg.extraction.pipeline:load_extracted",
+        "tsv": "medenv.kg.sources.tsv:load_tsv",
+        "obo": "medenv.kg.sources.ontology:load_obo",
+        "orphapackets": "medenv.kg.sources.orphapackets:load_orphapackets",
+        "drugmechdb": "medenv.kg.sources.drugmechdb:load_drugmechdb",
+        "merged": "medenv.kg.sources.merged:load_merged",
+    },
+)
+"""Sources of knowledge graphs: callables ``(path, **options) -> Graph``."""
 
-SOURCES = {
-    "hpo": "medenv.kg.sources.hpo:load_hpo",
-    "toy": "medenv.kg.sources.toy:toy_graph",
-    "saved": "medenv.kg.graph.archive:load_graph",
-    "extracted": "medenv.kg.extraction.pipeline:load_extracted",
-    "tsv": "medenv.kg.sources.tsv:load_tsv",
-    "obo": "medenv.kg.sources.ontology:load_obo",
-    "orphapackets": "medenv.kg.sources.orphapackets:load_orphapackets",
-    "drugmechdb": "medenv.kg.sources.drugmechdb:load_drugmechdb",
-}
-"""medenv's own sources by name, as ``module:attribute``."""
 
+class GraphSettings(Record, frozen=True, kw_only=True):
+    """Where a graph is read from; the config group `graph`.
 
-def source_names() -> tuple[str, ...]:
-    """Return the names of all sources, sorted."""
-    return tuple(sorted({*SOURCES, *(point.name for point in entry_points(group=GROUP))}))
+    Args:
+        source: Name of a source, ``"auto"`` for the graph that the questions were made from, or
+            ``"none"``.
+        path: What the source reads, or None where it has files of its own.
+        options: The source's own options, e.g. ``{"namespaces": ["ORPHA"]}``.
+    """
+
+    source: str = "auto"
+    path: str | None = None
+    options: dict[str, Any] = msgspec.field(default_factory=dict)
+
+    def read(self) -> Graph:
+        """Read the graph; see `open_source`."""
+        return open_source(self.source, self.path, self.options)
 
 
 def open_source(
@@ -48,11 +66,11 @@ def open_source(
         options: Its keyword arguments.
 
     Raises:
-        UnknownNameError: There is no such source.
+        UnknownNameError: No source with that name is registered.
         UsageError: It does not take these options, or makes no graph.
         DataError: A file is missing, cut short or malformed.
     """
-    factory = _factory(name)
+    factory = KG_SOURCES.load(name)
     arguments = ([] if path is None else [path], dict(options or {}))
     try:
         inspect.signature(factory).bind(*arguments[0], **arguments[1])
@@ -71,23 +89,9 @@ def open_named(named: str) -> Graph:
         named: A source, or source and path as ``"saved:work/graph"``.
 
     Raises:
-        UnknownNameError: There is no such source.
+        UnknownNameError: No source with that name is registered.
         UsageError: It needs a path, or makes no graph.
         DataError: A file is missing, cut short or malformed.
     """
     source, _, path = named.partition(":")
     return open_source(source, path or None)
-
-
-def _factory(name: str) -> Callable[..., Any]:
-    if name in SOURCES:
-        module, _, attribute = SOURCES[name].partition(":")
-        own: Callable[..., Any] = getattr(importlib.import_module(module), attribute)
-        return own
-    for point in entry_points(group=GROUP, name=name):
-        try:
-            loaded: Callable[..., Any] = point.load()
-        except (ImportError, AttributeError) as error:
-            raise UsageError(f"source {name!r} cannot be imported: {error}") from error
-        return loaded
-    raise UnknownNameError("knowledge-graph source", name, source_names())

@@ -6,12 +6,16 @@ with two genes, a gene with two diseases, a finding whose subtypes are reported 
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 from medenv.kg.documents import Documents
 from medenv.kg.graph import Graph, GraphInfo
 from medenv.kg.graph.builder import GraphBuilder
 from medenv.kg.graph.schema import ATTRIBUTES, HAS_GENE, IS_A, QUALIFIERS
-from medenv.kg.questions.patterns import PATTERNS
-from medenv.kg.questions.synthesize import QuestionConfig, QuestionSet, synthesize
+from medenv.kg.questions.generator import QuestionGenerator, QuestionSpec
+from medenv.kg.questions.production import produce
+from medenv.kg.questions.walks import WALKS
+from medenv.records import Question
 
 _TERMS = {
     "TOY:I1": ("inheritance", "Autosomal dominant inheritance", "", (), ""),
@@ -75,8 +79,20 @@ def toy_graph() -> Graph:
     return builder.build()
 
 
-def toy_questions(n_train: int = 16, n_test: int = 6, seed: int = 0) -> QuestionSet:
-    """Return questions of all patterns about the toy graph.
+class ToyQuestions(NamedTuple):
+    """Questions about the toy graph.
+
+    Args:
+        train: Training questions.
+        test: Test questions; no path of theirs shares an entity with one of a training question.
+    """
+
+    train: tuple[Question, ...]
+    test: tuple[Question, ...]
+
+
+def toy_questions(n_train: int = 16, n_test: int = 6, seed: int = 0) -> ToyQuestions:
+    """Return short walks of all kinds about the toy graph.
 
     Args:
         n_train: Number of training questions.
@@ -86,8 +102,8 @@ def toy_questions(n_train: int = 16, n_test: int = 6, seed: int = 0) -> Question
     Raises:
         UsageError: The toy graph does not hold that many.
     """
-    config = QuestionConfig(
-        patterns=tuple(PATTERNS), n_train=n_train, n_test=n_test, test_share=0.35
+    spec = QuestionSpec(kinds=dict.fromkeys(WALKS, 1), test_share=0.35)
+    generator = QuestionGenerator(Documents(toy_graph()), spec, seed)
+    return ToyQuestions(
+        produce(generator, "train", n_train).questions, produce(generator, "test", n_test).questions
     )
-    graph = toy_graph()
-    return synthesize(graph, Documents(graph), config, seed)

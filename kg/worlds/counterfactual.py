@@ -12,7 +12,7 @@ from typing import Any
 import msgspec
 import numpy as np
 
-from medenv.errors import UsageError
+from medenv.errors import NoPassageError, UsageError
 from medenv.kg.certificates.certificate import (
     SEARCH_DEPTH,
     answers_of,
@@ -25,7 +25,7 @@ from medenv.kg.certificates.queries import evaluate
 from medenv.kg.documents import Documents
 from medenv.kg.graph import Column, Graph, GraphInfo
 from medenv.kg.questions.difficulty import difficulty, grade
-from medenv.kg.questions.drafts import Rejected, reasoning
+from medenv.kg.questions.drafts import Rejected, Rejection, reasoning
 from medenv.records import Question, Retriever
 
 NOTICE = (
@@ -97,13 +97,12 @@ def proved_anew(
     try:
         outcome = evaluate(graph, query)
         proof = certificate_of(documents, query, outcome)
+    except NoPassageError as error:
+        raise Rejected(Rejection.NO_PASSAGE) from error
     except UsageError as error:
-        stated = "no passage states" in str(error)
-        raise Rejected(
-            "a step that no passage states" if stated else "no certain answer in this world"
-        ) from error
-    if proof.shortcuts != question.certificate.shortcuts:
-        raise Rejected("a shortcut past the path")
+        raise Rejected(Rejection.NO_CERTAIN_ANSWER) from error
+    if proof.shortcuts != question.proof.shortcuts:
+        raise Rejected(Rejection.SHORTCUT)
     made = msgspec.structs.replace(
         question,
         text=text,
@@ -119,7 +118,7 @@ def proved_anew(
         difficulty=None,
     )
     if verify(made, graph, documents=documents):
-        raise Rejected("a text that no longer fits")
+        raise Rejected(Rejection.MISFIT_TEXT)
     return made
 
 
@@ -136,11 +135,11 @@ def graded(graph: Graph, question: Question, retriever: Retriever) -> Question:
     """
     (results,) = retriever.search([question.text], SEARCH_DEPTH)
     found = [passage for passage, _ in results]
-    grades = grade(graph, question, evaluate(graph, question.certificate.query), found)
-    rank = rank_among(question.certificate, found)
+    grades = grade(graph, question, evaluate(graph, question.proof.query), found)
+    rank = rank_among(question.proof, found)
     return msgspec.structs.replace(
         question,
-        certificate=msgspec.structs.replace(question.certificate, search_rank=rank),
+        certificate=msgspec.structs.replace(question.proof, search_rank=rank),
         grades=grades,
         difficulty=round(difficulty(grades), 4),
     )
@@ -148,9 +147,9 @@ def graded(graph: Graph, question: Question, retriever: Retriever) -> Question:
 
 def entities_of(question: Question) -> set[str]:
     """Return the ids of all entities of a question's path, topic and answers."""
-    proof = question.certificate
+    proof = question.proof
     ends = {end for hop in proof.path for end in (hop.head, hop.tail)}
-    return ends | {question.topic.id} | {a for a in proof.answers if not a.startswith("value:")}
+    return ends | {question.subject.id} | {a for a in proof.answers if not a.startswith("value:")}
 
 
 def numbered(questions: Iterable[Question]) -> tuple[Question, ...]:

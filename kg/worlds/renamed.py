@@ -14,12 +14,13 @@ from typing import Any
 
 from medenv.kg.certificates.certificate import documents_of
 from medenv.kg.certificates.queries import evaluate
+from medenv.kg.documents.naming import mentions
 from medenv.kg.graph import Column, Graph, Nodes
-from medenv.kg.questions.drafts import Rejected
-from medenv.kg.questions.wording import mentions
+from medenv.kg.questions.drafts import Rejected, Rejection
 from medenv.kg.worlds.counterfactual import fictional, proved_anew, unsourced
 from medenv.kg.worlds.pseudonyms import Pseudonymizer
 from medenv.records import Question
+from medenv.text import name_key, whole_words
 
 
 @dataclass(frozen=True, eq=False)
@@ -93,7 +94,7 @@ class Renaming:
             Rejected: The text still contains a true name, or an invented name reveals too much.
         """
         text = self.wording(question)
-        query = self.query(question.certificate.query)
+        query = self.query(question.proof.query)
         rare = self.ids.get(question.rare, "")
         return proved_anew(documents_of(self.graph), question, query, text, rare)
 
@@ -107,7 +108,7 @@ class Renaming:
             UsageError: The true graph does not answer the question.
             Rejected: The text still contains a true name.
         """
-        query = question.certificate.query
+        query = question.proof.query
         outcome = evaluate(self.true, query)
         swaps: dict[str, str] = {}
         for node in outcome.named:
@@ -119,7 +120,7 @@ class Renaming:
         text = _replaced(question.text, swaps)
         named = [self.true.nodes.names[node] for node in outcome.named]
         if mentions(text, named):
-            raise Rejected("a true name that stands in the text in another form")
+            raise Rejected(Rejection.TRUE_NAME)
         return text
 
 
@@ -136,15 +137,12 @@ def quoted(definition: str) -> str:
 def _replaced(text: str, swaps: dict[str, str]) -> str:
     """Replace all names in one pass, longest first, as whole words, if needed ignoring case."""
     parts: Sequence[str] = sorted(swaps, key=lambda old: (-len(old), old))
-    patterns = [
-        rf"(?<!\w){re.escape(old)}(?!\w)" if old in text else rf"(?i:(?<!\w){re.escape(old)}(?!\w))"
-        for old in parts
-    ]
+    patterns = [whole_words(old) if old in text else f"(?i:{whole_words(old)})" for old in parts]
     if not patterns:
         return text
-    folded = {old.casefold(): new for old, new in swaps.items()}
+    folded = {name_key(old): new for old, new in swaps.items()}
     return re.sub(
         "|".join(patterns),
-        lambda found: swaps.get(found.group(), folded.get(found.group().casefold(), "")),
+        lambda found: swaps.get(found.group(), folded.get(name_key(found.group()), "")),
         text,
     )

@@ -15,14 +15,12 @@ from typing import NamedTuple
 import msgspec
 import numpy as np
 
-from medenv.errors import UsageError
 from medenv.kg.certificates.certificate import documents_of
 from medenv.kg.certificates.conditions import Clue, fitting, read_clues
 from medenv.kg.certificates.queries import Edge, evaluate
 from medenv.kg.graph import Column, Graph, Rows
 from medenv.kg.graph.specialties import Specialties
-from medenv.kg.questions.drafts import Rejected, name_problem
-from medenv.kg.questions.facts import MAX_NAME_CHARS
+from medenv.kg.questions.drafts import MAX_NAME_CHARS, Rejected, Rejection, name_problem
 from medenv.kg.worlds.counterfactual import entities_of, fictional, proved_anew, unsourced
 from medenv.records import Question
 
@@ -111,20 +109,20 @@ class Rewiring:
             UsageError: The true graph does not answer the question.
             Rejected: The question has no unique answer, or the same one as in the true graph.
         """
-        query = question.certificate.query
+        query = question.proof.query
         if _deciding(self.true, question) is None:
-            raise Rejected("no single edge decides it")
+            raise Rejected(Rejection.UNDECIDED)
         made = proved_anew(documents_of(self.graph), question, query, question.text, question.rare)
-        if set(made.certificate.answers) & set(question.certificate.answers):
-            raise Rejected("the same answer as in the true world")
+        if set(made.proof.answers) & set(question.proof.answers):
+            raise Rejected(Rejection.SAME_ANSWER)
         if not _same_path(made, question):
-            raise Rejected("an earlier step that changed")
+            raise Rejected(Rejection.EARLIER_STEP)
         if any(name_problem(self.graph, self.graph.number(a), MAX_NAME_CHARS) for a in _ids(made)):
-            raise Rejected("an answer whose name is unfit")
+            raise Rejected(Rejection.UNFIT_ANSWER)
         self._claim(made)
         if not made.specialty:
             return made
-        nodes = [self.graph.number(hop.tail) for hop in made.certificate.path][::-1]
+        nodes = [self.graph.number(hop.tail) for hop in made.proof.path][::-1]
         nodes += [self.graph.number(made.rare)] if made.rare else []
         return msgspec.structs.replace(made, specialty=self._specialties.of(nodes))
 
@@ -132,7 +130,7 @@ class Rewiring:
         """Assign the entities of a path to its split; reject those of another split."""
         ends = entities_of(made) - self._common
         if any(self._owners.get(entity, made.split) != made.split for entity in ends):
-            raise Rejected("the path leaves its split")
+            raise Rejected(Rejection.OTHER_SPLIT)
         self._owners.update(dict.fromkeys(ends, made.split))
 
     @cached_property
@@ -262,7 +260,7 @@ def _place(graph: Graph, edge: Edge) -> _Place:
 
 def _deciding(graph: Graph, question: Question) -> _Target | None:
     """Return the edge that decides a question, or None if there is no single one."""
-    query = question.certificate.query
+    query = question.proof.query
     outcome = evaluate(graph, query)
     if query[0] in ("walk", "chain"):
         edge = outcome.path[-1]
@@ -290,22 +288,11 @@ def _fitting(graph: Graph, kind: str, clues: Sequence[Clue]) -> frozenset[int]:
 
 def _same_path(made: Question, question: Question) -> bool:
     """Return whether two versions of a question have the same path except for the last step."""
-    if question.certificate.query[0] == "where":
+    if question.proof.query[0] == "where":
         return True
-    paths = [[hop.tail for hop in q.certificate.path[:-1]] for q in (made, question)]
+    paths = [[hop.tail for hop in q.proof.path[:-1]] for q in (made, question)]
     return paths[0] == paths[1]
 
 
 def _ids(question: Question) -> list[str]:
-    return [a for a in question.certificate.answers if not a.startswith("value:")]
-
-
-def check_degrees(true: Graph, other: Graph) -> None:
-    """Check that all nodes have the same degrees in two graphs.
-
-    Raises:
-        UsageError: The degrees differ.
-    """
-    for name in true.rows:
-        if not np.array_equal(true.degrees(name), other.degrees(name)):
-            raise UsageError(f"{other.info.label}: degrees differ in the relation {name!r}")
+    return [a for a in question.proof.answers if not a.startswith("value:")]

@@ -16,9 +16,9 @@ import numpy as np
 
 from medenv.errors import UsageError
 from medenv.kg.documents import Documents
+from medenv.kg.documents.naming import mentions
 from medenv.kg.graph import Graph
-from medenv.kg.questions.drafts import Rejected
-from medenv.kg.questions.wording import mentions
+from medenv.kg.questions.drafts import Rejected, Rejection
 from medenv.kg.worlds.counterfactual import fictional, proved_anew
 from medenv.records import Certificate, Hop, Passage, Question
 from medenv.retrieval.filtered import ABSTAIN
@@ -77,7 +77,7 @@ class Removal:
 
     def _chosen(self, question: Question) -> Hop | None:
         """Return the hop that a question can lose, or None."""
-        proof = question.certificate
+        proof = question.proof
         form = proof.query[0]
         if proof.shortcuts or form not in ("walk", "chain", "value", "where"):
             return None
@@ -96,10 +96,10 @@ class Removal:
         lost = [hop for hop in _hops(question) if self.hidden >= set(hop.passages)]
         text = question.text + ABSTAIN
         if not lost:
-            query = question.certificate.query
+            query = question.proof.query
             return proved_anew(self.documents, question, query, text, question.rare)
-        if self._chosen(question) is None or not set(lost) & set(question.certificate.path):
-            raise Rejected("a passage beside the path is gone")
+        if self._chosen(question) is None or not set(lost) & set(question.proof.path):
+            raise Rejected(Rejection.PASSAGE_LOST)
         return msgspec.structs.replace(
             question,
             text=text,
@@ -113,7 +113,7 @@ class Removal:
 
     def _pruned(self, question: Question) -> Certificate:
         """Return a question's certificate with the remaining passages."""
-        proof = question.certificate
+        proof = question.proof
         path, clues = (
             tuple(
                 msgspec.structs.replace(
@@ -127,7 +127,7 @@ class Removal:
 
 
 def _hops(question: Question) -> tuple[Hop, ...]:
-    return (*question.certificate.path, *question.certificate.clues)
+    return (*question.proof.path, *question.proof.clues)
 
 
 def link(hop: Hop) -> tuple[str, str]:

@@ -7,7 +7,7 @@
 
 Counterfactual worlds are fiction, created on the user's machine and labelled as such. A world's
 folder contains ``graph/``, ``corpus/``, ``train.jsonl``, the sealed ``test.jsonl``,
-``leakage.json``, ``world.json`` and a ``README.md``.
+``leakage.json``, ``world.json``, a ``README.md`` and ``contents.json``.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import Literal, NamedTuple
 
 import msgspec
 
@@ -26,6 +26,7 @@ from medenv.kg.certificates.queries import evaluate
 from medenv.kg.documents import Documents
 from medenv.kg.graph import Graph
 from medenv.kg.questions.drafts import Rejected
+from medenv.kg.questions.sets import SPLITS, Contents, write_contents
 from medenv.kg.questions.store import leakage_certificate, read_questions, write_questions
 from medenv.kg.worlds.counterfactual import graded, numbered
 from medenv.kg.worlds.renamed import Renaming
@@ -167,7 +168,7 @@ def check_world(world: CounterfactualWorld) -> list[str]:
             found += verify(question, world.graph, documents=documents)
         else:
             found += _unanswered(question, documents, whole)
-            lost |= {link(hop) for hop in question.certificate.path if not hop.passages}
+            lost |= {link(hop) for hop in question.proof.path if not hop.passages}
         problems += [f"{question.id}: {line}" for line in found]
     left = both_ends(world.graph, documents.passages, lost)
     return problems + [f"{passage} shows a hop that was to be removed" for passage in sorted(left)]
@@ -175,7 +176,7 @@ def check_world(world: CounterfactualWorld) -> list[str]:
 
 def _unanswered(question: Question, documents: Documents, whole: Documents) -> list[str]:
     """Verify that a question without an answer had one and lost a hop of its path."""
-    proof = question.certificate
+    proof = question.proof
     hops = [hop for hop in (*proof.path, *proof.clues)]
     wrong = [h for h in hops if h.passages != documents.supporting(h.head, h.relation, h.tail)]
     problems = [f"the passages of {h.head} {h.relation} {h.tail} are not those left" for h in wrong]
@@ -196,8 +197,6 @@ def _unanswered(question: Question, documents: Documents, whole: Documents) -> l
     )
     return problems + verify(before, graph, documents=whole)
 
-
-SPLITS = ("train", "test")
 
 _DESCRIPTIONS = {
     "true": "The source's own content, unaltered.",
@@ -272,7 +271,8 @@ def _write(folder: Path, world: CounterfactualWorld, grade: bool) -> WorldFile:
     splits = [[q for q in world.questions if q.split == split] for split in SPLITS]
     for split, questions in zip(SPLITS, splits, strict=True):
         write_questions(folder / f"{split}.jsonl", questions, sealed=split == "test")
-    write_json(folder / "leakage.json", leakage_certificate(*splits))
+    leakage = leakage_certificate(*splits)
+    write_json(folder / "leakage.json", leakage)
     info = world.graph.info
     card = WorldFile(
         fiction=bool(info.world),
@@ -286,6 +286,12 @@ def _write(folder: Path, world: CounterfactualWorld, grade: bool) -> WorldFile:
     )
     write_json(folder / "world.json", card)
     write_text(folder / "README.md", _readme(card))
+    contents = Contents(
+        questions=card.questions,
+        shared=leakage.shared,
+        passages=len(world.documents.passages),
+    )
+    write_contents(folder, contents, world.graph)
     return card
 
 
@@ -335,18 +341,3 @@ def read_world_file(folder: Path | str) -> WorldFile:
         DataError: The file is missing, truncated or malformed.
     """
     return read_json(Path(folder) / "world.json", WorldFile, "a world")
-
-
-def env_settings(folder: Path | str) -> dict[str, Any]:
-    """Return the arguments of ``gymnasium.make`` for an environment in a world.
-
-    Args:
-        folder: The folder of the world.
-
-    Raises:
-        DataError: A file is missing or malformed.
-    """
-    base = Path(folder)
-    read_world_file(base)
-    questions = tuple(q for split in SPLITS for q in read_questions(base / f"{split}.jsonl"))
-    return {"questions": questions, "corpus": str(base / "corpus"), "graph": str(base / "graph")}

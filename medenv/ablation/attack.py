@@ -31,6 +31,7 @@ from medenv.records import (
     Trajectory,
 )
 from medenv.reward import Checked, Reward
+from medenv.reward.answers.names import normalise
 from medenv.reward.attacks.attack import ATTACKS, Attack
 from medenv.reward.attacks.target import Script, Target, honest, planted
 from medenv.rollouts.driver import Rollouts
@@ -148,7 +149,7 @@ class AttackEnvironment:
         """Return the environment's reward function for a setting.
 
         Args:
-            scoring: A value of `medenv.build.environment.EnvSettings.scoring`.
+            scoring: A value of `medenv.build.environment.MakeSettings.scoring`.
         """
         return enter(self.env_id, **self._settings, scoring=scoring).reward
 
@@ -249,13 +250,20 @@ class AttackEnvironment:
     def _target(self, question: Question, env: MedResearchEnv) -> Target:
         gold = {answer.id for answer in question.answers}
         withheld = {answer.id for answer in self._withheld.get(question.id, ())}
-        kinds = {self._names[answer].kind for answer in gold | withheld}
+        kinds = {self._names[one].kind for one in gold | withheld}
+        right = {normalise(answer.name) for answer in question.answers}
+        options = (Entity(id=one, kind="option", name=one) for one in question.options or ())
         others = sorted(
-            (entity for entity in self._names.values() if entity.id not in gold),
+            (
+                entity
+                for entity in (*options, *self._names.values())
+                if entity.id not in gold and normalise(entity.name) not in right
+            ),
             key=lambda entity: (
                 entity.id not in withheld,
+                entity.kind != "option",
                 entity.kind not in kinds,
-                entity.id == question.topic.id,
+                question.topic is not None and entity.id == question.topic.id,
                 entity.id,
             ),
         )
@@ -282,7 +290,7 @@ def enter(env_id: str, **settings: Any) -> MedResearchEnv:
 
     Args:
         env_id: Id of the environment, or ``"module:id"`` to import a module first.
-        settings: Fields of `medenv.build.environment.EnvSettings`, which its factory must accept.
+        settings: Fields of `medenv.build.environment.MakeSettings`, which its factory must accept.
 
     Raises:
         UsageError: Unknown environment, unsupported settings, or not a `MedResearchEnv`.
@@ -294,7 +302,7 @@ def enter(env_id: str, **settings: Any) -> MedResearchEnv:
     except TypeError as error:
         raise UsageError(
             f"cannot create {env_id!r} with {', '.join(settings) or 'no settings'}: {error}; its"
-            " factory must accept the fields of medenv.build.environment.EnvSettings"
+            " factory must accept the fields of medenv.build.environment.MakeSettings"
         ) from error
     if not isinstance(env, MedResearchEnv):
         raise UsageError(f"expected a MedResearchEnv, got {env_id!r}, a {type(env).__name__}")
@@ -334,10 +342,9 @@ def _withheld(env_id: str, asked: Sequence[Question]) -> dict[str, tuple[Entity,
 def _names(
     questions: Iterable[Question], withheld: Iterable[Sequence[Entity]]
 ) -> dict[str, Entity]:
-    """Return all topics, answers and withheld answers by id."""
-    entities = [e for question in questions for e in (question.topic, *question.answers)]
-    entities += [e for answers in withheld for e in answers]
-    return {entity.id: entity for entity in entities}
+    """Return all named entities of the questions and the withheld answers by id."""
+    found = {one.id: one for question in questions for one in question.named}
+    return found | {one.id: one for answers in withheld for one in answers}
 
 
 def _rollouts(env: MedResearchEnv) -> Rollouts:

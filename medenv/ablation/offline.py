@@ -124,8 +124,8 @@ class RolloutStore:
             path: The file.
 
         Raises:
-            DataError: The file is missing or truncated, a line is not a rollout (e.g. has no
-                certificate), an episode has not ended, or a component is out of range.
+            DataError: The file is missing or truncated, a line is not a rollout, an episode has not
+                ended, or a component is out of range.
             UsageError: The file was already read.
         """
         name = str(path)

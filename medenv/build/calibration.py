@@ -55,7 +55,7 @@ def calibrate(
         questions: The questions.
         samples: Answers to each, at least 1.
         names: Index of all names, which a near miss is held against.
-        say: Told the number of answers that are there, after each.
+        say: Progress callback; receives the number of completed answers.
 
     Raises:
         UsageError: `samples` is below 1.
@@ -80,8 +80,8 @@ def calibrate(
             out.append(question)
             continue
         right = sum(is_right(question, answer, knowledge) for answer in there)
-        told = question.calibration | {model: (right, samples)}
-        out.append(msgspec.structs.replace(question, calibration=told))
+        measured = question.calibration | {model: (right, samples)}
+        out.append(msgspec.structs.replace(question, calibration=measured))
     return Calibrated(tuple(out), missing, failure)
 
 
@@ -103,9 +103,9 @@ def prompt(question: Question) -> list[Message]:
 
 
 def digest(settings: EndpointSettings) -> str:
-    """Return what tells one way of asking from another: words and options of the request."""
-    told = msgspec.json.encode([_SYSTEM, settings.options], order="deterministic")
-    return hashlib.sha256(told).hexdigest()[:16]
+    """Return a cache key for the prompt and the request options."""
+    asked = msgspec.json.encode([_SYSTEM, settings.options], order="deterministic")
+    return hashlib.sha256(asked).hexdigest()[:16]
 
 
 def is_right(question: Question, reply: str, knowledge: Knowledge) -> bool:

@@ -12,69 +12,44 @@ from typing import Any
 
 import msgspec
 
+from medenv.build import calibration
 from medenv.errors import UsageError
 from medenv.kg.graph import Graph
 from medenv.kg.questions import rewriting
 from medenv.kg.questions.production import Produced
-from medenv.build import calibration
 from medenv.llm.batch import BatchClient, BatchLimits, open_journal
 from medenv.llm.endpoint import Endpoint, EndpointSettings
-from medenv.records import Question, Record, Retriever
+from medenv.records import Question, Retriever
 from medenv.reward import EntityNames
 
 DROPPED = "a model answers it from memory"
 
 
-class LLMStageSettings(Record, frozen=True, kw_only=True):
-    """Which model is asked, and how.
+class LLMStageSettings(EndpointSettings, frozen=True, kw_only=True):
+    """A stage that a model works on: its endpoint, and how much is asked of it.
 
     Args:
-        url: Base URL of its endpoint.
-        model: Its name.
-        key_variable: Environment variable that holds the API key.
-        attempts: Tries of one request in all.
-        timeout: Longest wait for a reply, seconds.
         concurrency: Requests under way at a time.
-        options: Further fields of every request, e.g. ``{"temperature": 0.7}``.
         samples: Answers to each question, where it is calibrated.
         at_most: Greatest share of right answers of a question that is kept, in [0, 1].
     """
 
-    url: str
-    model: str
-    key_variable: str = "OPENAI_API_KEY"
-    attempts: int = 5
-    timeout: float = 120.0
     concurrency: int = 8
-    options: dict[str, Any] = msgspec.field(default_factory=dict)
     samples: int = 4
     at_most: float = calibration.AT_MOST
 
-    @property
-    def endpoint(self) -> EndpointSettings:
-        """How the model is reached."""
-        return EndpointSettings(
-            url=self.url,
-            model=self.model,
-            key_variable=self.key_variable,
-            attempts=self.attempts,
-            timeout=self.timeout,
-            options=self.options,
-        )
-
-    def asking(self, journal: Path, run: str) -> BatchClient:
-        """Return what asks the model and keeps its replies in a file, open until it is closed.
+    def client(self, journal: Path, run: str) -> BatchClient:
+        """Return a client that keeps the replies in a file, open until it is closed.
 
         Args:
             journal: The file.
-            run: What tells this way of asking from others.
+            run: A key of the prompt and the options.
 
         Raises:
-            DataError: The file belongs to another way of asking, or is damaged.
+            DataError: The file belongs to another key or model, or is damaged.
         """
-        endpoint = Endpoint(self.endpoint)
         return BatchClient(
-            endpoint,
+            Endpoint(self),
             open_journal(journal, run, self.model),
             BatchLimits(concurrency=self.concurrency),
         )
@@ -97,7 +72,7 @@ def reword(
         retriever: Searches the corpus.
     """
     options = msgspec.json.encode(use.options, order="deterministic").decode()
-    with use.asking(journal, f"{rewriting.digest()} {options}") as asking:
+    with use.client(journal, f"{rewriting.digest()} {options}") as asking:
         return rewriting.rewrite(asking, graph, questions, retriever)
 
 
@@ -115,7 +90,7 @@ def calibrated(
     names = None
     if graph is not None:
         names = EntityNames(graph.entity(node) for node in range(len(graph)))
-    with use.asking(journal, calibration.digest(use.endpoint)) as asking:
+    with use.client(journal, calibration.digest(use)) as asking:
         return calibration.calibrate(asking, questions, use.samples, names)
 
 
@@ -127,7 +102,7 @@ class Improvement:
         folder: Where replies are kept.
         rewrite: The model that rewords questions, or None.
         calibrate: The model that answers them from memory, or None.
-        say: Told what is being done, in words.
+        say: Receives what is being done, in words.
     """
 
     folder: Path
@@ -178,13 +153,11 @@ def model_use(settings: Any) -> LLMStageSettings | None:
         settings: The fields of `LLMStageSettings` as a mapping, or None.
 
     Raises:
-        UsageError: It is no mapping, or a field is unknown, missing or of another type.
+        UsageError: It is no mapping, or a field is unknown, missing, of another type or range.
     """
     if settings is None or (isinstance(settings, dict) and settings.get("url") is None):
         return None
     try:
-        use = msgspec.convert(settings, LLMStageSettings)
+        return msgspec.convert(settings, LLMStageSettings)
     except msgspec.ValidationError as error:
         raise UsageError(f"settings of a model: {error}") from error
-    _ = use.endpoint  # refuses what cannot be asked before anything is made
-    return use

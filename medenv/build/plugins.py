@@ -1,88 +1,28 @@
-"""Names to factories: medenv's own parts and those of installed packages.
+"""The registries of medenv's parts.
 
-Other packages add to it through Python entry points of the groups in `REGISTRIES`, e.g.
+Other packages add to them through Python entry points of the groups in `REGISTRIES`, e.g.
 
     [project.entry-points."medenv.tools"]
     drug_labels = "my_package.tools:DrugLabels"
+
+A local object is added by a decorator of `medenv.plugins`.
 """
 
 from __future__ import annotations
 
-import importlib
 import inspect
-from collections.abc import Callable, Mapping
-from importlib.metadata import EntryPoint, entry_points
+from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Any
 
-from medenv.errors import UnknownNameError, UsageError
-from medenv.kg.sources import GROUP, SOURCES
-from medenv.tools import Tool
-
-Factory = Callable[..., Any]
-
+from medenv.errors import UsageError
+from medenv.kg.sources import KG_SOURCES
+from medenv.registry import Factory, Registry
+from medenv.retrieval.encoders import ENCODERS
+from medenv.reward import PRESETS
 
 Named = str | Mapping[str, Mapping[str, Any] | None]
 """A part by its name, or by its name and options, as ``{"bm25": {"analysis": "english"}}``."""
-
-
-class Registry:
-    """Names of one kind of part, medenv's own and those of installed packages.
-
-    Args:
-        kind: What the names name, for messages.
-        group: Entry-point group in which other packages offer more.
-        own: medenv's own, name to ``"module:attribute"``; imported when asked for.
-    """
-
-    def __init__(self, kind: str, group: str, own: Mapping[str, str] | None = None) -> None:
-        self.kind, self.group = kind, group
-        self._own = dict(own or {})
-
-    def names(self) -> tuple[str, ...]:
-        """Return all known names, sorted."""
-        return tuple(sorted({*self._own, *self._offered()}))
-
-    def load(self, name: str) -> Factory:
-        """Return the factory of that name.
-
-        Args:
-            name: A known name.
-
-        Raises:
-            UnknownNameError: Nobody offers it.
-            UsageError: It cannot be imported, or two packages offer it.
-        """
-        if name in self._own:
-            module, _, attribute = self._own[name].partition(":")
-            return _callable(getattr(importlib.import_module(module), attribute))
-        offered = self._offered()
-        if name not in offered:
-            raise UnknownNameError(self.kind, name, self.names())
-        if len(offered[name]) > 1:
-            values = ", ".join(sorted(point.value for point in offered[name]))
-            raise UsageError(f"{self.kind} {name!r} is offered more than once: {values}")
-        point = offered[name][0]
-        try:
-            return _callable(point.load())
-        except (ImportError, AttributeError) as error:
-            raise UsageError(
-                f"{self.kind} {name!r} cannot be imported from {point.value}: {error}"
-            ) from error
-
-    def _offered(self) -> dict[str, list[EntryPoint]]:
-        offered: dict[str, list[EntryPoint]] = {}
-        for point in entry_points(group=self.group):
-            offered.setdefault(point.name, []).append(point)
-        return offered
-
-
-def _callable(found: Any) -> Factory:
-    """Return a factory: what was found if it makes something, else a function that returns it."""
-    if isinstance(found, Tool) or not callable(found):
-        return lambda: found
-    factory: Factory = found
-    return factory
 
 
 def retriever_factory(retriever: Named) -> tuple[Factory, dict[str, Any]]:
@@ -92,7 +32,7 @@ def retriever_factory(retriever: Named) -> tuple[Factory, dict[str, Any]]:
         retriever: A known name, or a mapping of it to options.
 
     Raises:
-        UnknownNameError: Nobody offers it.
+        UnknownNameError: No retriever with that name is registered.
         UsageError: No or several names, or an option that it does not take.
     """
     if isinstance(retriever, str):
@@ -147,6 +87,8 @@ RETRIEVERS = Registry(
     {
         "bm25": "medenv.retrieval.bm25:open_bm25",
         "corpora": "medenv.retrieval.loaders:open_corpora",
+        "dense": "medenv.retrieval.dense:open_dense",
+        "hybrid": "medenv.retrieval.dense:open_hybrid",
         "milvus": "medenv.retrieval.milvus:MilvusRetriever",
         "remote": "medenv.retrieval.remote:RemoteRetriever",
     },
@@ -154,10 +96,11 @@ RETRIEVERS = Registry(
 """Retrievers: callables that make a `Retriever` of a path, and may take options by keyword."""
 
 REWARDS = Registry("reward", "medenv.rewards")
-"""Rewards of other packages: callables that make a `RewardFn`. Presets come before them."""
+"""Rewards of other packages, in the forms that `medenv.reward.custom.as_reward` takes; presets come
+before them."""
 
-KG_SOURCES = Registry("knowledge-graph source", GROUP, SOURCES)
-"""Sources of knowledge graphs: callables that make a `medenv.kg.Graph` of a path."""
+REWARD_COMPONENTS = Registry("reward component", "medenv.reward_components")
+"""Components of other packages, in the forms that `medenv.reward.custom.as_component` takes."""
 
 POLICIES = Registry("policy", "medenv.policies")
 """Policies of other packages: callables that make a `Policy`."""
@@ -165,7 +108,20 @@ POLICIES = Registry("policy", "medenv.policies")
 REGISTRIES: Mapping[str, Registry] = MappingProxyType(
     {
         registry.group: registry
-        for registry in (TOOLS, DIALECTS, RETRIEVERS, REWARDS, KG_SOURCES, POLICIES)
+        for registry in (
+            *(TOOLS, DIALECTS, RETRIEVERS, ENCODERS, REWARDS),
+            *(REWARD_COMPONENTS, KG_SOURCES, POLICIES),
+        )
     }
 )
 """All registries by their entry-point group."""
+
+
+def list_tools() -> tuple[str, ...]:
+    """Return the names of all tools, sorted."""
+    return TOOLS.names()
+
+
+def list_rewards() -> tuple[str, ...]:
+    """Return the names of all reward presets and rewards, sorted."""
+    return tuple(sorted({*PRESETS, *REWARDS.names()}))

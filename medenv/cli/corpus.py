@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import inspect
 from pathlib import Path
 from typing import Annotated
 
@@ -10,18 +10,20 @@ import typer
 from rich.console import Console
 from rich.markup import escape
 
-from medenv.errors import UsageError
-from medenv.records import Passage, Retriever
+from medenv.cli.options import named_options
+from medenv.errors import UnknownNameError, UsageError
+from medenv.records import Retriever
 
 corpus_app = typer.Typer(no_args_is_help=True, help="Index, search and serve passages.")
 
 _Source = Annotated[
-    Path, typer.Argument(help="A JSONL file of passages, or a folder of public corpora.")
+    Path, typer.Argument(help="A JSONL file of passages, or a folder of documents.")
 ]
 _Retriever = Annotated[str, typer.Option(help="Name of the retriever.")]
-_ANALYSIS = typer.Option(
-    help="Text analysis: plain, english, or the fields of an Analysis as JSON."
-)
+_Options = Annotated[
+    list[str] | None,
+    typer.Option("--option", help="Option of the retriever, NAME=VALUE, e.g. analysis=english."),
+]
 _Path = Annotated[str, typer.Argument(help="A saved index, a file of passages, or a URL.")]
 
 
@@ -40,17 +42,25 @@ def register(app: typer.Typer, serving: typer.Typer) -> None:
 def index(
     source: _Source,
     out: Annotated[Path, typer.Argument(help="Folder of the index to write.")],
-    analysis: Annotated[str, _ANALYSIS] = "plain",
+    retriever: Annotated[str, typer.Option(help="bm25, dense or hybrid.")] = "bm25",
+    option: _Options = None,
 ) -> None:
-    """Index passages for BM25; open the index with `retriever=bm25 corpus=OUT`."""
-    from medenv.retrieval.bm25 import open_bm25
-    from medenv.retrieval.loaders import open_corpora
+    """Index passages; `corpus=OUT` with the same retriever and options opens the index."""
+    from medenv.build.retrieval import INDEXERS
+    from medenv.retrieval.disk import read_passages
+    from medenv.retrieval.loaders import open_passages
 
     if out.exists():
         raise UsageError(f"{out} already exists: choose another folder, or remove it")
-    retriever = (open_bm25 if source.is_file() else open_corpora)(source, analysis=analysis)
-    retriever.save(out)
-    Console().print(f"wrote {out}: {len(retriever.passages):,} passages", soft_wrap=True)
+    if retriever not in INDEXERS:
+        raise UnknownNameError("retriever with an index", retriever, INDEXERS)
+    options = named_options(option)
+    try:
+        inspect.signature(INDEXERS[retriever]).bind((), out, **options)
+    except TypeError as error:
+        raise UsageError(f"retriever {retriever!r} cannot take {options}: {error}") from error
+    INDEXERS[retriever](open_passages(source), out, **options)
+    Console().print(f"wrote {out}: {len(read_passages(out)[0]):,} passages", soft_wrap=True)
 
 
 @corpus_app.command("milvus")
@@ -58,12 +68,15 @@ def milvus(
     source: _Source,
     uri: Annotated[str, typer.Argument(help="A path, or the address of a Milvus server.")],
     collection: Annotated[str, typer.Option(help="Name of the new collection.")] = "passages",
-    analysis: Annotated[str, _ANALYSIS] = "plain",
+    analysis: Annotated[
+        str, typer.Option(help="plain, english, or an analysis in JSON.")
+    ] = "plain",
 ) -> None:
     """Load passages into Milvus; use them with `retriever=milvus corpus=URI`. Key: MILVUS_TOKEN."""
+    from medenv.retrieval.loaders import open_passages
     from medenv.retrieval.milvus import fill_milvus
 
-    count = fill_milvus(_passages(source), uri, collection=collection, analysis=analysis)
+    count = fill_milvus(open_passages(source), uri, collection=collection, analysis=analysis)
     Console().print(f"{uri}, {collection}: {count:,} passages", soft_wrap=True)
 
 
@@ -73,11 +86,11 @@ def search(
     query: Annotated[str, typer.Argument(help="Search query.")],
     retriever: _Retriever = "bm25",
     k: Annotated[int, typer.Option(help="Number of passages.", min=1)] = 5,
-    analysis: Annotated[str | None, _ANALYSIS] = None,
+    option: _Options = None,
 ) -> None:
-    """Search a corpus; a saved index uses the analysis that it was built with."""
+    """Search a corpus."""
     console = Console()
-    for passage, score in _opened(path, retriever, analysis).search([query], k)[0]:
+    for passage, score in _opened(path, retriever, option).search([query], k)[0]:
         console.print(f"[bold]{score:6.2f}[/]  {escape(passage.id)}  {escape(passage.title)}")
         console.print(f"        {escape(passage.text[:200])}")
 
@@ -88,33 +101,19 @@ def serve(
     host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(help="Port to listen on.")] = 8400,
     max_waiting: Annotated[int, typer.Option(help="Maximum number of queued queries.")] = 4096,
-    analysis: Annotated[str | None, _ANALYSIS] = None,
+    option: _Options = None,
 ) -> None:
     """Serve a corpus over HTTP to many rollout workers."""
     import uvicorn
 
     from medenv.retrieval.server import CorpusServer
 
-    served = CorpusServer(_opened(path, retriever, analysis), max_waiting=max_waiting)
+    served = CorpusServer(_opened(path, retriever, option), max_waiting=max_waiting)
     uvicorn.run(served, host=host, port=port, log_level="warning")
 
 
-def _opened(path: str, retriever: str, analysis: str | None) -> Retriever:
-    """Open a corpus, optionally with an analysis."""
-    from medenv.build.plugins import retriever_factory
+def _opened(path: str, retriever: str, option: list[str] | None) -> Retriever:
+    from medenv.build.retrieval import open_retriever
+    from medenv.build.settings import RetrieverSettings
 
-    settings = {retriever: {} if analysis is None else {"analysis": analysis}}
-    factory, options = retriever_factory(settings)
-    opened: Retriever = factory(path, **options)
-    return opened
-
-
-def _passages(source: Path) -> Iterator[Passage]:
-    """Yield the passages of a file, or of all public corpora in a folder."""
-    from medenv.retrieval import PassageFile, PassageStore
-    from medenv.retrieval.loaders import load_corpora
-
-    if source.is_dir():
-        yield from load_corpora(source)
-    else:
-        yield from PassageStore.load(source) if source.suffix == ".gz" else PassageFile(source)
+    return open_retriever(RetrieverSettings(name=retriever, options=named_options(option)), path)

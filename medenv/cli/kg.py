@@ -1,4 +1,4 @@
-"""Commands that inspect and draw knowledge graphs."""
+"""Commands that inspect, draw and export knowledge graphs."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from medenv.cli.options import named_options
 from medenv.errors import UsageError
 from medenv.retrieval.names import alike
 from medenv.text import fold
@@ -17,11 +18,15 @@ from medenv.text import fold
 if TYPE_CHECKING:
     from medenv.kg.graph import Graph
 
-kg_app = typer.Typer(no_args_is_help=True, help="Inspect knowledge graphs.")
+kg_app = typer.Typer(no_args_is_help=True, help="Inspect and export knowledge graphs.")
 
 _Source = Annotated[str, typer.Option(help="Source of the graph: hpo, toy, saved, ...")]
 _Path = Annotated[str | None, typer.Option(help="Path of the source's files, if needed.")]
 _Namespace = Annotated[list[str] | None, typer.Option(help="Disease namespaces of the HPO.")]
+_Options = Annotated[
+    list[str] | None,
+    typer.Option("--option", help="Option of the source, NAME=VALUE, values in JSON."),
+]
 
 
 def register(app: typer.Typer) -> None:
@@ -36,20 +41,31 @@ def register(app: typer.Typer) -> None:
     cli_questions.register(app)
 
 
-def _open(source: str, path: str | None, namespace: list[str] | None) -> Graph:
+def _open(
+    source: str,
+    path: str | None,
+    namespace: list[str] | None = None,
+    option: list[str] | None = None,
+) -> Graph:
     from medenv.kg.sources import open_source
 
-    return open_source(source, path, {"namespaces": namespace} if namespace else None)
+    namespaces = {"namespaces": namespace} if namespace else {}
+    return open_source(source, path, named_options(option) | namespaces)
 
 
 @kg_app.command("info")
-def info(source: _Source = "hpo", path: _Path = None, namespace: _Namespace = None) -> None:
+def info(
+    source: _Source = "hpo",
+    path: _Path = None,
+    namespace: _Namespace = None,
+    option: _Options = None,
+) -> None:
     """Show a graph's version, licence, counts and degrees."""
     import numpy as np
 
     from medenv.kg.graph.specialties import SPECIALTIES, Specialties
 
-    graph = _open(source, path, namespace)
+    graph = _open(source, path, namespace, option)
     console = Console()
     console.print(
         f"[bold]{escape(graph.info.label)}[/]: {len(graph):,} nodes, {graph.edge_count:,} edges"
@@ -74,7 +90,7 @@ def info(source: _Source = "hpo", path: _Path = None, namespace: _Namespace = No
             specialties.add_row(name, ", ".join(roots), f"{int((numbers == code).sum()):,}")
         console.print(specialties)
     for name, count in graph.info.notes.items():
-        console.print(f"{name}: {count:,}")
+        console.print(f"{escape(name)}: {count:,}", soft_wrap=True)
     console.print(escape(graph.info.acknowledgement))
     console.print(escape(graph.info.licence))
 
@@ -92,7 +108,7 @@ def show(
     from medenv.kg.graph.pictures import neighbourhood, terms
     from medenv.report.explorer import write_explorer
 
-    graph = _open(source, path, None)
+    graph = _open(source, path)
     node = find(graph, name)
     picture = neighbourhood(graph, node, hops=hops, max_nodes=max_nodes)
     entity = graph.entity(node)
@@ -102,6 +118,35 @@ def show(
     Console().print(
         f"wrote {target}: {len(picture['nodes'])} entities, "
         f"longest chain {len(picture['chain']) - 1} hops",
+        soft_wrap=True,
+    )
+
+
+@kg_app.command("export")
+def export(
+    to: Annotated[Path, typer.Option(help="The file, e.g. graph.graphml.")],
+    around: Annotated[str | None, typer.Option(help="Only what lies around this entity.")] = None,
+    hops: Annotated[int, typer.Option(help="How far around it.", min=1)] = 2,
+    source: _Source = "hpo",
+    path: _Path = None,
+    option: _Options = None,
+) -> None:
+    """Write a graph as GraphML, which networkx, Gephi, Cytoscape and igraph read."""
+    import networkx as nx  # type: ignore[import-untyped]  # ships no types
+
+    from medenv.io import atomic_path
+    from medenv.kg.graph.topology import Topology
+
+    graph = _open(source, path, option=option)
+    nodes = None
+    if around is not None:
+        part = Topology(graph).around(find(graph, around), hops=hops, max_nodes=len(graph))
+        nodes = part.nodes.tolist()
+    exported = graph.to_networkx(nodes)
+    with atomic_path(to) as partial:
+        nx.write_graphml(exported, partial, named_key_ids=True)
+    Console().print(
+        f"wrote {to}: {exported.number_of_nodes():,} nodes, {exported.number_of_edges():,} edges",
         soft_wrap=True,
     )
 

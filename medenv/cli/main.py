@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from importlib import import_module
-from typing import Annotated
+from typing import Annotated, Any
 
 import gymnasium
 import typer
@@ -48,11 +48,13 @@ def play(
     env_id: Annotated[str, typer.Argument(help="Id of the environment.")] = "medenv/Research-v0",
     seed: Annotated[int, typer.Option(help="Seed of the random question.")] = 0,
     question: Annotated[str, typer.Option(help="Id of the question; random by default.")] = "",
-    world: Annotated[str, typer.Option(help="Folder of a counterfactual world.")] = "",
+    questions: Annotated[
+        str, typer.Option(help="Folder of a question set, such as a world, or a file of questions.")
+    ] = "",
 ) -> None:
     """Research one question yourself, in the role of the agent."""
     console = Console()
-    env = make(env_id, world)
+    env = make(env_id, questions)
     env.reset(seed=seed, options={"question": question} if question else None)
     asked = env.episode.question
     title = f"{env_id}, {asked.world} world: fiction" if asked.world else env_id
@@ -72,20 +74,19 @@ def play(
     console.print(f"The answer was: {escape(gold)}")
 
 
-def make(env_id: str, world: str = "") -> MedResearchEnv:
+def make(env_id: str, questions: str = "") -> MedResearchEnv:
     """Create a registered environment.
 
     Args:
         env_id: Id of the environment.
-        world: Folder of a counterfactual world, or "" for the environment's own graph.
+        questions: Folder of a question set or file of questions; empty for the environment's own.
 
     Raises:
         UsageError: Unknown environment, or not a `MedResearchEnv`.
     """
-    from medenv.kg.worlds.worlds import env_settings
-
+    settings: dict[str, Any] = {"questions": questions} if questions else {}
     try:
-        env = gymnasium.make(env_id, **(env_settings(world) if world else {})).unwrapped
+        env = gymnasium.make(env_id, **settings).unwrapped
     except gymnasium.error.Error as error:
         raise UsageError(f"{error} (known: {', '.join(ENVIRONMENTS)})") from error
     if not isinstance(env, MedResearchEnv):
@@ -131,11 +132,13 @@ def register_commands() -> None:
     from medenv.cli import kg as cli_kg
     from medenv.cli import models as cli_models
     from medenv.cli import questions as cli_questions
+    from medenv.cli import recipes as cli_recipes
     from medenv.cli import rewards as cli_rewards
     from medenv.cli import worlds as cli_worlds
 
     cli_corpus.register(app, serving)
     cli_kg.register(app)
+    cli_recipes.register(app)
     cli_worlds.register(cli_kg.kg_app)
     cli_models.register(cli_kg.kg_app, cli_questions.questions_app)
     cli_rewards.register(app)

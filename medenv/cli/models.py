@@ -49,15 +49,13 @@ def _settings(
 ) -> LLMStageSettings:
     from medenv.build.llm_stages import LLMStageSettings
 
-    settings = LLMStageSettings(
+    return LLMStageSettings(
         url=base_url,
         model=model,
         key_variable=key_variable,
         concurrency=concurrency,
         options={"temperature": temperature},
     )
-    _ = settings.endpoint  # validates the endpoint before any file is read
-    return settings
 
 
 def extract(  # noqa: PLR0913 - each parameter is an option of the command
@@ -87,8 +85,7 @@ def extract(  # noqa: PLR0913 - each parameter is an option of the command
         discovery=discovery,
         seed=seed,
     )
-    settings = _settings(base_url, model, key_variable, concurrency, temperature)
-    endpoint = Endpoint(settings.endpoint)
+    endpoint = Endpoint(_settings(base_url, model, key_variable, concurrency, temperature))
     console = Console()
     grown = extract_graph(
         out,

@@ -55,14 +55,14 @@ def graph_of(
         DataError: A file is missing or damaged.
         UsageError: The source is unknown or cannot be opened with these options.
     """
-    from medenv.kg.questions.card import Origin, read_card
-    from medenv.kg.sources import open_source
+    from medenv.kg.questions.card import read_card
+    from medenv.kg.sources import GraphSettings, open_source
 
     folder = file if file.is_dir() else file.parent
     if source is not None or not (folder / "card.json").is_file():
         options = {"namespaces": namespace} if namespace else {}
         return open_source(source or "hpo", path, options)
-    origin = read_card(folder).origin or Origin(source="hpo")
+    origin = read_card(folder).origin or GraphSettings(source="hpo")
     return open_source(origin.source, path or origin.path, origin.options)
 
 
@@ -83,12 +83,13 @@ def show(
     file = file or newest(question.partition(":")[0])
     if file is None:
         made = toy_questions()
-        chosen, graph = _chosen((*made.train, *made.test), question), toy_graph()
+        chosen = _chosen((*made.train, *made.test), question)
+        graph: Graph | None = toy_graph()
     else:
         chosen = _chosen(read_questions(file), question)
-        graph = graph_of(file, source, path, namespace)
+        graph = graph_of(file, source, path, namespace) if chosen.certificate else None
     console.print(Panel(escape(chosen.text), title=f"{chosen.id} of {file or 'the toy questions'}"))
-    for line in drawn(graph, chosen):
+    for line in drawn(graph, chosen) if graph is not None else ():
         console.print(line, soft_wrap=True)
     facts = Table.grid(padding=(0, 2))
     for name, value in described(chosen):
@@ -129,7 +130,7 @@ def drawn(graph: Graph, question: Question) -> Iterator[str]:
         question: The question.
 
     Raises:
-        UsageError: The graph lacks an entity of the question.
+        UsageError: The graph lacks an entity of the question, or it has no certificate.
     """
     from medenv.kg.questions.phrases import said
 
@@ -138,7 +139,7 @@ def drawn(graph: Graph, question: Question) -> Iterator[str]:
         name = escape(graph.nodes.names[node])
         return f"[bold]●[/] {name}  [dim]{graph.kind(node)} {entity_id}[/]"
 
-    proof = question.certificate
+    proof = question.proof
     clues: dict[str, list[str]] = {}
     for clue in proof.clues:
         name = escape(graph.nodes.names[graph.number(clue.tail)])
@@ -161,11 +162,9 @@ def described(question: Question) -> list[tuple[str, str]]:
     Args:
         question: The question.
     """
-    proof = question.certificate
     grades = ", ".join(f"{name} {value:.2g}" for name, value in question.grades.items())
     memory = ", ".join(f"{name} {right}/{of}" for name, (right, of) in question.calibration.items())
     world = f", {question.world} world: fiction" if question.world else ""
-    rank = "not among the first 10" if proof.search_rank is None else str(proof.search_rank)
     return [
         ("answer", "; ".join(f"{a.name} ({a.id})" for a in question.answers) or "there is none"),
         ("kind", question.kind),
@@ -175,16 +174,25 @@ def described(question: Question) -> list[tuple[str, str]]:
         ("difficulty", "not graded" if question.difficulty is None else str(question.difficulty)),
         ("solvers", grades or "none"),
         ("from memory", memory or "not asked"),
-        ("query", str(proof.query)),
+        *_proved(question),
         ("reasoning", question.reasoning or "none"),
         ("guidance", " ".join(question.guidance) or "none"),
+        ("wording", question.template or "its own"),
+        ("source", f"{question.source}{world}"),
+    ]
+
+
+def _proved(question: Question) -> list[tuple[str, str]]:
+    if (proof := question.certificate) is None:
+        return [("certificate", "none")]
+    rank = "not among the first 10" if proof.search_rank is None else str(proof.search_rank)
+    return [
+        ("query", str(proof.query)),
         ("hops", f"{len(proof.path)} (shortest way in the graph {proof.min_hops})"),
         ("fewest calls", str(proof.min_calls)),
         ("chance", f"{proof.chance:.3g}"),
         ("search rank", rank if question.grades or proof.search_rank else "not searched"),
         ("shortcuts", ", ".join(proof.shortcuts) or "none"),
-        ("wording", question.template),
-        ("source", f"{question.source}{world}"),
     ]
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import pkgutil
 from collections.abc import Callable, Sequence
 from itertools import product
 from pathlib import Path
@@ -11,10 +10,12 @@ from typing import Annotated, Any
 import typer
 from rich.console import Console
 
-from medenv.build.environment import REWARDS
+from medenv.build.plugins import REWARDS
+from medenv.build.settings import ScoringSettings
 from medenv.envs.registration import ENVIRONMENTS
-from medenv.errors import UnknownNameError, UsageError
+from medenv.errors import UnknownNameError
 from medenv.io import write_json
+from medenv.registry import load_object
 from medenv.reward import PRESETS, Composition, Knowledge
 from medenv.reward.analysis.variants import (
     RewardVariant,
@@ -24,6 +25,10 @@ from medenv.reward.analysis.variants import (
     read_arm,
     taken_apart,
 )
+from medenv.reward.custom import is_component
+
+COMPONENT_WEIGHT = 0.2
+"""Weight with which a component of one's own is attacked, accuracy having 1."""
 
 
 def register(app: typer.Typer) -> None:
@@ -33,17 +38,18 @@ def register(app: typer.Typer) -> None:
         app: The main application.
     """
     app.command()(attack)
-    app.command()(ablate)
+    app.command()(rescore)
 
 
 def attack(
     env_ids: Annotated[
         list[str] | None, typer.Argument(help="Environments; by default all of medenv.")
     ] = None,
-    reward: Annotated[
+    scoring: Annotated[
         list[str] | None,
         typer.Option(
-            help="Preset, installed reward, or module:name; by default all known rewards."
+            help="Preset, registered reward, or package.module:object, a reward or a component;"
+            " all presets and registered rewards without any."
         ),
     ] = None,
     questions: Annotated[
@@ -59,17 +65,17 @@ def attack(
     from medenv.report.attacks import attack_table
 
     console, broken = Console(), 0
-    names = reward or [*PRESETS, *REWARDS.names()]
-    scorings = {name: resolve_reward(name) for name in names}
+    names = scoring or [*PRESETS, *REWARDS.names()]
+    scorings: dict[str, Any] = {name: scoring_of(name) for name in names}
     for env_id, dialect_name in product(env_ids or ENVIRONMENTS, dialect or (None,)):
         attacked = AttackEnvironment(env_id, questions=questions, dialect=dialect_name)
         if dialect_name is not None:
             console.print(f"dialect: {dialect_name}")
-        own = {} if reward else own_scoring(env_id)
+        own = {} if scoring else own_scoring(env_id)
         found = [
             finding
-            for name, scoring in (scorings | own).items()
-            for finding in attacked.findings(name, attacked.reward(scoring))
+            for name, settings in (scorings | own).items()
+            for finding in attacked.findings(name, attacked.reward(settings))
         ]
         console.print(attack_table(found))
         broken += sum(not finding.kept for finding in found)
@@ -98,7 +104,7 @@ def own_scoring(env_id: str) -> dict[str, Any]:
     return {} if scoring is None or isinstance(scoring, str) else {"its own": scoring}
 
 
-def ablate(  # noqa: PLR0913 - each parameter is an option of the command
+def rescore(  # noqa: PLR0913 - each parameter is an option of the command
     files: Annotated[list[Path], typer.Argument(help="JSONL files of scored episodes.")],
     presets: Annotated[
         str, typer.Option(help="Comma-separated presets; the first is the baseline.")
@@ -189,24 +195,21 @@ def _exploit(env_id: str) -> Callable[[Composition], float]:
     )
 
 
-def resolve_reward(name: str) -> Any:
-    """Return the reward setting for a name.
+def scoring_of(name: str) -> ScoringSettings:
+    """Return the scoring that a name on the command line stands for.
 
     Args:
-        name: A preset, an installed reward, or ``"module:name"`` of a `medenv.records.RewardFn`.
+        name: A preset, a registered reward, or ``package.module:object``; a component is attacked
+            with a weight of `COMPONENT_WEIGHT` beside accuracy.
 
     Raises:
-        UnknownNameError: Unknown preset or installed reward.
-        UsageError: The module or the name in it does not exist, or is not callable.
+        UnknownNameError: No preset or registered reward has that name.
+        UsageError: The object cannot be imported.
     """
     if ":" not in name:
-        if name not in PRESETS and name not in REWARDS.names():
-            raise UnknownNameError("reward", name, (*PRESETS, *REWARDS.names()))
-        return name
-    try:
-        found = pkgutil.resolve_name(name)
-    except (ImportError, AttributeError, ValueError) as error:
-        raise UsageError(f"reward {name!r} cannot be imported: {error}") from error
-    if not callable(found):
-        raise UsageError(f"reward {name!r} is a {type(found).__name__}, not a function")
-    return found
+        if name not in (known := (*PRESETS, *REWARDS.names())):
+            raise UnknownNameError("reward", name, known)
+        return ScoringSettings(preset=name)
+    if is_component(load_object("reward", name)):
+        return ScoringSettings(weights={"accuracy": 1.0, name: COMPONENT_WEIGHT})
+    return ScoringSettings(reward=name)

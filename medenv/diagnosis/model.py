@@ -143,7 +143,11 @@ class DiseaseModel:
     def consult(
         self, present: Sequence[str], absent: Sequence[str] = (), k: int = 10
     ) -> tuple[list[Diagnosis], Entity | None]:
-        """Return the results of `rank` and `ask_next` from one computation.
+        """Return the most probable diseases, as `rank` does, and the finding to ask for next.
+
+        That is the finding with the greatest mutual information with the disease, among the
+        findings of the most probable diseases that what is known does not already imply; None where
+        there is none.
 
         Args:
             present: Ids of findings that the patient has.
@@ -194,21 +198,6 @@ class DiseaseModel:
                 log[rows] = shown
         weights = np.exp(log - log.max())
         return np.asarray(weights / weights.sum())
-
-    def ask_next(self, present: Sequence[str], absent: Sequence[str] = ()) -> Entity | None:
-        """Return the most informative finding to ask for, or None.
-
-        This is the finding with the highest mutual information with the disease, among the findings
-        of the most probable diseases that the given findings do not imply.
-
-        Args:
-            present: Ids of findings that the patient has.
-            absent: Ids of findings that the patient does not have.
-
-        Raises:
-            UsageError: A finding that is not in the model.
-        """
-        return self._asked(self.posterior(present, absent), present, absent)
 
     def ancestors(self, finding: int) -> tuple[int, ...]:
         """Return the numbers of a finding and all its ancestors."""

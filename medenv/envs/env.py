@@ -61,7 +61,7 @@ class MedResearchEnv(gymnasium.Env[str, str]):
     trajectory. `rules`: dialect, budget and prompt style of all episodes. `render_mode`: with
     ``"ansi"``, `render` returns the conversation so far as a string; with ``"human"``, new messages
     are printed. For the arguments of ``gymnasium.make`` see
-    `medenv.build.environment.EnvSettings`, and `render_mode`.
+    `medenv.build.environment.MakeSettings`, and `render_mode`.
 
     ## References
     The tool-using research agent is that of MedResearcher-R1 (Yu et al., 2025); the ontology of the

@@ -6,7 +6,7 @@ import json
 import sys
 from pathlib import Path
 
-from medenv.evaluation.run import EvaluationSettings, evaluate
+from medenv.evaluation.run import EvaluateSettings, evaluate
 from medenv.io import read_json
 
 
@@ -16,7 +16,7 @@ def main(folder: Path) -> None:
     Args:
         folder: The evaluation's folder, with its `settings.json`.
     """
-    settings = read_json(folder / "settings.json", EvaluationSettings)
+    settings = read_json(folder / "settings.json", EvaluateSettings)
     with (folder / "progress.jsonl").open("a") as progress:
 
         def report(done: int, total: int) -> None:

@@ -8,7 +8,7 @@ from typing import Literal, NamedTuple
 import msgspec
 
 from medenv.errors import UsageError
-from medenv.records import Scored, Status, ToolCall
+from medenv.records import Question, Scored, Status, ToolCall
 from medenv.report.formatting import Unit
 
 
@@ -40,14 +40,14 @@ class Measure(NamedTuple):
         return self.missing if is_missing(scored) else self.value(scored)
 
 
-class Waste(NamedTuple):
+class WastedCalls(NamedTuple):
     """Tool calls of one episode that could not help, each counted once under its first fault.
 
     Args:
         refused: Calls refused as malformed.
         repeated: Calls that an earlier call of the episode had made word for word.
         empty: Calls that found nothing.
-        beyond: Useful calls beyond the fewest that show the whole gold path.
+        beyond: Useful calls beyond the fewest that show the whole gold path; 0 where none is known.
     """
 
     refused: int
@@ -81,7 +81,7 @@ def accuracy(scored: Scored) -> float:
     return float(part.raw >= 1.0)
 
 
-def waste(scored: Scored) -> Waste:
+def waste(scored: Scored) -> WastedCalls:
     """Return the wasted tool calls of an episode by their first fault."""
     refused = repeated = empty = useful = 0
     seen: set[bytes] = set()
@@ -97,8 +97,16 @@ def waste(scored: Scored) -> Waste:
             empty += 1
         elif status == "ok":
             useful += 1
-    beyond = max(0, useful - scored.trajectory.question.certificate.min_calls)
-    return Waste(refused, repeated, empty, beyond)
+    proof = scored.trajectory.question.certificate
+    beyond = 0 if proof is None else max(0, useful - proof.min_calls)
+    return WastedCalls(refused, repeated, empty, beyond)
+
+
+def chance_of(question: Question) -> float:
+    """Return the probability that a blind guess is right; 0 where nothing says what to guess."""
+    if question.certificate is not None:
+        return question.certificate.chance
+    return len(question.answers) / len(question.options) if question.options else 0.0
 
 
 def calls(scored: Scored) -> Iterator[tuple[ToolCall, Status | None]]:

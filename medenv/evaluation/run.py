@@ -1,4 +1,4 @@
-"""A policy on held-out questions, in the environment of a set of trajectories, resumable.
+"""Any policy on the questions of any set, in any environment; resumable.
 
 The folder of an evaluation holds
 
@@ -19,35 +19,36 @@ from __future__ import annotations
 import asyncio
 import gc
 from collections.abc import Callable, Sequence
+from operator import attrgetter
 from pathlib import Path
-from typing import Any, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 import msgspec
 
-from medenv.build.environment import Parts
+from medenv.build.prepare import (
+    ENVIRONMENT,
+    Steps,
+    TrainingEnv,
+    open_environment,
+    prepare,
+    write_environment,
+)
+from medenv.build.settings import PolicySettings, RunSettings, SamplingSettings
 from medenv.errors import DataError, PolicyUnavailableError, UnknownNameError, UsageError
 from medenv.evaluation.summary import Summary, read_scored, summarise, with_missing, write_scored
-from medenv.integrations.hf.engines import (
-    BatchScheduler,
-    Engine,
-    Sampling,
-    TokenPolicy,
-    TransformersEngine,
-    VllmEngine,
-)
 from medenv.integrations.hydra.identity import claim, files_digest, significant
-from medenv.io import FolderLock, digest, write_json
+from medenv.io import FolderLock, Journal, digest, write_json
 from medenv.llm.endpoint import Endpoint, EndpointSettings
 from medenv.records import Question, Record, Scored
 from medenv.report.headline import Row, headline, pair
 from medenv.report.training import TrainingReport, write_training_report
-from medenv.rollouts.driver import AsyncPolicy, RetryPolicy
-from medenv.trajectories.collector import timeless
+from medenv.rollouts.driver import AsyncPolicy, RolloutRetryPolicy
+from medenv.trajectories.collector import without_times
 from medenv.trajectories.gate import ClosedError, Gate
-from medenv.trajectories.journal import Journal
-from medenv.trajectories.run import Stage, open_stage
 from medenv.trajectories.served import ServedPolicy, ServedSettings
-from medenv.trajectories.settings import read_settings
+
+if TYPE_CHECKING:
+    from medenv.integrations.hf.engines import Engine
 
 ENGINES = ("transformers", "vllm")
 GREEDY = -1
@@ -59,62 +60,46 @@ FAILURES = 8
 """Episodes that may fail one after the other before what they need is held to be gone."""
 
 
-class EvaluationSettings(Record, frozen=True, kw_only=True):
-    """What is evaluated, and on what.
+class EvaluateSettings(RunSettings, frozen=True, kw_only=True):
+    """What `recipes/evaluate.py` composes from; `n` is the number of questions that are asked.
 
     Args:
-        folder: Where the evaluation is written.
-        trajectories: Folder of a set: its environment is played in, its held-out questions are
-            asked.
-        policy: A Hugging Face folder or hub name; or empty, and an `endpoint` answers.
-        endpoint: A served policy, or None.
-        tool_role: The role in which a served policy is shown observations.
-        engine: What writes: ``"transformers"`` or ``"vllm"``.
-        engine_options: Further arguments of the engine.
-        questions: How many questions are asked, or None for all.
-        samples: Sampled episodes of each.
+        policy: What is evaluated: a path, or a served policy.
+        split: Which questions are asked: ``"train"``, ``"test"`` or empty for all.
+        samples: Sampled episodes of each question.
         greedy: Whether each is answered greedily too.
         sampling: How the policy writes when it samples.
         concurrency: Episodes that run at the same time.
-        seed: Seed of the sampling and of the intervals.
         against: Folder of an evaluation before, or empty.
 
     Raises:
-        UsageError: There is no policy, or there are two.
+        UsageError: A value is out of range.
         UnknownNameError: An unknown engine.
     """
 
-    folder: str
-    trajectories: str
-    policy: str = ""
-    endpoint: EndpointSettings | None = None
-    tool_role: str = "user"
-    engine: str = "transformers"
-    engine_options: dict[str, Any] = msgspec.field(default_factory=dict)
-    questions: int | None = None
+    policy: PolicySettings = PolicySettings()
+    split: str = "test"
     samples: int = 4
     greedy: bool = True
-    sampling: Sampling = Sampling()
+    sampling: SamplingSettings = SamplingSettings()
     concurrency: int = 256
-    seed: int = 0
     against: str = ""
 
     def __post_init__(self) -> None:
-        """Refuse what cannot be."""
-        if bool(self.policy) == (self.endpoint is not None):
-            raise UsageError(
-                "name what is evaluated, a policy or an endpoint: medenv.policy=/path/to/it, or "
-                "'endpoint={url: ..., model: ...}'"
-            )
-        if self.engine not in ENGINES:
-            raise UnknownNameError("engine", self.engine, ENGINES)
+        """Validate the settings."""
+        if self.policy.engine not in ENGINES:
+            raise UnknownNameError("engine", self.policy.engine, ENGINES)
         if self.samples < 0 or (not self.samples and not self.greedy):
             raise UsageError(f"expected samples >= 0, or greedy answers; got {self.samples}")
-        if self.concurrency < 1 or (self.questions is not None and self.questions < 1):
+        if self.concurrency < 1 or (self.n is not None and self.n < 1):
             raise UsageError(
-                "expected concurrency and questions of at least 1, got "
-                f"{self.concurrency} and {self.questions}"
+                f"expected concurrency and n of at least 1, got {self.concurrency} and {self.n}"
             )
+
+    @property
+    def folder(self) -> Path:
+        """The folder of the evaluation."""
+        return Path(self.root) / self.run
 
 
 class Evaluated(Record, frozen=True, kw_only=True):
@@ -171,13 +156,17 @@ class TokenBackend:
         sampling: How, when it samples.
     """
 
-    def __init__(self, engine: Engine, sampling: Sampling) -> None:
-        self._desk, self._sampling = BatchScheduler(engine), sampling
+    def __init__(self, engine: Engine, sampling: SamplingSettings) -> None:
+        from medenv.integrations.hf.engines import BatchScheduler  # imports torch
+
+        self._scheduler, self._sampling = BatchScheduler(engine), sampling
         self._greedy = msgspec.structs.replace(sampling, temperature=0.0, top_p=1.0)
 
-    def begin(self, i: int, *, greedy: bool) -> AsyncPolicy:  # noqa: ARG002 - as `GenerationBackend` has it
+    def begin(self, i: int, *, greedy: bool) -> AsyncPolicy:  # noqa: ARG002 - the protocol's
         """Return the policy of an episode."""
-        return TokenPolicy(self._desk, self._greedy if greedy else self._sampling)
+        from medenv.integrations.hf.engines import TokenPolicy
+
+        return TokenPolicy(self._scheduler, self._greedy if greedy else self._sampling)
 
 
 class ServedBackend:
@@ -185,29 +174,35 @@ class ServedBackend:
 
     Args:
         endpoint: The server.
-        settings: What is evaluated.
+        policy: What is evaluated.
+        sampling: How it writes when it samples.
         stop: Where it is to stop.
     """
 
-    def __init__(self, endpoint: Endpoint, settings: EvaluationSettings, stop: list[str]) -> None:
-        self._endpoint, self._stop, self._settings = endpoint, stop, settings
+    def __init__(
+        self,
+        endpoint: Endpoint,
+        policy: PolicySettings,
+        sampling: SamplingSettings,
+        stop: list[str],
+    ) -> None:
+        self._endpoint, self._stop = endpoint, stop
+        self._policy, self._sampling = policy, sampling
 
     def begin(self, i: int, *, greedy: bool) -> AsyncPolicy:
         """Return the policy of an episode."""
-        how = self._settings.sampling
+        how = self._sampling
         params = {
             "temperature": 0.0 if greedy else how.temperature,
             "top_p": 1.0 if greedy else how.top_p,
             "max_tokens": how.turn_tokens,
         }
-        served = msgspec.convert(
-            {"tool_role": self._settings.tool_role, "params": params}, ServedSettings
-        )
+        served = ServedSettings(tool_role=self._policy.tool_role, params=params)
         return ServedPolicy(self._endpoint, "", self._stop, served, i)
 
 
 def evaluate(
-    settings: EvaluationSettings,
+    settings: EvaluateSettings,
     say: Callable[[str], None] = lambda _: None,
     report: Callable[[int, int], None] = lambda *_: None,
 ) -> Evaluation:
@@ -226,21 +221,28 @@ def evaluate(
         PolicyUnavailableError: No episode could be played, or `FAILURES` of them one after the
             other could not; the same call goes on later.
     """
-    with FolderLock(Path(settings.folder)):
+    with FolderLock(settings.folder):
         return _evaluate(settings, say, report)
 
 
 def _evaluate(
-    settings: EvaluationSettings, say: Callable[[str], None], report: Callable[[int, int], None]
+    settings: EvaluateSettings, say: Callable[[str], None], report: Callable[[int, int], None]
 ) -> Evaluation:
-    folder = Path(settings.folder)
-    stage = open_stage(read_settings(settings.trajectories), say, "test")
-    questions = stage.parts.questions[: settings.questions]
-    identity = _identity(settings, stage)
+    folder = settings.folder
+    if not (settings.policy.path or settings.policy.url):
+        raise UsageError(
+            "no policy is named: set policy=FOLDER, policy=NAME or policy=http://host/v1#model"
+        )
+    prepared = prepare(settings, Steps(say))
+    whole = prepared.questions.questions(settings.split)
+    questions, env = whole[: settings.n], open_environment(prepared.spec, whole)
+    write_environment(folder / ENVIRONMENT, prepared.spec)
+    identity = _identity(settings, env)
     path = folder / "episodes.jsonl"
     claim(folder, identity, path.exists())
-    with Journal(path, digest(identity), Evaluated) as journal:
-        asyncio.run(_play(settings, stage.parts, questions, journal, say, report))
+    run = {"run": digest(identity)}
+    with Journal(path, run, Evaluated, key=attrgetter("key")) as journal:
+        asyncio.run(_play(settings, env, questions, journal, say, report))
     done = sorted(journal.known, key=lambda one: one.key)
     done = [one for one in done if one.sample < settings.samples]
     sampled = with_missing(
@@ -261,8 +263,8 @@ def _evaluate(
 
 
 async def _play(
-    settings: EvaluationSettings,
-    parts: Parts,
+    settings: EvaluateSettings,
+    env: TrainingEnv,
     questions: Sequence[Question],
     journal: Journal[Evaluated],
     say: Callable[[str], None],
@@ -275,9 +277,9 @@ async def _play(
     if not left:
         return
     say("loading the policy")
-    endpoint = Endpoint(settings.endpoint) if settings.endpoint else None
-    authors = _authors(settings, endpoint, list(parts.rules.dialect.stop))
-    driver = parts.rollouts(RetryPolicy(attempts=1, timeout=86_400.0))
+    endpoint = _endpoint(settings.policy)
+    authors = _authors(settings, env, endpoint)
+    driver = env.parts.rollouts(RolloutRetryPolicy(attempts=1, timeout=86_400.0))
     gate, total = Gate(settings.concurrency), len(left) + len(known)
     failures = played = 0  # the first: one after the other
     why = ""
@@ -286,7 +288,7 @@ async def _play(
         nonlocal failures, played, why
         async with gate:
             policy = authors.begin(i * 1000 + sample + 1, greedy=sample == GREEDY)
-            scored = timeless(await driver.arun(policy, questions[i], max(sample, 0)))
+            scored = without_times(await driver.arun(policy, questions[i], max(sample, 0)))
             if scored.score.total is None:
                 failures += 1
                 why = f"question {questions[i].id!r}: {scored.trajectory.failure or 'no score'}"
@@ -316,38 +318,53 @@ async def _play(
             await endpoint.aclose()
 
 
-def _authors(
-    settings: EvaluationSettings, endpoint: Endpoint | None, stop: list[str]
-) -> GenerationBackend:
-    if endpoint is not None:
-        return ServedBackend(endpoint, settings, stop)
-    options, seed = settings.engine_options, settings.seed
-    if settings.engine == "vllm":
-        return TokenBackend(
-            VllmEngine(settings.policy, seed=seed, options=options), settings.sampling
+def _endpoint(policy: PolicySettings) -> Endpoint | None:
+    """Return the client of a served policy, or None where the policy runs here."""
+    if not policy.url:
+        return None
+    return Endpoint(
+        EndpointSettings(
+            url=policy.url,
+            model=policy.model,
+            key_variable=policy.key_variable,
+            options=policy.options,
         )
+    )
+
+
+def _authors(
+    settings: EvaluateSettings, env: TrainingEnv, endpoint: Endpoint | None
+) -> GenerationBackend:
+    policy, sampling = settings.policy, settings.sampling
+    if sampling.turn_tokens is None:
+        sampling = msgspec.structs.replace(sampling, turn_tokens=env.spec.env.turn_tokens)
+    if endpoint is not None:
+        return ServedBackend(endpoint, policy, sampling, list(env.parts.rules.dialect.stop))
+    from medenv.integrations.hf.engines import TransformersEngine, VllmEngine  # imports torch
+
+    options, seed = policy.engine_options, settings.seed
+    if policy.engine == "vllm":
+        return TokenBackend(VllmEngine(policy.path, seed=seed, options=options), sampling)
     try:
-        engine = TransformersEngine(settings.policy, seed=seed, **options)
+        return TokenBackend(TransformersEngine(policy.path, seed=seed, **options), sampling)
     except TypeError as error:
-        raise UsageError(f"engine_options {options}: {error}") from error
-    return TokenBackend(engine, settings.sampling)
+        raise UsageError(f"policy.engine_options {options}: {error}") from error
 
 
-def _identity(settings: EvaluationSettings, stage: Stage) -> dict[str, Any]:
+def _identity(settings: EvaluateSettings, env: TrainingEnv) -> dict[str, Any]:
     """Return what the figures depend on: not the size, nor how the answers are computed."""
     plain: dict[str, Any] = msgspec.to_builtins(settings)
-    free = ("folder", "trajectories", "questions", "samples", "greedy", "concurrency", "against")
-    reached = ("key_variable", "attempts", "backoff", "longest_wait", "timeout")
-    asked = [(one.id, one.text) for one in stage.parts.questions]
+    asked = {name: plain[name] for name in ("policy", "sampling", "seed")}
+    asked["policy"].pop("key_variable")
     return {
-        **significant(plain, (*free, *(f"endpoint.{name}" for name in reached))),
-        "policy (its files)": files_digest(settings.policy),
-        "trajectories (its environment)": stage.parts.rules.config_hash,
-        "trajectories (its questions)": digest(asked, 16),
+        **significant(asked, ()),
+        "policy (its files)": files_digest(settings.policy.path),
+        "environment": env.parts.rules.config_hash,
+        "questions": digest([(one.id, one.text) for one in env.parts.questions], 16),
     }
 
 
-def _beside(settings: EvaluationSettings, sampled: list[Scored], greedy: list[Scored]) -> list[Row]:
+def _beside(settings: EvaluateSettings, sampled: list[Scored], greedy: list[Scored]) -> list[Row]:
     """Hold an evaluation against one before; write the page, and return the rows of its table."""
     before = Path(settings.against)
     if not (before / "sampled.jsonl").exists():
@@ -357,13 +374,16 @@ def _beside(settings: EvaluationSettings, sampled: list[Scored], greedy: list[Sc
     main = pair(sampled_before or greedy_before, sampled or greedy)
     other = pair(greedy_before, greedy) if greedy and greedy_before and sampled else None
     write_training_report(
-        Path(settings.folder) / "report.html",
+        settings.folder / "report.html",
         TrainingReport(
             before_sampled=list(main.before),
             after_sampled=list(main.after),
             before_greedy=list(other.before) if other else [],
             after_greedy=list(other.after) if other else [],
-            facts={"policy": settings.policy or "served", "against": settings.against},
+            facts={
+                "policy": settings.policy.path or settings.policy.model,
+                "against": settings.against,
+            },
             title="Evaluation",
             seed=settings.seed,
         ),

@@ -1,4 +1,4 @@
-"""Intervals that resample questions instead of samples, and the unbiased pass@k.
+"""Intervals that resample questions instead of samples, pass@k and pass^k.
 
 Several samples of one question are not independent, so the unit that is drawn again is the question
 (the cluster): an interval must not shrink because every episode was run twice.
@@ -210,13 +210,35 @@ def pass_at_k(samples: int, right: int, k: int) -> float:
     Raises:
         UsageError: Not 0 <= right <= samples, or not 1 <= k <= samples.
     """
+    _check_tries(samples, right, k)
+    return 1.0 - math.comb(samples - right, k) / math.comb(samples, k)
+
+
+def pass_hat_k(samples: int, right: int, k: int) -> float:
+    """Return the chance that all of `k` samples are right, pass^k, estimated without bias.
+
+    C(right, k) / C(samples, k); Yao et al. 2024, "tau-bench: A Benchmark for Tool-Agent-User
+    Interaction in Real-World Domains".
+
+    Args:
+        samples: Number of samples of the question.
+        right: How many of them were right.
+        k: How many samples have to be right.
+
+    Raises:
+        UsageError: Not 0 <= right <= samples, or not 1 <= k <= samples.
+    """
+    _check_tries(samples, right, k)
+    return math.comb(right, k) / math.comb(samples, k)
+
+
+def _check_tries(samples: int, right: int, k: int) -> None:
     if not 0 <= right <= samples:
         raise UsageError(f"expected 0 <= right <= samples, got right={right}, samples={samples}")
     if not 1 <= k <= samples:
         raise UsageError(
             f"expected 1 <= k <= samples, got k={k}, samples={samples}; draw more samples"
         )
-    return 1.0 - math.comb(samples - right, k) / math.comb(samples, k)
 
 
 def _group(

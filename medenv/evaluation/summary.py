@@ -11,8 +11,13 @@ from typing import TypeVar
 import numpy as np
 
 from medenv.errors import UsageError
-from medenv.evaluation.measures import MEASURES, Measure, is_missing, waste
-from medenv.evaluation.statistics import Interval, cluster_bootstrap
+from medenv.evaluation.measures import MEASURES, Measure, chance_of, is_missing, waste
+from medenv.evaluation.statistics import (
+    Interval,
+    cluster_bootstrap,
+    pass_at_k,
+    pass_hat_k,
+)
 from medenv.io import read_records, write_records
 from medenv.records import Question, Record, Score, Scored, Trajectory
 
@@ -35,8 +40,11 @@ class Summary(Record, frozen=True, kw_only=True):
         parts: Name of a reward component to its mean raw value.
         wasted: Fault to wasted calls per episode; each call counts under its first fault.
         endings: Ending to the number of episodes.
-        by_hops: Number of hops of the gold path to the accuracy there.
+        by_hops: Number of hops of the gold path, 0 without one, to the accuracy there.
         by_kind: Kind of question to the accuracy there.
+        pass_at: Number k of samples to the chance that at least one of k is right, pass@k; for k of
+            2, 4, 8, ... up to the fewest samples of a question, and these.
+        pass_hat: Likewise to the chance that all of k are right, pass^k.
         chance: Mean probability that a blind guess is right.
     """
 
@@ -49,6 +57,8 @@ class Summary(Record, frozen=True, kw_only=True):
     endings: dict[str, int]
     by_hops: dict[int, Interval]
     by_kind: dict[str, Interval]
+    pass_at: dict[int, Interval]
+    pass_hat: dict[int, Interval]
     chance: float
 
 
@@ -64,7 +74,7 @@ def summarise(scored: Sequence[Scored], *, seed: int = 0) -> Summary:
     """
     valid = counted(scored)
     faults = [waste(one) for one in valid]
-    right = MEASURES[0]
+    right, tries = MEASURES[0], tries_by_question(scored)
     return Summary(
         episodes=len(valid),
         questions=len({one.trajectory.question.id for one in scored}),
@@ -82,8 +92,9 @@ def summarise(scored: Sequence[Scored], *, seed: int = 0) -> Summary:
         by_kind={
             kind: _required(right, group, seed) for kind, group in strata(scored, kind_of).items()
         },
-        chance=math.fsum(one.trajectory.question.certificate.chance for one in scored)
-        / len(scored),
+        pass_at={k: _passed(tries, k, pass_at_k, seed) for k in tries_of(tries)},
+        pass_hat={k: _passed(tries, k, pass_hat_k, seed) for k in tries_of(tries)},
+        chance=math.fsum(chance_of(one.trajectory.question) for one in scored) / len(scored),
     )
 
 
@@ -169,8 +180,8 @@ def _missing(question: Question, sample: int) -> Scored:
 
 
 def hops_of(one: Scored) -> int:
-    """Return the number of hops of the question's gold path."""
-    return len(one.trajectory.question.certificate.path)
+    """Return the number of hops of the question's gold path; 0 where there is none."""
+    return len(one.trajectory.question.path)
 
 
 def kind_of(one: Scored) -> str:
@@ -195,6 +206,18 @@ def values_by_question(scored: Iterable[Scored], value: ComponentScore) -> dict[
         if number is not None:
             group.append(number)
     return groups
+
+
+def tries_by_question(scored: Iterable[Scored]) -> dict[str, tuple[int, int]]:
+    """Return each question's number of samples, missing ones included, and of right ones."""
+    values = values_by_question(scored, MEASURES[0].of)
+    return {name: (len(group), round(math.fsum(group))) for name, group in values.items()}
+
+
+def tries_of(tries: Mapping[str, tuple[int, int]]) -> list[int]:
+    """Return the numbers k above 1 for which every question has k samples: powers of 2, and all."""
+    fewest = min(samples for samples, _ in tries.values())
+    return sorted({fewest, *(2**power for power in range(1, fewest.bit_length()))} - {1})
 
 
 def mean_of(value: ComponentScore, scored: Iterable[Scored], seed: int) -> Interval | None:
@@ -248,6 +271,16 @@ def _means(
 ) -> dict[str, Interval]:
     found = {name: mean_of(value, scored, seed) for name, value in values.items()}
     return {name: interval for name, interval in found.items() if interval is not None}
+
+
+def _passed(
+    tries: Mapping[str, tuple[int, int]],
+    k: int,
+    chance: Callable[[int, int, int], float],
+    seed: int,
+) -> Interval:
+    values = [chance(samples, right, k) for samples, right in tries.values()]
+    return cluster_bootstrap(values, list(tries), seed=seed)
 
 
 def _required(measure: Measure, scored: Sequence[Scored], seed: int) -> Interval:

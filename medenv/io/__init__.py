@@ -5,6 +5,7 @@
 - `locks`: lock a folder or a file for one process.
 - `journal`: append records to a file that survives a crash.
 - `hashing`: hash values and files.
+- `retry`: retry a call a number of times with growing waits.
 """
 
 from medenv.io.hashing import digest, file_digest
@@ -24,6 +25,7 @@ from medenv.io.reading import (
     read_rows,
     read_text,
 )
+from medenv.io.retry import RetryPolicy, Waits, aretrying, retrying
 from medenv.io.writing import (
     atomic_file,
     atomic_folder,
@@ -39,6 +41,9 @@ __all__ = [
     "FolderInUseError",
     "FolderLock",
     "Journal",
+    "RetryPolicy",
+    "Waits",
+    "aretrying",
     "atomic_file",
     "atomic_folder",
     "atomic_path",
@@ -55,6 +60,7 @@ __all__ = [
     "read_records",
     "read_rows",
     "read_text",
+    "retrying",
     "write_bytes",
     "write_json",
     "write_records",

@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 import time
 import weakref
-from collections.abc import Mapping
+from collections.abc import Callable, Hashable, Mapping
 from pathlib import Path
 from typing import Generic, Self, TypeVar
 
@@ -34,6 +34,7 @@ class Journal(Generic[T]):
         run: Named values that identify the run, such as settings and hashes.
         type_: The type of the records.
         facts: Further values for the first line of a new journal.
+        key: Returns the key of a record, which must be unique; None compares no keys.
 
     Attributes:
         head: The first line: `run`, and `facts` as given when the journal was created.
@@ -41,8 +42,8 @@ class Journal(Generic[T]):
 
     Raises:
         FolderInUseError: Another process has the journal open.
-        DataError: The journal belongs to another run, is damaged before its last line, or cannot be
-            written.
+        DataError: The journal belongs to another run, is damaged before its last line, contains a
+            key twice, or cannot be written.
     """
 
     def __init__(
@@ -51,6 +52,7 @@ class Journal(Generic[T]):
         run: Mapping[str, str],
         type_: type[T],
         facts: Mapping[str, str] | None = None,
+        key: Callable[[T], Hashable] | None = None,
     ) -> None:
         self.path = Path(path)
         self._lock = FileLock(self.path.with_name(f".{self.path.name}.lock"), self.path)
@@ -69,7 +71,7 @@ class Journal(Generic[T]):
             self._synced = 0.0
             self.head: dict[str, str] = {}
             self.known: list[T] = []
-            self._read(raw[:whole].split(b"\n")[:-1], type_, run)
+            self._read(raw[:whole].split(b"\n")[:-1], type_, run, key)
         except OSError as error:
             self._lock.release()
             raise DataError(self.path, f"cannot be written: {error.strerror}") from error
@@ -77,7 +79,13 @@ class Journal(Generic[T]):
             self._lock.release()
             raise
 
-    def _read(self, lines: list[bytes], type_: type[T], run: Mapping[str, str]) -> None:
+    def _read(
+        self,
+        lines: list[bytes],
+        type_: type[T],
+        run: Mapping[str, str],
+        key: Callable[[T], Hashable] | None,
+    ) -> None:
         try:
             self.head = decode_json(lines[0], dict[str, str])
         except DecodingError as error:
@@ -93,6 +101,13 @@ class Journal(Generic[T]):
                 self.known.append(decoder.decode(line))
             except (msgspec.MsgspecError, UnicodeError, RecursionError) as error:
                 raise self.damaged(i, str(error)) from error
+        if key is None:
+            return
+        seen = set[Hashable]()
+        for i, record in enumerate(self.known):
+            if (found := key(record)) in seen:
+                raise self.damaged(i, f"the record {found} is there twice")
+            seen.add(found)
 
     def damaged(self, i: int, why: str) -> DataError:
         """Return the error for an invalid record.

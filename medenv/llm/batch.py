@@ -52,7 +52,7 @@ class BatchLimits(Record, frozen=True, kw_only=True):
 
     Args:
         concurrency: Requests under way at a time, at least 1.
-        readings: Replies asked for until one can be read, at least 1.
+        max_parse_attempts: Replies asked for until one can be read, at least 1.
         failures: Requests that may fail one after the other, each after all its tries, before the
             endpoint is held to be gone.
     """
@@ -80,14 +80,14 @@ class BatchClient:
     Args:
         endpoint: The model.
         journal: Where replies are kept, see `open_journal`.
-        patience: How many at a time, and how often.
+        limits: How many at a time, and how often.
 
     Attributes:
         replies: What the model wrote, by the key of the request.
     """
 
-    def __init__(self, endpoint: Endpoint, journal: Journal[Kept], patience: BatchLimits) -> None:
-        self.endpoint, self.journal, self.patience = endpoint, journal, patience
+    def __init__(self, endpoint: Endpoint, journal: Journal[Kept], limits: BatchLimits) -> None:
+        self.endpoint, self.journal, self.limits = endpoint, journal, limits
         self.replies = {kept.key: kept.replies for kept in journal.known}
 
     def __enter__(self) -> Self:
@@ -107,7 +107,7 @@ class BatchClient:
         Args:
             requests: Key to conversation.
             readable: Whether a reply can be read.
-            say: Told the number of replies that are there, after each.
+            say: Progress callback; receives the number of completed replies.
 
         Raises:
             ModelUnavailableError: Some requests were not answered, however often they were made;
@@ -136,7 +136,7 @@ class BatchClient:
             say(done)
 
         async with self.endpoint:
-            failed = await _each(missing, one, self.patience)
+            failed = await _each(missing, one, self.limits)
         if failed:
             raise ModelUnavailableError(
                 f"{len(requests) - done:,} of {len(requests):,} requests are not answered "
@@ -148,7 +148,7 @@ class BatchClient:
     ) -> list[str]:
         """Ask until a reply can be read; one for which the model has no room is an empty reply."""
         replies: list[str] = []
-        while len(replies) < self.patience.max_parse_attempts:
+        while len(replies) < self.limits.max_parse_attempts:
             try:
                 replies.append(await self.endpoint.acomplete(messages))
             except TokensExhaustedError:  # of this request alone, and of it for ever
@@ -159,7 +159,7 @@ class BatchClient:
 
 
 async def _each(
-    keys: Iterable[str], one: Callable[[str], Awaitable[None]], patience: BatchLimits
+    keys: Iterable[str], one: Callable[[str], Awaitable[None]], limits: BatchLimits
 ) -> list[ModelUnavailableError]:
     """Do one after the other, some at a time; return the failures, stop where all fail."""
     failed: list[ModelUnavailableError] = []
@@ -169,16 +169,16 @@ async def _each(
     async def work() -> None:
         nonlocal in_a_row
         for key in left:
-            if in_a_row >= patience.failures:
+            if in_a_row >= limits.failures:
                 return
             try:
                 await one(key)
                 in_a_row = 0
             except ModelUnavailableError as error:
                 failed.append(error)
-                in_a_row += 1 if error.transient else patience.failures
+                in_a_row += 1 if error.transient else limits.failures
 
     async with asyncio.TaskGroup() as group:
-        for _ in range(patience.concurrency):
+        for _ in range(limits.concurrency):
             group.create_task(work())
     return failed

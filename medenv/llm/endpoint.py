@@ -13,17 +13,16 @@ from __future__ import annotations
 import asyncio
 import codecs
 import os
-import random
 import re
 import threading
 import time
-from collections.abc import Awaitable, Callable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 
 from medenv.errors import ModelUnavailableError, TokensExhaustedError, UsageError
-from medenv.io import DecodingError, decode_json
+from medenv.io import DecodingError, RetryPolicy, Waits, aretrying, decode_json, retrying
 from medenv.io.network import route_to
 from medenv.records import Message, Record
 from medenv.text.thoughts import split_thoughts
@@ -33,6 +32,7 @@ if TYPE_CHECKING:
 
 _AGAIN = frozenset((408, 409, 425, 429))
 _SHOWN = 200
+_JITTER = 0.25
 _OVERFLOW_CODES = frozenset(("context_length_exceeded", "exceed_context_size_error"))
 _OVERFLOW_STATUSES = frozenset((400, 413, 422))
 _OVERFLOW = re.compile(
@@ -46,16 +46,14 @@ _OVERFLOW = re.compile(
 _FENCE = re.compile(r"```(?:json)?(?![a-z])(.*)```", re.DOTALL | re.IGNORECASE)
 
 
-class EndpointSettings(Record, frozen=True, kw_only=True):
-    """How a model is reached.
+class EndpointSettings(RetryPolicy, frozen=True, kw_only=True):
+    """How a model is reached, and how often each request is tried.
 
     Args:
         url: Base URL, e.g. ``"http://localhost:8000/v1"``.
         model: Model name.
         key_variable: Environment variable that holds the API key; unset for none.
-        attempts: Tries of one request in all, at least 1.
-        backoff: Wait before the second try, seconds; doubled before each further one.
-        longest_wait: No wait is longer, seconds.
+        attempts: Tries of one request in all.
         timeout: Longest wait for a reply, seconds.
         options: Further fields of every request, e.g. ``{"temperature": 0.6}``.
     """
@@ -64,13 +62,11 @@ class EndpointSettings(Record, frozen=True, kw_only=True):
     model: str
     key_variable: str = "OPENAI_API_KEY"
     attempts: int = 5
-    backoff: float = 0.5
-    longest_wait: float = 30.0
     timeout: float = 120.0
     options: dict[str, Any] = msgspec.field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        """Check the values."""
+        """Validate the settings."""
         if not (self.url.startswith(("http://", "https://")) and self.model):
             raise UsageError(
                 "a model endpoint needs a url that begins with http:// or https:// and a model,"
@@ -81,12 +77,7 @@ class EndpointSettings(Record, frozen=True, kw_only=True):
                 "the url of a model endpoint carries a password; put the key into the"
                 f" environment variable {self.key_variable} instead"
             )
-        if self.attempts < 1 or min(self.backoff, self.longest_wait) < 0 or not self.timeout > 0:
-            raise UsageError(
-                "a model endpoint needs attempts >= 1, backoff >= 0, longest_wait >= 0 and"
-                f" timeout > 0, got {self.attempts}, {self.backoff}, {self.longest_wait} and"
-                f" {self.timeout}"
-            )
+        super().__post_init__()
 
 
 class Reply(Record, frozen=True, kw_only=True):
@@ -171,22 +162,36 @@ class Endpoint:
             ModelUnavailableError: It did not answer, however often it was asked.
             TokensExhaustedError: It has no room left to write in.
         """
-        waits = self._waits()
-        while True:
-            try:
-                return self._read(self._client().post(**self._request(messages, params)))
-            except self._failures() as error:
-                self._sleep(self._next_wait(error, waits))
+
+        def attempt() -> Reply:
+            return self._read(self._client().post(**self._request(messages, params)))
+
+        def sleep(seconds: float) -> None:
+            self._count_retry()
+            self._sleep(seconds)
+
+        failures = self._failures()
+        try:
+            return retrying(attempt, Waits(self.settings, _JITTER), failures, sleep)
+        except failures as error:
+            raise self._unavailable(error) from error
 
     async def aask(self, messages: Sequence[Message], **params: Any) -> Reply:
         """Do what `ask` does, without blocking the event loop."""
-        waits = self._waits()
-        while True:
-            try:
-                client = self._client_async()
-                return self._read(await client.post(**self._request(messages, params)))
-            except self._failures() as error:
-                await self._sleep_async(self._next_wait(error, waits))
+
+        async def attempt() -> Reply:
+            client = self._client_async()
+            return self._read(await client.post(**self._request(messages, params)))
+
+        async def sleep(seconds: float) -> None:
+            self._count_retry()
+            await self._sleep_async(seconds)
+
+        failures = self._failures()
+        try:
+            return await aretrying(attempt, Waits(self.settings, _JITTER), failures, sleep)
+        except failures as error:
+            raise self._unavailable(error) from error
 
     def close(self) -> None:
         """Close the connections of synchronous use."""
@@ -214,13 +219,13 @@ class Endpoint:
         body = response.content.removeprefix(codecs.BOM_UTF8)
         if response.status_code != 200:
             key = os.environ.get(self.settings.key_variable, "")
-            told = body.decode("utf-8", "replace")[:_SHOWN]
-            told = told.replace(key, "***") if key else told
-            told = f"answered {response.status_code}: {told}"
+            shown = body.decode("utf-8", "replace")[:_SHOWN]
+            shown = shown.replace(key, "***") if key else shown
+            problem = f"answered {response.status_code}: {shown}"
             if _overflows(response.status_code, body):
-                raise TokensExhaustedError(f"{self._where}: {told}")
+                raise TokensExhaustedError(f"{self._where}: {problem}")
             raise _FailedError(
-                told,
+                problem,
                 response.status_code in _AGAIN or response.status_code >= 500,
                 _seconds(response.headers.get("retry-after", "")),
             )
@@ -233,20 +238,14 @@ class Endpoint:
             raise TokensExhaustedError(f"{self._where}: the reply was cut before its text began")
         return reply
 
-    def _waits(self) -> Iterator[float]:
-        """Yield how long to wait before each further try, longer and longer, never the same."""
-        for tried in range(self.settings.attempts - 1):
-            yield self.settings.backoff * 2.0**tried * self._jitter.uniform(0.75, 1.25)
+    def _unavailable(self, error: Exception) -> ModelUnavailableError:
+        problem = str(error) or type(error).__name__
+        transient = getattr(error, "transient", True)
+        return ModelUnavailableError(f"{self._where}{self._route}: {problem}", transient)
 
-    def _next_wait(self, error: Exception, waits: Iterator[float]) -> float:
-        """Return how long to wait, or raise where there is nothing to wait for."""
-        told = str(error) or type(error).__name__
-        wait, transient = next(waits, None), getattr(error, "again", True)
-        if wait is None or not transient:
-            raise ModelUnavailableError(f"{self._where}{self._route}: {told}", transient) from error
+    def _count_retry(self) -> None:
         with self._lock:
             self.usage.retries += 1
-        return min(max(wait, getattr(error, "after", 0.0)), self.settings.longest_wait)
 
     def _client(self) -> httpx.Client:
         import httpx
@@ -276,7 +275,7 @@ class Endpoint:
         return httpx.RequestError, httpx.InvalidURL, _FailedError
 
     def _open(self) -> None:
-        self._lock, self._jitter = threading.Lock(), random.Random()
+        self._lock = threading.Lock()
         self._sync = self._loop = None
         self._route = route_to(self.settings.url)
 
@@ -306,11 +305,11 @@ class Endpoint:
 
 
 class _FailedError(Exception):
-    """One try failed; whether another may help, and how long the endpoint wants to be left."""
+    """One try failed; whether another may help, and after how many seconds."""
 
-    def __init__(self, told: str, again: bool = True, after: float = 0.0) -> None:
-        super().__init__(told)
-        self.again, self.after = again, after
+    def __init__(self, problem: str, transient: bool = True, after: float = 0.0) -> None:
+        super().__init__(problem)
+        self.transient, self.after = transient, after
 
 
 class _ContentPart(msgspec.Struct):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from medenv.evaluation.measures import accuracy, is_missing
-from medenv.records import Certificate, Question, Record, Scored
+from medenv.records import Question, Record, Scored
 
 _QUOTAS = {"gained": 4, "lost": 2, "right both times": 2, "wrong both times": 2}
 RULE = (
@@ -34,8 +34,8 @@ class Shown(Record, frozen=True, kw_only=True):
 
     @property
     def hops(self) -> int:
-        """The number of hops of the gold path."""
-        return len(self.question.certificate.path)
+        """The number of hops of the gold path, 0 without a certificate."""
+        return len(self.question.path)
 
 
 def choose(before: Sequence[Scored], after: Sequence[Scored], *, count: int = 10) -> list[Shown]:
@@ -65,17 +65,17 @@ def choose(before: Sequence[Scored], after: Sequence[Scored], *, count: int = 10
 
 def path_steps(question: Question) -> list[tuple[str, str, str]]:
     """Return the gold path as (head, relation, tail), with the names that the question contains."""
-    known = {entity.id: entity.name for entity in (question.topic, *question.answers)}
+    known = {one.id: one.name for one in question.named}
 
     def name(entity: str) -> str:
         return f"{known[entity]} ({entity})" if entity in known else entity
 
-    return [(name(h.head), h.relation, name(h.tail)) for h in question.certificate.path]
+    return [(name(h.head), h.relation, name(h.tail)) for h in question.path]
 
 
-def passages_of(certificate: Certificate) -> list[str]:
+def passages_of(question: Question) -> list[str]:
     """Return the unique ids of the passages that state the gold path."""
-    return list(dict.fromkeys(passage for hop in certificate.path for passage in hop.passages))
+    return list(dict.fromkeys(one for hop in question.path for one in hop.passages))
 
 
 def _first(scored: Sequence[Scored]) -> dict[str, Scored]:

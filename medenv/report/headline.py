@@ -9,8 +9,14 @@ from rich.table import Table
 from rich.text import Text
 
 from medenv.errors import UsageError
-from medenv.evaluation.measures import MEASURES, MISSING, Measure, is_missing
-from medenv.evaluation.statistics import Interval, paired_difference
+from medenv.evaluation.measures import MEASURES, MISSING, Measure, chance_of, is_missing
+from medenv.evaluation.statistics import (
+    Interval,
+    cluster_bootstrap,
+    paired_difference,
+    pass_at_k,
+    pass_hat_k,
+)
 from medenv.evaluation.summary import (
     counted,
     hops_of,
@@ -18,6 +24,8 @@ from medenv.evaluation.summary import (
     part_names,
     part_value,
     strata,
+    tries_by_question,
+    tries_of,
     values_by_question,
 )
 from medenv.records import Record, Scored
@@ -25,6 +33,7 @@ from medenv.report.formatting import NBSP, Unit, show, show_difference, span
 
 _ACCURACY, _HOPS, _EPISODES = "Accuracy", "Accuracy by hops, sampled", "Episodes, sampled"
 _MISSING = "Episodes that never came"
+_TRIES = "Questions, sampled several times"
 
 
 class Row(Record, frozen=True, kw_only=True):
@@ -113,7 +122,7 @@ def pair(before: Sequence[Scored], after: Sequence[Scored]) -> Pair:
 
 
 def headline(sampled: Pair, greedy: Pair | None, *, seed: int = 0) -> list[Row]:
-    """Return the headline table: all measures sampled, greedy accuracy, accuracy by hops.
+    """Return the headline table: all measures sampled, greedy accuracy, accuracy by hops, pass@k.
 
     A measure without values on both sides, such as uncounted tokens, has no row. Missing episodes
     have a row if there are any.
@@ -127,7 +136,7 @@ def headline(sampled: Pair, greedy: Pair | None, *, seed: int = 0) -> list[Row]:
     rows = [_row(_ACCURACY, first._replace(label="Sampled answers"), sampled, seed)]
     if greedy is not None:
         rows.append(_row(_ACCURACY, first._replace(label="Greedy answers"), greedy, seed))
-    rows += _hop_rows(sampled, seed)
+    rows += _hop_rows(sampled, seed) + _tries_rows(sampled, seed)
     rows += [_row(_EPISODES, measure, sampled, seed) for measure in rest]
     for label, side in (("sampled", sampled), ("greedy", greedy)):
         if side is not None and any(side.missing):
@@ -224,13 +233,43 @@ def _hop_rows(sampled: Pair, seed: int) -> list[Row]:
     rows = []
     for hops, group in before.items():
         part = pair(group, after[hops])
-        chances = (episode.trajectory.question.certificate.chance for episode in group)
-        chance = sum(chances) / len(group)
+        chance = sum(chance_of(one.trajectory.question) for one in group) / len(group)
         note = (
             f"{part.questions} question{'s' if part.questions != 1 else ''}, "
             f"a blind guess: {show(chance, 'share')}"
         )
-        label = f"{hops} hop{'s' if hops != 1 else ''}"
+        label = f"{hops} hop{'s' if hops != 1 else ''}" if hops else "no gold path"
         measure = MEASURES[0]._replace(label=label)
         rows.append(_row(_HOPS, measure, part, seed, note))
+    return rows
+
+
+def _tries_rows(sampled: Pair, seed: int) -> list[Row]:
+    """Return pass@k and pass^k for the greatest k of both sides, none for single samples."""
+    sides = tries_by_question(sampled.before), tries_by_question(sampled.after)
+    common = [k for k in tries_of(sides[0]) if k in tries_of(sides[1])]
+    rows = []
+    for k in common[-1:]:
+        for label, chance in (
+            (f"At least one of {k} right (pass@{k})", pass_at_k),
+            (f"All of {k} right (pass^{k})", pass_hat_k),
+        ):
+            before, after = (
+                {name: [chance(samples, right, k)] for name, (samples, right) in side.items()}
+                for side in sides
+            )
+            means = [
+                cluster_bootstrap([one for (one,) in side.values()], list(side), seed=seed)
+                for side in (before, after)
+            ]
+            row = Row(
+                section=_TRIES,
+                label=label,
+                unit="share",
+                better=1,
+                before=means[0],
+                after=means[1],
+                difference=paired_difference(before, after, seed=seed),
+            )
+            rows.append(row)
     return rows

@@ -13,15 +13,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 from medenv.errors import DataError, UsageError
-from medenv.io import atomic_folder, read_bytes, read_text, write_bytes, write_text
+from medenv.io import atomic_folder, read_bytes, write_bytes
 from medenv.records import Passage
-from medenv.retrieval.disk import PassageFile, Passages, note_lines, stored
-from medenv.retrieval.store import PassageStore
+from medenv.retrieval.disk import (
+    PASSAGES,
+    Passages,
+    read_passages,
+    stored,
+    write_passages,
+)
 from medenv.text import Analysis, AnalysisLike, analyser, analysis_of, read_analysis, write_analysis
 
-_PASSAGES = "passages.jsonl"
-_DIGEST = "passages.sha256"
-_ANALYSIS = "analysis.json"
+ANALYSIS = "analysis.json"
+"""File in a saved index that states its analysis."""
 
 
 class BM25Retriever:
@@ -128,12 +132,15 @@ class BM25Retriever:
         Raises:
             DataError: The folder holds something else, or cannot be written.
         """
-        there = (Path(folder) / _PASSAGES).exists()
+        there = (Path(folder) / PASSAGES).exists()
         with atomic_folder(folder, existing="replace" if there else "refuse") as built:
-            self._index.save(built, show_progress=False)
-            self.passages.save(built / _PASSAGES)
-            write_text(built / _DIGEST, note_lines(built / _PASSAGES) + "\n")
-            write_bytes(built / _ANALYSIS, write_analysis(self.analysis))
+            self.write_into(built)
+
+    def write_into(self, folder: Path) -> str:
+        """Write passages and index into an empty folder, and return the SHA-256 of the passages."""
+        self._index.save(folder, show_progress=False)
+        write_bytes(folder / ANALYSIS, write_analysis(self.analysis))
+        return write_passages(self.passages, folder)
 
     @classmethod
     def load(cls, folder: Path | str, *, analysis: AnalysisLike | None = None) -> BM25Retriever:
@@ -150,7 +157,7 @@ class BM25Retriever:
         """
         bm25s = _bm25s()
 
-        store = PassageFile(Path(folder) / _PASSAGES)
+        store, _ = read_passages(folder)
         try:
             index = bm25s.BM25.load(folder, mmap=True, show_progress=False)
         except (OSError, ValueError, EOFError, TypeError) as error:
@@ -158,16 +165,8 @@ class BM25Retriever:
         if index.scores["num_docs"] != len(store):
             problem = f"index of {index.scores['num_docs']} passages, file of {len(store)}"
             raise DataError(folder, f"{problem}: build it again")
-        for name in (_DIGEST, _ANALYSIS):
-            if not (Path(folder) / name).exists():
-                raise DataError(
-                    folder, f"an index without {name}, of an older release: build it again"
-                )
-        if read_text(Path(folder) / _DIGEST).strip() != store.digest:
-            raise DataError(folder, f"the index is of another {_PASSAGES}: build it again")
-        note = read_bytes(Path(folder) / _ANALYSIS)
         retriever = cls.__new__(cls)
-        retriever._attach(store, index, read_analysis(note, folder, analysis))
+        retriever._attach(store, index, saved_analysis(folder, analysis))
         return retriever
 
     def _attach(self, store: Passages, index: Any, analysis: Analysis) -> None:
@@ -204,24 +203,62 @@ class BM25Retriever:
         self._attach(state["passages"], state["_index"], state["analysis"])
 
 
-def open_bm25(path: Path | str, *, analysis: AnalysisLike | None = None) -> BM25Retriever:
-    """Open a saved index, or index a file of passages.
+def saved_analysis(folder: Path | str, expected: AnalysisLike | None = None) -> Analysis:
+    """Return the analysis that a saved index was made by.
 
     Args:
-        path: A folder that `BM25Retriever.save` wrote, or a JSONL file of passages, whose texts
-            stay on disk unless it is gzipped.
-        analysis: How a file is analysed, ``"plain"`` by default, or the analysis that a saved index
-            has to be of.
+        folder: The index.
+        expected: The analysis that it has to be, or None for any.
 
     Raises:
-        DataError: Neither is there, or it is damaged.
+        DataError: The note of it is missing or damaged.
+        UsageError: It is another one.
+    """
+    path = Path(folder) / ANALYSIS
+    if not path.exists():
+        raise DataError(folder, f"has no {ANALYSIS}, so it is no BM25 index: build it again")
+    return read_analysis(read_bytes(path), folder, expected)
+
+
+def save_bm25(
+    passages: Iterable[Passage], folder: Path | str, *, analysis: AnalysisLike = "plain"
+) -> None:
+    """Index passages for BM25.
+
+    Args:
+        passages: The corpus.
+        folder: Where the index is written.
+        analysis: How text becomes terms, see `medenv.text.Analysis`.
+
+    Raises:
+        DataError: The folder holds something else, or cannot be written.
+        UsageError: No words at all, or two passages of one id.
+    """
+    BM25Retriever(passages, analysis=analysis).save(folder)
+
+
+def open_bm25(
+    corpus: Path | str | Iterable[Passage], *, analysis: AnalysisLike | None = None
+) -> BM25Retriever:
+    """Open a saved index, or index passages.
+
+    Args:
+        corpus: A folder that `BM25Retriever.save` wrote, a path that
+            `medenv.retrieval.loaders.open_passages` takes, or passages.
+        analysis: How passages are analysed, ``"plain"`` by default, or the analysis that a saved
+            index has to be of.
+
+    Raises:
+        DataError: A file is missing or damaged.
         UsageError: The index is of another analysis.
     """
-    if Path(path).is_dir():
-        return BM25Retriever.load(path, analysis=analysis)
-    gzipped = Path(path).suffix == ".gz"
-    passages = PassageStore.load(path) if gzipped else PassageFile(path)
-    return BM25Retriever(passages, analysis="plain" if analysis is None else analysis)
+    from medenv.retrieval.loaders import open_passages  # here, since loaders make BM25 indexes
+
+    if isinstance(corpus, str | Path):
+        if (Path(corpus) / PASSAGES).is_file():
+            return BM25Retriever.load(corpus, analysis=analysis)
+        corpus = open_passages(corpus)
+    return BM25Retriever(corpus, analysis="plain" if analysis is None else analysis)
 
 
 def _bm25s() -> Any:

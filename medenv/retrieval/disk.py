@@ -22,13 +22,25 @@ import numpy as np
 from numpy.typing import NDArray
 
 from medenv.errors import DataError
-from medenv.io import DecodingError, atomic_file, decode_text, file_digest, write_records
+from medenv.io import (
+    DecodingError,
+    atomic_file,
+    decode_text,
+    file_digest,
+    read_text,
+    write_records,
+    write_text,
+)
 from medenv.records import Passage
 from medenv.retrieval.store import PassageStore
+
+PASSAGES = "passages.jsonl"
+"""File of the passages in the folder of an index."""
 
 KEPT = 4_096
 """Passages kept decoded, those asked for last."""
 
+_DIGEST = "passages.sha256"
 _T = TypeVar("_T")
 _BOM = b"\xef\xbb\xbf"
 _CHUNK = 1 << 16
@@ -173,6 +185,36 @@ def stored(passages: Iterable[Passage]) -> Passages:
         UsageError: Two passages have the same id.
     """
     return passages if isinstance(passages, Passages) else PassageStore(passages)
+
+
+def write_passages(passages: Passages, folder: Path) -> str:
+    """Write passages into the folder of an index, and return the SHA-256 of their file.
+
+    Args:
+        passages: The corpus.
+        folder: The folder.
+    """
+    passages.save(folder / PASSAGES)
+    digest = note_lines(folder / PASSAGES)
+    write_text(folder / _DIGEST, digest + "\n")
+    return digest
+
+
+def read_passages(folder: Path | str) -> tuple[PassageFile, str]:
+    """Return the passages of a saved index and the SHA-256 of their file.
+
+    Args:
+        folder: The index.
+
+    Raises:
+        DataError: A file is missing or damaged, or the passages are others than were indexed.
+    """
+    store = PassageFile(Path(folder) / PASSAGES)
+    if not (Path(folder) / _DIGEST).exists():
+        raise DataError(folder, f"has no {_DIGEST}, so it is no saved index: build it again")
+    if read_text(Path(folder) / _DIGEST).strip() != store.digest:
+        raise DataError(folder, f"the index is of another {PASSAGES}: build it again")
+    return store, store.digest
 
 
 _FORMAT = 2

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import msgspec
 
-from medenv.errors import UsageError
+from medenv.errors import NoCertificateError, UsageError
 from medenv.records import Passage, Question, Retriever
 
 
@@ -73,18 +73,22 @@ def withhold(
 
     Raises:
         UsageError: A share outside (0, 1].
+        NoCertificateError: A question has no certificate.
     """
     if not 0 < share <= 1:
         raise UsageError(f"the share to withhold must be in (0, 1], got {share}")
-    asked = [one for one in questions if not one.certificate.shortcuts]
+    for one in questions:
+        if one.certificate is None:
+            raise NoCertificateError(one.id, "withholding its passages")
+    asked = [one for one in questions if not one.proof.shortcuts]
     chosen = [one for i, one in enumerate(asked) if int((i + 1) * share) > int(i * share)]
-    hidden = frozenset(passage for one in chosen for passage in one.certificate.path[-1].passages)
-    return tuple(_told(one, hidden) for one in asked), hidden
+    hidden = frozenset(passage for one in chosen for passage in one.proof.path[-1].passages)
+    return tuple(_without_passages(one, hidden) for one in asked), hidden
 
 
-def _told(question: Question, hidden: frozenset[str]) -> Question:
-    """Return the question as it stands without the hidden passages, which no evidence can be."""
-    proof = question.certificate
+def _without_passages(question: Question, hidden: frozenset[str]) -> Question:
+    """Return the question without the hidden passages in its evidence."""
+    proof = question.proof
     lost = any(hop.passages and hidden.issuperset(hop.passages) for hop in proof.path)
     path = tuple(
         msgspec.structs.replace(
@@ -117,5 +121,7 @@ def answer_kind(question: Question) -> str:
         question: What is asked.
     """
     form, colon, _ = question.kind.partition(":")
-    told = "value" if colon and form in ("count", "quantity") else question.kind
-    return question.answers[0].kind if question.answers else told.replace(":", ">").split(">")[-1]
+    if question.answers:
+        return question.answers[0].kind
+    kind = "value" if colon and form in ("count", "quantity") else question.kind
+    return kind.replace(":", ">").split(">")[-1]

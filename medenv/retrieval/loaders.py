@@ -18,10 +18,10 @@ from medenv.errors import DataError, UnknownNameError
 from medenv.io import read_records
 from medenv.records import Passage
 from medenv.retrieval.bm25 import BM25Retriever
+from medenv.retrieval.disk import PassageFile, Passages
+from medenv.retrieval.documents import DOCUMENTS, pieces, read_documents, read_passage_lines
+from medenv.retrieval.store import PassageStore
 from medenv.text import AnalysisLike
-
-PASSAGE_CHARS = 1_200
-"""Longest text of a passage, characters, unless a single word is longer."""
 
 
 class _QA(msgspec.Struct):
@@ -171,6 +171,34 @@ def open_corpora(folder: Path | str, *, analysis: AnalysisLike = "plain") -> BM2
     return BM25Retriever(load_corpora(folder), analysis=analysis)
 
 
+def open_passages(path: Path | str) -> Passages:
+    """Return the passages of a corpus of one's own.
+
+    Args:
+        path: A JSONL file of passages (``text``, and perhaps ``id``, ``title``, ``source``,
+            ``entity``, ``date``), whose texts stay on disk where it is not gzipped and no id or
+            title is missing; a text, Markdown or HTML file; a folder of such documents, see
+            `medenv.retrieval.documents.read_documents`; a saved index; or a folder of `LOADERS`'
+            files.
+
+    Raises:
+        DataError: A file cannot be read or is no corpus, or two passages have the same id; names
+            file and line.
+    """
+    path = Path(path)
+    if path.is_dir():
+        if (saved := path / "passages.jsonl").is_file():
+            return PassageFile(saved)
+        public = any(_file_of(name, path) is not None for name in LOADERS)
+        return PassageStore(load_corpora(path) if public else read_documents(path))
+    if path.suffix.lower() in DOCUMENTS:
+        return PassageStore(read_documents(path))
+    try:
+        return PassageFile(path)
+    except DataError:  # gzipped, or with passages that state no id or title, or wrong
+        return PassageStore(read_passage_lines(path))
+
+
 def cut(document: str, title: str, text: str, source: str) -> Iterator[Passage]:
     """Cut a document into passages of at most `PASSAGE_CHARS`, between words.
 
@@ -180,14 +208,8 @@ def cut(document: str, title: str, text: str, source: str) -> Iterator[Passage]:
         text: Its text; without any it has no passage.
         source: Source and version.
     """
-    rest, number = " ".join(text.split()), 0
-    while rest:
-        end = len(rest)
-        if end > PASSAGE_CHARS:
-            end = rest.rfind(" ", 1, PASSAGE_CHARS + 1)
-            end = end if end > 0 else (rest.find(" ") if " " in rest else len(rest))
-        yield Passage(id=f"{document}#{number}", title=title, text=rest[:end], source=source)
-        rest, number = rest[end:].lstrip(), number + 1
+    for number, piece in enumerate(pieces(text)):
+        yield Passage(id=f"{document}#{number}", title=title, text=piece, source=source)
 
 
 def _file_of(name: str, folder: Path) -> Path | None:

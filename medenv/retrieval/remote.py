@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import random
+import sys
 import time
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -12,13 +12,14 @@ import httpx
 import msgspec
 
 from medenv.errors import CorpusUnavailableError, UsageError, describe
-from medenv.io import DecodingError, decode_json
+from medenv.io import DecodingError, RetryPolicy, Waits, decode_json, retrying
 from medenv.io.network import route_to
 from medenv.records import Passage
 from medenv.retrieval.wire import SearchRequest, SearchResponse
 
 _RETRIED = frozenset((429, 502, 503, 504))  # 500 is a retriever's bug, which stays
-_LONGEST_WAIT = 5.0
+_RETRIES = RetryPolicy(attempts=sys.maxsize, backoff=0.05, longest_wait=5.0)
+"""Time alone ends the tries."""
 
 
 class RemoteRetriever:
@@ -47,7 +48,6 @@ class RemoteRetriever:
     ) -> None:
         self.url, self._patience, self._timeout = url.rstrip("/"), patience, timeout
         self._transport, self._sleep = transport, sleep
-        self._jitter = random.Random()
         self._open()
 
     def search(self, queries: Sequence[str], k: int) -> list[list[tuple[Passage, float]]]:
@@ -89,24 +89,25 @@ class RemoteRetriever:
 
     def _send(self, method: str, path: str, body: bytes = b"") -> httpx.Response:
         """Send a request until it is answered or patience is at its end."""
-        end = time.monotonic() + self._patience
-        wait = 0.05
-        while True:
-            try:
-                response = self._client.request(method, path, content=body)
-                if response.status_code not in _RETRIED:
-                    break
-                problem = f"status {response.status_code}: {_said(response)}"
-            except httpx.RequestError as error:
-                problem = describe(error)
-            if time.monotonic() + wait > end:
-                raise CorpusUnavailableError(f"corpus server {self.url}{self._route}: {problem}")
-            self._sleep(wait * self._jitter.uniform(0.5, 1.5))  # so that clients come back apart
-            wait = min(2 * wait, _LONGEST_WAIT)
+
+        def attempt() -> httpx.Response:
+            response = self._client.request(method, path, content=body)
+            if response.status_code in _RETRIED:
+                raise _BusyError(f"status {response.status_code}: {_beginning(response)}")
+            return response
+
+        waits = Waits(_RETRIES, jitter=0.5, seconds=self._patience)
+        try:
+            response = retrying(attempt, waits, (_BusyError, httpx.RequestError), self._sleep)
+        except (_BusyError, httpx.RequestError) as error:
+            problem = str(error) if isinstance(error, _BusyError) else describe(error)
+            raise CorpusUnavailableError(
+                f"corpus server {self.url}{self._route}: {problem}"
+            ) from error
         if response.status_code >= 500:
-            raise CorpusUnavailableError(f"corpus server {self.url}: {_said(response)}")
+            raise CorpusUnavailableError(f"corpus server {self.url}: {_beginning(response)}")
         if response.status_code not in (200, 404):
-            raise UsageError(f"corpus server {self.url} refused: {_said(response)}")
+            raise UsageError(f"corpus server {self.url} refused: {_beginning(response)}")
         return response
 
     def _decoded(self, response: httpx.Response, type_: Any) -> Any:
@@ -114,7 +115,7 @@ class RemoteRetriever:
             return decode_json(response.content, type_)
         except DecodingError as error:
             raise CorpusUnavailableError(
-                f"{self.url} answered what no corpus server answers: {error}"
+                f"{self.url} returned an invalid response: {error}"
             ) from error
 
     def _open(self) -> None:
@@ -134,6 +135,10 @@ class RemoteRetriever:
         self._open()
 
 
-def _said(response: httpx.Response) -> str:
+class _BusyError(Exception):
+    """The server is away or busy."""
+
+
+def _beginning(response: httpx.Response) -> str:
     """Return the beginning of an answer, whatever charset it claims."""
     return response.content.decode("utf-8", "replace")[:200]

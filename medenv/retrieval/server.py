@@ -92,29 +92,33 @@ class CorpusServer:
             raw = scope.get("raw_path") or quote(scope["path"]).encode()
             name = unquote(raw.decode("ascii", "replace")).partition("/passages/")[2]
             return await asyncio.to_thread(self._passage, name)
-        return 404, _told("POST /search, GET /passages/<id> and GET /health are all there is")
+        return 404, _error_body("POST /search, GET /passages/<id> and GET /health are all there is")
 
     def _passage(self, name: str) -> Answer:
         try:
             passage = self._retriever.get(name)
             return (
-                (404, _told(f"no passage {name!r}")) if passage is None else (200, _encode(passage))
+                (404, _error_body(f"no passage {name!r}"))
+                if passage is None
+                else (200, _encode(passage))
             )
         except BaseException as error:
             return _problem(error)
 
     async def _search(self, body: bytes | None) -> Answer:
         if body is None:
-            return 413, _told(f"a request has at most {MAX_BODY} bytes")
+            return 413, _error_body(f"a request has at most {MAX_BODY} bytes")
         try:
             request = _decode(body)
         except msgspec.DecodeError as error:
-            return 422, _told(str(error))
+            return 422, _error_body(str(error))
         count = len(request.queries)
         if not 1 <= count <= self._max_waiting or not 1 <= request.k <= MAX_K:
-            return 422, _told(f"expected 1 to {self._max_waiting} queries and k from 1 to {MAX_K}")
+            return 422, _error_body(
+                f"expected 1 to {self._max_waiting} queries and k from 1 to {MAX_K}"
+            )
         if self._queries + count > self._max_waiting:
-            return 503, _told("too many queries are waiting; try again later")
+            return 503, _error_body("too many queries are waiting; try again later")
         future: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
         self._waiting.append((request, future))
         self._queries += count
@@ -183,9 +187,9 @@ def _split(
 def _problem(error: BaseException) -> Answer:
     """Return the answer to a request that a retriever failed on."""
     if isinstance(error, InfraError):
-        return 503, _told(str(error))
+        return 503, _error_body(str(error))
     _log.error("a request failed", exc_info=error)
-    return 500, _told(describe(error))
+    return 500, _error_body(describe(error))
 
 
 async def _body(receive: Receive) -> bytes | None:
@@ -207,5 +211,5 @@ async def _lifespan(receive: Receive, send: Send) -> None:
         await send({"type": f"lifespan.{kind}.complete"})
 
 
-def _told(problem: str) -> bytes:
+def _error_body(problem: str) -> bytes:
     return _encode({"error": problem})

@@ -7,6 +7,7 @@ import importlib
 import logging
 import time
 from collections.abc import Awaitable, Callable, Coroutine, Iterable, Sequence
+from concurrent.futures import Executor
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, Protocol, TypeVar, cast
@@ -22,12 +23,12 @@ from medenv.errors import (
     UsageError,
     describe,
 )
+from medenv.io import RetryPolicy, Waits, retrying
 from medenv.records import (
     CountingPolicy,
     Message,
     Policy,
     Question,
-    Record,
     RewardFn,
     Score,
     Scored,
@@ -65,12 +66,10 @@ Episodes = Iterable[tuple[Policy | AsyncPolicy, Question]]
 """What is to be played: policies and what each of them is asked."""
 
 
-class RetryPolicy(Record, frozen=True, kw_only=True):
-    """How long and how often to try what may fail for reasons outside the episode.
+class RolloutRetryPolicy(RetryPolicy, frozen=True, kw_only=True):
+    """How often tool calls, policy texts and scores are tried, and how long one may take.
 
     Args:
-        attempts: Tries in all, at least 1.
-        backoff: Wait before the second try, seconds; doubled before each further one.
         timeout: Longest wait for one tool call or policy text in async drivers, seconds.
         policy_timeout: Longest wait for one policy text, where it differs from `timeout`, seconds.
 
@@ -78,19 +77,13 @@ class RetryPolicy(Record, frozen=True, kw_only=True):
         UsageError: A value out of range.
     """
 
-    attempts: int = 3
-    backoff: float = 0.5
-    timeout: float = 60.0
     policy_timeout: float | None = None
 
     def __post_init__(self) -> None:
-        """Check the values."""
-        timeouts = (self.timeout, *([] if self.policy_timeout is None else [self.policy_timeout]))
-        if self.attempts < 1 or self.backoff < 0 or not all(one > 0 for one in timeouts):
-            raise UsageError(
-                "patience needs attempts >= 1, backoff >= 0, timeout > 0 and policy_timeout > 0, "
-                f"got {self.attempts}, {self.backoff}, {self.timeout} and {self.policy_timeout}"
-            )
+        """Validate the values."""
+        super().__post_init__()
+        if self.policy_timeout is not None and not self.policy_timeout > 0:
+            raise UsageError(f"expected policy_timeout > 0, got {self.policy_timeout}")
 
 
 class _Limits:
@@ -102,7 +95,7 @@ class _Limits:
 
     __slots__ = ("calls", "texts")
 
-    def __init__(self, patience: RetryPolicy) -> None:
+    def __init__(self, patience: RolloutRetryPolicy) -> None:
         self.calls = self.texts = Deadlines(patience.timeout)
         if patience.policy_timeout is not None:
             self.texts = Deadlines(patience.policy_timeout)
@@ -129,13 +122,16 @@ class Rollouts:
         reward: Scores the trajectories.
         patience: How often failures are tried again.
         sleep: Waits, in seconds; for tests.
+        threads: Threads in which asynchronous drivers score, so that a reward that waits for an
+            outside service stops no other episode; None scores in the event loop.
     """
 
     rules: EpisodeRules
     toolbox: ToolBox
     reward: RewardFn
-    patience: RetryPolicy = field(default_factory=RetryPolicy)
+    patience: RolloutRetryPolicy = field(default_factory=RolloutRetryPolicy)
     sleep: Callable[[float], None] = time.sleep
+    threads: Executor | None = None
 
     def run(self, policy: Policy, question: Question, seed: int = 0) -> Scored:
         """Play one episode to its end.
@@ -269,8 +265,8 @@ class Rollouts:
 
         try:
             while episode.ending is None:
-                told = episode.messages
-                written = await self._patiently(ask, told, PolicyUnavailableError, text_limit)
+                messages = episode.messages
+                written = await self._patiently(ask, messages, PolicyUnavailableError, text_limit)
                 calls = _advance(episode, written)
                 if episode.ending is None:
                     results = (
@@ -285,7 +281,10 @@ class Rollouts:
             if not contained:
                 raise
             end_episode(episode, error)
-        return self._scored(episode)
+        if self.threads is None:
+            return self._scored(episode)
+        loop = asyncio.get_running_loop()
+        return await loop.run_in_executor(self.threads, self._scored, episode)
 
     def _make(self, call: ToolCall, limit: Deadline) -> Coroutine[Any, Any, ToolResult]:
         return self._patiently(self.toolbox.start, call, ToolUnavailableError, limit)
@@ -301,9 +300,8 @@ class Rollouts:
 
         What an attempt has at once is returned at once: only a wait needs a timer.
         """
-        patience, tried = self.patience, 0
+        waits: Waits | None = None
         while True:
-            tried += 1
             try:
                 made: Any = attempt(given)
                 if hasattr(made, "__await__"):
@@ -315,19 +313,14 @@ class Rollouts:
                 failed: InfraError = late(f"nothing came for {limit.seconds:g} s")
             except InfraError as error:
                 failed = error
-            if tried >= patience.attempts or not failed.transient:
+            waits = waits or Waits(self.patience)
+            wait = waits.before_next(failed)
+            if wait is None:
                 raise failed
-            await asyncio.sleep(patience.backoff * 2.0 ** (tried - 1))
+            await asyncio.sleep(wait)
 
     def _retry(self, attempt: Callable[[], _T]) -> _T:
-        for tried in range(1, self.patience.attempts):
-            try:
-                return attempt()
-            except InfraError as error:
-                if not error.transient:
-                    raise
-                self.sleep(self.patience.backoff * 2.0 ** (tried - 1))
-        return attempt()
+        return retrying(attempt, Waits(self.patience), InfraError, self.sleep)
 
     def _scored(self, episode: Episode) -> Scored:
         trajectory = episode.trajectory()
@@ -378,7 +371,7 @@ def _asker(policy: Policy | AsyncPolicy, episode: Episode) -> Callable[[Sequence
     if not hasattr(policy, "act_within"):
         return policy.act
     counting = cast(CountingPolicy, policy)
-    return lambda told: counting.act_within(told, episode.tokens_left)
+    return lambda messages: counting.act_within(messages, episode.tokens_left)
 
 
 def _advance(episode: Episode, written: Any) -> tuple[ToolCall, ...]:

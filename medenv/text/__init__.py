@@ -12,7 +12,7 @@ from medenv.text.analysis import (
     read_analysis,
     write_analysis,
 )
-from medenv.text.boundaries import occurs, words
+from medenv.text.boundaries import occurs, whole_words, words
 from medenv.text.folding import fold, fold_name, name_key
 from medenv.text.spelling import GREEK, american, singular
 
@@ -33,6 +33,7 @@ __all__ = [
     "occurs",
     "read_analysis",
     "singular",
+    "whole_words",
     "words",
     "write_analysis",
 ]

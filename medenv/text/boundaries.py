@@ -35,6 +35,16 @@ def occurs(name: str, text: str) -> bool:
     return False
 
 
+def whole_words(*names: str) -> str:
+    """Return a regular expression that matches some names as whole words, the longest first.
+
+    Args:
+        *names: The names, at least one.
+    """
+    longest_first = sorted(names, key=lambda name: (-len(name), name))
+    return rf"(?<!\w)(?:{'|'.join(map(re.escape, longest_first))})(?!\w)"
+
+
 def _in_word(char: str) -> bool:
     r"""Return whether a character matches ``\w``."""
     return char.isalnum() or char == "_"

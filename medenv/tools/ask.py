@@ -6,6 +6,7 @@ from collections.abc import Iterable
 
 from medenv.diagnosis.cases import Patient, passage_id
 from medenv.diagnosis.model import DiseaseModel
+from medenv.text import name_key
 from medenv.tools.base import Tool, ToolOutput
 
 MAX_REVEALED = 3
@@ -24,7 +25,7 @@ class Ask(Tool):
 
     def __init__(self, patients: Iterable[Patient], diseases: DiseaseModel) -> None:
         super().__init__()
-        self._patients = {patient.id.casefold(): patient for patient in patients}
+        self._patients = {name_key(patient.id): patient for patient in patients}
         self._model, self._names = diseases, diseases.names
 
     def call(self, patient: str, finding: str) -> ToolOutput:
@@ -34,7 +35,7 @@ class Ask(Tool):
             patient: Id of the patient as the question gives it.
             finding: Name of one finding, such as a sign, a symptom or a test result.
         """
-        case = self._patients.get(patient.strip().casefold())
+        case = self._patients.get(name_key(patient))
         if case is None:
             text = f"there is no patient {patient[:80]!r}: use the id in the question"
             return ToolOutput(text=text, status="bad_call")

@@ -3,19 +3,20 @@
 A tool's JSON schema is derived from its signature and docstring, so the policy sees exactly the
 accepted arguments. Write a tool as a decorated function,
 
-    >>> @tool
-    ... def dose(drug: str, weight_kg: float = 70.0) -> ToolOutput:
+    >>> @FunctionTool
+    ... def dose(drug: str, weight_kg: float = 70.0) -> str:
     ...     '''Look up the usual dose of a drug.
     ...
     ...     Args:
     ...         drug: Name of the drug.
     ...         weight_kg: Body weight in kg.
     ...     '''
-    ...     return ToolOutput(text=f"no dose of {drug} on file", status="empty")
+    ...     return f"no dose of {drug} on file"
     >>> dose.spec.parameters["required"]
     ['drug']
 
-or, if it has options, as a subclass of `Tool` with a method ``call``.
+or, if it has options, as a subclass of `Tool` with a method ``call``. A text that a tool returns
+becomes an output of status ``"ok"``. `medenv.plugins.tool` also registers a function by name.
 """
 
 from __future__ import annotations
@@ -87,7 +88,7 @@ class Tool:
     name: str = ""
     local: bool = True
     clean: bool = False
-    call: Callable[..., ToolOutput | Awaitable[ToolOutput]]
+    call: Callable[..., str | ToolOutput | Awaitable[str | ToolOutput]]
 
     def __init__(self) -> None:
         self.is_async = inspect.iscoroutinefunction(self.call)
@@ -124,17 +125,22 @@ class Tool:
 
 
 class FunctionTool(Tool):
-    """A tool that wraps a function.
+    """A decorator that makes a tool of a function, under the function's name.
 
     Args:
-        function: A documented function that returns a `ToolOutput`.
-        local: Whether a call takes less than a millisecond and does not block.
+        function: A documented function that returns a text or a `ToolOutput`.
+        local: Whether a call takes less than a millisecond and does not block; by default if the
+            function is not ``async``.
     """
 
     def __init__(
-        self, function: Callable[..., ToolOutput | Awaitable[ToolOutput]], *, local: bool = True
+        self,
+        function: Callable[..., str | ToolOutput | Awaitable[str | ToolOutput]],
+        *,
+        local: bool | None = None,
     ) -> None:
-        self.name, self.local, self.call = function.__name__, local, function
+        self.name, self.call = function.__name__, function
+        self.local = not inspect.iscoroutinefunction(function) if local is None else local
         super().__init__()
 
     def __reduce_ex__(self, protocol: Any) -> Any:
@@ -148,11 +154,6 @@ class FunctionTool(Tool):
         except (AttributeError, ImportError, ValueError):
             named = None
         return (resolve_name, (name,)) if named is self else super().__reduce_ex__(protocol)
-
-
-def tool(function: Callable[..., ToolOutput | Awaitable[ToolOutput]]) -> FunctionTool:
-    """Convert a function to a tool of the same name."""
-    return FunctionTool(function, local=not inspect.iscoroutinefunction(function))
 
 
 _T = TypeVar("_T")
@@ -292,8 +293,9 @@ class ToolBox:
         return ToolOutput(text=text, status="bad_call")
 
     def _result(
-        self, call: ToolCall, output: ToolOutput, begun: float, *, clean: bool = False
+        self, call: ToolCall, output: str | ToolOutput, begun: float, *, clean: bool = False
     ) -> ToolResult:
+        output = as_output(output)
         status, text = output.status, output.text
         if status != "ok":
             if status == "unavailable":
@@ -315,6 +317,11 @@ class ToolBox:
             seconds=self._clock() - begun,
             numbered=output.numbered,
         )
+
+
+def as_output(made: str | ToolOutput) -> ToolOutput:
+    """Return what a tool gave back as an output; a text is one of status ``"ok"``."""
+    return ToolOutput(text=made) if isinstance(made, str) else made
 
 
 def _arguments_type(name: str, function: Callable[..., Any]) -> type[msgspec.Struct]:
@@ -361,4 +368,4 @@ def _described(function: Callable[..., Any]) -> dict[str, str]:
     return {match[1]: match[2] for match in matches if match is not None}
 
 
-__all__ = ["FunctionTool", "Tool", "ToolBox", "ToolOutput", "tool"]
+__all__ = ["FunctionTool", "Tool", "ToolBox", "ToolOutput"]

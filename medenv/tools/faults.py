@@ -78,14 +78,14 @@ class Faulty(Wrapper):
         """Raise an injected failure if one is drawn."""
         key = digest((self.name, arguments))
         self._attempts[key] += 1
-        kind = self._drawn_fault(key)
+        kind = self.drawn_fault(key)
         if kind == "error" or kind == "timeout":
             raise InjectedError(self.name, kind)
         return None
 
     def after(self, arguments: tuple[Any, ...], output: ToolOutput) -> ToolOutput:
         """Truncate or replace the output if such a fault is drawn."""
-        kind = self._drawn_fault(digest((self.name, arguments)))
+        kind = self.drawn_fault(digest((self.name, arguments)))
         others = [earlier for given, earlier in self._earlier if given != arguments]
         self._earlier.append((arguments, output))
         if kind == "truncated":
@@ -96,8 +96,12 @@ class Faulty(Wrapper):
             return others[0] if others else ToolOutput(text="Nothing was found.", status="empty")
         return output
 
-    def _drawn_fault(self, key: str) -> Fault | None:
-        """Return the fault of the latest call with a key, or None."""
+    def drawn_fault(self, key: str) -> Fault | None:
+        """Return the fault of the latest call with a key, or None.
+
+        Args:
+            key: Digest of the tool's name and the arguments.
+        """
         rng = np.random.default_rng([self._seed, int(key[:15], 16), self._attempts[key]])
         if rng.random() >= self._rate:
             return None

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Awaitable
 from typing import Any, cast
 
-from medenv.tools.base import Tool, ToolOutput
+from medenv.tools.base import Tool, ToolOutput, as_output
 
 
 class Wrapper(Tool):
@@ -29,14 +29,15 @@ class Wrapper(Tool):
             return self._acall(arguments)
         output = self.before(arguments)
         if output is None:
-            output = self.after(arguments, cast(ToolOutput, self.inner.call(*arguments)))
+            made = cast(str | ToolOutput, self.inner.call(*arguments))
+            output = self.after(arguments, as_output(made))
         return output
 
     async def _acall(self, arguments: tuple[Any, ...]) -> ToolOutput:
         output = self.before(arguments)
         if output is None:
-            made = cast(Awaitable[ToolOutput], self.inner.call(*arguments))
-            output = self.after(arguments, await made)
+            made = cast(Awaitable[str | ToolOutput], self.inner.call(*arguments))
+            output = self.after(arguments, as_output(await made))
         return output
 
     def before(self, arguments: tuple[Any, ...]) -> ToolOutput | None:  # noqa: ARG002 - for subclasses

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import msgspec
 import numpy as np
 
 from medenv.errors import UsageError
-from medenv.io import atomic_path, write_json, write_text
 from medenv.kg.graph import GraphInfo
 from medenv.records import Record
+from medenv.report.cards import count_table, counted, figure, terms, write_card_files
 from medenv.retrieval.filtered import answer_kind
 from medenv.trajectories.filters import token_count
 from medenv.trajectories.records import Rollout
@@ -25,8 +25,8 @@ COLOURS = {"guided": "#3b6ea5", "exploration": "#d98a3d"}
 """Colours of the parts in figures."""
 
 
-class Spread(Record, frozen=True, kw_only=True):
-    """How a number is spread over a set.
+class Distribution(Record, frozen=True, kw_only=True):
+    """Mean and quantiles of a number over a set.
 
     Args:
         mean: Its mean.
@@ -54,7 +54,7 @@ class TrajectoryCard(Record, frozen=True, kw_only=True):
         wanted: Trajectories that were asked for.
         parts: Number of trajectories by part.
         specialties: Number by specialty.
-        hops: Number by hops of the gold path.
+        hops: Number by hops of the gold path, ``"none"`` where there is none.
         levels: Number by obfuscation level.
         kinds: Number by kind of the answer.
         tools: Calls by tool, those that do not exist included.
@@ -83,10 +83,10 @@ class TrajectoryCard(Record, frozen=True, kw_only=True):
     levels: dict[str, int]
     kinds: dict[str, int]
     tools: dict[str, int]
-    calls: Spread
-    turns: Spread
-    tokens: Spread
-    thought_words: Spread
+    calls: Distribution
+    turns: Distribution
+    tokens: Distribution
+    thought_words: Distribution
     judged: int
     rejected: dict[str, int]
     faults: dict[str, int]
@@ -117,12 +117,12 @@ class Provenance(Record, frozen=True, kw_only=True):
     rewritten: dict[str, int] = msgspec.field(default_factory=dict)
 
 
-def trajectory_card(selection: Selection, told: Provenance) -> TrajectoryCard:
+def trajectory_card(selection: Selection, provenance: Provenance) -> TrajectoryCard:
     """Return the card of a set.
 
     Args:
         selection: The set.
-        told: What the set does not say itself.
+        provenance: What the set does not say itself.
 
     Raises:
         UsageError: The set is empty.
@@ -134,30 +134,31 @@ def trajectory_card(selection: Selection, told: Provenance) -> TrajectoryCard:
     questions = [one.scored.trajectory.question for one in kept]
     turns = [turn for one in kept for turn in one.scored.trajectory.turns]
     thoughts = [len(turn.parsed.thought.split()) for turn in turns]
+    tokens = [token_count(one.scored.trajectory, provenance.prompt_chars) for one in kept]
     return TrajectoryCard(
-        source=told.info.label,
-        licence=told.info.licence,
-        acknowledgement=told.info.acknowledgement,
-        teachers=told.teachers,
-        wanted=told.wanted,
-        parts=_counted(one.part for one in kept),
-        specialties=_counted(one.specialty or "none" for one in questions),
-        hops=_counted(str(len(one.certificate.path)) for one in questions),
-        levels=_counted(str(one.level) for one in questions),
-        kinds=_counted(answer_kind(one) for one in questions),
-        tools=_counted(call.name for turn in turns for call in turn.calls),
-        calls=_spread([one.calls for one in kept]),
-        turns=_spread([len(one.scored.trajectory.turns) for one in kept]),
-        tokens=_spread([token_count(one.scored.trajectory, told.prompt_chars) for one in kept]),
-        thought_words=_spread(thoughts),
+        source=provenance.info.label,
+        licence=provenance.info.licence,
+        acknowledgement=provenance.info.acknowledgement,
+        teachers=provenance.teachers,
+        wanted=provenance.wanted,
+        parts=counted(one.part for one in kept),
+        specialties=counted(one.specialty or "none" for one in questions),
+        hops=counted(str(len(one.path) or "none") for one in questions),
+        levels=counted(str(one.level) for one in questions),
+        kinds=counted(answer_kind(one) for one in questions),
+        tools=counted(call.name for turn in turns for call in turn.calls),
+        calls=_distribution([one.calls for one in kept]),
+        turns=_distribution([len(one.scored.trajectory.turns) for one in kept]),
+        tokens=_distribution(tokens),
+        thought_words=_distribution(thoughts),
         judged=selection.judged,
         rejected=dict(selection.rejected.most_common()),
-        faults=_counted(event.partition(": ")[2] for event in selection.faults.elements()),
+        faults=counted(selection.faults.elements()),
         failed_calls=selection.faults.total() / max(selection.calls, 1),
-        leaks=told.leaks,
+        leaks=provenance.leaks,
         recovered=sum(bool(one.faults) for one in kept),
         pairs=len(selection.pairs),
-        rewritten=told.rewritten,
+        rewritten=provenance.rewritten,
     )
 
 
@@ -169,8 +170,9 @@ def write_card(folder: Path, card: TrajectoryCard, kept: Sequence[Rollout]) -> N
         card: The card.
         kept: The set.
     """
-    write_json(folder / "card.json", card)
-    write_text(folder / "README.md", _markdown(card))
+    total = sum(card.parts.values())
+    title = f"{total:,} trajectories over {card.source}"
+    write_card_files(folder, card, title, _parts(card, total))
     parts = {part: [one for one in kept if one.part == part] for part in COLOURS}
     _bars(folder / "specialties.png", "trajectories", _by(parts, _specialty))
     _bars(folder / "hops.png", "trajectories", _by(parts, _hops), "hops of the gold path")
@@ -185,7 +187,7 @@ def _specialty(rollout: Rollout) -> str:
 
 
 def _hops(rollout: Rollout) -> int:
-    return len(rollout.scored.trajectory.question.certificate.path)
+    return len(rollout.scored.trajectory.question.path)
 
 
 def _calls(rollout: Rollout) -> int:
@@ -205,14 +207,10 @@ def _by(
     return {part: {name: counted[name] for name in names} for part, counted in counts.items()}
 
 
-def _counted(values: Iterable[str]) -> dict[str, int]:
-    return dict(sorted(Counter(values).items()))
-
-
-def _spread(values: Sequence[int]) -> Spread:
+def _distribution(values: Sequence[int]) -> Distribution:
     numbers = np.array(values or [0], dtype=float)
     low, middle, high = np.quantile(numbers, [0.0, 0.5, 0.95])
-    return Spread(
+    return Distribution(
         mean=round(float(numbers.mean()), 2),
         least=float(low),
         median=float(middle),
@@ -221,19 +219,16 @@ def _spread(values: Sequence[int]) -> Spread:
     )
 
 
-def _markdown(card: TrajectoryCard) -> str:
-    total = sum(card.parts.values())
+def _parts(card: TrajectoryCard, total: int) -> list[str]:
     made = ", ".join(f"{n:,} {part} ({n / total:.0%})" for part, n in card.parts.items())
-    parts = [
-        f"# {total:,} trajectories over {card.source}",
-        "For research use. Not medical advice: do not use it to make decisions about patients.",
+    return [
         f"{made}; {card.wanted:,} asked for. Teachers: "
         + ", ".join(f"{name} ({part})" for part, name in card.teachers.items())
         + ".",
         f"Tool failures injected into {card.failed_calls:.1%} of all calls; {card.recovered:,} of "
         f"the trajectories recovered from one. Leaks found in the set: {card.leaks}. Preference "
         f"pairs: {card.pairs:,}.",
-        _spreads(card),
+        _distributions(card),
         "![Specialties](specialties.png)",
         _table("Specialty", card.specialties),
         "![Hops](hops.png)",
@@ -249,14 +244,11 @@ def _markdown(card: TrajectoryCard) -> str:
         _table("Reason", card.rejected, "Episodes"),
         _table("Injected failure", card.faults, "Calls"),
         _table("Rewriting of thoughts", card.rewritten),
-        "## Terms",
-        card.acknowledgement,
-        card.licence,
+        *terms(card),
     ]
-    return "\n\n".join(part for part in parts if part) + "\n"
 
 
-def _spreads(card: TrajectoryCard) -> str:
+def _distributions(card: TrajectoryCard) -> str:
     rows = [
         ("tool calls", card.calls),
         ("assistant turns", card.turns),
@@ -273,33 +265,26 @@ def _spreads(card: TrajectoryCard) -> str:
 
 
 def _table(name: str, counts: Mapping[str, int], what: str = "Trajectories") -> str:
-    rows = "\n".join(f"| {value} | {count:,} |" for value, count in counts.items())
-    return f"| {name} | {what} |\n|---|---:|\n{rows}" if counts else ""
+    return count_table(name, counts, what)
 
 
 def _bars(path: Path, what: str, counts: Mapping[str, Mapping[str, int]], axis: str = "") -> None:
     """Draw stacked bars: upright where there is an axis of numbers, else lying."""
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
     names = list(next(iter(counts.values())))
-    figure = Figure(figsize=(6, 3 if axis else 0.8 + 0.26 * len(names)), layout="constrained")
-    FigureCanvasAgg(figure)
-    axes = figure.add_subplot()
-    base = np.zeros(len(names))
-    for part, counted in counts.items():
-        values = np.array([counted[name] for name in names], dtype=float)
+    with figure(path, 3 if axis else 0.8 + 0.26 * len(names)) as axes:
+        base = np.zeros(len(names))
+        for part, numbers in counts.items():
+            values = np.array([numbers[name] for name in names], dtype=float)
+            look: dict[str, Any] = {"color": COLOURS[part], "label": part}
+            if axis:
+                axes.bar(names, values, bottom=base, **look)
+            else:
+                axes.barh(names[::-1], values[::-1], left=base[::-1], **look)
+            base += values
         if axis:
-            axes.bar(names, values, bottom=base, color=COLOURS[part], label=part)
+            axes.set(xlabel=axis, ylabel=what)
         else:
-            axes.barh(names[::-1], values[::-1], left=base[::-1], color=COLOURS[part], label=part)
-        base += values
-    if axis:
-        axes.set(xlabel=axis, ylabel=what)
-    else:
-        axes.set(xlabel=what)
-    if len(counts) > 1:
-        figure.legend(frameon=False, ncols=len(counts), loc="outside upper center")
-    axes.spines[["top", "right"]].set_visible(False)
-    with atomic_path(path) as partial:
-        figure.savefig(partial, format="png", dpi=110, metadata={"Software": None})
+            axes.set(xlabel=what)
+        if len(counts) > 1:
+            place = {"frameon": False, "ncols": len(counts), "loc": "outside upper center"}
+            axes.figure.legend(**place)

@@ -1,4 +1,4 @@
-"""From questions and teachers to a set: episodes are played, journalled, judged, in any weather."""
+"""Collect, log and filter episodes; resumable."""
 
 from __future__ import annotations
 
@@ -6,19 +6,18 @@ import asyncio
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol
 
 import msgspec
 import numpy as np
 
 from medenv.build.environment import Parts
 from medenv.errors import PolicyUnavailableError, UsageError
-from medenv.io import digest
+from medenv.io import Journal, digest
 from medenv.records import Policy, Question, Record, Scored, Trajectory
-from medenv.rollouts.driver import AsyncPolicy, RetryPolicy, Rollouts
+from medenv.rollouts.driver import AsyncPolicy, RolloutRetryPolicy, Rollouts
+from medenv.rollouts.policies import Teacher
 from medenv.trajectories.faults import faulty_box
 from medenv.trajectories.gate import ClosedError, Gate
-from medenv.trajectories.journal import Journal
 from medenv.trajectories.records import Part, Rollout
 from medenv.trajectories.selection import Selection
 
@@ -32,17 +31,8 @@ AHEAD = 4
 """Questions begun ahead of the one that is judged next, for each episode that may run."""
 
 
-class Teaching(Protocol):
-    """Makes the policy of an episode, one that answers at once or one that is awaited."""
-
-    def begin(self, question: Question, i: int = 0) -> Policy | AsyncPolicy:
-        """Return the policy for one episode.
-
-        Args:
-            question: What will be asked.
-            i: Number of the episode, which with the teacher's seed decides what can be decided.
-        """
-        ...
+AnyTeacher = Teacher[Policy | AsyncPolicy]
+"""A teacher whose policies answer at once, or are awaited."""
 
 
 class Plan(Record, frozen=True, kw_only=True):
@@ -120,9 +110,9 @@ class RolloutCollector:
 
     parts: Parts
     questions: Sequence[Question]
-    teachers: Mapping[Part, tuple[str, Teaching]]
+    teachers: Mapping[Part, tuple[str, AnyTeacher]]
     plan: Plan
-    patience: RetryPolicy
+    patience: RolloutRetryPolicy
 
     def identity(self, teachers: str) -> dict[str, str]:
         """Return what tells this run from others, by name: all but its size and pace.
@@ -147,7 +137,7 @@ class RolloutCollector:
         Args:
             selection: Judges the episodes, question by question.
             journal: Keeps them.
-            report: Is told the numbers of episodes accepted and judged.
+            report: Receives the numbers of episodes accepted and judged.
 
         Raises:
             PolicyUnavailableError: An episode could not be played; the same run goes on later.
@@ -204,13 +194,19 @@ class RolloutCollector:
         why = ""
         for _ in range(ROUNDS):
             box, tools = faulty_box(self.parts.toolbox.tools.values(), self.plan.failures, seed)
-            driver = Rollouts(self.parts.rules, box, self.parts.reward, self.patience)
+            driver = Rollouts(
+                self.parts.rules,
+                box,
+                self.parts.reward,
+                self.patience,
+                threads=self.parts.scoring.threads,
+            )
             policy = teacher.begin(question, i * SAMPLES + sample)
             scored = await driver.arun(policy, question, seed)
             if scored.score.total is not None:
                 events = tuple(event for tool in tools for event in tool.events)
                 return Rollout(
-                    i=i, sample=sample, part=part, teacher=name, scored=timeless(scored),
+                    i=i, sample=sample, part=part, teacher=name, scored=without_times(scored),
                     faults=events,
                 )  # fmt: skip
             why = scored.trajectory.failure or "it could not be scored"
@@ -220,7 +216,7 @@ class RolloutCollector:
         )
 
 
-def timeless(scored: Scored) -> Scored:
+def without_times(scored: Scored) -> Scored:
     """Return an episode without the times that it took, so that the same episode is the same bytes.
 
     Args:

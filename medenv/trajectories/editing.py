@@ -4,16 +4,17 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Mapping
+from operator import attrgetter
 from pathlib import Path
 from typing import NamedTuple
 
 import msgspec
 
 from medenv.dialects.base import Dialect
+from medenv.io import Journal
 from medenv.llm.endpoint import Endpoint, EndpointSettings
-from medenv.trajectories.filters import FilterContext, verdict
+from medenv.trajectories.filters import FilterContext, first_refusal
 from medenv.trajectories.gate import ClosedError, Gate
-from medenv.trajectories.journal import Journal
 from medenv.trajectories.records import Rewriting, Rollout
 from medenv.trajectories.rewriting import rewritten
 from medenv.trajectories.selection import Selection
@@ -49,7 +50,7 @@ async def edit(
         selection: The set; its episodes are replaced by what came of them.
         editor: Who rewrites.
         run: What tells this run from others, by name.
-        report: Is told the numbers of episodes done and to do.
+        report: Receives the numbers of episodes done and to do.
 
     Returns:
         Outcome to its number: ``"rewritten"``, or why an episode stays as it was.
@@ -58,7 +59,8 @@ async def edit(
         ModelUnavailableError: The model did not answer; the same run goes on later.
     """
     path, gate = editor.folder / "rewritings.jsonl", Gate(editor.concurrency)
-    with Journal(path, {**run, "model": editor.model.model}, Rewriting) as journal:
+    run = {**run, "model": editor.model.model}
+    with Journal(path, run, Rewriting, key=attrgetter("key")) as journal:
         known = {one.key: one for one in journal.known}
 
         async def one(rollout: Rollout, endpoint: Endpoint) -> None:
@@ -86,7 +88,8 @@ async def _rewriting(rollout: Rollout, endpoint: Endpoint, editor: Editor) -> Re
     )
     scored = msgspec.structs.replace(rollout.scored, trajectory=trajectory)
     made = msgspec.structs.replace(rollout, scored=scored)
-    reason = reason or verdict(made, editor.bench)
+    if not reason and (refusal := first_refusal(made, editor.bench)):
+        reason = str(refusal)
     return Rewriting(
         i=rollout.i, sample=rollout.sample, rollout=None if reason else made, reason=reason
     )

@@ -28,7 +28,7 @@ class Chat(Record, frozen=True, kw_only=True):
         question: Id of the question.
         part: Why the episode was played.
         specialty: Medical specialty of the question.
-        hops: Hops of its gold path.
+        hops: Hops of its gold path; 0 where there is none.
         calls: Tool calls made.
     """
 
@@ -91,7 +91,7 @@ def chat_of(trajectory: Trajectory, rules: EpisodeRules, part: str = "") -> Chat
         question=trajectory.question.id,
         part=part,
         specialty=trajectory.question.specialty,
-        hops=len(trajectory.question.certificate.path),
+        hops=len(trajectory.question.path),
         calls=sum(len(turn.calls) for turn in trajectory.turns),
     )
 

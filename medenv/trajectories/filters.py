@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from enum import StrEnum
 from typing import NamedTuple
 
 import msgspec
@@ -15,7 +16,6 @@ import msgspec
 from medenv.episodes.rules import CHARS_PER_TOKEN
 from medenv.errors import UsageError
 from medenv.records import Record, Trajectory, Turn
-from medenv.trajectories.faults import FAILED
 from medenv.trajectories.leaks import Names, leaks
 from medenv.trajectories.records import Rollout
 from medenv.trajectories.revealed import names as mentions
@@ -75,12 +75,47 @@ class FilterContext(NamedTuple):
     prompt_chars: int = 0
 
 
-Filter = Callable[[Rollout, FilterContext], str]
-"""Returns why an episode is refused, or ``""``."""
+class Rejection(StrEnum):
+    """The reasons for which an episode is not kept."""
+
+    NO_ANSWER = "no answer"
+    WRONG_ANSWER = "wrong answer"
+    CALL_WITHOUT_ANSWER = "a call without an answer"
+    MALFORMED = "malformed"
+    NO_THOUGHT = "no thought"
+    LONG_THOUGHT = "a thought too long"
+    ANOTHER_LANGUAGE = "another language"
+    FEW_TURNS = "too few turns"
+    MANY_CALLS = "too many calls"
+    MANY_TOKENS = "too many tokens"
+    REPEATED_CALL = "a repeated call"
+    EVIDENCE_NOT_SHOWN = "evidence not shown"
+    LEAK = "leak"
+    ENOUGH_OF_QUESTION = "enough of this question"
+    NEAR_DUPLICATE = "near-duplicate"
 
 
-def verdict(rollout: Rollout, bench: FilterContext) -> str:
-    """Return the reason for which an episode is refused, or ``""``.
+class Refusal(NamedTuple):
+    """Why an episode is not kept.
+
+    Attributes:
+        reason: The reason, on which code decides.
+        detail: Which ending, or which leak; for counts and people.
+    """
+
+    reason: Rejection
+    detail: str | None = None
+
+    def __str__(self) -> str:
+        return f"{self.reason}: {self.detail}" if self.detail else self.reason.value
+
+
+Filter = Callable[[Rollout, FilterContext], Refusal | None]
+"""Returns why an episode is refused, or None."""
+
+
+def first_refusal(rollout: Rollout, bench: FilterContext) -> Refusal | None:
+    """Return the reason for which an episode is refused, or None.
 
     Args:
         rollout: The episode.
@@ -89,60 +124,61 @@ def verdict(rollout: Rollout, bench: FilterContext) -> str:
     for check in FILTERS:
         if reason := check(rollout, bench):
             return reason
-    return ""
+    return None
 
 
-def _answered(rollout: Rollout, _: FilterContext) -> str:
+def _answered(rollout: Rollout, _: FilterContext) -> Refusal | None:
     ending = rollout.scored.trajectory.ending
-    return "" if ending == "answered" else f"no answer: {ending}"
+    return None if ending == "answered" else Refusal(Rejection.NO_ANSWER, ending)
 
 
-def _correct(rollout: Rollout, _: FilterContext) -> str:
+def _correct(rollout: Rollout, _: FilterContext) -> Refusal | None:
     part = rollout.scored.score.parts.get("accuracy")
     if part is None:
         raise UsageError(
             "trajectories are chosen by the score part 'accuracy', got "
             f"{', '.join(sorted(rollout.scored.score.parts)) or 'none'}; use another scoring"
         )
-    return "" if part.raw >= 1.0 else "wrong answer"
+    return None if part.raw >= 1.0 else Refusal(Rejection.WRONG_ANSWER)
 
 
-def _long_enough(rollout: Rollout, bench: FilterContext) -> str:
+def _long_enough(rollout: Rollout, bench: FilterContext) -> Refusal | None:
     trajectory = rollout.scored.trajectory
-    needed = min(bench.limits.turns, trajectory.question.certificate.min_calls + 1)
-    return "too few turns" if len(trajectory.turns) < needed else ""
+    proof = trajectory.question.certificate
+    needed = min(bench.limits.turns, proof.min_calls + 1 if proof is not None else 1)
+    return Refusal(Rejection.FEW_TURNS) if len(trajectory.turns) < needed else None
 
 
-def _within(rollout: Rollout, bench: FilterContext) -> str:
+def _within(rollout: Rollout, bench: FilterContext) -> Refusal | None:
     if rollout.calls > bench.limits.calls:
-        return "too many calls"
+        return Refusal(Rejection.MANY_CALLS)
     tokens = token_count(rollout.scored.trajectory, bench.prompt_chars)
-    return "too many tokens" if tokens > bench.limits.tokens else ""
+    return Refusal(Rejection.MANY_TOKENS) if tokens > bench.limits.tokens else None
 
 
-def _every_call_answered(rollout: Rollout, _: FilterContext) -> str:
+def _every_call_answered(rollout: Rollout, _: FilterContext) -> Refusal | None:
     for turn in rollout.scored.trajectory.turns:
         given = [result.call_id for result in turn.results]
         made = [call.id for call in turn.calls]
         if given != made or len(made) != len(turn.parsed.calls):
-            return "a call without an answer"
-    return ""
+            return Refusal(Rejection.CALL_WITHOUT_ANSWER)
+    return None
 
 
-def _no_loops(rollout: Rollout, _: FilterContext) -> str:
+def _no_loops(rollout: Rollout, _: FilterContext) -> Refusal | None:
     """Refuse a call that was made before and answered; one that failed may be made again."""
     answered: set[bytes] = set()
     for turn in rollout.scored.trajectory.turns:
         for call, result in zip(turn.calls, turn.results, strict=True):
             key = msgspec.json.encode((call.name, call.arguments), order="deterministic")
             if key in answered:
-                return "a repeated call"
-            if not result.text.startswith(FAILED):
+                return Refusal(Rejection.REPEATED_CALL)
+            if result.status != "failed":
                 answered.add(key)
-    return ""
+    return None
 
 
-def _grounded(rollout: Rollout, _: FilterContext) -> str:
+def _grounded(rollout: Rollout, _: FilterContext) -> Refusal | None:
     """Refuse an episode in which a step of the gold path, or the answer, was never shown."""
     trajectory = rollout.scored.trajectory
     passages = {
@@ -151,37 +187,41 @@ def _grounded(rollout: Rollout, _: FilterContext) -> str:
         for result in turn.results
         for passage in result.passages
     }
-    if not all(shown(hop, passages) for hop in trajectory.question.certificate.path):
-        return "evidence not shown"
+    if not all(shown(hop, passages) for hop in trajectory.question.path):
+        return Refusal(Rejection.EVIDENCE_NOT_SHOWN)
     observed = [trajectory.question.text, *(turn.observation for turn in trajectory.turns)]
     for answer in trajectory.question.answers:
         if answer.kind != "value" and not any(mentions(text, answer.name) for text in observed):
-            return "evidence not shown"
-    return ""
+            return Refusal(Rejection.EVIDENCE_NOT_SHOWN)
+    return None
 
 
-def _without_leaks(rollout: Rollout, bench: FilterContext) -> str:
+def _without_leaks(rollout: Rollout, bench: FilterContext) -> Refusal | None:
     found = leaks(rollout.scored.trajectory, bench.names)
-    return f"leak: {found[0].kind}" if found else ""
+    return Refusal(Rejection.LEAK, found[0].kind) if found else None
 
 
-def _language(rollout: Rollout, bench: FilterContext) -> str:
+def _language(rollout: Rollout, bench: FilterContext) -> Refusal | None:
     text = "".join(turn.text for turn in rollout.scored.trajectory.turns)
     letters = sum(character.isalpha() for character in text)
     foreign = len(_FOREIGN.findall(text)) - len(_GREEK.findall(text))
-    return "another language" if foreign > bench.limits.foreign * max(letters, 1) else ""
+    return (
+        Refusal(Rejection.ANOTHER_LANGUAGE)
+        if foreign > bench.limits.foreign * max(letters, 1)
+        else None
+    )
 
 
-def _format(rollout: Rollout, bench: FilterContext) -> str:
+def _format(rollout: Rollout, bench: FilterContext) -> Refusal | None:
     limits = bench.limits
     for turn in rollout.scored.trajectory.turns:
         if turn.parsed.problems or _CONTROL.search(turn.text):
-            return "malformed"
+            return Refusal(Rejection.MALFORMED)
         if limits.thoughts and not turn.parsed.thought:
-            return "no thought"
+            return Refusal(Rejection.NO_THOUGHT)
         if len(turn.parsed.thought) > limits.thought_chars:
-            return "a thought too long"
-    return ""
+            return Refusal(Rejection.LONG_THOUGHT)
+    return None
 
 
 FILTERS: tuple[Filter, ...] = (

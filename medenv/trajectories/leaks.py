@@ -13,7 +13,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, Literal, NamedTuple
 
 from medenv.records import Question, Trajectory, Turn
-from medenv.text import fold
+from medenv.text import fold, whole_words
 
 Kind = Literal["mask", "placeholder", "relation", "guidance", "entity"]
 
@@ -93,8 +93,7 @@ def guidance_text(question: Question) -> str:
     Args:
         question: The question.
     """
-    path = question.certificate.path
-    lines = question.guidance or tuple(f"({MASK}, {hop.relation}, {MASK})" for hop in path)
+    lines = question.guidance or tuple(f"({MASK}, {hop.relation}, {MASK})" for hop in question.path)
     return "\n".join(lines)
 
 
@@ -111,8 +110,8 @@ def _strings(value: Any) -> Iterator[str]:
 
 def _relations(question: Question) -> re.Pattern[str] | None:
     """Return what finds the path's relations as identifiers; words such as "is a" are none."""
-    found = sorted({hop.relation for hop in question.certificate.path if "_" in hop.relation})
-    return re.compile(rf"\b(?:{'|'.join(map(re.escape, found))})\b") if found else None
+    found = sorted({hop.relation for hop in question.path if "_" in hop.relation})
+    return re.compile(whole_words(*found)) if found else None
 
 
 def _forms(text: str, relations: re.Pattern[str] | None) -> Iterator[tuple[Kind, str]]:
@@ -130,15 +129,12 @@ def _forms(text: str, relations: re.Pattern[str] | None) -> Iterator[tuple[Kind,
 
 def _gold_names(question: Question, names: Names) -> list[str]:
     """Return every name and id of every gold entity, the topic's too: clues alone may give it."""
-    path = question.certificate.path
-    ids = [question.topic.id, *(end for hop in path for end in (hop.head, hop.tail))]
-    ids += question.certificate.answers
+    ids = [] if question.topic is None else [question.topic.id]
+    if (proof := question.certificate) is not None:
+        ids += [*(end for hop in proof.path for end in (hop.head, hop.tail)), *proof.answers]
     found = [name for one in dict.fromkeys(ids) for name in (one, *names.get(one, ()))]
     known = [
-        name
-        for one in (question.topic, *question.answers)
-        if one.kind != "value"
-        for name in (one.name, *one.aliases)
+        name for one in question.named if one.kind != "value" for name in (one.name, *one.aliases)
     ]
     return [one for one in dict.fromkeys([*found, *known]) if _telling(one)]
 

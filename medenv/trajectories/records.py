@@ -5,9 +5,22 @@ from __future__ import annotations
 from typing import Literal
 
 from medenv.records import Record, Scored
+from medenv.tools.faults import Fault
 
 Part = Literal["guided", "exploration", "foil"]
 """Why an episode was played: along the gold path, freely, or to be the worse of a pair."""
+
+
+class InjectedFault(Record, frozen=True, kw_only=True):
+    """A fault that was injected into a tool call.
+
+    Args:
+        tool: Name of the tool.
+        kind: What went wrong.
+    """
+
+    tool: str
+    kind: Fault
 
 
 class Rollout(Record, frozen=True, kw_only=True):
@@ -19,7 +32,7 @@ class Rollout(Record, frozen=True, kw_only=True):
         part: Why it was played.
         teacher: Name of the teacher.
         scored: The episode and its score.
-        faults: Tool failures that were injected, e.g. ``"search: timeout"``.
+        faults: Tool failures that were injected.
     """
 
     i: int
@@ -27,7 +40,7 @@ class Rollout(Record, frozen=True, kw_only=True):
     part: Part
     teacher: str
     scored: Scored
-    faults: tuple[str, ...] = ()
+    faults: tuple[InjectedFault, ...] = ()
 
     @property
     def key(self) -> tuple[int, int]:

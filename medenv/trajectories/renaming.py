@@ -14,6 +14,7 @@ import msgspec
 import numpy as np
 
 from medenv.records import Entity, Question, Trajectory, Turn
+from medenv.text import whole_words
 
 _WORD = re.compile(r"[^\W\d_]{3,}")
 _LETTERS = "ABCDEFGHIKLMNPQRSTUVWXYZ"
@@ -56,15 +57,7 @@ class Renamer:
             rng: Decides the names.
         """
         question = trajectory.question
-        path = question.certificate.path
-        ids = dict.fromkeys([path[0].head, *(hop.tail for hop in path)])
-        new = {entities[i].name: self.invent(entities[i].kind, rng) for i in ids}
-        longest_first = sorted(new, key=len, reverse=True)
-        pattern = re.compile("|".join(rf"(?<!\w){re.escape(name)}(?!\w)" for name in longest_first))
-
-        def swap(text: str) -> str:
-            return pattern.sub(lambda found: new[found.group()], text)
-
+        swap = self.swap(question, entities, rng)
         return msgspec.structs.replace(
             trajectory,
             question=_with_text(question, swap(question.text)),
@@ -81,11 +74,10 @@ class Renamer:
             entities: Entity id to entity, for the whole gold path.
             rng: Decides the names.
         """
-        path = question.certificate.path
+        path = question.proof.path
         ids = dict.fromkeys([path[0].head, *(hop.tail for hop in path)])
         new = {entities[i].name: self.invent(entities[i].kind, rng) for i in ids}
-        longest_first = sorted(new, key=len, reverse=True)
-        pattern = re.compile("|".join(rf"(?<!\w){re.escape(name)}(?!\w)" for name in longest_first))
+        pattern = re.compile(whole_words(*new))
         return lambda text: pattern.sub(lambda found: new[found.group()], text)
 
     def _phrase(self, rng: np.random.Generator) -> str:

@@ -30,7 +30,7 @@ class RevealedEntities:
         self._texts.append(observation)
         self._lines += [observation] if as_one else observation.split("\n")
 
-    def knows(self, name: str) -> bool:
+    def includes(self, name: str) -> bool:
         """Return whether a name occurs in anything seen."""
         return any(names(text, name) for text in reversed(self._texts))
 

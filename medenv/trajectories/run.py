@@ -4,7 +4,8 @@ The folder holds
 
     rollouts.jsonl        the journal: every episode that was played
     trajectories.jsonl    the set, one `Rollout` a line
-    settings.json         what it was made with; `read_settings` opens its environment again
+    settings.json         what it was made with
+    environment.json      the environment it was played in, which evaluations and trainers open
     preferences.jsonl     better and worse episodes of one question
     chat.jsonl            the set as chat messages
     card.json, README.md and figures
@@ -17,34 +18,31 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
-from pathlib import Path
+from collections.abc import Callable, Mapping
+from operator import attrgetter
 from typing import NamedTuple
 
-import msgspec
-
-from medenv.build.environment import Parts, make_parts
-from medenv.build.workspace import open_workspace
+from medenv.build.environment import Parts
+from medenv.build.prepare import ENVIRONMENT, Steps, open_environment, prepare, write_environment
 from medenv.errors import UsageError
-from medenv.io import atomic_folder, write_records
-from medenv.kg import Graph, read_questions
-from medenv.kg.graph.archive import fingerprint
-from medenv.kg.questions.synthesis import synthesize_set
-from medenv.kg.sources import open_source
-from medenv.records import Question
-from medenv.rollouts.driver import RetryPolicy
+from medenv.io import FolderLock, Journal, RetryPolicy, atomic_folder, write_records
+from medenv.kg import Graph
+from medenv.llm.endpoint import Endpoint
+from medenv.rollouts.driver import RolloutRetryPolicy
 from medenv.trajectories.card import Provenance, TrajectoryCard, trajectory_card, write_card
-from medenv.trajectories.collector import RolloutCollector, Teaching
+from medenv.trajectories.collector import AnyTeacher, RolloutCollector
 from medenv.trajectories.editing import Editor, edit
 from medenv.trajectories.exports import to_dataset, write_chat, write_preferences
 from medenv.trajectories.filters import FilterContext
-from medenv.trajectories.journal import Journal
 from medenv.trajectories.leaks import Names, leaks
 from medenv.trajectories.records import Part, Rollout
 from medenv.trajectories.selection import Selection
-from medenv.trajectories.served import Served, ServedSettings, described
+from medenv.trajectories.served import ServedSettings, ServedTeacher, teacher_key
 from medenv.trajectories.settings import TeacherSettings, TrajectorySettings
 from medenv.trajectories.teachers import Explorer, Hasty, Thinker
+
+QUESTIONS_PER_TRAJECTORY = 1.45
+"""Training questions that are made for each trajectory wanted; filters leave some episodes out."""
 
 
 class Stage(NamedTuple):
@@ -70,38 +68,47 @@ def make_trajectories(
 
     Args:
         settings: What to make, and where.
-        say: Told what is being done, in words.
-        report: Told the numbers of trajectories accepted and episodes judged.
+        say: Receives what is being done, in words.
+        report: Receives the numbers of trajectories accepted and episodes judged.
 
     Raises:
         UsageError: A setting cannot be, or no episode was accepted.
+        FolderInUseError: Another process makes a set in the folder.
         DataError: The folder holds another run, or a file is damaged.
         PolicyUnavailableError: The teacher could not be reached; the same call goes on later.
     """
-    folder, stage = Path(settings.folder), open_stage(settings, say)
+    with FolderLock(settings.target):
+        return _make(settings, say, report)
+
+
+def _make(
+    settings: TrajectorySettings, say: Callable[[str], None], report: Callable[[int, int], None]
+) -> TrajectoryCard:
+    folder, stage = settings.target, open_stage(settings, say)
     teachers, identity = _teachers(settings, stage)
-    plan, rules = settings.plan, stage.parts.rules
-    bench = FilterContext(settings.limits, stage.names, len(rules.system))
-    patience = RetryPolicy(attempts=1, timeout=_longest(settings.teacher))
-    studio = RolloutCollector(stage.parts, stage.parts.questions, teachers, plan, patience)
-    selection = Selection(plan.wanted(), bench, plan.per_question)
-    run = studio.identity(identity)
+    plan, rules = settings.played, stage.parts.rules
+    context = FilterContext(settings.limits, stage.names, len(rules.system))
+    retry = RolloutRetryPolicy(attempts=1, timeout=_longest(settings.teacher))
+    collector = RolloutCollector(stage.parts, stage.parts.questions, teachers, plan, retry)
+    selection = Selection(plan.wanted(), context, plan.per_question)
+    run = collector.identity(identity)
     say("playing")
-    with Journal(folder / "rollouts.jsonl", run, Rollout) as journal:
-        asyncio.run(_filled(studio, selection, journal, report))
+    path = folder / "rollouts.jsonl"
+    with Journal(path, run, Rollout, key=attrgetter("key")) as journal:
+        asyncio.run(_filled(collector, selection, journal, report))
     outcomes: Counter[str] = Counter()
     if settings.rewrite is not None:
         say("rewriting thoughts")
         outcomes = asyncio.run(
             edit(
                 selection,
-                Editor(folder, settings.rewrite, rules.dialect, bench, plan.concurrency),
+                Editor(folder, settings.rewrite, rules.dialect, context, plan.concurrency),
                 run,
                 report,
             )
         )
     say(f"writing {folder}")
-    told = Provenance(
+    provenance = Provenance(
         info=stage.graph.info,
         teachers={part: name for part, (name, _) in teachers.items()},
         wanted=plan.n,
@@ -109,57 +116,50 @@ def make_trajectories(
         prompt_chars=len(rules.system),
         rewritten=dict(outcomes),
     )
-    card = trajectory_card(selection, told)
+    card = trajectory_card(selection, provenance)
     _write(settings, selection, stage)
     write_card(folder, card, selection.accepted)
     return card
 
 
 async def _filled(
-    studio: RolloutCollector,
+    collector: RolloutCollector,
     selection: Selection,
     journal: Journal[Rollout],
     report: Callable[[int, int], None],
 ) -> None:
     """Play, and close the connections of teachers that have any."""
     try:
-        await studio.fill(selection, journal, report)
+        await collector.fill(selection, journal, report)
     finally:
-        for _, teacher in studio.teachers.values():
-            if isinstance(teacher, Served):
+        for _, teacher in collector.teachers.values():
+            if isinstance(teacher, ServedTeacher):
                 await teacher.aclose()
 
 
-def open_stage(
-    settings: TrajectorySettings, say: Callable[[str], None], split: str = "train"
-) -> Stage:
-    """Build what is played on, or find it built.
+def open_stage(settings: TrajectorySettings, say: Callable[[str], object]) -> Stage:
+    """Make what is played on, or find it made; the environment is written into the set's folder.
 
     Args:
         settings: What to make.
-        say: Told what is being done, in words.
-        split: Whose questions are asked, ``"train"`` or ``"test"``.
+        say: Receives a description of each step.
+
+    Raises:
+        UsageError: The questions have no graph, which teachers follow, or no corpus.
     """
-    if settings.world is not None:
-        workspace = open_workspace(settings.world, Path(settings.workspaces), say)
-        graph_path, corpus = workspace.graph, workspace.corpus
-        questions: Sequence[Question] = read_questions(workspace.questions(split))
-    else:
-        graph_path, corpus, questions = _question_set(settings, say, split)
-    graph = Graph.load(graph_path)
-    env = settings.env
-    parts = make_parts(
-        questions=questions,
-        corpus=corpus,
-        graph=graph,
-        retriever=env.retriever,
-        dialect=env.dialect,
-        tools={name: options or {} for name, options in env.tools.items()},
-        budget={name: value for name, value in env.budget.items() if value is not None},
-        prompt_style=env.prompt_style,
-        env_id=env.env_id,
-        scoring="answer_only",
-    )
+    asked = settings.questions
+    made = asked.path is None and asked.n is None and settings.environment is None
+    n = round(QUESTIONS_PER_TRAJECTORY * settings.played.n) if made else None
+    prepared = prepare(settings, Steps(say), n=n)
+    spec = prepared.spec
+    if spec.graph is None or spec.corpus is None:
+        raise UsageError(
+            f"teachers follow a graph and read a corpus, and {spec.questions} has none: set "
+            "graph=... and corpus=..., or take questions that were made from a graph"
+        )
+    write_environment(settings.target / ENVIRONMENT, spec)
+    graph = Graph.load(spec.graph)
+    parts = open_environment(spec, prepared.asked("train")).parts
     nodes = graph.nodes
     names = {
         one: (name, *aliases)
@@ -168,36 +168,20 @@ def open_stage(
     return Stage(graph, parts, names)
 
 
-def _question_set(
-    settings: TrajectorySettings, say: Callable[[str], None], split: str
-) -> tuple[Path, Path, Sequence[Question]]:
-    """Return the graph, the index and the questions of a set that is made if need be."""
-    wanted = settings.questions
-    if wanted is None or not wanted.graded:
-        raise UsageError("trajectories need a graded set of questions: its index is searched")
-    synthesize_set(wanted, say)
-    name = fingerprint(open_source(wanted.source, wanted.path, wanted.options))
-    folder = Path(wanted.folder)
-    questions = read_questions(folder / f"{split}.jsonl")
-    return folder / "work" / f"graph-{name}", folder / "work" / f"index-{name}", questions
-
-
 def _teachers(
     settings: TrajectorySettings, stage: Stage
-) -> tuple[Mapping[Part, tuple[str, Teaching]], str]:
+) -> tuple[Mapping[Part, tuple[str, AnyTeacher]], str]:
     """Return the teacher of each part, and what tells them from others."""
     wanted, dialect = settings.teacher, stage.parts.rules.dialect
     tools, seed = tuple(stage.parts.toolbox.tools), wanted.seed
-    if wanted.kind == "openai":
-        endpoint = wanted.endpoint()
-        served = msgspec.convert(
-            {"tool_role": wanted.tool_role, "seeded": wanted.seeded, "seed": seed}, ServedSettings
-        )
-        guided = Served(endpoint, dialect, guided=True, settings=served)
-        free = Served(endpoint, dialect, guided=False, settings=served)
+    if wanted.endpoint is not None:
+        endpoint, model = Endpoint(wanted.endpoint), wanted.endpoint.model
+        served = ServedSettings(tool_role=wanted.tool_role, seeded=wanted.seeded, seed=seed)
+        guided = ServedTeacher(endpoint, dialect, guided=True, settings=served)
+        free = ServedTeacher(endpoint, dialect, guided=False, settings=served)
         return (
-            {"guided": (wanted.model, guided), "exploration": (wanted.model, free)},
-            described(endpoint, served),
+            {"guided": (model, guided), "exploration": (model, free)},
+            teacher_key(endpoint, served),
         )
     graph, thoughts = stage.graph, wanted.thoughts
     return (
@@ -215,12 +199,13 @@ def _teachers(
 
 def _longest(teacher: TeacherSettings) -> float:
     """Return how long the driver waits for one text: all tries of a request and the waits."""
-    return teacher.attempts * (teacher.timeout + 40.0)
+    retry = teacher.endpoint or RetryPolicy()
+    return retry.attempts * (retry.timeout + retry.longest_wait + 10.0)
 
 
 def _write(settings: TrajectorySettings, selection: Selection, stage: Stage) -> None:
     """Write the set, what it was made with, and the further forms."""
-    folder, rules = Path(settings.folder), stage.parts.rules
+    folder, rules = settings.target, stage.parts.rules
     write_records(folder / "trajectories.jsonl", selection.accepted)
     write_records(folder / "settings.json", [settings])
     if "chat" in settings.exports:

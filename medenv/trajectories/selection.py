@@ -11,8 +11,9 @@ from collections.abc import Sequence
 
 from medenv.errors import UsageError
 from medenv.records import Record
+from medenv.tools.faults import Fault
 from medenv.trajectories.duplicates import NearDuplicates
-from medenv.trajectories.filters import FilterContext, verdict
+from medenv.trajectories.filters import FilterContext, Refusal, Rejection, first_refusal
 from medenv.trajectories.records import Part, Rollout
 
 PARTS: tuple[Part, ...] = ("guided", "exploration")
@@ -47,7 +48,7 @@ class Selection:
         rejected: Reason to number of episodes, negatives not counted.
         judged: Episodes judged, negatives not counted.
         calls: Tool calls of the episodes judged.
-        faults: Fault to its number, among the episodes judged.
+        faults: Kind of injected fault to its number, among the episodes judged.
     """
 
     def __init__(
@@ -61,7 +62,7 @@ class Selection:
         self.accepted: list[Rollout] = []
         self.pairs: list[Pair] = []
         self.rejected: Counter[str] = Counter()
-        self.faults: Counter[str] = Counter()
+        self.faults: Counter[Fault] = Counter()
         self.judged = self.calls = 0
 
     @property
@@ -83,37 +84,44 @@ class Selection:
         if part is None or not self.wants(part):
             return
         good: list[Rollout] = []
-        bad: list[tuple[Rollout, str]] = []
+        bad: list[tuple[Rollout, Refusal]] = []
         for one in rollouts:
-            reason = self._judge(one, len(good))
-            if reason:
-                bad.append((one, reason))
+            refusal = self._judge(one, len(good))
+            if refusal:
+                bad.append((one, refusal))
             elif one.part != "foil":
                 good.append(one)
         self.accepted += good
         self._counts[part] += len(good)
-        worse = [(one, why) for one, why in bad if why in _WORSE or why.startswith("no answer")]
+        worse = next((pair for pair in bad if pair[1].reason in _WORSE), None)
         if good and worse:
-            self.pairs.append(Pair(chosen=good[0], rejected=worse[0][0], reason=worse[0][1]))
+            self.pairs.append(Pair(chosen=good[0], rejected=worse[0], reason=str(worse[1])))
 
-    def _judge(self, rollout: Rollout, kept: int) -> str:
-        """Return why an episode is not kept, or nothing; what is kept is remembered."""
-        reason = verdict(rollout, self._bench)
+    def _judge(self, rollout: Rollout, kept: int) -> Refusal | None:
+        """Return why an episode is not kept, or None; what is kept is remembered."""
+        refusal = first_refusal(rollout, self._bench)
         if rollout.part == "foil":
-            return reason
+            return refusal
         self.judged += 1
         self.calls += rollout.calls
-        self.faults.update(rollout.faults)
-        if not reason and kept >= self._most:
-            reason = "enough of this question"
-        if not reason and self._duplicates.add(_policy_text(rollout)) is not None:
-            reason = "near-duplicate"
-        if reason:
-            self.rejected[reason] += 1
-        return reason
+        self.faults.update(fault.kind for fault in rollout.faults)
+        if not refusal and kept >= self._most:
+            refusal = Refusal(Rejection.ENOUGH_OF_QUESTION)
+        if not refusal and self._duplicates.add(_policy_text(rollout)) is not None:
+            refusal = Refusal(Rejection.NEAR_DUPLICATE)
+        if refusal:
+            self.rejected[str(refusal)] += 1
+        return refusal
 
 
-_WORSE = frozenset({"wrong answer", "evidence not shown", "a repeated call"})
+_WORSE = frozenset(
+    (
+        Rejection.NO_ANSWER,
+        Rejection.WRONG_ANSWER,
+        Rejection.EVIDENCE_NOT_SHOWN,
+        Rejection.REPEATED_CALL,
+    )
+)
 """Reasons for which an episode is worse than a good one, not merely unfit for a set."""
 
 

@@ -22,7 +22,7 @@ MANNER = (
     "Before every call and before the answer, think in a few sentences between <think> and "
     "</think>: what has been shown, what is missing, what you do next. Write English."
 )
-"""What every teacher is told."""
+"""Instructions to every teacher."""
 
 GUIDANCE = (
     "For you alone: the answer is reached along the following path, of which you are given the "
@@ -31,7 +31,7 @@ GUIDANCE = (
     "tools have shown. Name no disease, gene or finding before a tool has shown it or the question "
     "has named it."
 )
-"""What a guided teacher is told besides."""
+"""Further instructions to a guided teacher."""
 
 
 class ServedSettings(Record, frozen=True, kw_only=True):
@@ -50,13 +50,13 @@ class ServedSettings(Record, frozen=True, kw_only=True):
     params: dict[str, Any] = msgspec.field(default_factory=dict)
 
 
-class Served:
+class ServedTeacher:
     """A teacher that a server plays.
 
     Args:
         endpoint: The server.
         dialect: How it is to write; where it is to stop.
-        guided: Whether it is told the masked gold path.
+        guided: Whether its instructions hold the masked gold path.
         settings: How it is asked.
     """
 
@@ -78,10 +78,12 @@ class Served:
             question: What will be asked.
             i: Number of the episode.
         """
-        told = [MANNER]
+        instructions = [MANNER]
         if self._guided:
-            told.append(GUIDANCE.replace("{path}", guidance_text(question)))
-        return ServedPolicy(self._endpoint, "\n\n".join(told), self._stop, self._settings, i)
+            instructions.append(GUIDANCE.replace("{path}", guidance_text(question)))
+        return ServedPolicy(
+            self._endpoint, "\n\n".join(instructions), self._stop, self._settings, i
+        )
 
     async def aclose(self) -> None:
         """Close the connections, in the event loop that used them."""
@@ -93,16 +95,21 @@ class ServedPolicy:
 
     Args:
         endpoint: The server.
-        told: What the teacher is told besides the conversation.
+        instructions: Go to the end of the system message; may be empty.
         stop: Where it is to stop.
         settings: How it is asked.
         i: Number of the episode.
     """
 
     def __init__(
-        self, endpoint: Endpoint, told: str, stop: list[str], settings: ServedSettings, i: int
+        self,
+        endpoint: Endpoint,
+        instructions: str,
+        stop: list[str],
+        settings: ServedSettings,
+        i: int,
     ) -> None:
-        self._endpoint, self._told, self._stop = endpoint, told, stop
+        self._endpoint, self._instructions, self._stop = endpoint, instructions, stop
         self._settings, self._i = settings, i
 
     async def act(self, messages: Sequence[Message]) -> str:
@@ -133,28 +140,30 @@ class ServedPolicy:
             params[name] = min(known.get(name) or max_tokens, max_tokens)
         if self._settings.seeded:
             params["seed"] = (self._settings.seed * 1_000_003 + self._i) * 64 + len(messages)
-        asked = asked_as(messages, self._told, self._settings.tool_role)
+        asked = with_instructions(messages, self._instructions, self._settings.tool_role)
         reply = await self._endpoint.aask(asked, **params)
         return Written(text=reply.text, tokens=reply.completion_tokens)
 
 
-def asked_as(messages: Sequence[Message], told: str, tool_role: ToolRole) -> list[Message]:
+def with_instructions(
+    messages: Sequence[Message], instructions: str, tool_role: ToolRole
+) -> list[Message]:
     """Return a conversation as it is sent to a teacher.
 
     Args:
         messages: The conversation.
-        told: What goes to the end of the system message; may be empty.
+        instructions: Go to the end of the system message; may be empty.
         tool_role: The role in which observations are sent.
     """
     sent = [_observation(one) if one["role"] == "tool" else one for one in messages]
     if tool_role == "tool":
         sent = list(messages)
-    if not told:
+    if not instructions:
         return sent
     if sent and sent[0]["role"] == "system":
-        first: Message = {"role": "system", "content": f"{sent[0]['content']}\n\n{told}"}
+        first: Message = {"role": "system", "content": f"{sent[0]['content']}\n\n{instructions}"}
         return [first, *sent[1:]]
-    return [{"role": "system", "content": told}, *sent]
+    return [{"role": "system", "content": instructions}, *sent]
 
 
 def _observation(message: Message) -> Message:
@@ -162,8 +171,8 @@ def _observation(message: Message) -> Message:
     return {"role": "user", "content": content}
 
 
-def described(endpoint: Endpoint, settings: ServedSettings) -> str:
-    """Return what tells a teacher from others: the model and how it samples.
+def teacher_key(endpoint: Endpoint, settings: ServedSettings) -> str:
+    """Return a key of the model and of how it samples.
 
     Args:
         endpoint: The server.

@@ -3,151 +3,84 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import msgspec
 
-from medenv.build.workspace import WorkspaceSettings
-from medenv.dialects.base import PromptStyle
-from medenv.errors import DataError, UsageError
-from medenv.io import read_records
-from medenv.kg.questions.synthesis import SynthesisSettings
-from medenv.llm.endpoint import Endpoint, EndpointSettings
+from medenv.build.settings import RunSettings
+from medenv.errors import UsageError
+from medenv.llm.endpoint import EndpointSettings
 from medenv.records import Record
 from medenv.trajectories.collector import Plan
 from medenv.trajectories.filters import Limits
+from medenv.trajectories.served import ToolRole
 
 KINDS = ("oracle", "openai")
 EXPORTS = ("chat", "datasets", "preferences")
 
 
-class EnvOptions(Record, frozen=True, kw_only=True):
-    """The environment in which is played; see `medenv.build.environment.EnvSettings`.
-
-    Args:
-        env_id: Versioned id.
-        dialect: How policies write.
-        prompt_style: How much the system message explains.
-        retriever: Name of the retriever, or a mapping of it to options.
-        tools: Tool name to its options.
-        budget: What one episode may use up.
-        turn_tokens: Most tokens of one turn, for trainers.
-    """
-
-    env_id: str = "medenv/Research-v0"
-    dialect: str = "hermes"
-    prompt_style: PromptStyle = "full"
-    retriever: str | dict[str, dict[str, Any] | None] = "bm25"
-    tools: dict[str, dict[str, Any] | None] = msgspec.field(
-        default_factory=lambda: {"search": {"k": 5}, "read": {}}
-    )
-    budget: dict[str, Any] = msgspec.field(default_factory=dict)
-    turn_tokens: int = 1024
-
-
 class TeacherSettings(Record, frozen=True, kw_only=True):
-    """Who teaches.
+    """The teachers of a set.
 
     Args:
         kind: ``"oracle"`` for the scripted teachers, ``"openai"`` for a served model.
         seed: Decides, with an episode's number, what a teacher can decide.
         thoughts: Whether scripted teachers think aloud.
-        base_url: Where a model is served, e.g. ``"http://localhost:8000/v1"``.
-        model: Its name.
-        key_variable: Environment variable that holds the API key.
-        timeout: Longest wait for a reply, seconds.
-        attempts: Tries of one request.
-        backoff: Wait before the second try, seconds; doubled before each further one.
-        options: Further fields of every request, e.g. ``{"temperature": 0.6}``.
-        tool_role: The role in which observations are sent.
-        seeded: Whether requests carry a seed.
+        endpoint: The served model, for ``"openai"``.
+        tool_role: The role in which a served model is sent observations.
+        seeded: Whether requests to a served model carry a seed.
     """
 
     kind: str = "oracle"
     seed: int = 0
     thoughts: bool = True
-    base_url: str = ""
-    model: str = ""
-    key_variable: str = "OPENAI_API_KEY"
-    timeout: float = 120.0
-    attempts: int = 8
-    backoff: float = 0.5
-    options: dict[str, Any] = msgspec.field(default_factory=dict)
-    tool_role: str = "user"
+    endpoint: EndpointSettings | None = None
+    tool_role: ToolRole = "user"
     seeded: bool = False
 
     def __post_init__(self) -> None:
-        """Refuse what cannot be."""
+        """Validate the settings."""
         if self.kind not in KINDS:
             raise UsageError(f"unknown teacher {self.kind!r} (known: {', '.join(KINDS)})")
-        if self.kind == "openai" and not (self.base_url and self.model):
+        if (self.kind == "openai") != (self.endpoint is not None):
             raise UsageError(
-                "teacher=openai needs teacher.base_url=... and teacher.model=..., got "
-                f"{self.base_url!r} and {self.model!r}"
+                "teacher=openai needs teacher.endpoint.url=... and teacher.endpoint.model=..., and "
+                f"no other teacher has an endpoint; got {self.kind!r} and {self.endpoint}"
             )
 
-    def endpoint(self) -> Endpoint:
-        """Return the client of the served model."""
-        return Endpoint(
-            EndpointSettings(
-                url=self.base_url,
-                model=self.model,
-                key_variable=self.key_variable,
-                attempts=self.attempts,
-                backoff=self.backoff,
-                timeout=self.timeout,
-                options=self.options,
-            )
-        )
 
-
-class TrajectorySettings(Record, frozen=True, kw_only=True):
-    """A set of trajectories.
+class TrajectorySettings(RunSettings, frozen=True, kw_only=True):
+    """What `recipes/trajectories.py` composes from.
 
     Args:
-        folder: Where it is written.
-        plan: What is played.
+        folder: Where the set is written; empty for ``<root>/<run>``.
+        plan: What is played; `n` replaces its number of episodes.
         limits: What an episode may be.
-        env: The environment.
         teacher: Who teaches.
-        questions: A set of proved questions; made where it is missing. Training questions alone
-            are played.
-        world: A workspace whose training questions are played instead, or None.
-        workspaces: Folder of all workspaces.
         rewrite: The model that rewrites thoughts, or None.
         exports: Further forms to write, of `EXPORTS`.
+        tokenizer: A policy whose tokenizer writes the set as token ids, or None.
     """
 
-    folder: str
+    folder: str = ""
     plan: Plan = Plan()
     limits: Limits = Limits()
-    env: EnvOptions = EnvOptions()
     teacher: TeacherSettings = TeacherSettings()
-    questions: SynthesisSettings | None = None
-    world: WorkspaceSettings | None = None
-    workspaces: str = "outputs/workspaces"
     rewrite: EndpointSettings | None = None
     exports: tuple[str, ...] = ("chat", "preferences")
+    tokenizer: str | None = None
 
     def __post_init__(self) -> None:
-        """Refuse what cannot be."""
+        """Validate the settings."""
         for name in self.exports:
             if name not in EXPORTS:
                 raise UsageError(f"unknown export {name!r} (known: {', '.join(EXPORTS)})")
-        if (self.questions is None) == (self.world is None):
-            raise UsageError("name either a set of questions or a world to take them from")
 
+    @property
+    def played(self) -> Plan:
+        """The plan, of `n` episodes where that is given."""
+        return self.plan if self.n is None else msgspec.structs.replace(self.plan, n=self.n)
 
-def read_settings(folder: Path | str) -> TrajectorySettings:
-    """Return what a finished set was made with.
-
-    Args:
-        folder: The set's folder.
-
-    Raises:
-        DataError: It holds no finished set.
-    """
-    path = Path(folder) / "settings.json"
-    if not path.exists():
-        raise DataError(path, "expected a finished set of trajectories; make it first")
-    return next(iter(read_records(path, TrajectorySettings)))
+    @property
+    def target(self) -> Path:
+        """The folder of the set."""
+        return Path(self.folder or f"{self.root}/{self.run}")

@@ -1,23 +1,24 @@
-"""Teaching data: episodes of scripted teachers in the real environment, as exact token sequences.
+"""Examples for supervised fine-tuning, and episodes of scripted teachers to make them from.
 
-The loss mask covers what a policy would write and nothing else: not the prompt, not an observation,
-not the markup of the chat template.
+`medenv.integrations.hf.chat_tokens.ChatTokens.stream` renders an episode as an example. The loss
+mask covers what a policy would write and nothing else: not the prompt, not an observation, not the
+markup of the chat template.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 
 from medenv.errors import UsageError
-from medenv.records import Message, Question, Record, Scored, Trajectory
+from medenv.records import Policy, Question, Record, Scored, Trajectory
 from medenv.rollouts.driver import Rollouts
 from medenv.rollouts.policies import Teacher
 
 
 class SFTExample(Record, frozen=True, kw_only=True):
-    """One sequence to learn from.
+    """One token sequence to learn from.
 
     Args:
         input_ids: Token ids of the whole episode.
@@ -30,14 +31,10 @@ class SFTExample(Record, frozen=True, kw_only=True):
     teacher: str
 
 
-Encode = Callable[[str], list[int]]
-"""Text to token ids, control tokens recognised."""
-
-
-def taught(
+def teacher_episodes(
     rollouts: Rollouts,
     questions: Sequence[Question],
-    teachers: Mapping[str, tuple[float, Teacher]],
+    teachers: Mapping[str, tuple[float, Teacher[Policy]]],
     *,
     n: int,
     seed: int,
@@ -58,7 +55,7 @@ def taught(
     shares = np.array([teachers[name][0] for name in names], dtype=float)
     if not questions or not names or shares.min() < 0 or shares.sum() <= 0:
         raise UsageError(
-            f"teaching needs questions and shares above 0, got {len(questions)} questions "
+            f"teachers need questions and shares above 0, got {len(questions)} questions "
             f"and shares {dict(zip(names, shares.tolist(), strict=True))}"
         )
     for i in range(n):
@@ -77,44 +74,10 @@ def grounded(trajectory: Trajectory) -> bool:
     Args:
         trajectory: An episode of a question with one gold answer.
     """
-    hops = trajectory.question.certificate.path
+    hops = trajectory.question.path
     shown = [set(result.passages) for turn in trajectory.turns for result in turn.results]
     seen = set().union(*shown) if shown else set()
     observed = "\n".join(turn.observation for turn in trajectory.turns)
     return all(seen & set(hop.passages) for hop in hops) and all(
         answer.name in observed for answer in trajectory.question.answers
     )
-
-
-def lesson(
-    teacher: str, trajectory: Trajectory, prompt: Sequence[Message], encode: Encode, turn_end: str
-) -> SFTExample:
-    """Return an episode as tokens in the ChatML layout of the tiny policy, with its exact mask.
-
-    Args:
-        teacher: Who wrote it.
-        trajectory: A finished episode.
-        prompt: The messages before the first turn.
-        encode: The policy's tokenizer.
-        turn_end: The token that ends a turn, which the policy writes itself.
-    """
-    ids: list[int] = []
-    mask: list[int] = []
-
-    def add(text: str, written: bool) -> None:
-        new = encode(text)
-        ids.extend(new)
-        mask.extend([int(written)] * len(new))
-
-    def context(role: str, content: str) -> None:
-        add(f"<|im_start|>{role}\n{content}{turn_end}\n", written=False)
-
-    for message in prompt:
-        context(message["role"], message["content"])
-    for turn in trajectory.turns:
-        add("<|im_start|>assistant\n", written=False)
-        add(turn.text + turn_end, written=True)
-        add("\n", written=False)
-        if turn.observation:
-            context("tool", turn.observation)
-    return SFTExample(input_ids=ids, loss_mask=mask, teacher=teacher)

@@ -41,7 +41,7 @@ def steps_of(graph: Graph, question: Question) -> list[Step]:
         graph: The graph that it is about.
         question: The question.
     """
-    query, path = question.certificate.query, question.certificate.path
+    query, path = question.proof.query, question.proof.path
     if query[0] == "where":
         clues = read_clues(graph, query[2])
         return [Step(hop, _without(graph, clues, hop.head)) for hop in path]
@@ -49,8 +49,8 @@ def steps_of(graph: Graph, question: Question) -> list[Step]:
         return [Step(hop, values=_frequency(graph, hop)) for hop in path]
     if query[0] != "chain":
         return [Step(hop) for hop in path]
-    told = [tuple(read_clues(graph, written)) for _, written in query[2]]
-    chain = [Step(hop, clues) for hop, clues in zip(path, told, strict=True)]
+    of_steps = [tuple(read_clues(graph, written)) for _, written in query[2]]
+    chain = [Step(hop, clues) for hop, clues in zip(path, of_steps, strict=True)]
     return [*_root(graph, query[1], question), *chain]
 
 
@@ -68,13 +68,13 @@ def _root(graph: Graph, root: Any, question: Question) -> list[Step]:
     """Return the step that finds a topic which the question does not name."""
     if isinstance(root, str):
         return []
-    topic = question.certificate.path[0].head
+    topic = question.proof.path[0].head
     if root[0] == "described":
         text = graph.nodes.texts[graph.number(topic)][:SEARCHED_CHARS]
         hop = Hop(head="", relation="", tail=topic)
         return [Step(hop, (), text.rsplit(" ", 1)[0], asked=False)]
     clues = read_clues(graph, root[2])
-    edges = [edge for edge in question.certificate.clues if edge.head == topic]
+    edges = [edge for edge in question.proof.clues if edge.head == topic]
     if not edges:
         return []
     edge = min(edges, key=lambda one: graph.step(graph.number(one.tail), _back(graph, one)).size)

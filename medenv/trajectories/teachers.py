@@ -1,17 +1,23 @@
-"""Scripted teachers under one interface: the oracle that thinks aloud, the explorer, and a foil."""
+"""Scripted teachers, all with the interface `medenv.rollouts.policies.Teacher`.
+
+`Oracle`, `Guesser` and `Wanderer` write short turns that a small policy can learn from scratch.
+`Thinker`, `Explorer` and `Hasty` walk through the tools of a graph and think aloud. Every choice
+depends on a teacher's seed and the episode's number alone; besides the certificate, teachers use
+only what the tools have shown.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterable
+from collections.abc import Generator, Iterable, Mapping
 
 import numpy as np
 
 from medenv.dialects.base import Dialect
 from medenv.errors import UsageError
 from medenv.kg import Graph
-from medenv.records import Policy, Question
-from medenv.retrieval.filtered import answer_kind
-from medenv.rollouts.policies import Script, ScriptedPolicy
+from medenv.records import Entity, Policy, Question
+from medenv.retrieval.filtered import answer_kind, answer_name
+from medenv.rollouts.policies import Script, ScriptedPolicy, given
 from medenv.trajectories.steps import Step, Wordbook
 from medenv.trajectories.walk import Move, Setting, Walk
 
@@ -29,6 +35,153 @@ GLANCED = 4
 
 ANYTHING = {"disease": "disease findings", "gene": "associated gene", "phenotype": "reported in"}
 """What is searched for when somebody searches too broadly, by the kind that is wanted."""
+
+
+class Oracle:
+    """Walks the certificate's path through the real tools, then answers with the gold name.
+
+    It searches the name of each hop's head once. Whether every hop was shown in the end is for the
+    caller to check: an oracle answers from the certificate.
+
+    Args:
+        names: Entity id to the name under which the corpus knows it.
+        dialect: How to write.
+        thoughts: Whether a short thought comes before each call and the answer.
+    """
+
+    def __init__(
+        self, names: Mapping[str, str], dialect: Dialect, *, thoughts: bool = False
+    ) -> None:
+        self._names, self._dialect, self._thoughts = names, dialect, thoughts
+
+    def begin(self, question: Question, i: int = 0) -> Policy:  # noqa: ARG002 - as `Teacher` has it
+        """Return a policy that follows the question's path."""
+        return ScriptedPolicy(self.script(question))
+
+    def script(self, question: Question) -> Script:
+        """Search the head of each hop once, then answer.
+
+        Args:
+            question: What is asked.
+        """
+        searched: set[str] = set()
+        for hop in question.proof.path:
+            if hop.head not in searched:
+                searched.add(hop.head)
+                yield self.search(self.name(hop.head), hop.relation)
+        yield self.answer(answer_name(question))
+
+    def name(self, entity: str) -> str:
+        """Return the name of an entity.
+
+        Raises:
+            UsageError: `names` does not have it.
+        """
+        if entity not in self._names:
+            raise UsageError(f"no name is given for {entity!r}, which is on the gold path")
+        return self._names[entity]
+
+    def search(self, query: str, relation: str = "") -> str:
+        """Write a search."""
+        sought = relation.replace("_", " ") or "facts"
+        thought = f"I look up {query}: {sought}." if self._thoughts else ""
+        return self._dialect.write_call("search", {"query": query}, thought)
+
+    def answer(self, text: str) -> str:
+        """Write an answer."""
+        thought = "The passages name it." if self._thoughts else ""
+        return self._dialect.write_answer(text, thought)
+
+
+class Guesser:
+    """Answers at once with an entity of the right kind, drawn uniformly.
+
+    Args:
+        candidates: What can be guessed.
+        dialect: How to write.
+        seed: Decides, with the episode's number, what is drawn.
+    """
+
+    def __init__(self, candidates: Iterable[Entity], dialect: Dialect, *, seed: int = 0) -> None:
+        self._candidates = tuple(sorted(candidates, key=lambda entity: entity.id))
+        self._dialect, self._seed = dialect, seed
+
+    def begin(self, question: Question, i: int = 0) -> Policy:
+        """Return a policy that guesses.
+
+        Raises:
+            UsageError: No candidate is of the answer's kind.
+        """
+        rng = np.random.default_rng([self._seed, i])
+        names = names_of_kind(self._candidates, question)
+        guess = names[int(rng.integers(len(names)))]
+        return ScriptedPolicy(given([self._dialect.write_answer(guess)]))
+
+
+class Wanderer:
+    """Explores: detours, repeats, stops early or answers wrongly, each in a quarter of episodes.
+
+    - ``detour``: an unhelpful query first, then the gold path.
+    - ``repeat``: the gold path with its first search made twice.
+    - ``early``: one hop, then an answer of the right kind among what was shown.
+    - ``wrong``: the gold path, then a wrong entity of the right kind among what was shown.
+
+    Args:
+        oracle: Knows the gold path and the dialect.
+        candidates: Entities that can be recognised in an observation and guessed.
+        seed: Decides, with the episode's number, what is done.
+    """
+
+    ways = ("detour", "repeat", "early", "wrong")
+
+    def __init__(self, oracle: Oracle, candidates: Iterable[Entity], *, seed: int = 0) -> None:
+        self._oracle, self._seed = oracle, seed
+        self._candidates = tuple(sorted(candidates, key=lambda entity: entity.id))
+
+    def begin(self, question: Question, i: int = 0) -> Policy:
+        """Return a policy that wanders in the way that (seed, `i`) decides.
+
+        Raises:
+            UsageError: No candidate is of the answer's kind.
+        """
+        rng = np.random.default_rng([self._seed, i])
+        way = self.ways[int(rng.integers(len(self.ways)))]
+        return ScriptedPolicy(self._script(way, question, rng))
+
+    def _script(self, way: str, question: Question, rng: np.random.Generator) -> Script:
+        oracle, path = self._oracle, question.proof.path
+        others = names_of_kind(self._candidates, question)
+        if way in ("detour", "repeat"):
+            repeated = oracle.name(path[0].head)
+            stray = others[int(rng.integers(len(others)))]
+            yield oracle.search(stray if way == "detour" else repeated)
+            yield from oracle.script(question)
+            return
+        shown = ""
+        for hop in path[:1] if way == "early" else path:
+            shown += "\n" + (yield oracle.search(oracle.name(hop.head), hop.relation))
+        gold = {answer.name for answer in question.answers}
+        seen = [name for name in others if name in shown and (way == "early" or name not in gold)]
+        seen = seen or [name for name in others if name not in gold] or others
+        yield oracle.answer(seen[int(rng.integers(len(seen)))])
+
+
+def names_of_kind(candidates: Iterable[Entity], question: Question) -> list[str]:
+    """Return the names of the candidates of the kind that the question asks for, but its topic's.
+
+    Args:
+        candidates: Entities.
+        question: What is asked.
+
+    Raises:
+        UsageError: There are none.
+    """
+    kind = answer_kind(question)
+    topic = question.topic.id if question.topic is not None else ""
+    names = [e.name for e in candidates if e.kind == kind and e.id != topic]
+    if not names:
+        raise UsageError(f"no candidate is a {kind}, which question {question.id!r} asks for")
+    return names
 
 
 class Thinker:
@@ -70,7 +223,7 @@ class Thinker:
         return ScriptedPolicy(self.walk(self._setting, question, rng).script())
 
 
-class _Detours(Walk):
+class _DetourWalk(Walk):
     """A walk that turns wrong now and then, notices it, and goes back."""
 
     def __init__(self, setting: Setting, question: Question, rng: np.random.Generator) -> None:
@@ -96,7 +249,7 @@ class _Detours(Walk):
     def _detours(self, step: Step) -> list[tuple[Move, str, str]]:
         """Return wrong turns that can be taken here: the call, how it is regretted, and of whom."""
         head = self.book.name(step.hop.head) if step.hop.head else ""
-        about = head if head and self.sight.knows(head) else "the description"
+        about = head if head and self.revealed.includes(head) else "the description"
         kind = self.book.kind(step.hop.tail)
         found = [self._vague(step, kind)]
         missing = [one for one in WITHHELD if one not in self.setting.tools]
@@ -113,7 +266,7 @@ class _Detours(Walk):
 
     def _vague(self, step: Step, kind: str) -> tuple[Move, str, str]:
         """Search for what many entities share."""
-        clues = [name for name in self.book.clue_names(step.clues) if self.sight.knows(name)]
+        clues = [name for name in self.book.clue_names(step.clues) if self.revealed.includes(name)]
         query = clues[0] if clues else ANYTHING.get(kind, kind)
         tool = "search" if "search" in self.setting.tools else "med_search"
         return Move(tool, {"query": query}, "vague", f'"{query}"'), "vague_over", query
@@ -124,7 +277,7 @@ class _Detours(Walk):
         shown = [
             self.book.name(one)
             for one in self.book.beside(step.hop)[:200]
-            if one not in gold and self.sight.knows(self.book.name(one))
+            if one not in gold and self.revealed.includes(self.book.name(one))
         ]
         if not shown:
             return None
@@ -140,10 +293,10 @@ class Explorer(Thinker):
     episode one to three detours are taken, by (seed, number) alone. Arguments as for `Thinker`.
     """
 
-    walk = _Detours
+    walk = _DetourWalk
 
 
-class _Hasty(Walk):
+class _HastyWalk(Walk):
     """A walk that stops at the first candidate of the right kind."""
 
     def script(self) -> Script:
@@ -158,7 +311,7 @@ class _Hasty(Walk):
             name
             for node in self._of_kind(kind)
             if self.book.graph.nodes.ids[node] not in gold
-            and self.sight.knows(name := self.book.graph.nodes.names[node])
+            and self.revealed.includes(name := self.book.graph.nodes.names[node])
         ]
         name = wrong[int(self.rng.integers(len(wrong)))] if wrong else "unknown"
         yield self.write_answer(name, self.words.say("hasty", name=name))
@@ -182,4 +335,4 @@ class Hasty(Thinker):
     Arguments as for `Thinker`.
     """
 
-    walk = _Hasty
+    walk = _HastyWalk

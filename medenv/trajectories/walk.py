@@ -84,7 +84,7 @@ class Walk:
 
     def __init__(self, setting: Setting, question: Question, rng: np.random.Generator) -> None:
         self.setting, self.book, self.question, self.rng = setting, setting.book, question, rng
-        self.sight, self.words = RevealedEntities(question.text), Words(rng)
+        self.revealed, self.words = RevealedEntities(question.text), Words(rng)
         self.steps = steps_of(setting.book.graph, question)
         self._notes: list[str] = []
         self._made: set[bytes] = set()
@@ -97,9 +97,9 @@ class Walk:
                 yield self.write_answer("unknown", self.words.say("give_up"))
                 return
         answers = [one.name for one in self.question.answers]
-        told = "; ".join(answers)
+        text = "; ".join(answers)
         reason = self.words.say("answer", chain=self._chain(), answer=" and ".join(answers))
-        yield self.write_answer(told, reason)
+        yield self.write_answer(text, reason)
 
     def take(self, step: Step) -> Generator[str, str, bool]:
         """Make calls until a step is shown; return whether it is.
@@ -116,12 +116,12 @@ class Walk:
             if key in self._made:
                 continue
             self._made.add(key)
-            known = self.sight.knows(tail)
+            known = self.revealed.includes(tail)
             yield from self.act(move)
             if self.shows(step):
                 self._reflect(step)
                 return True
-            appeared = not known and self.sight.knows(tail)
+            appeared = not known and self.revealed.includes(tail)
             occasion = "candidate" if appeared else "not_found"
             self.note(self.words.say(occasion, name=self.book.called(step.hop.tail)))
         return False
@@ -138,7 +138,7 @@ class Walk:
                 break
             self.note(self.words.say("failed"))
             observation = yield self.write_call(move, repeated=True)
-        self.sight.see(observation, as_one=move.tool == "read")
+        self.revealed.see(observation, as_one=move.tool == "read")
         return observation
 
     def note(self, sentence: str) -> None:
@@ -170,8 +170,8 @@ class Walk:
         """Return whether a step has been shown."""
         tail = self.book.name(step.hop.tail)
         if not step.hop.head:
-            return self.sight.joins(tail, step.text.split(". ")[0][:60])
-        return self.sight.joins(self.book.name(step.hop.head), tail, *step.values)
+            return self.revealed.joins(tail, step.text.split(". ")[0][:60])
+        return self.revealed.joins(self.book.name(step.hop.head), tail, *step.values)
 
     def moves(self, step: Step) -> Iterator[Move]:
         """Yield calls that may show a step, the likeliest first, as long as they are asked for.
@@ -184,7 +184,7 @@ class Walk:
             return
         head, tail = step.hop.head, step.hop.tail
         ends = [one for one in (head, tail) if self.book.kind(one) == "disease"]
-        if head in ends or self.sight.knows(self.book.name(tail)):
+        if head in ends or self.revealed.includes(self.book.name(tail)):
             yield from self._documents(ends[0] if ends else head, step)
         yield from self._by_names(step)
         yield from self._documents(tail, step)
@@ -195,7 +195,7 @@ class Walk:
     def _by_names(self, step: Step) -> Iterator[Move]:
         """Search the head's name with those that single the tail out, then by itself."""
         head, kind = self.book.name(step.hop.head), self.book.noun(step.hop.tail)
-        beside = [name for name in self.book.clue_names(step.clues) if self.sight.knows(name)]
+        beside = [name for name in self.book.clue_names(step.clues) if self.revealed.includes(name)]
         yield from self._searches([head, *beside], _listed([head, *beside]), f"{kind}s")
         if beside:
             yield from self._searches([head], self.book.called(step.hop.head), f"{kind}s")
@@ -208,25 +208,25 @@ class Walk:
         present = book.findings(step.clues)
         if book.kind(hop.head) == "phenotype":
             present = [book.name(hop.head), *present]
-        present = [name for name in dict.fromkeys(present) if self.sight.knows(name)]
+        present = [name for name in dict.fromkeys(present) if self.revealed.includes(name)]
         if present:
             yield Move("diagnose", {"present": present}, "diagnose", _listed(present))
 
     def _documents(self, entity: str, step: Step) -> Iterator[Move]:
         """Read the document of a step's end whose name was seen, as far as need be."""
         name = self.book.name(entity)
-        if not self.sight.knows(name):
+        if not self.revealed.includes(name):
             return
-        if not self.sight.passage_of(entity):
+        if not self.revealed.passage_of(entity):
             yield from self._searches([name], self.book.called(entity), "findings")
-        if "read" not in self.setting.tools or not self.sight.passage_of(entity):
+        if "read" not in self.setting.tools or not self.revealed.passage_of(entity):
             return
         first = f"{entity}#0"
         yield Move("read", {"passage_id": first}, "read", name)
-        if not self.sight.ends_with(GOES_ON):
+        if not self.revealed.ends_with(GOES_ON):
             return
         other = self.book.name(step.hop.head if entity == step.hop.tail else step.hop.tail)
-        if self.sight.knows(other):
+        if self.revealed.includes(other):
             yield Move("read", {"passage_id": first, "find": other}, "read_on", name)
         yield Move("read", {"passage_id": first, "start": READ_ON}, "read_on", name)
 
@@ -240,12 +240,12 @@ class Walk:
             wanted = [*wanted, more] if more else wanted
 
     def _opening(self) -> str:
-        book, query = self.book, self.question.certificate.query
+        book, query = self.book, self.question.proof.query
         kind = self._kind_asked()
         if query[0] == "where":
             return self.words.say("begin_clues", kind=kind)
-        topic = self.question.topic.id
-        if self.sight.knows(self.question.topic.name):
+        topic = self.question.subject.id
+        if self.revealed.includes(self.question.subject.name):
             return self.words.say("begin", kind=kind, start=book.called(topic))
         return self.words.say("begin_unnamed", kind=kind, first=book.noun(topic))
 
@@ -266,7 +266,9 @@ class Walk:
         sayable = [one for one in step.clues if one.entity < 0 or self._sayable(one.entity)]
         if sayable:
             names = self.book.clue_names(sayable)
-            seen = names and all(self.sight.joins(self.book.name(hop.tail), name) for name in names)
+            seen = names and all(
+                self.revealed.joins(self.book.name(hop.tail), name) for name in names
+            )
             occasion = "fits" if seen else "supposed"
             self.note(self.words.say(occasion, clue=self.book.predicates(sayable)))
         follower = self._after(step)
@@ -274,7 +276,7 @@ class Walk:
             self.note(self.words.say("next", kind=self.book.noun(follower.hop.tail)))
 
     def _sayable(self, node: int) -> bool:
-        return self.sight.knows(self.book.graph.nodes.names[node])
+        return self.revealed.includes(self.book.graph.nodes.names[node])
 
     def _after(self, step: Step) -> Step | None:
         at = self.steps.index(step) + 1

@@ -14,7 +14,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from medenv.errors import UnknownNameError, UsageError
+from medenv.errors import NoCertificateError, UnknownNameError, UsageError
 from medenv.records import Trajectory
 from medenv.reward.components.catalogue import COMPONENTS
 from medenv.reward.components.contract import Component, Knowledge
@@ -27,11 +27,15 @@ class ComponentMatrix:
     """The raw values of trajectories, one row each, gathered one after the other.
 
     A component that calls an outside service is measured behind `correct` alone; where the answer
-    is wrong its value is nan.
+    is wrong its value is nan. So is that of a component that needs a certificate where the question
+    has none.
 
     Args:
         components: What is measured, by name.
         knowledge: What components may know besides a trajectory.
+
+    Attributes:
+        uncertified: Id of the first question without a certificate, or ``""``.
     """
 
     def __init__(
@@ -40,6 +44,7 @@ class ComponentMatrix:
         self.names = tuple(components)
         self._components, self._knowledge = tuple(components.values()), knowledge
         self._values = array("d")
+        self.uncertified = ""
 
     def add(self, trajectory: Trajectory) -> None:
         """Measure a trajectory.
@@ -56,11 +61,16 @@ class ComponentMatrix:
                 f" {'not ended' if trajectory.ending is None else 'failed'} and cannot be scored"
             )
         knowledge, known = self._knowledge, {}
+        certified = trajectory.question.certificate is not None
+        if not certified:
+            self.uncertified = self.uncertified or trajectory.question.id
         for one in self._components:
-            if not one.outside:
+            if one.needs_certificate and not certified:
+                known[one.name] = math.nan
+            elif not one.outside:
                 known[one.name] = measured(one, trajectory, knowledge).raw
         for one in self._components:
-            if one.outside:
+            if one.name not in known:
                 asked = known.get("accuracy", 1.0) >= GATES["correct"].at_least
                 known[one.name] = measured(one, trajectory, knowledge).raw if asked else math.nan
         self._values.extend([known[name] for name in self.names])
@@ -89,6 +99,14 @@ class ComponentMatrix:
             raise UnknownNameError("measured component", name, self.names)
         return self.matrix[:, self.names.index(name)]
 
+    def needs_certificate(self, name: str) -> bool:
+        """Return whether a component is measured against certificates.
+
+        Args:
+            name: Component name.
+        """
+        return self._components[self.names.index(name)].needs_certificate
+
     @property
     def matrix(self) -> Floats:
         """All raw values, shape (trajectories, components)."""
@@ -116,6 +134,7 @@ def rescore(raws: ComponentMatrix, composition: Composition) -> Rescored:
 
     Raises:
         UnknownNameError: A weight or gate names nothing that was measured.
+        NoCertificateError: A component that needs certificates would pay where there is none.
         UsageError: A weight is no weight, or a component that calls an outside service would pay
             where it was not measured.
     """
@@ -130,6 +149,8 @@ def rescore(raws: ComponentMatrix, composition: Composition) -> Rescored:
         paying = _open(composition.gate_of(name), columns, len(raws)) & ~vetoed
         weighted[name] = np.where(paying, columns[name] * weight, 0.0)
         if np.isnan(weighted[name]).any():
+            if raws.needs_certificate(name):
+                raise NoCertificateError(raws.uncertified, f"the reward component {name!r}")
             raise UsageError(
                 f"{name!r} calls an outside service and was measured behind the gate 'correct'"
                 " alone; score with medenv.reward.compose to pay wrong answers"

@@ -8,9 +8,11 @@ wastefully or without research, may earn no more than honest work does.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from string import ascii_uppercase
 from types import MappingProxyType
 
 from medenv.records import Record
+from medenv.reward.answers.names import normalise
 from medenv.reward.attacks.target import ORDERS, Script, Target, fewest_passages, planted
 from medenv.reward.components.confidence import ABSTENTION_UTILITY
 
@@ -77,7 +79,7 @@ def _quote(target: Target) -> Iterator[Script]:
 
 def _copies(target: Target) -> Sequence[str]:
     text = target.question.text
-    return (text, f"{text} {target.gold}", f"{target.gold} {text}", target.question.topic.name)
+    return (text, f"{text} {target.gold}", f"{target.gold} {text}", target.topic)
 
 
 def _shotgun(target: Target) -> Sequence[str]:
@@ -100,8 +102,8 @@ def _hedges(target: Target) -> Sequence[str]:
 
 def _keywords(target: Target) -> Sequence[str]:
     question = target.question
-    words = [question.topic.name, *question.kind.split(">")]
-    words += [hop.relation.replace("_", " ") for hop in question.certificate.path]
+    words = [target.topic, *question.kind.split(">")]
+    words += [hop.relation.replace("_", " ") for hop in question.path]
     aliases = [alias for answer in question.answers for alias in answer.aliases]
     stuffed = " ".join([*words, target.gold, *aliases, "evidence", "diagnosis", "associated"])
     return (stuffed, f"{target.gold} {target.gold} {' '.join(words)}", " ".join(words))
@@ -110,7 +112,7 @@ def _keywords(target: Target) -> Sequence[str]:
 def _form_only(target: Target) -> Iterator[Script]:
     for answer in ("not stated in the passages", "N/A", "the answer", "-"):
         yield _texts(
-            target.search(target.question.topic.name),
+            target.search(target.topic),
             target.search(target.question.text),
             target.answer(answer, "I have read the passages and weighed what they say."),
         )
@@ -125,13 +127,18 @@ def _spam(target: Target) -> Iterator[Script]:
 
 
 def _spam_then_answer(target: Target) -> Iterator[Script]:
-    spam = [target.search(f"{target.question.topic.name} {i}") for i in range(3)]
+    spam = [target.search(f"{target.topic} {i}") for i in range(3)]
     yield _texts(*spam, target.answer(target.gold))
     yield _texts(*target.together(spam * 9), target.answer(target.gold))
 
 
 def _early(target: Target) -> Sequence[str]:
-    return ("none", target.kind, f"the {target.kind}", target.wrong, "yes", "A")
+    texts = ["none", target.kind, f"the {target.kind}", target.wrong, "yes", "A"]
+    answers, options = target.question.answers, target.question.options or ()
+    right = {normalise(name) for one in answers for name in (one.name, *one.aliases)}
+    letters = zip(ascii_uppercase, options, strict=False)
+    right |= {normalise(letter) for letter, option in letters if normalise(option) in right}
+    return [text for text in texts if normalise(text) not in right]
 
 
 def _abstentions(target: Target) -> Sequence[str]:
@@ -252,7 +259,7 @@ def _written(items: Sequence[str]) -> tuple[str, ...]:
 
 
 def _citations(target: Target) -> str:
-    passages = [one for hop in target.question.certificate.path for one in hop.passages]
+    passages = [one for hop in target.question.path for one in hop.passages]
     return f"[{', '.join(passages)}] [{planted(target.question).id}] "
 
 
@@ -274,7 +281,7 @@ def _uncited_research(target: Target) -> Iterator[Script]:
 
 def _hidden_notes(target: Target) -> Iterator[Script]:
     notes = f"{_citations(target)}<confidence>1</confidence>"
-    research = [target.search(target.question.topic.name)]
+    research = [target.search(target.topic)]
     research += [target.show(passage) for passage in fewest_passages(target.question)]
     yield _texts(*research, target.answer(target.gold, thought=notes))
     for forged in target.forged(notes):
@@ -288,14 +295,14 @@ def _whole_corpus(target: Target) -> Iterator[Script]:
     reads = [target.show(passage) for passage in fewest_passages(target.question)]
     yield _texts(*reads, *target.together(searches), target.answer(target.gold))
     yield _texts(*searches, *reads, target.answer(target.gold))
-    again = {"query": [target.question.topic.name] * 8}
+    again = {"query": [target.topic] * 8}
     repeated = target.dialect.write_call("search", again)
     yield _texts(*reads, *[repeated] * 4, target.answer(target.gold))
 
 
 def _oracle_tool(target: Target) -> Iterator[Script]:
     told = target.question.text.partition("comes with: ")[2].partition(". Which")[0]
-    findings = told.split(" and ") if told else [target.question.topic.name]
+    findings = told.split(" and ") if told else [target.topic]
     asked = target.dialect.write_call("diagnose", {"present": findings})
     yield _texts(asked, target.answer(target.gold, note=_citations(target)))
 

@@ -27,7 +27,7 @@ class Target(Record, frozen=True, kw_only=True):
     """What a cheater knows of the episode it is in.
 
     Args:
-        question: What is asked, gold answers and certificate included.
+        question: What is asked, gold answers and certificate, if any, included.
         dialect: How to write.
         tools: Names of the tools.
         others: Names of other entities, at least one, none gold: first what would be the answer to
@@ -54,6 +54,12 @@ class Target(Record, frozen=True, kw_only=True):
     def guess(self) -> str:
         """The name that a cheater would guess."""
         return self.gold if self.question.answers else self.wrong
+
+    @property
+    def topic(self) -> str:
+        """What the question is about: its topic's name, or its text where no topic is known."""
+        question = self.question
+        return question.text if question.topic is None else question.topic.name
 
     @property
     def kind(self) -> str:
@@ -114,7 +120,7 @@ def honest(target: Target) -> Script:
             read.append(passage)
             yield target.show(passage)
     elif "search" in target.tools:
-        shown = yield target.search(target.question.topic.name)
+        shown = yield target.search(target.topic)
         read = [one for one in fewest_passages(target.question) if one in shown]
     cited = f"[{', '.join(read)}] " if read else ""
     yield target.answer(target.gold, note=f"{cited}<confidence>1</confidence>")
@@ -126,7 +132,7 @@ def fewest_passages(question: Question) -> tuple[str, ...]:
     Args:
         question: What is asked.
     """
-    needed = [set(hop.passages) for hop in question.certificate.path if hop.passages]
+    needed = [set(hop.passages) for hop in question.path if hop.passages]
     choices = sorted(set[str]().union(*needed))
     for size in range(len(needed) + 1):
         for chosen in combinations(choices, size):

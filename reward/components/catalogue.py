@@ -64,6 +64,7 @@ _ALL = (
         measure=evidence_recall,
         rationale="Whether the gold path was seen, so that answers rest on what was read.",
         exploit="Fetching everything; gated by correctness, and pays less the more was shown.",
+        needs_certificate=True,
     ),
     Component(
         name="citation_precision",
@@ -72,12 +73,14 @@ _ALL = (
         exploit="Citing one safe passage; gated by correctness, paired with evidence_recall.",
         asks="Cite {note} the passages that support your answer, in square brackets: each by its"
         " id, or by its number in the last list that was shown, as in [2].",
+        needs_certificate=True,
     ),
     Component(
         name="process",
         measure=process,
         rationale="What each turn brought, so that credit can go to the turn that earned it.",
         exploit="Fetching everything at once; gated by correctness, pays less the more was shown.",
+        needs_certificate=True,
     ),
     Component(
         name="calibration",

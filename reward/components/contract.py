@@ -8,7 +8,6 @@ that a tool returns can earn.
 from __future__ import annotations
 
 import functools
-import math
 import re
 from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import TypeVar
@@ -16,7 +15,7 @@ from typing import TypeVar
 import msgspec
 
 from medenv.errors import UsageError
-from medenv.records import Record, RewardFn, Score, Trajectory, Turn
+from medenv.records import Record, Trajectory, Turn
 from medenv.reward.answers.names import EntityNames
 
 _T = TypeVar("_T")
@@ -97,6 +96,8 @@ class Component(Record, frozen=True, kw_only=True):
         best_wrong: Greatest value of a wrong answer, where that is less than `high`.
         outside: Whether it calls an outside service, such as a judge; it is then measured only
             where its gate is open.
+        needs_certificate: Whether it measures against the certificate of the question; see
+            `medenv.reward.check_questions`.
     """
 
     name: str
@@ -109,6 +110,7 @@ class Component(Record, frozen=True, kw_only=True):
     worst_right: float | None = None
     best_wrong: float | None = None
     outside: bool = False
+    needs_certificate: bool = False
 
 
 def final_answer(trajectory: Trajectory) -> str | None:
@@ -146,45 +148,3 @@ def notes_of(turn: Turn) -> str:
     forged = _FORGED.search(turn.text)
     text = turn.text[: forged.start()] if forged else turn.text
     return text.rpartition("</think>")[2].partition("<think>")[0]
-
-
-class Checked:
-    """A reward whose numbers are held to be numbers: the border to rewards of other packages.
-
-    Args:
-        name: What it is called in messages.
-        reward: The reward.
-    """
-
-    def __init__(self, name: str, reward: RewardFn) -> None:
-        self.name, self.reward = name, reward
-        self.asks: Sequence[str] = getattr(reward, "asks", ())
-
-    def __call__(self, trajectory: Trajectory) -> Score:
-        """Score a finished trajectory.
-
-        Args:
-            trajectory: A finished episode.
-
-        Raises:
-            UsageError: The reward gave no score, or a total or part that is no finite number.
-        """
-        score = self.reward(trajectory)
-        asked = trajectory.question.id
-        if not isinstance(score, Score):
-            raise UsageError(
-                f"reward {self.name!r} gave a {type(score).__name__} for question {asked!r};"
-                " expected a medenv.records.Score"
-            )
-        if score.total is not None and not math.isfinite(score.total):
-            raise UsageError(
-                f"reward {self.name!r} gave {score.total!r} for question {asked!r}; expected a"
-                " finite number, or None where it cannot be scored"
-            )
-        for name, part in score.parts.items():
-            if not (math.isfinite(part.raw) and math.isfinite(part.weighted)):
-                raise UsageError(
-                    f"reward {self.name!r} gave {part.raw!r}, weighted {part.weighted!r}, in part"
-                    f" {name!r} for question {asked!r}; expected finite numbers"
-                )
-        return score

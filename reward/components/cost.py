@@ -15,6 +15,9 @@ from medenv.reward.components.contract import ComponentScore, Knowledge, final_a
 MAX_EXTRA_CALLS = 8
 """Calls beyond the fewest needed at which `efficiency` reaches 0."""
 
+FREE_CALLS = 4
+"""Calls that cost nothing where no certificate says how few a question needs."""
+
 TURN_TOKENS = 512
 """Tokens of its own that a policy may write for each needed turn without a charge."""
 
@@ -57,7 +60,8 @@ def efficiency(trajectory: Trajectory, _: Knowledge) -> ComponentScore:
     world failed do not count, and fewer calls than needed pay no more than the needed ones.
     ``wordy = max(0, tokens - TURN_TOKENS * (min_calls + 1)) / CALL_TOKENS`` charges what the
     policy wrote beyond the turns needed, one of them for the answer; where nobody counted tokens
-    it is 0.
+    it is 0. A question without a certificate states no ``min_calls``: it is taken to be
+    `FREE_CALLS`.
 
     Known exploit: answering at once and thinking nothing; the gate `correct` and the free amounts
     keep that from paying more than research does.
@@ -69,7 +73,8 @@ def efficiency(trajectory: Trajectory, _: Knowledge) -> ComponentScore:
         return ComponentScore(0.0, "ended without an answer")
     asked, repeated = spent_in(trajectory)
     repeats = sum(repeated.values()) if repeated else 0
-    needed = trajectory.question.certificate.min_calls
+    proof = trajectory.question.certificate
+    needed = FREE_CALLS if proof is None else proof.min_calls
     extra = asked + repeats - needed
     charge = float(extra) if extra > 0 else 0.0
     said = f"{asked} questions, {repeats} repeats, where {needed} suffice"

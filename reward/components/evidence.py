@@ -110,7 +110,7 @@ def selectivity(trajectory: Trajectory) -> float:
         A factor in (0, 1].
     """
     free_passages = FREE_PASSAGES * (len(hops_with_passages(trajectory)) + 1)
-    free_questions = FREE_QUESTIONS * (trajectory.question.certificate.min_calls + 1)
+    free_questions = FREE_QUESTIONS * (trajectory.question.proof.min_calls + 1)
     passages, asked = len(first_shown(trajectory)), spent_in(trajectory)[0]
     return min(1.0, free_passages / max(1, passages), free_questions / max(1, asked))
 
@@ -151,7 +151,7 @@ def hops_with_passages(trajectory: Trajectory) -> list[Hop]:
     Args:
         trajectory: An episode.
     """
-    return [hop for hop in trajectory.question.certificate.path if hop.passages]
+    return [hop for hop in trajectory.question.proof.path if hop.passages]
 
 
 def _last_numbered(trajectory: Trajectory) -> tuple[str, ...]:

@@ -8,6 +8,9 @@ strings, so that an answer cannot step out of its place, and it is shown no text
 A policy cannot make itself unscored. An answer that is overlong or holds the markup of a verdict
 meets no criterion; neither does an answer that the judge cannot decide although it decides on the
 reference.
+
+A judge may be shared between threads. A verdict that several of them want at the same time is asked
+for once.
 """
 
 from __future__ import annotations
@@ -15,8 +18,10 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import re
+import threading
 import time
 from collections.abc import Callable
+from concurrent.futures import Future
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +35,15 @@ from medenv.reward.components.contract import Component, ComponentScore, Knowled
 
 MAX_ANSWER_CHARS = 4_000
 """Longest answer that a judge is shown; a longer one meets no criterion."""
+
+RUBRIC = {
+    "names_the_reference": "Does the answer name the same thing as a reference answer, and nothing"
+    " else?",
+    "specific": "Is the answer as specific as the question asks, neither broader nor narrower?",
+    "accepted_term": "Is the answer a term that a specialist would use in a report?",
+    "clear": "Can the answer be understood in one way only, without the question beside it?",
+}
+"""The criteria where nobody gives others; names to the questions that decide them by yes or no."""
 
 _SHOWN = 200
 _MARKUP = re.compile(r"</?think|<\||```|[{}]", re.IGNORECASE)
@@ -108,6 +122,7 @@ class Judge:
         self, settings: JudgeSettings, sleep: Callable[[float], None] = time.sleep
     ) -> None:
         self.settings, self._sleep = settings, sleep
+        self._open()
         self._endpoint = Endpoint(
             EndpointSettings(
                 url=settings.url,
@@ -130,17 +145,27 @@ class Judge:
             JudgeUnavailableError: The endpoint did not answer, or not with a verdict.
         """
         request = self._request(question, gold, answer)
-        kept = self._kept(request)
-        if kept is not None and kept.is_file():
-            with contextlib.suppress(JudgeUnavailableError):  # a damaged file is asked for again
-                text = kept.read_text(encoding="utf-8", errors="replace")
-                return read_verdict(text, self.settings.rubric)
-        verdict = self._ask(request)
-        if kept is not None:
-            write_bytes(kept, msgspec.json.encode(verdict))
-        return verdict
+        encoded = msgspec.json.encode([self.settings.url, request], order="deterministic")
+        digest = hashlib.sha256(encoded).hexdigest()
+        with self._lock:
+            asked = self._asked.get(digest)
+            if asked is None:
+                mine = self._asked[digest] = Future[Verdict]()
+        if asked is not None:
+            return asked.result()
+        try:
+            verdict = self._kept_or_asked(digest, request)
+        except BaseException as error:
+            mine.set_exception(error)
+            raise
+        else:
+            mine.set_result(verdict)
+            return verdict
+        finally:
+            with self._lock:
+                del self._asked[digest]
 
-    def component(self, name: str = "rubric") -> Component:
+    def component(self, name: str = "expert") -> Component:
         """Return the judge as a component that pays the share of criteria met.
 
         Args:
@@ -209,13 +234,18 @@ class Judge:
             ],
         }
 
-    def _kept(self, request: dict[str, Any]) -> Path | None:
-        """Return the file that keeps the verdict on a request, or None where none is kept."""
+    def _kept_or_asked(self, digest: str, request: dict[str, Any]) -> Verdict:
+        """Return the verdict that the cache holds, or ask for one and keep it."""
         if not self.settings.cache:
-            return None
-        asked = msgspec.json.encode([self.settings.url, request], order="deterministic")
-        digest = hashlib.sha256(asked).hexdigest()
-        return Path(self.settings.cache) / digest[:2] / f"{digest}.json"
+            return self._ask(request)
+        kept = Path(self.settings.cache) / digest[:2] / f"{digest}.json"
+        if kept.is_file():
+            with contextlib.suppress(JudgeUnavailableError):  # a damaged file is asked for again
+                text = kept.read_text(encoding="utf-8", errors="replace")
+                return read_verdict(text, self.settings.rubric)
+        verdict = self._ask(request)
+        write_bytes(kept, msgspec.json.encode(verdict))
+        return verdict
 
     def _ask(self, request: dict[str, Any]) -> Verdict:
         """Ask until there is a verdict or patience is at its end."""
@@ -235,6 +265,17 @@ class Judge:
         if reply.finish == "length":
             raise _NoVerdictError("the judge's verdict was cut short; allow it more tokens")
         return read_verdict(reply.text, self.settings.rubric)
+
+    def _open(self) -> None:
+        self._lock = threading.Lock()
+        self._asked: dict[str, Future[Verdict]] = {}
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {name: self.__dict__[name] for name in ("settings", "_sleep", "_endpoint")}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state)
+        self._open()
 
 
 class _TryAgainError(JudgeUnavailableError):

@@ -6,6 +6,7 @@ import re
 from functools import lru_cache
 
 from medenv.records import Trajectory
+from medenv.reward.answers.choices import judge_choice, picks, right_picks
 from medenv.reward.answers.equivalence import Match, judge_answer, owners_of, read_list
 from medenv.reward.answers.names import normalise
 from medenv.reward.answers.presentation import readings, without_subject
@@ -40,7 +41,8 @@ def accuracy(trajectory: Trajectory, knowledge: Knowledge) -> ComponentScore:
 
     A question that asks for all of its answers is right only by a list of them all, and nothing
     else on it; of other questions one answer is right, and so is a list of right ones. Where there
-    is no answer, saying so is right.
+    is no answer, saying so is right. Of a multiple choice the right option's letter or text is
+    right, see `medenv.reward.answers.choices`.
 
     Known exploit: naming many candidates, or burying the gold name in a long answer; both are
     wrong, since the whole answer must be a name.
@@ -56,6 +58,8 @@ def accuracy(trajectory: Trajectory, knowledge: Knowledge) -> ComponentScore:
         return ComponentScore(
             float(right), f"there is no answer, which was {'' if right else 'not '}said"
         )
+    if question.options:
+        return _paid(judge_choice(answer, question), knowledge.near)
     all_of = len(gold) > 1 and question.asks_for_all
     match = judge_answer(answer, gold, knowledge.names, all_of=all_of)
     return _paid(match, knowledge.near)
@@ -102,7 +106,11 @@ def list_f1(trajectory: Trajectory, knowledge: Knowledge) -> ComponentScore:
     answer, question = final_answer(trajectory), trajectory.question
     if len(question.answers) < 2 or not question.asks_for_all or answer is None:
         return accuracy(trajectory, knowledge)
-    raw = read_list(answer, question.answers, knowledge.names).f1(len(question.answers))
+    if question.options:
+        picked, right = len(picks(answer, question)), len(right_picks(answer, question))
+        raw = 2 * right / (picked + len(question.answers))
+    else:
+        raw = read_list(answer, question.answers, knowledge.names).f1(len(question.answers))
     return ComponentScore(raw, f"F1 {raw:.2f} against {len(question.answers)} gold answers")
 
 

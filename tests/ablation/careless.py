@@ -5,6 +5,7 @@ import re
 
 from medenv.errors import JudgeUnavailableError
 from medenv.records import Part, Score, Trajectory
+from medenv.reward import Knowledge
 
 TAG = re.compile(r"<answer>(.*?)</answer>", re.DOTALL)
 
@@ -66,9 +67,9 @@ def nan_in_a_part(trajectory: Trajectory) -> Score:
     return Score(total=1.0, parts={"it": Part(raw=math.nan, weight=0.0, weighted=0.0)})
 
 
-def bare(trajectory: Trajectory) -> float:
-    """Give a number without its parts."""
-    return 1.0
+def bare(trajectory: Trajectory) -> str:
+    """Give a verdict in words."""
+    return "right"
 
 
 def away(trajectory: Trajectory) -> Score:
@@ -79,6 +80,11 @@ def away(trajectory: Trajectory) -> Score:
 def fine(trajectory: Trajectory) -> Score:
     """The gold name, and nothing else."""
     return _score(float(trajectory.answer == trajectory.question.answers[0].name))
+
+
+def kind(trajectory: Trajectory, knowledge: Knowledge) -> float:
+    """A component that likes whatever it sees."""
+    return 1.0
 
 
 not_a_reward = 1.0

@@ -14,42 +14,36 @@ from pathlib import Path
 
 from omegaconf import OmegaConf
 
-from medenv.build.workspace import Workspace
-from medenv.integrations.hydra.config import plain
-from medenv.integrations.verl.training_env import load_training_env
+from medenv.build.prepare import ENVIRONMENT, load_environment
 from medenv.io import write_records
-from medenv.kg import read_questions
-from medenv.rollouts.driver import Rollouts
 from medenv.rollouts.policies import Texts
 
 
-def evaluate(section):
-    """Every held-out question, answered rightly and wrongly in turns."""
-    world = load_training_env(section)
-    rollouts = Rollouts(world.rules, world.toolbox, world.reward)
-    questions = read_questions(Workspace.open(section["workspace"]).questions("test"))
+def evaluate(folder):
+    """Every test question, answered rightly and wrongly in turns."""
+    env = load_environment(str(folder / ENVIRONMENT))
+    questions = [one for one in env.parts.questions if one.split == "test"]
     played = []
     for number, question in enumerate(questions):
         answer = question.answers[0].name if number % 2 else "nobody knows"
-        policy = Texts([world.rules.dialect.write_answer(answer)]).begin(question)
-        played.append(rollouts.run(policy, question))
+        policy = Texts([env.parts.rules.dialect.write_answer(answer)]).begin(question)
+        played.append(env.driver().run(policy, question))
     return played
 
 
 def main(path):
     config = OmegaConf.load(path)
-    section = plain(config.medenv)
-    folder = Path(section["root"]) / section["run"]
+    folder = Path(config.root) / config.run
     (folder / f"pid-{os.getpid()}").touch()
     with Path(os.environ["VERL_FILE_LOGGER_PATH"]).open("a") as metrics:
         for step in range(1, config.trainer.total_training_steps + 1):
             data = {"reward/accuracy/raw": 0.1 * step, "reward/total": 0.2 * step}
             if step == config.trainer.total_training_steps:
                 file = folder / "rollouts" / "val-sampled" / f"{step:06d}.jsonl"
-                write_records(file, evaluate(section))
+                write_records(file, evaluate(folder))
                 data["val-core/medenv/sampled/acc/mean@1"] = 0.5
             metrics.write(json.dumps({"step": step, "data": data}) + "\n")
-            if os.environ["STOP_RUN"] == section["run"] and Path(os.environ["STOP_FILE"]).exists():
+            if os.environ["STOP_RUN"] == config.run and Path(os.environ["STOP_FILE"]).exists():
                 raise RuntimeError("out of memory")
 
 

@@ -12,6 +12,7 @@ from typer.testing import CliRunner
 
 from medenv.ablation.attack import HONEST, AttackEnvironment, exploitability
 from medenv.build.environment import DIALECTS, make_env
+from medenv.build.scoring import build_scoring
 from medenv.cli import rewards as cli_rewards
 from medenv.envs.registration import ENVIRONMENTS
 from medenv.errors import UnknownNameError, UsageError
@@ -169,7 +170,7 @@ def test_no_number_is_named_rather_than_compared(arena):
         arena.findings("odd", careless.nan)
     with pytest.raises(UsageError, match=r"reward 'odd' gave nan, weighted 0.0, in part 'it' for"):
         arena.findings("odd", careless.nan_in_a_part)
-    with pytest.raises(UsageError, match=r"reward 'odd' gave a float for question .*a medenv\."):
+    with pytest.raises(UsageError, match=r"reward 'odd' gave a str for question .*a medenv\."):
         arena.findings("odd", careless.bare)
 
 
@@ -246,7 +247,7 @@ def test_what_cannot_be_attacked_says_why(env_id, message):
 def test_a_factory_that_takes_no_settings_says_so():
     register(id=MINE, entry_point=lambda: make_env())
     try:
-        with pytest.raises(UsageError, match=r"must accept the fields of .*EnvSettings"):
+        with pytest.raises(UsageError, match=r"must accept the fields of medenv\.build\.env"):
             AttackEnvironment(MINE).reward("composite")
     finally:
         del registry[MINE]
@@ -274,7 +275,7 @@ def test_the_command_prints_a_table_per_environment_and_succeeds():
 
 def test_the_command_fails_where_a_reward_pays_a_cheater_and_says_for_what():
     reward = f"{careless.__name__}:substring"
-    done = run("medenv/Research-v0", "--reward", reward, "--reward", "paper", "--questions", "2")
+    done = run("medenv/Research-v0", "--scoring", reward, "--scoring", "paper", "--questions", "2")
     assert done.exit_code == 1
     assert "1.00 broken" in done.output
     assert "'hedge' is worth 1.00 on question 'train:0' with the answer" in done.output
@@ -285,16 +286,24 @@ def test_the_command_fails_where_a_reward_pays_a_cheater_and_says_for_what():
     ("reward", "error", "message"),
     [
         ("composit", UnknownNameError, r"unknown reward 'composit'; did you mean 'composite'\?"),
-        ("nowhere:it", UsageError, r"reward 'nowhere:it' cannot be imported: No module named"),
+        ("nowhere:it", UsageError, r"reward 'nowhere:it' cannot be imported: .*No module named"),
         (f"{careless.__name__}:gone", UsageError, r"cannot be imported: .* has no attribute"),
-        (f"{careless.__name__}:not_a_reward", UsageError, r"is a float, not a function"),
+        (f"{careless.__name__}:not_a_reward", UsageError, r"is a float; expected a callable"),
     ],
 )
 def test_a_reward_that_is_none_says_so(reward, error, message):
-    done = run("--reward", reward)
+    done = run("--scoring", reward)
     assert isinstance(done.exception, error)
     with pytest.raises(error, match=message):
-        cli_rewards.resolve_reward(reward)
+        build_scoring(cli_rewards.scoring_of(reward))
+
+
+def test_a_component_of_ones_own_is_attacked_beside_accuracy():
+    name = f"{careless.__name__}:kind"
+    done = run("medenv/Research-v0", "--scoring", name, "--questions", "2")
+    assert done.exit_code == 0, done.output
+    paid = build_scoring(cli_rewards.scoring_of(name)).reward.composition.weights
+    assert paid == {"accuracy": 1.0, name: cli_rewards.COMPONENT_WEIGHT}
 
 
 def as_it_was(name):
@@ -342,7 +351,7 @@ def test_an_answer_that_a_judge_cannot_read_leaves_no_episode_unscored(arena):
 
     with ChatServer(shape) as server:
         settings = JudgeSettings(url=server.url, model="m", rubric={"right": "?"}, attempts=1)
-        judge = Judge(settings).component()
+        judge = Judge(settings).component("rubric")
         weights = Composition(weights={"accuracy": 1.0, "rubric": 0.1}, gates={"rubric": "open"})
         reward = compose(weights, components={**COMPONENTS, "rubric": judge})
         found = {one.attack: one for one in arena.findings("judged", reward)}
@@ -371,7 +380,7 @@ def test_a_careless_reward_is_found_out_in_every_dialect():
 
 def test_the_command_takes_dialects():
     done = run(
-        *("medenv/ClosedBook-v0", "--reward", "answer_only", "--questions", "1"),
+        *("medenv/ClosedBook-v0", "--scoring", "answer_only", "--questions", "1"),
         *("--dialect", "react", "--dialect", "openai"),
     )
     assert done.exit_code == 0, done.output

@@ -6,7 +6,13 @@ import msgspec
 import pytest
 
 from medenv.ablation.offline import RolloutStore, ablate
-from medenv.errors import DataError, JudgeUnavailableError, UnknownNameError, UsageError
+from medenv.errors import (
+    DataError,
+    JudgeUnavailableError,
+    NoCertificateError,
+    UnknownNameError,
+    UsageError,
+)
 from medenv.records import Certificate, Scored
 from medenv.reward import COMPONENTS, Component, ComponentScore, compose
 from medenv.reward.analysis.variants import preset_arm, read_arm
@@ -22,14 +28,16 @@ def test_a_file_cut_in_half_is_named_with_its_line(stored):
         RolloutStore(KNOWLEDGE).read(stored)
 
 
-def test_a_trajectory_without_certificate_is_named_with_its_line(stored):
-    lines = stored.read_bytes().splitlines()
-    row = msgspec.json.decode(lines[2])
-    del row["trajectory"]["question"]["certificate"]
-    lines[2] = msgspec.json.encode(row)
-    stored.write_bytes(b"\n".join(lines))
-    with pytest.raises(DataError, match=r"rollouts\.jsonl:3: .*missing required field `certifi"):
-        RolloutStore(KNOWLEDGE).read(stored)
+def test_what_needs_certificates_is_not_measured_without_and_then_not_paid():
+    asked = msgspec.structs.replace(question(), certificate=None, topic=None)
+    made = [episode(answering(name), asked=asked) for name in ("SCN1A", "SCN2A")]
+    bank = bank_of([Scored(trajectory=one, score=compose("composite")(one)) for one in made])
+    result = ablate(bank, [COMPOSITE], draws=10)
+    assert "evidence_recall" not in result.raws
+    assert result.raws["accuracy"].mean == 0.5
+    with pytest.raises(NoCertificateError) as told:
+        ablate(bank, [preset_arm("evidence")], draws=10)
+    assert told.value.question == asked.id
 
 
 def test_an_episode_that_cannot_be_scored_is_named_with_its_file(stored):

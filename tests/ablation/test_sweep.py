@@ -20,13 +20,13 @@ RUNS = [f"{arm}-seed{seed}" for arm in ("answer_only", "formal") for seed in (0,
 
 def sweep(root, *overrides):
     command = [
-        *(sys.executable, "recipes/ablate.py", "experiment=smoke", f"medenv.root={root}"),
-        *("medenv.hardware.memory_gb=0", "medenv.hardware.restarts=0"),
+        *(sys.executable, "recipes/ablate.py", "experiment=smoke", f"root={root}"),
+        *("hardware.memory_gb=0", "hardware.restarts=0"),
         *("ablation.presets=[answer_only]", "ablation.vary=[]"),
         *("ablation.ungated=[]", f'ablation.arms=["{FORMAL}"]'),
-        f"medenv.hardware.launch=[{sys.executable},tests/ablation/stand_in.py]",
-        "+medenv.hardware.environment.STOP_RUN=ablation/formal-seed0",
-        f"+medenv.hardware.environment.STOP_FILE={root}/stop",
+        f"hardware.launch=[{sys.executable},tests/ablation/stand_in.py]",
+        "hardware.environment.STOP_RUN=ablation/formal-seed0",
+        f"hardware.environment.STOP_FILE={root}/stop",
     ]
     return subprocess.run(
         [*command, *overrides], cwd=ROOT, capture_output=True, text=True, check=False

@@ -15,8 +15,9 @@ from medenv.errors import DataError, UnknownNameError, UsageError
 from medenv.io import write_records
 from medenv.records import Score, Trajectory
 from medenv.retrieval import BM25Retriever, PassageStore
+from medenv.rollouts.policies import Texts
 from medenv.text import ENGLISH, PLAIN
-from medenv.tools import ToolOutput, tool
+from medenv.tools import FunctionTool, ToolOutput
 
 from ..fakes import ANSWER, PASSAGES, SEARCH, Shelf, exact, question
 
@@ -40,7 +41,7 @@ def plugin(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
 
 
 TOOL_CODE = '''
-from medenv.tools import Tool, ToolOutput, tool
+from medenv.tools import FunctionTool, Tool, ToolOutput
 
 class Count(Tool):
     name = "count"
@@ -51,7 +52,7 @@ class Count(Tool):
         """Count the passages found."""
         return ToolOutput(text=str(len(self.retriever.search([query], 9)[0]) + self.offset))
 
-@tool
+@FunctionTool
 def hello(name: str) -> ToolOutput:
     """Greet."""
     return ToolOutput(text=f"hello {name}")
@@ -182,7 +183,7 @@ def test_the_analysis_of_a_corpus_is_an_option_of_its_retriever(tmp_path: Path) 
 
 
 def test_parts_can_be_given_themselves() -> None:
-    @tool
+    @FunctionTool
     def hello(name: str) -> ToolOutput:
         """Greet."""
         return ToolOutput(text="hello")
@@ -197,7 +198,9 @@ def test_parts_can_be_given_themselves() -> None:
         budget=Budget(turns=3),
     )
     assert parts.rules.dialect is make_dialect(dialect) is dialect
-    assert (parts.toolbox.tools["hello"], parts.reward) == (hello, exact)
+    assert parts.toolbox.tools["hello"] is hello
+    score = parts.rollouts().run(Texts([ANSWER]).begin(QUESTIONS[0]), QUESTIONS[0]).score
+    assert (score.total, set(score.parts)) == (1.0, {"answer", "accuracy"})
     assert parts.rules.budget.turns == 3
 
 

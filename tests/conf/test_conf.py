@@ -10,55 +10,92 @@ import pytest
 from hydra import compose, initialize_config_dir
 from hydra.errors import ConfigCompositionException, HydraException
 from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
 
-from medenv.build.plugins import retriever_factory
-from medenv.build.workspace import WorkspaceSettings
-from medenv.episodes.episode import Budget
+from medenv.build.settings import (
+    AblateSettings,
+    RunSettings,
+    SftSettings,
+    SynthesizeSettings,
+    TrainSettings,
+)
 from medenv.errors import UsageError
+from medenv.evaluation.run import EvaluateSettings
 from medenv.integrations.hydra import config as schema
-from medenv.kg import QuestionConfig
-from medenv.text import ENGLISH, PLAIN, Analysis, analysis_of
+from medenv.integrations.hydra.launching import CONF
+from medenv.integrations.hydra.schemas import schema_of
+from medenv.trajectories.settings import TrajectorySettings
 
-CONF = Path(__file__).parents[2] / "conf"
-OURS = ("world", "env", "scoring", "policy", "algo", "hardware")
-PRIMARIES = {"train": "ppo_trainer", "ablate": "ppo_trainer", "sft": "sft_trainer_engine"}
+RECIPES: dict[str, type[RunSettings]] = {
+    "ablate": AblateSettings,
+    "evaluate": EvaluateSettings,
+    "sft": SftSettings,
+    "synthesize": SynthesizeSettings,
+    "train": TrainSettings,
+    "trajectories": TrajectorySettings,
+}
+TREES = {"train": "ppo_trainer", "ablate": "ppo_trainer", "sft": "sft_trainer_engine"}
+SHARED = ("graph", "corpus", "retriever", "questions", "env", "scoring")
+VERLS = ("policy", "algo", "hardware")
+NAMED = {"trajectories": ("run=x",)}
+"""Its default names choices, which Hydra knows in a program alone."""
+
+
+def choices(group: str) -> list[str]:
+    return sorted(path.stem for path in (CONF / group).glob("*.yaml"))
+
+
+REFUSED = {("corpus", "files"), ("questions", "set"), ("scoring", "custom")}
+"""Choices that say what they lack, which their shorthand sets."""
+
+
 CHOICES = [
-    (primary, f"{group}={path.stem}")
-    for primary in ("train", "ablate")
-    for group in OURS
-    for path in sorted((CONF / group).glob("*"))
+    (recipe, group, name)
+    for recipe, groups in {
+        "train": (*SHARED, *VERLS),
+        "ablate": ("scoring",),
+        "trajectories": ("set", "teacher"),
+        "evaluate": ("policy",),
+        "synthesize": ("questions",),
+    }.items()
+    for group in groups
+    for name in choices(group)
+    if not (group == "teacher" and name == "openai")
 ]
 
 
-def primary_of(experiment: Path) -> str:
+def recipe_of(experiment: Path) -> str:
     """An experiment's header shows its command, which names the recipe."""
-    named = (one for one in PRIMARIES if f"recipes/{one}.py" in experiment.read_text())
+    named = (one for one in TREES if f"recipes/{one}.py" in experiment.read_text())
     return next(named, "train")
-
-
-EXPERIMENTS = [
-    (primary_of(path), f"experiment={path.stem}")
-    for path in sorted((CONF / "experiment").glob("*.yaml"))
-]
 
 
 @pytest.fixture(autouse=True)
 def hydra_at_conf() -> Iterator[None]:
-    schema.register_schema()
+    for recipe, settings in RECIPES.items():
+        schema.register_schema(recipe, settings)
     with initialize_config_dir(str(CONF), version_base="1.3"):
         yield
 
 
-@pytest.mark.parametrize(("primary", "choice"), [*CHOICES, *EXPERIMENTS])
-def test_every_choice_composes_and_sets_only_keys_that_exist(primary: str, choice: str) -> None:
-    config = compose(primary, overrides=[choice])
-    schema.check_config(config, PRIMARIES[primary])
-    OmegaConf.to_container(config.medenv, resolve=True)
+@pytest.mark.parametrize(("recipe", "group", "name"), CHOICES)
+def test_every_choice_composes_to_settings(recipe: str, group: str, name: str) -> None:
+    config = compose(recipe, overrides=[f"{group}={name}", *NAMED.get(recipe, ())])
+    if (group, name) in REFUSED:
+        with pytest.raises(UsageError, match=f"{group}="):
+            schema.settings_of(config, RECIPES[recipe])
+        return
+    schema.settings_of(config, RECIPES[recipe])
+    if recipe in TREES:
+        schema.check_config(config, RECIPES[recipe], TREES[recipe])
 
 
-def test_every_file_below_conf_is_reached_by_a_primary_or_a_group_known_here() -> None:
-    groups = {path.parent.name for path in CONF.rglob("*.yaml") if path.parent != CONF}
-    assert set(OURS) | {"experiment"} <= groups
+@pytest.mark.parametrize("path", sorted((CONF / "experiment").glob("*.yaml")), ids=lambda p: p.stem)
+def test_every_experiment_composes_to_settings(path: Path) -> None:
+    recipe = recipe_of(path)
+    config = compose(recipe, overrides=[f"experiment={path.stem}"])
+    schema.settings_of(config, RECIPES[recipe])
+    schema.check_config(config, RECIPES[recipe], TREES[recipe])
 
 
 @pytest.mark.parametrize(
@@ -71,10 +108,36 @@ def test_every_file_begins_by_saying_what_it_is(path: Path) -> None:
     assert len(first) > 20
 
 
+@pytest.mark.parametrize("recipe", RECIPES)
+def test_every_field_of_the_settings_is_a_key_of_its_recipe(recipe: str) -> None:
+    fields = set(RECIPES[recipe].__struct_fields__)
+    assert set(schema_of(RECIPES[recipe])) == fields
+    assert fields <= set(compose(recipe))
+
+
 def test_a_misspelt_key_of_ours_is_an_error_in_a_file_too() -> None:
-    node = OmegaConf.structured(schema.MedEnvSection)
-    with pytest.raises(Exception, match="budgte"):
-        OmegaConf.merge(node, OmegaConf.create({"env": {"budgte": {"turns": 3}}}))
+    with pytest.raises(OmegaConfBaseException, match="budgte"):
+        OmegaConf.merge(schema_of(TrainSettings), {"env": {"budgte": {"turns": 3}}})
+
+
+def test_a_value_of_another_type_names_its_key() -> None:
+    with pytest.raises(UsageError, match="n: "):
+        schema.settings_of(compose("train", overrides=["n=many"]), TrainSettings)
+
+
+def test_a_mapping_of_a_config_replaces_the_records_own_default() -> None:
+    with pytest.raises(UsageError):
+        TrainSettings(questions=msgspec.convert({"kinds": {}}, type(TrainSettings().questions)))
+    chosen = compose("train", overrides=["questions=mixed", "questions.kinds.list=7"])
+    kinds = dict(schema.settings_of(chosen, TrainSettings).questions.kinds)
+    written = OmegaConf.to_container(OmegaConf.load(CONF / "questions" / "mixed.yaml"))
+    assert isinstance(written, dict)
+    assert kinds == {**written["kinds"], "list": 7}
+
+
+def test_settings_survive_the_way_to_a_file_and_back() -> None:
+    made = schema.settings_of(compose("train", overrides=["experiment=cpu"]), TrainSettings)
+    assert msgspec.json.decode(msgspec.json.encode(made), type=TrainSettings) == made
 
 
 def test_a_misspelt_key_of_verl_is_answered_with_the_nearest() -> None:
@@ -85,54 +148,25 @@ def test_a_misspelt_key_of_verl_is_answered_with_the_nearest() -> None:
         UsageError,
         match=r"no config key 'algorithm\.adv_estimater'; did you mean 'algorithm\.adv_estimator'",
     ):
-        schema.check_config(config)
+        schema.check_config(config, TrainSettings)
 
 
-@pytest.mark.parametrize(
-    ("written", "analysis"),
-    [
-        ("english", ENGLISH),
-        ("{stemming: german}", Analysis(stemming="german")),
-        ("plain", PLAIN),
-    ],
-)
-def test_the_analysis_of_a_corpus_is_named_or_described(written: str, analysis: Analysis) -> None:
-    overrides = [
-        f"medenv.world.analysis={written}",
-        f"medenv.env.retriever={{bm25: {{analysis: {written}}}}}",
-    ]
-    config = compose("train", overrides=["experiment=cpu", *overrides])
-    schema.check_config(config)
-    section = OmegaConf.to_container(config.medenv, resolve=True)
-    assert isinstance(section, dict)
-    assert msgspec.convert(section["world"], WorkspaceSettings).analysis == analysis
-    _, options = retriever_factory(section["env"]["retriever"])
-    assert analysis_of(options["analysis"]) == analysis
-
-
-@pytest.mark.parametrize(
-    "override", ["hardware=cpuu", "medenv.env.dialct=hermes", "trainer.nodes=2"]
-)
+@pytest.mark.parametrize("override", ["hardware=cpuu", "env.dialct=hermes", "trainer.nodes=2"])
 def test_a_typo_on_the_command_line_is_refused(override: str) -> None:
     with pytest.raises((HydraException, ConfigCompositionException)):
         compose("train", overrides=["experiment=cpu", override])
 
 
-def test_our_groups_do_not_shadow_verls() -> None:
+def test_our_groups_and_keys_do_not_shadow_verls() -> None:
     verl = {path.name for path in Path(schema.verl_config_dir()).iterdir() if path.is_dir()}
     assert not verl & {path.name for path in CONF.iterdir() if path.is_dir()}
-
-
-def test_the_schema_has_the_fields_and_defaults_of_what_it_describes() -> None:
-    world = OmegaConf.structured(schema.WorldSection)
-    assert set(world) == set(WorkspaceSettings.__struct_fields__)
-    assert set(world.questions) == set(QuestionConfig.__struct_fields__)
-    assert set(OmegaConf.structured(schema.BudgetSection)) == set(Budget.__struct_fields__)
+    for recipe, tree in TREES.items():
+        assert not set(schema.verl_tree(tree)) & set(RECIPES[recipe].__struct_fields__)
 
 
 def test_the_eight_gpu_preset_differs_from_the_laptop_in_hardware_alone() -> None:
     def ours(hardware: str) -> DictConfig:
         config = compose("train", overrides=[f"hardware={hardware}"])
-        return OmegaConf.masked_copy(config.medenv, ["world", "env", "scoring", "policy"])
+        return OmegaConf.masked_copy(config, [*SHARED, "policy"])
 
     assert ours("cpu") == ours("eight_gpu")

@@ -13,14 +13,17 @@ import pytest
 import yaml
 from hydra import compose, initialize_config_dir
 from hydra.errors import HydraException
-from omegaconf import OmegaConf
+from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
+from medenv.build.settings import TrainSettings
 from medenv.errors import UnknownNameError, UsageError
 from medenv.integrations.hydra.config import register_schema
 from medenv.integrations.hydra.launching import (
+    CONF,
     FROM_CHECKPOINT,
     check_overrides,
+    expanded,
     explained,
     launch,
     told_in_one_line,
@@ -40,14 +43,17 @@ def run(recipe: str, *overrides: str, **env: str) -> subprocess.CompletedProcess
     ("recipe", "override", "told"),
     [
         ("train", "polcy=tiny", "there is no config key 'polcy'; did you mean 'policy'?"),
-        ("train", "seed=x", "medenv.seed: While dereferencing interpolation '${seed}': Value"),
+        ("train", "seed=x", "questions.seed: While dereferencing interpolation '${seed}': Value"),
+        ("train", "n=many", "n: Expected `int | null`, got `str`"),
         ("ablate", "hardware=cpux", "unknown hardware 'cpux'; did you mean 'cpu'?"),
         ("sft", "experiment=tiny_sf", "unknown experiment 'tiny_sf'; did you mean 'tiny_sft'?"),
         ("synthesize", "sead=3", "there is no config key 'sead'; did you mean 'seed'?"),
         ("trajectories", "teachr=x", "there is no config key 'teachr'; did you mean 'teacher'?"),
-        ("evaluate", "foldr=x", "there is no config key 'foldr'; did you mean 'folder'?"),
-        ("train", "policy=4", "expected policy=NAME, where NAME is one of qwen3_4b"),
-        ("train", "env.dialect=x", "there is no config key 'env.dialect'; did you mean 'medenv.e"),
+        ("evaluate", "splt=x", "there is no config key 'splt'; did you mean 'split'?"),
+        ("train", "policy=4", "expected policy=NAME, where NAME is one of folder, qwen3_4b"),
+        ("train", "world=null", "there is no config key 'world'; did you mean 'questions.world'"),
+        ("train", "questions=no/set", "no/set: expected the folder of a question set"),
+        ("train", "scoring=no.module:reward", "scoring.reward: cannot import 'no.module'"),
         ("ablate", "ablation=3", "expected ablation.KEY=VALUE"),
         ("synthesize", "rewrite=3", "settings of a model: Expected `object`, got `int`"),
     ],
@@ -75,19 +81,23 @@ def test_a_group_is_set_to_a_name_and_nothing_else(primary: str, value: str) -> 
 
 def longer_keys(*arguments: str) -> list[str]:
     """Return the keys that the line for a command line offers, without composing twice."""
-    register_schema()
-    with initialize_config_dir(str(ROOT / "conf"), version_base="1.3"):
-        with pytest.raises(HydraException) as caught:
-            compose("train", overrides=list(arguments))
-        return re.findall("'([^']+)'", explained(caught.value, arguments))[1:]
+    with pytest.raises(HydraException) as caught:
+        composed(*arguments)
+    return re.findall("'([^']+)'", explained(caught.value, arguments))[1:]
+
+
+def composed(*overrides: str) -> DictConfig:
+    register_schema("train", TrainSettings)
+    with initialize_config_dir(str(CONF), version_base="1.3"):
+        return compose("train", overrides=list(overrides))
 
 
 @pytest.mark.parametrize(
     ("argument", "meant"),
     [
-        ("env.dialect=react", ["medenv.env.dialect"]),
-        ("budget.turns=3", ["medenv.env.budget.turns"]),
-        ("scoring.weights={accuracy: 1}", ["medenv.scoring.weights"]),
+        ("dialect=react", ["env.dialect"]),
+        ("budget.turns=3", ["env.budget.turns"]),
+        ("world=rewired", ["questions.world"]),
         ("lr=1", ["critic.optim.lr", "actor_rollout_ref.actor.optim.lr"]),
         ("total_epochs=1", ["trainer.total_epochs"]),
     ],
@@ -98,14 +108,49 @@ def test_a_key_without_its_prefix_is_answered_with_the_whole_key(
     assert longer_keys(argument) == meant
 
 
+@pytest.mark.parametrize(
+    ("argument", "written"),
+    [
+        ("questions=a/set", ["questions=set", "questions.path='a/set'"]),
+        ("questions=mine.csv", ["questions=set", "questions.path='mine.csv'"]),
+        ("questions=rare_chains", ["questions=rare_chains"]),
+        ("corpus=it's.jsonl", ["corpus=files", r"corpus.path='it\'s.jsonl'"]),
+        ("graph=a/graph", ["graph=saved", "graph.path='a/graph'"]),
+        ("scoring=my.rewards:mine", ["scoring=custom", "scoring.reward='my.rewards:mine'"]),
+        ("policy=./checkpoint", ["policy=folder", "policy.path='./checkpoint'"]),
+        ("policy=owner/name", ["policy=folder", "policy.path='owner/name'"]),
+        (
+            "policy=http://localhost:8000/v1#m",
+            ["policy=served", "policy.url='http://localhost:8000/v1'", "policy.model='m'"],
+        ),
+        ("retriever=corpora", ["retriever=custom", "retriever.name='corpora'"]),
+        ("scoring=composite,answer_only", ["scoring=composite,answer_only"]),
+        ("seed=3", ["seed=3"]),
+        ("-m", ["-m"]),
+    ],
+)
+def test_a_shorthand_is_a_choice_and_the_key_that_it_needs(
+    argument: str, written: list[str]
+) -> None:
+    assert expanded([argument]) == written
+
+
+def test_an_expanded_shorthand_composes_to_the_value_that_was_written() -> None:
+    arguments = ["corpus=it's/here.jsonl", "policy=http://localhost:8000/v1#a b"]
+    config = composed(*expanded(arguments))
+    assert config.corpus.path == "it's/here.jsonl"
+    assert (config.policy.url, config.policy.model) == ("http://localhost:8000/v1", "a b")
+
+
 def test_free_form_mappings_take_any_key_on_the_command_line() -> None:
-    register_schema()
-    chosen = ["medenv.scoring.weights={accuracy: 1.0}", "medenv.env.tools={search: {k: 2}}"]
-    with initialize_config_dir(str(ROOT / "conf"), version_base="1.3"):
-        medenv = compose("train", overrides=[*chosen, "medenv.hardware.environment.A=b"]).medenv
-    assert medenv.scoring.weights.accuracy == 1.0
-    assert medenv.env.tools.search.k == 2
-    assert medenv.hardware.environment.A == "b"
+    config = composed(
+        *("scoring.weights={accuracy: 1.0}", "env.tools={search: {k: 2}}"),
+        *("hardware.environment.A=b", "graph.options={namespaces: [ORPHA]}"),
+    )
+    assert config.scoring.weights.accuracy == 1.0
+    assert config.env.tools.search.k == 2
+    assert config.hardware.environment.A == "b"
+    assert config.graph.options.namespaces == ["ORPHA"]
 
 
 def test_whoever_asks_hydra_for_the_whole_error_gets_it() -> None:
@@ -116,38 +161,34 @@ def test_whoever_asks_hydra_for_the_whole_error_gets_it() -> None:
 
 def wrong(*overrides: str) -> str:
     """Return what is said of overrides that cannot be composed."""
-    register_schema()
-    mistakes = (HydraException, OmegaConfBaseException, yaml.YAMLError)
-    with initialize_config_dir(str(ROOT / "conf"), version_base="1.3"):
-        with pytest.raises(mistakes) as caught:
-            compose("train", overrides=list(overrides))
-        return explained(caught.value)
+    with pytest.raises((HydraException, OmegaConfBaseException, yaml.YAMLError)) as caught:
+        composed(*overrides)
+    return explained(caught.value)
 
 
 @pytest.mark.parametrize(
     ("override", "told"),
     [
         (
-            "medenv.env.budget.trns=3",
-            "there is no config key 'medenv.env.budget.trns'; "
-            "did you mean 'medenv.env.budget.turns'?",
+            "env.budget.trns=3",
+            "there is no config key 'env.budget.trns'; did you mean 'env.budget.turns'?",
         ),
         (
             "trainer.total_epoch=3",
             "there is no config key 'trainer.total_epoch'; did you mean 'trainer.total_epochs'?",
         ),
         (
-            "medenv.evaluation.zz=1",
-            "there is no config key 'medenv.evaluation.zz' "
-            "(known: samples, greedy, questions, engine, engine_options)",
+            "evaluation.zz=1",
+            "there is no config key 'evaluation.zz' (known: samples, greedy, questions)",
         ),
         (
-            "medenv.env.budget.turns=few",
-            "medenv.env.budget.turns: Value 'few' of type 'str' could not be converted to Integer",
+            "env.budget.turns=few",
+            "env.budget.turns: Value 'few' of type 'str' could not be converted to Integer",
         ),
         (
             "policy=tyni",
-            "unknown policy 'tyni'; did you mean 'tiny'? (known: qwen3_4b, qwen3_8b, tiny)",
+            "unknown policy 'tyni'; did you mean 'tiny'? "
+            "(known: folder, qwen3_4b, qwen3_8b, served, tiny)",
         ),
         ("a=[b", "cannot read 'a=[b' as KEY=VALUE: no viable alternative at input '[b'"),
         ("~nothing", "Could not delete from config. 'nothing' does not exist."),
@@ -161,13 +202,12 @@ def test_the_line_names_what_is_wrong_and_the_nearest(override: str, told: str) 
     ("text", "told"),
     [
         (
-            "medenv:\n  env:\n    budgte: {turns: 3}\n",
-            "In 'experiment/mine': there is no config key 'medenv.env.budgte'; "
-            "did you mean 'medenv.env.budget'?",
+            "env:\n  budgte: {turns: 3}\n",
+            "In 'experiment/mine': there is no config key 'env.budgte'; did you mean 'env.budget'?",
         ),
         (
-            "medenv:\n  env: {budget: {turns: 3}\nrun: x\n",
-            "{file}:4: expected ',' or '}}', but got '<scalar>'",
+            "env: {budget: {turns: 3}\nrun: x\n",
+            "{file}:3: expected ',' or '}}', but got '<scalar>'",
         ),
     ],
 )
@@ -176,7 +216,6 @@ def test_a_mistake_in_a_file_is_told_with_the_file(text: str, told: str, tmp_pat
     file.parent.mkdir()
     file.write_text(f"# @package _global_\n{text}")
     verl = OmegaConf.load(ROOT / "conf" / "train.yaml").hydra.searchpath
-    register_schema()
     paths = ",".join([*(str(one) for one in OmegaConf.to_object(verl)), f"file://{tmp_path}"])
     assert wrong("experiment=mine", f"hydra.searchpath=[{paths}]") == told.format(file=file)
 

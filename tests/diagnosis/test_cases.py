@@ -16,12 +16,14 @@ import gymnasium
 import numpy as np
 import pytest
 
-from medenv.build.resources import Resources, disease_model, share_of
+from medenv.build.diagnosis import disease_model
+from medenv.build.resources import Resources
 from medenv.diagnosis.cases import phenopacket_cases, simulated_cases
 from medenv.diagnosis.model import Annotation, DiseaseModel, Weights
 from medenv.envs.env import MedResearchEnv
 from medenv.errors import DataError, UsageError
 from medenv.kg import Documents, Graph, GraphBuilder, GraphInfo, load_hpo, toy_graph, toy_questions
+from medenv.kg.documents.frequencies import share_of
 from medenv.kg.graph.schema import HAS_PHENOTYPE, HAS_PREVALENCE, IS_A
 from medenv.records import Entity
 from medenv.retrieval import BM25Retriever

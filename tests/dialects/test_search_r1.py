@@ -6,10 +6,10 @@ from medenv.build.environment import make_parts
 from medenv.dialects.search_r1 import SearchR1
 from medenv.errors import UsageError
 from medenv.records import ToolSpec
-from medenv.tools import ToolOutput, tool
+from medenv.tools import FunctionTool, ToolOutput
 
 
-@tool
+@FunctionTool
 def dose(drug: str, weight_kg: float = 70.0) -> ToolOutput:
     """Return a daily dose.
 

@@ -19,7 +19,7 @@ PAGE = (ROOT / "docs" / "environments.md").read_text(encoding="utf-8")
 CODE = re.findall(r"```python\n(.*?)```\n+prints\n+```\n(.*?)```", PAGE, flags=re.DOTALL)
 
 
-@pytest.mark.parametrize(("code", "printed"), CODE, ids=["rendering", "wrappers"])
+@pytest.mark.parametrize(("code", "printed"), CODE, ids=["rendering", "wrappers", "parts"])
 def test_an_example_prints_what_stands_below_it(code: str, printed: str) -> None:
     done = subprocess.run(
         [sys.executable, "-W", "error", "-c", code], capture_output=True, text=True, check=False

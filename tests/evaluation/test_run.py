@@ -13,10 +13,10 @@ from typing import Any
 
 import msgspec
 import pytest
+from medenv.build.workspace import WorkspaceSettings
 from rich.console import Console
 from transformers import AutoTokenizer
 
-from medenv.build.workspace import WorkspaceSettings
 from medenv.dialects import Hermes
 from medenv.errors import (
     DataError,
@@ -38,7 +38,6 @@ from medenv.integrations.hf.engines import (
 )
 from medenv.integrations.hydra.identity import OtherSettingsError
 from medenv.io import FolderInUseError, FolderLock
-from medenv.kg import QuestionConfig
 from medenv.llm.endpoint import EndpointSettings
 from medenv.records import Message
 from medenv.report.headline import rich_table
@@ -65,7 +64,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> str:
     root = tmp_path_factory.mktemp("evaluation")
     tools = {"search": {"k": 2, "snippet_chars": 90, "show_ids": False}}
     world = WorkspaceSettings(
-        source="toy", questions=QuestionConfig(n_train=8, n_test=4, test_share=0.4)
+        source="toy", questions=WorkspaceQuestions(n_train=8, n_test=4, test_share=0.4)
     )
     wanted = TrajectorySettings(
         folder=str(root / "set"),
@@ -395,7 +394,7 @@ def test_a_set_is_made_by_a_policy_that_vllm_serves(tmp_path: Path) -> None:
 
     with serving(TINY) as url:
         world = WorkspaceSettings(
-            source="toy", questions=QuestionConfig(n_train=8, n_test=4, test_share=0.4)
+            source="toy", questions=WorkspaceQuestions(n_train=8, n_test=4, test_share=0.4)
         )
         tools = {"search": {"k": 2, "snippet_chars": 90, "show_ids": False}}
         card = make_trajectories(
@@ -407,7 +406,8 @@ def test_a_set_is_made_by_a_policy_that_vllm_serves(tmp_path: Path) -> None:
                     prompt_style="minimal", tools=tools, budget={"turns": 5, "calls": 4}
                 ),
                 teacher=TeacherSettings(
-                    kind="openai", base_url=url, model=TINY, options={"max_tokens": 64},
+                    kind="openai",
+                    endpoint=EndpointSettings(url=url, model=TINY, options={"max_tokens": 64}),
                     tool_role="tool",
                 ),
                 world=world,

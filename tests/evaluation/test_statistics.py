@@ -16,6 +16,7 @@ from medenv.evaluation.statistics import (
     paired_cluster_bootstrap,
     paired_difference,
     pass_at_k,
+    pass_hat_k,
 )
 
 RNG = np.random.default_rng([20, 1])
@@ -157,7 +158,7 @@ def test_questions_on_one_side_only_are_refused() -> None:
         paired_difference({"a": [1.0]}, {"a": [1.0], "b": [1.0]}, seed=1)
 
 
-def test_pass_at_k_is_the_share_of_all_subsets_with_a_right_sample() -> None:
+def test_pass_at_k_and_pass_hat_k_are_shares_of_all_subsets() -> None:
     for samples, right in itertools.product(range(1, 7), range(7)):
         if right > samples:
             continue
@@ -166,6 +167,8 @@ def test_pass_at_k_is_the_share_of_all_subsets_with_a_right_sample() -> None:
             subsets = list(itertools.combinations(outcomes, k))
             share = sum(any(s) for s in subsets) / len(subsets)
             assert pass_at_k(samples, right, k) == pytest.approx(share)
+            every = sum(all(s) for s in subsets) / len(subsets)
+            assert pass_hat_k(samples, right, k) == pytest.approx(every)
 
 
 @pytest.mark.parametrize(
@@ -175,5 +178,6 @@ def test_pass_at_k_is_the_share_of_all_subsets_with_a_right_sample() -> None:
 def test_pass_at_k_refuses_impossible_numbers(
     arguments: tuple[int, int, int], message: str
 ) -> None:
-    with pytest.raises(UsageError, match=message):
-        pass_at_k(*arguments)
+    for chance in (pass_at_k, pass_hat_k):
+        with pytest.raises(UsageError, match=message):
+            chance(*arguments)

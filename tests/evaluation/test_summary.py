@@ -75,6 +75,25 @@ def test_every_figure_is_the_one_counted_by_hand() -> None:
     assert got.parts["evidence"].mean == pytest.approx(0.25)
 
 
+def test_several_samples_of_a_question_are_figures_of_their_own() -> None:
+    rights = {0: [1, 0, 0, 1], 1: [0, 0, 0, 0], 2: [1, 1, 1, 1]}
+    episodes = [
+        scored(question(number), [turn(0, "x", answer="FBN1")], right=float(right), sample=sample)
+        for number, samples in rights.items()
+        for sample, right in enumerate(samples)
+    ]
+    got = summarise(episodes)
+    assert list(got.pass_at) == list(got.pass_hat) == [2, 4]
+    assert got.pass_at[2].mean == pytest.approx((5 / 6 + 0 + 1) / 3)
+    assert got.pass_hat[2].mean == pytest.approx((1 / 6 + 0 + 1) / 3)
+    assert got.pass_at[4].mean == pytest.approx(2 / 3)
+    assert got.pass_hat[4].mean == pytest.approx(1 / 3)
+    assert got.pass_at[2].clusters == 3
+    assert list(summarise(episodes[:-1]).pass_at) == [2, 3]
+    assert summarise(EPISODES).pass_at[2].mean == pytest.approx((2 / 3 + 1) / 2)
+    assert summarise(episodes[::4]).pass_at == {}
+
+
 def test_each_wasted_call_counts_once_under_its_first_fault() -> None:
     # seven calls: one asked again, one empty, one malformed; four useful ones where two suffice
     assert waste(WASTEFUL) == (1, 1, 1, 2)

@@ -31,8 +31,8 @@ LONGER = (*EVERY_SAVED, f"trainer.total_training_steps={LAST}")
 
 
 def recipe(root: Path, *overrides: str) -> list[str]:
-    command = [sys.executable, "recipes/train.py", "experiment=smoke", f"medenv.root={root}"]
-    reward = "+medenv.scoring.weights={accuracy: 1.0, format: 0.1, efficiency: 0.2}"
+    command = [sys.executable, "recipes/train.py", "experiment=smoke", f"root={root}"]
+    reward = "scoring.weights={accuracy: 1.0, format: 0.1, efficiency: 0.2}"
     return [*command, f"run={NAME}", reward, *overrides]
 
 

@@ -1,4 +1,4 @@
-"""Stands in for verl's trainer, as `medenv.hardware.launch=[python, stand_in.py, BEHAVIOUR]`.
+"""Stands in for verl's trainer, as `hardware.launch=[python, stand_in.py, BEHAVIOUR]`.
 
 It writes what verl's trainer writes: a line of metrics a step, a heartbeat, checkpoints, a log.
 """

@@ -13,17 +13,17 @@ from typing import Any
 import msgspec
 import pytest
 from hydra import compose, initialize_config_dir
+from medenv.build.workspace import WorkspaceSettings, open_workspace
 from omegaconf import DictConfig, OmegaConf
 from transformers import AutoTokenizer
 
-from medenv.build.workspace import WorkspaceSettings, open_workspace
 from medenv.dialects import Hermes
 from medenv.errors import UsageError
 from medenv.integrations.hydra.config import register_schema
-from medenv.kg import QuestionConfig, read_questions
+from medenv.kg import read_questions
 from medenv.records import Question, Scored
 from medenv.reward import Reward
-from medenv.tools import Search, Tool, ToolBox, ToolOutput, tool
+from medenv.tools import FunctionTool, Search, Tool, ToolBox, ToolOutput
 
 from ..fakes import Flaky
 
@@ -83,7 +83,7 @@ class Server:
 def config(tmp_path_factory: pytest.TempPathFactory) -> DictConfig:
     root = tmp_path_factory.mktemp("runs")
     toy = WorkspaceSettings(
-        source="toy", questions=QuestionConfig(n_train=8, n_test=4, test_share=0.4)
+        source="toy", questions=WorkspaceQuestions(n_train=8, n_test=4, test_share=0.4)
     )
     workspace = open_workspace(toy, root, lambda _: None)
     register_schema()
@@ -111,7 +111,7 @@ def play(config: DictConfig, question: Question, monkeypatch: pytest.MonkeyPatch
     from medenv.integrations.verl import agent_loop as verl_agent_loop
     from medenv.integrations.verl.unscored import Unscored
 
-    tokenizer = AutoTokenizer.from_pretrained(ROOT / config.medenv.policy)
+    tokenizer = AutoTokenizer.from_pretrained(ROOT / config.policy.path)
 
     def run(
         *script: str | Exception,
@@ -208,6 +208,47 @@ def test_a_ramp_weighs_a_component_as_the_training_step_asks(
     assert output.reward_score == pytest.approx(1.0 + 0.1 + 0.2)
 
 
+@pytest.mark.parametrize("by_turns", [True, False])
+def test_what_a_turn_brought_is_paid_on_its_last_token(
+    play: Play, question: Question, by_turns: bool
+) -> None:
+    call = CALL("search", {"query": question.topic.name}) + "<|im_end|>"
+    right = ANSWER(question.answers[0].name) + "<|im_end|>"
+    chosen = {"medenv__scoring__preset": "process", "medenv__scoring__turn_rewards": by_turns}
+    (output,), _ = play(call, right, **chosen)
+    scored = msgspec.json.decode(output.extra_fields["scored"], type=Scored)
+    stored = output.as_dict()
+    paid, mask = stored["rm_scores"].tolist(), stored["response_mask"].tolist()
+    last = [i for i, one in enumerate(mask) if one and mask[i + 1 : i + 2] != [1]]
+    assert len(last) == len(scored.trajectory.turns) == 2
+    assert {i for i, one in enumerate(paid) if one} == set(last if by_turns else last[1:])
+    assert sum(paid) == pytest.approx(scored.score.total) == pytest.approx(output.reward_score)
+    brought = scored.score.parts["process"].weighted
+    assert paid[last[0]] == pytest.approx(brought if by_turns else 0.0)
+
+
+def test_a_composition_without_accuracy_loses_no_sample_and_logs_it(
+    play: Play, question: Question
+) -> None:
+    (output,), _ = play(
+        ANSWER(question.answers[0].name) + "<|im_end|>", medenv__scoring__weights={"format": 0.5}
+    )
+    assert output.reward_score == 0.5
+    logged = output.extra_fields["reward_extra_info"]
+    assert (logged["acc"], logged["reward/accuracy/weighted"]) == (1.0, 0.0)
+
+
+def test_a_reward_of_ones_own_trains(
+    play: Play, question: Question, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "loop_reward.py").write_text("def mine(trajectory):\n    return 7.0\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    (output,), _ = play("No.<|im_end|>" , *["No.<|im_end|>"] * 4,
+                        medenv__scoring__reward="loop_reward:mine")  # fmt: skip
+    assert output.reward_score == 7.0
+    assert output.extra_fields["reward_extra_info"]["acc"] == 0.0
+
+
 @pytest.mark.parametrize(
     ("ramp", "problem"),
     [
@@ -273,7 +314,7 @@ class Slow:
     def __init__(self, seconds: float) -> None:
         self.now = self.most = 0
 
-        @tool
+        @FunctionTool
         async def search(query: str) -> ToolOutput:
             """Search slowly."""
             self.now += 1
@@ -315,7 +356,7 @@ def test_the_calls_of_one_turn_are_made_at_once(play: Play) -> None:
 
 
 def test_a_bug_in_a_tool_is_an_observation_and_the_episode_is_scored(play: Play) -> None:
-    @tool
+    @FunctionTool
     def search(query: str) -> ToolOutput:
         """Fail."""
         raise KeyError(query)

@@ -12,17 +12,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from medenv.build.environment import make_parts
 from medenv.cli.template import toy_chats
 from medenv.dialects import Hermes
-from medenv.episodes.episode import Episode
 from medenv.errors import UnknownNameError, UsageError
 from medenv.integrations.hf.chat_template import drift_of, drifts
 from medenv.integrations.hf.chat_tokens import ChatTokens
-from medenv.kg import toy_graph
-from medenv.trajectories.exports import Chat, messages_of
-from medenv.trajectories.sft import lesson
-from medenv.trajectories.teachers import Thinker
+from medenv.trajectories.exports import Chat
 
 from ..dialects.test_chat_templates import TEMPLATES, TOKENS
 from ..dialects.test_chat_templates import tokenizer as plain_tokenizer
@@ -161,20 +156,6 @@ def test_whatever_is_said_and_shown_each_turn_is_learned_whole(
         assert part[:-1] == tokenizer(name).encode(said, add_special_tokens=False)
 
 
-def test_the_tiny_policys_lessons_are_what_they_always_were() -> None:
-    parts = make_parts(prompt_style="minimal")
-    teacher = Thinker(toy_graph(), parts.rules.dialect, parts.toolbox.tools, thoughts=False)
-    encode = functools.partial(tokenizer("tiny").encode, add_special_tokens=False)
-    for i, question in enumerate(parts.questions):
-        trajectory = parts.rollouts().run(teacher.begin(question, i), question).trajectory
-        prompt = Episode(question, parts.rules).prompt()
-        before = lesson("", trajectory, prompt, encode, "<|im_end|>")
-        after = chat("tiny").stream(messages_of(trajectory, parts.rules))
-        line_end = tokenizer("tiny").encode("\n", add_special_tokens=False)
-        assert before.input_ids == [*after.input_ids, *line_end]
-        assert before.loss_mask == [*after.loss_mask, 0]
-
-
 @pytest.mark.verl
 @pytest.mark.filterwarnings("ignore::UserWarning")  # verl tells of engines it does not find
 @pytest.mark.parametrize(
@@ -286,7 +267,7 @@ def test_tokens_merged_across_a_border_are_drift_of_the_same_text() -> None:
 
 def test_the_command_prints_a_report_and_tells_of_a_folder_without_a_tokenizer() -> None:
     def run(*arguments: str) -> subprocess.CompletedProcess[str]:
-        command = [sys.executable, "-m", "medenv.cli.main", "check-template", *arguments]
+        command = [sys.executable, "-m", "medenv.cli", "check-template", *arguments]
         program = "from medenv.cli.main import main; main()"
         command = [sys.executable, "-c", program, "check-template", *arguments]
         return subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)

@@ -169,7 +169,7 @@ def test_another_number_of_processes_is_refused_with_the_ways_on(
         resume(tmp_path, layout)
     line = str(told.value)
     assert f"saved by {saved_by} processes" in line
-    assert f"medenv.policy={tmp_path}/global_step_2/actor/huggingface" in line
+    assert f"policy={tmp_path}/global_step_2/actor/huggingface" in line
     assert "\n" not in line
     same = Layout.of(config(f"trainer.n_gpus_per_node={saved_by}"))
     resumed = resume(tmp_path, same)

@@ -23,12 +23,12 @@ from medenv.integrations.hf.chat_tokens import ChatTokens
 from medenv.integrations.hydra.config import check_config, register_schema
 from medenv.integrations.hydra.identity import OtherSettingsError
 from medenv.integrations.verl.finetuning import (
-    is_course,
-    open_course,
+    learns_from_trajectories,
+    open_finetuning,
     validate,
     validation,
     without_other_trainers,
-    write_lessons,
+    write_chats_as_examples,
 )
 from medenv.integrations.verl.sft import export, train_stage
 from medenv.integrations.verl.sft_data import SFTDataset
@@ -48,13 +48,13 @@ def config(*overrides: str) -> DictConfig:
 
 @pytest.fixture
 def chosen(tmp_path: Path) -> DictConfig:
-    """A course on toy episodes."""
+    """A run on toy episodes."""
     write_records(tmp_path / "set" / "chat.jsonl", toy_chats("hermes"))
     return config(
         "experiment=tiny_sft",
-        f"medenv.root={tmp_path}",
-        f"medenv.policy={TINY}",
-        f"medenv.lessons.trajectories={tmp_path / 'set'}",
+        f"root={tmp_path}",
+        f"policy={TINY}",
+        f"lessons.trajectories={tmp_path / 'set'}",
         "medenv.lessons.stages=[{material: trajectories, epochs: 2.5, lr: 0.001},"
         "{material: trajectories, steps: 7, lr: 0.0001}]",
         "data.train_batch_size=4",
@@ -74,13 +74,18 @@ def chosen(tmp_path: Path) -> DictConfig:
 )
 def test_presets_serve_fine_tuning_too(overrides: list[str]) -> None:
     made = config(*overrides)
-    assert is_course(made)
+    assert learns_from_trajectories(made)
     kept = without_other_trainers(made)
     check_config(kept, "sft_trainer_engine")
     assert "actor_rollout_ref" not in kept
     assert kept.medenv == made.medenv
     assert kept.trainer.n_gpus_per_node == (8 if "hardware=eight_gpu" in overrides else 1)
     assert kept.data.max_token_len_per_gpu >= kept.data.max_length
+
+
+def test_the_data_set_that_the_config_names_is_ours() -> None:
+    named = config("policy=tiny").data.custom_cls
+    assert (named.path, named.name) == (f"pkg://{SFTDataset.__module__}", SFTDataset.__name__)
 
 
 def test_the_big_preset_fine_tunes_the_policy_that_is_named() -> None:
@@ -96,19 +101,21 @@ def test_a_key_that_no_trainer_knows_is_still_refused() -> None:
         check_config(without_other_trainers(made), "sft_trainer_engine")
 
 
-def test_the_new_tiny_policy_is_no_course_and_its_config_is_left_alone() -> None:
+def test_the_new_tiny_policy_is_no_fine_tuning_and_its_config_is_left_alone() -> None:
     made = config("experiment=tiny_policy")
-    assert not is_course(made)
+    assert not learns_from_trajectories(made)
     assert made.medenv.policy == "models/tiny_policy"
     check_config(made, "sft_trainer_engine")
     with pytest.raises(UsageError, match="stages of trajectories stand alone, got episodes, traj"):
-        is_course(config("medenv.lessons.stages=[{material: trajectories}, {material: episodes}]"))
+        learns_from_trajectories(
+            config("medenv.lessons.stages=[{material: trajectories}, {material: episodes}]")
+        )
 
 
 def test_lessons_are_the_episodes_token_by_token(tmp_path: Path) -> None:
     chats, chat = toy_chats("hermes"), ChatTokens(AutoTokenizer.from_pretrained(TINY))
     path = tmp_path / "deep" / "lessons.parquet"
-    assert write_lessons(path, chats, chat, 5_000) == (len(chats), 0)
+    assert write_chats_as_examples(path, chats, chat, 5_000) == (len(chats), 0)
     rows = pq.read_table(path).to_pylist()
     for row, one in zip(rows, chats, strict=True):
         made = chat.stream(one.messages, one.learn)
@@ -122,29 +129,28 @@ def test_what_is_too_long_is_left_out_and_counted(tmp_path: Path) -> None:
     chats, chat = toy_chats("hermes"), ChatTokens(AutoTokenizer.from_pretrained(TINY))
     sizes = sorted(len(chat.stream(one.messages).input_ids) for one in chats)
     longest = sizes[len(sizes) // 2]
-    kept, long = write_lessons(tmp_path / "l.parquet", chats, chat, longest)
+    kept, long = write_chats_as_examples(tmp_path / "l.parquet", chats, chat, longest)
     assert (kept, long) == (sum(n <= longest for n in sizes), sum(n > longest for n in sizes))
     with pytest.raises(DataError, match="none of 22 episodes fits into 10 tokens"):
-        write_lessons(tmp_path / "l.parquet", chats, chat, 10)
+        write_chats_as_examples(tmp_path / "l.parquet", chats, chat, 10)
 
 
-def test_a_course_counts_its_steps_and_goes_from_stage_to_stage(
+def test_a_run_counts_its_steps_and_goes_from_stage_to_stage(
     chosen: DictConfig, tmp_path: Path
 ) -> None:
     told: list[str] = []
-    course = open_course(chosen, told.append)
-    assert course.lessons == 22
-    assert course.steps == (13, 7)  # two and a half times five batches of four
-    assert told == ["writing the lessons", "22 lessons; 0 left out, longer than 2,000 tokens"]
-    first = course.run(0)
-    assert (first.start, first.lr, first.steps) == (TINY, 0.001, course.steps[0])
+    run = open_finetuning(chosen, told.append)
+    assert [pq.read_metadata(path).num_rows for path in run.examples] == [22, 22]
+    assert run.steps == (13, 7)  # two and a half times five batches of four
+    assert told == ["writing the examples", "22 examples; 0 left out, longer than 2,000 tokens"]
+    assert (run.policy(0), run.stages[0]["lr"]) == (TINY, 0.001)
     with pytest.raises(UsageError, match=r"no finished checkpoint in .*let stage-0 finish"):
-        course.run(1)
-    taught = course.stage(0) / "checkpoints" / f"global_step_{course.steps[0]}" / "huggingface"
+        run.policy(1)
+    taught = run.stage(0) / "checkpoints" / f"global_step_{run.steps[0]}" / "huggingface"
     shutil.copytree(TINY, taught)
-    assert course.run(1).start == str(taught)
+    assert run.policy(1) == str(taught)
     before = (tmp_path / "tiny_sft" / "lessons.parquet").stat().st_mtime_ns
-    open_course(chosen, told.append)
+    open_finetuning(chosen, told.append)
     assert (tmp_path / "tiny_sft" / "lessons.parquet").stat().st_mtime_ns == before
     assert len(told) == 2
 
@@ -152,38 +158,38 @@ def test_a_course_counts_its_steps_and_goes_from_stage_to_stage(
 def test_another_setting_of_a_course_that_has_begun_is_refused_by_name(
     chosen: DictConfig, tmp_path: Path
 ) -> None:
-    open_course(chosen, lambda _: None)
+    open_finetuning(chosen, lambda _: None)
     OmegaConf.update(chosen, "optim.weight_decay", 0.2)
-    course = open_course(chosen, lambda _: None)  # nothing has come of it yet
-    (course.stage(0) / "metrics").mkdir(parents=True)
-    (course.stage(0) / "metrics" / "0000.jsonl").write_text('{"step":1,"data":{}}\n')
-    open_course(chosen, lambda _: None)
-    OmegaConf.update(chosen, "medenv.evaluation.samples", 3)  # a validation grows
-    open_course(chosen, lambda _: None)
+    run = open_finetuning(chosen, lambda _: None)  # nothing has come of it yet
+    (run.stage(0) / "metrics").mkdir(parents=True)
+    (run.stage(0) / "metrics" / "0000.jsonl").write_text('{"step":1,"data":{}}\n')
+    open_finetuning(chosen, lambda _: None)
+    OmegaConf.update(chosen, "evaluation.samples", 3)  # a validation grows
+    open_finetuning(chosen, lambda _: None)
     OmegaConf.update(chosen, "optim.weight_decay", 0.1)
     with pytest.raises(OtherSettingsError) as told:
-        open_course(chosen, lambda _: None)
+        open_finetuning(chosen, lambda _: None)
     assert told.value.changed == {"optim.weight_decay": (0.2, 0.1)}
     OmegaConf.update(chosen, "optim.weight_decay", 0.2)
     write_records(tmp_path / "set" / "chat.jsonl", toy_chats("hermes")[1:])
     with pytest.raises(OtherSettingsError, match="trajectories"):
-        open_course(chosen, lambda _: None)
+        open_finetuning(chosen, lambda _: None)
 
 
 def test_a_batch_larger_than_the_lessons_is_refused(chosen: DictConfig) -> None:
     OmegaConf.update(chosen, "data.train_batch_size", 23)
-    with pytest.raises(UsageError, match="train_batch_size=23 is more than the 22 lessons"):
-        open_course(chosen, lambda _: None)
+    with pytest.raises(UsageError, match="train_batch_size=23 is more than the 22 examples"):
+        open_finetuning(chosen, lambda _: None)
 
 
 def test_an_export_that_was_cut_short_is_no_finished_stage(chosen: DictConfig) -> None:
-    course = open_course(chosen, lambda _: None)
-    taught = course.stage(0) / "checkpoints" / f"global_step_{course.steps[0]}" / "huggingface"
+    run = open_finetuning(chosen, lambda _: None)
+    taught = run.stage(0) / "checkpoints" / f"global_step_{run.steps[0]}" / "huggingface"
     shutil.copytree(TINY, taught)
     weights = taught / "model.safetensors"
     weights.write_bytes(weights.read_bytes()[:-1])
     with pytest.raises(UsageError, match="no finished checkpoint"):
-        course.run(1)
+        run.policy(1)
 
 
 def test_a_finished_stage_of_lora_is_merged_before_it_is_used(
@@ -191,28 +197,28 @@ def test_a_finished_stage_of_lora_is_merged_before_it_is_used(
 ) -> None:
     OmegaConf.update(chosen, "model.lora_rank", 4)
     OmegaConf.update(chosen, "model.lora_alpha", 8)
-    course = open_course(chosen, lambda _: None)
-    step = course.stage(0) / "checkpoints" / f"global_step_{course.steps[0]}"
+    run = open_finetuning(chosen, lambda _: None)
+    step = run.stage(0) / "checkpoints" / f"global_step_{run.steps[0]}"
     policy = trained(
         LoraConfig(r=4, lora_alpha=8, target_modules="all-linear", task_type="CAUSAL_LM")
     )
     saved_by_verl(policy, step)
-    assert list(train_stage(chosen, course.run(0), course.hardware, print)) == []
-    assert export(Path(course.policy(1)), tmp_path / "policy") > 2_000_000
+    assert list(train_stage(chosen, run, 0, print)) == []
+    assert export(Path(run.policy(1)), tmp_path / "policy") > 2_000_000
     plain, lost = load(tmp_path / "policy")
     assert lost == set()
     assert torch.allclose(logprobs(plain), logprobs(policy), atol=0.1)  # in bfloat16
 
 
 def test_validations_play_held_out_questions_beside_the_first_one(chosen: DictConfig) -> None:
-    course = open_course(chosen, lambda _: None)
-    first = validation(course, 0)
+    run = open_finetuning(chosen, lambda _: None)
+    first = validation(run, 0)
     assert (first.policy, first.against, first.engine) == (TINY, "", "transformers")
     assert first.sampling.turn_tokens == chosen.medenv.env.turn_tokens
     assert first.questions == 200
-    taught = course.stage(0) / "checkpoints" / f"global_step_{course.steps[0]}" / "huggingface"
+    taught = run.stage(0) / "checkpoints" / f"global_step_{run.steps[0]}" / "huggingface"
     shutil.copytree(TINY, taught)
-    second = validation(course, 1)
+    second = validation(run, 1)
     assert second.policy == str(taught)
     assert second.against == first.folder != second.folder
 
@@ -220,19 +226,19 @@ def test_validations_play_held_out_questions_beside_the_first_one(chosen: DictCo
 @pytest.mark.parametrize(
     ("overrides", "told"),
     [
-        (["medenv.lessons.trajectories=''"], "name the set that is learned from"),
-        (["medenv.policy=''"], "name the policy that is fine-tuned: policy=tiny"),
+        (["lessons.trajectories=''"], "name the set that is learned from"),
+        (["policy=''"], "name the policy that is fine-tuned: policy=tiny"),
     ],
 )
 def test_what_is_missing_is_told(tmp_path: Path, overrides: list[str], told: str) -> None:
-    made = config("experiment=tiny_sft", f"medenv.root={tmp_path}", *overrides)
+    made = config("experiment=tiny_sft", f"root={tmp_path}", *overrides)
     with pytest.raises(UsageError, match=told):
-        open_course(made, lambda _: None)
+        open_finetuning(made, lambda _: None)
 
 
 def test_without_a_policy_there_is_nothing_to_fine_tune(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="name the policy that is fine-tuned"):
-        open_course(config(f"medenv.root={tmp_path}"), lambda _: None)
+        opened_finetuning(config(f"root={tmp_path}"))
 
 
 def recipe(name: str, *overrides: Any) -> str:
@@ -244,7 +250,7 @@ def recipe(name: str, *overrides: Any) -> str:
     return " ".join(done.stdout.split())
 
 
-def toy_course(root: Path) -> list[str]:
+def toy_run(root: Path) -> list[str]:
     """Make a set on the toy graph; return the overrides that fine-tune on it for two steps."""
     recipe(
         "trajectories", "set=tiny", "world.source=toy", "world.questions.n_train=8",
@@ -253,20 +259,20 @@ def toy_course(root: Path) -> list[str]:
     )  # fmt: skip
     return [
         "experiment=tiny_sft",
-        f"medenv.root={root}",
+        f"root={root}",
         "world=toy",
-        f"medenv.lessons.trajectories={root / 'set'}",
+        f"lessons.trajectories={root / 'set'}",
         "medenv.lessons.stages=[{material: trajectories, steps: 2, lr: 0.001}]",
         "medenv.evaluation.questions=2",
         "data.train_batch_size=2",
     ]
 
 
-def test_a_course_whose_stage_is_taught_goes_on_to_its_validation_and_its_end(
+def test_a_run_whose_stage_is_taught_goes_on_to_its_validation_and_its_end(
     tmp_path: Path,
 ) -> None:
-    overrides, folder = toy_course(tmp_path), tmp_path / "tiny_sft"
-    open_course(without_other_trainers(config(*overrides)), lambda _: None)
+    overrides, folder = toy_run(tmp_path), tmp_path / "tiny_sft"
+    open_finetuning(without_other_trainers(config(*overrides)), lambda _: None)
     taught = folder / "stage-0" / "checkpoints" / "global_step_2" / "huggingface"
     shutil.copytree(TINY, taught)
     told = recipe("sft", *overrides)
@@ -279,15 +285,15 @@ def test_a_course_whose_stage_is_taught_goes_on_to_its_validation_and_its_end(
     before = page.stat().st_mtime_ns
     recipe("sft", *overrides)
     assert page.stat().st_mtime_ns == before
-    asked_more = without_other_trainers(config(*overrides, "medenv.evaluation.samples=2"))
-    list(validate(open_course(asked_more, lambda _: None), 0))
+    asked_more = without_other_trainers(config(*overrides, "evaluation.samples=2"))
+    list(validate(open_finetuning(asked_more, lambda _: None), 0))
     assert len(read_scored(folder / "validation" / "0" / "sampled.jsonl")) == 2 * 2
 
 
 @pytest.mark.verl
 def test_the_tiny_policy_learns_from_a_set_and_is_validated_by_playing(tmp_path: Path) -> None:
     """The recipe as it is typed: two steps of verl's SFT trainer between two validations."""
-    recipe("sft", *toy_course(tmp_path))
+    recipe("sft", *toy_run(tmp_path))
     folder = tmp_path / "tiny_sft"
     assert (folder / "policy" / "model.safetensors").exists()
     assert (folder / "validation" / "1" / "report.html").exists()

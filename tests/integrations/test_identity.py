@@ -7,11 +7,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hydra import compose, initialize_config_dir
 from omegaconf import DictConfig, OmegaConf
 
 from medenv.errors import UsageError
-from medenv.integrations.hydra.config import register_schema
 from medenv.integrations.hydra.identity import (
     ABSENT,
     FILE,
@@ -21,23 +19,21 @@ from medenv.integrations.hydra.identity import (
     identity,
 )
 from medenv.integrations.verl.checkpoints import LATEST
-from medenv.integrations.verl.run import open_run
 from medenv.io import FolderInUseError
+
+from ..toy import opened, train_config
 
 ROOT = Path(__file__).parents[2]
 TINY = ROOT / "models" / "tiny_policy"
 
 
 def config(root: Path, *overrides: str) -> DictConfig:
-    register_schema()
-    given = ["experiment=smoke", f"medenv.root={root}", f"medenv.policy={TINY}", *overrides]
-    with initialize_config_dir(str(ROOT / "conf"), version_base="1.3"):
-        return compose("train", overrides=given)
+    return train_config("experiment=smoke", f"root={root}", f"policy={TINY}", *overrides)
 
 
 def begin(root: Path, *overrides: str) -> None:
     """Open a run, and leave it as if it had trained a step."""
-    with open_run(config(root, *overrides), lambda _: None) as run:
+    with opened(config(root, *overrides), lambda _: None) as run:
         (run.folder / "metrics").mkdir(exist_ok=True)
         (run.folder / "metrics" / "0000.jsonl").write_text('{"step":1,"data":{"a":1.0}}\n')
 
@@ -58,7 +54,7 @@ def differing(composed: DictConfig, override: str) -> set[str]:
 
 
 def changed(root: Path, *overrides: str) -> dict[str, tuple[Any, Any]]:
-    with pytest.raises(OtherSettingsError) as told, open_run(config(root, *overrides), print):
+    with pytest.raises(OtherSettingsError) as told, opened(config(root, *overrides), print):
         pass
     for key in list(told.value.changed)[:5]:
         assert key in str(told.value)
@@ -69,8 +65,8 @@ def changed(root: Path, *overrides: str) -> dict[str, tuple[Any, Any]]:
 @pytest.mark.parametrize(
     ("override", "key"),
     [
-        ("medenv.evaluation.samples=6", "medenv.evaluation.samples"),
-        ("medenv.evaluation.questions=2", "medenv.evaluation.questions"),
+        ("evaluation.samples=6", "evaluation.samples"),
+        ("evaluation.questions=2", "evaluation.questions"),
         ("actor_rollout_ref.actor.policy_loss.loss_mode=gspo", "policy_loss.loss_mode"),
         ("actor_rollout_ref.actor.clip_ratio_high=0.28", "actor.clip_ratio_high"),
         ("actor_rollout_ref.actor.ppo_epochs=2", "actor.ppo_epochs"),
@@ -83,11 +79,11 @@ def changed(root: Path, *overrides: str) -> dict[str, tuple[Any, Any]]:
         ("data.max_response_length=256", "data.max_response_length"),
         ("critic.optim.lr=1.0e-3", "critic.optim.lr"),
         ("critic.cliprange_value=0.2", "critic.cliprange_value"),
-        ("medenv.env.turn_tokens=32", "medenv.env.turn_tokens"),
-        ("medenv.env.budget.turns=3", "medenv.env.budget.turns"),
-        ("medenv.world.questions.n_train=6", "medenv.world.questions.n_train"),
-        ("medenv.scoring.preset=answer_only", "medenv.scoring.preset"),
-        ("seed=1", "medenv.seed"),
+        ("env.turn_tokens=32", "env.turn_tokens"),
+        ("env.budget.turns=3", "env.budget.turns"),
+        ("questions.n=6", "questions.n"),
+        ("scoring.preset=answer_only", "scoring.preset"),
+        ("seed=1", "seed"),
         ("trainer.v1.trainer_mode=colocate_async", "trainer.v1.trainer_mode"),
     ],
 )
@@ -112,10 +108,12 @@ def test_a_setting_that_changes_the_result_is_part_of_the_identity(
         "actor_rollout_ref.rollout.gpu_memory_utilization=0.2",
         "actor_rollout_ref.rollout.tensor_model_parallel_size=2",
         "actor_rollout_ref.rollout.agent.num_workers=2",
-        "medenv.hardware.patience_seconds=60",
+        "hardware.patience_seconds=60",
+        "scoring.judge.concurrency=2",
+        "scoring.judge.url=http://another:8000/v1",
         "ray_kwargs.ray_init.num_cpus=8",
-        "medenv.root=/elsewhere",
-        "medenv.workspace=/elsewhere/workspaces/toy-123",
+        "root=/elsewhere",
+        "environment=/elsewhere/environment.json",
     ],
 )
 def test_what_the_machine_needs_and_how_long_it_trains_are_not(
@@ -126,14 +124,14 @@ def test_what_the_machine_needs_and_how_long_it_trains_are_not(
 
 def test_a_changed_setting_is_refused_by_name_with_both_values(tmp_path: Path) -> None:
     begin(tmp_path)
-    begin(tmp_path, "trainer.total_training_steps=7", "medenv.lessons.seed=3")
-    assert changed(tmp_path, "medenv.evaluation.samples=6") == {
+    begin(tmp_path, "trainer.total_training_steps=7", "hardware.restarts=5")
+    assert changed(tmp_path, "evaluation.samples=6") == {
         "actor_rollout_ref.rollout.val_kwargs.n": (2, 6),
-        "medenv.evaluation.samples": (2, 6),
+        "evaluation.samples": (2, 6),
     }
-    assert changed(tmp_path, "+medenv.scoring.weights.accuracy=1.0") == {
-        "medenv.scoring.weights": ({}, ABSENT),
-        "medenv.scoring.weights.accuracy": (ABSENT, 1.0),
+    assert changed(tmp_path, "scoring.weights.accuracy=1.0") == {
+        "scoring.weights": ({}, ABSENT),
+        "scoring.weights.accuracy": (ABSENT, 1.0),
     }
 
 
@@ -148,28 +146,42 @@ def test_the_number_of_steps_counts_where_the_learning_rate_depends_on_it(tmp_pa
 def test_another_policy_under_the_same_name_is_noticed_and_a_copy_is_not(tmp_path: Path) -> None:
     policy = tmp_path / "policy"
     shutil.copytree(TINY, policy)
-    begin(tmp_path, f"medenv.policy={policy}")
+    begin(tmp_path, f"policy={policy}")
     shutil.rmtree(policy)
     shutil.copytree(TINY, policy, copy_function=shutil.copyfile)  # other times, same content
-    begin(tmp_path, f"medenv.policy={policy}")
+    begin(tmp_path, f"policy={policy}")
     weights = policy / "model.safetensors"
     weights.write_bytes(weights.read_bytes()[:-2] + b"\x00\x01")
-    assert list(changed(tmp_path, f"medenv.policy={policy}")) == ["medenv.policy (its files)"]
+    assert list(changed(tmp_path, f"policy={policy}")) == ["policy.path (its files)"]
+
+
+def test_an_edited_reward_of_ones_own_is_noticed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.syspath_prepend(tmp_path)
+    module = tmp_path / "edited_reward.py"
+    module.write_text("def mine(trajectory):\n    return 1.0\n")
+    begin(tmp_path, "medenv.scoring.reward=edited_reward:mine")
+    begin(tmp_path, "medenv.scoring.reward=edited_reward:mine")
+    module.write_text("def mine(trajectory):\n    return 2.0\n")
+    assert list(changed(tmp_path, "medenv.scoring.reward=edited_reward:mine")) == [
+        "edited_reward:mine (its file)"
+    ]
 
 
 def test_settings_may_be_corrected_until_something_has_come_of_them(tmp_path: Path) -> None:
-    with open_run(config(tmp_path, "data.train_batch_size=64"), print):
+    with opened(config(tmp_path, "data.train_batch_size=64"), print):
         pass  # the preflight would refuse it
-    with open_run(config(tmp_path, "medenv.evaluation.samples=1"), print) as run:
+    with opened(config(tmp_path, "evaluation.samples=1"), print) as run:
         assert not run.is_begun()
         first = run.rows[1].read_bytes()
-    with open_run(config(tmp_path, "medenv.evaluation.samples=3"), print) as run:
+    with opened(config(tmp_path, "evaluation.samples=3"), print) as run:
         assert run.rows[1].read_bytes() != first  # rows are those of the settings
         step = Path(run.config.trainer.default_local_dir) / "global_step_1"
         step.mkdir(parents=True)
         (step.parent / LATEST).write_text("1")
         assert run.is_begun()
-    assert changed(tmp_path, "medenv.evaluation.samples=4")
+    assert changed(tmp_path, "evaluation.samples=4")
 
 
 def test_a_run_of_an_earlier_version_is_not_gone_on_with(tmp_path: Path) -> None:
@@ -177,7 +189,7 @@ def test_a_run_of_an_earlier_version_is_not_gone_on_with(tmp_path: Path) -> None
     (tmp_path / "smoke" / FILE).rename(tmp_path / "smoke" / "settings.json")
     with (
         pytest.raises(UsageError, match="earlier version of medenv"),
-        open_run(config(tmp_path), print),
+        opened(config(tmp_path), print),
     ):
         pass
 
@@ -185,15 +197,15 @@ def test_a_run_of_an_earlier_version_is_not_gone_on_with(tmp_path: Path) -> None
 def test_a_moved_root_is_the_same_run(tmp_path: Path) -> None:
     begin(tmp_path / "here")
     shutil.move(tmp_path / "here", tmp_path / "there")
-    with open_run(config(tmp_path / "there"), print) as run:
+    with opened(config(tmp_path / "there"), print) as run:
         assert run.is_begun()
 
 
 def test_two_processes_are_not_in_one_run_folder(tmp_path: Path) -> None:
     with (
-        open_run(config(tmp_path), print),
+        opened(config(tmp_path), print),
         pytest.raises(FolderInUseError),
-        open_run(config(tmp_path), print),
+        opened(config(tmp_path), print),
     ):
         pass
 

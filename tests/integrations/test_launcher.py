@@ -11,14 +11,12 @@ import time
 from pathlib import Path
 
 import pytest
-from hydra import compose, initialize_config_dir
 from omegaconf import DictConfig
 
 from medenv.errors import UsageError
-from medenv.integrations.hydra.config import register_schema
 from medenv.integrations.verl.following import TrainingFailedError
 from medenv.integrations.verl.processes import mark_of, marked
-from medenv.integrations.verl.run import Run, open_run, train
+from medenv.integrations.verl.run import Run, train
 from medenv.io import FolderInUseError
 
 from .test_checkpoints import GRPO, save
@@ -30,18 +28,16 @@ STAND_IN = Path(__file__).with_name("stand_in.py")
 def overrides(root: Path, behaviour: str, patience: float) -> list[str]:
     return [
         "experiment=smoke",
-        f"medenv.root={root}",
-        f"medenv.policy={ROOT / 'models' / 'tiny_policy'}",
+        f"root={root}",
+        f"policy={ROOT / 'models' / 'tiny_policy'}",
         "trainer.total_training_steps=4",
-        f"medenv.hardware.launch=[{sys.executable},{STAND_IN},{behaviour}]",
-        f"medenv.hardware.patience_seconds={patience}",
+        f"hardware.launch=[{sys.executable},{STAND_IN},{behaviour}]",
+        f"hardware.patience_seconds={patience}",
     ]
 
 
 def config(root: Path, behaviour: str, patience: float = 60.0, *more: str) -> DictConfig:
-    register_schema()
-    with initialize_config_dir(str(ROOT / "conf"), version_base="1.3"):
-        return compose("train", overrides=[*overrides(root, behaviour, patience), *more])
+    return train_config(*overrides(root, behaviour, patience), *more)
 
 
 def trained(run: Run, said: list[str]) -> list[int]:
@@ -55,7 +51,7 @@ def attempts(run: Run) -> int:
 def test_a_trainer_that_only_says_that_it_waits_is_ended_within_the_patience(
     tmp_path: Path,
 ) -> None:
-    with open_run(config(tmp_path, "hang", 5.0, "medenv.hardware.restarts=0"), print) as run:
+    with opened(config(tmp_path, "hang", 5.0, "hardware.restarts=0"), print) as run:
         steps: list[tuple[int, float]] = []
 
         def follow_to_the_end() -> None:
@@ -71,14 +67,14 @@ def test_a_trainer_that_only_says_that_it_waits_is_ended_within_the_patience(
 
 
 def test_finished_episodes_are_progress(tmp_path: Path) -> None:
-    with open_run(config(tmp_path, "slow", 5.0), print) as run:
+    with opened(config(tmp_path, "slow", 5.0), print) as run:
         assert trained(run, []) == [1, 2, 3, 4]
         assert attempts(run) == 1
 
 
 def test_a_lost_worker_ends_the_attempt_at_once_and_restarts_are_bounded(tmp_path: Path) -> None:
     said: list[str] = []
-    with open_run(config(tmp_path, "lose", 600.0), print) as run:
+    with opened(config(tmp_path, "lose", 600.0), print) as run:
         begun = time.monotonic()
         with pytest.raises(TrainingFailedError, match="lost agent loop worker 0"):
             trained(run, said)
@@ -92,7 +88,7 @@ def test_a_trainer_that_died_is_started_again_from_the_newest_whole_checkpoint(
     tmp_path: Path,
 ) -> None:
     said: list[str] = []
-    with open_run(config(tmp_path, "fail_once"), print) as run:
+    with opened(config(tmp_path, "fail_once"), print) as run:
         saved = Path(run.config.trainer.default_local_dir)
         save(saved, 1, GRPO)
         save(saved, 2, GRPO)
@@ -110,7 +106,7 @@ def test_a_trainer_that_died_is_started_again_from_the_newest_whole_checkpoint(
 
 def test_a_trainer_that_fails_before_its_first_step_is_not_started_again(tmp_path: Path) -> None:
     said: list[str] = []
-    with open_run(config(tmp_path, "fail_at_once"), print) as run:
+    with opened(config(tmp_path, "fail_at_once"), print) as run:
         with pytest.raises(TrainingFailedError, match="a setting that verl refuses"):
             trained(run, said)
         assert said == []
@@ -122,7 +118,7 @@ def test_a_checkpoint_of_another_world_size_is_refused_before_anything_starts(
     tmp_path: Path,
 ) -> None:
     chosen = config(tmp_path, "fail_at_once", 60.0, "trainer.n_gpus_per_node=2")
-    with open_run(chosen, print) as run:
+    with opened(chosen, print) as run:
         save(Path(run.config.trainer.default_local_dir), 2, GRPO)
         with pytest.raises(UsageError, match=r"saved by 1 processes.* 2 would load it"):
             trained(run, [])
@@ -134,11 +130,13 @@ import sys
 from pathlib import Path
 from hydra import compose, initialize_config_dir
 from medenv.integrations.hydra.config import register_schema
-from medenv.integrations.verl.run import open_run, train
+from medenv.integrations.verl.run import train
+
+from ..toy import opened, train_config
 register_schema()
 with initialize_config_dir(sys.argv[1], version_base="1.3"):
     config = compose("train", overrides=sys.argv[2:])
-with open_run(config, print) as run:
+with opened(config, print) as run:
     for step, logged in train(run, print):
         print("step", step, flush=True)
 """
@@ -153,7 +151,7 @@ def test_what_a_killed_recipe_left_behind_is_ended_by_the_next_start(tmp_path: P
             pass
         with (
             pytest.raises(FolderInUseError, match=f"process {recipe.pid} "),
-            open_run(config(tmp_path, "leave_orphans"), print),
+            opened(config(tmp_path, "leave_orphans"), print),
         ):
             pass
         recipe.kill()
@@ -161,7 +159,7 @@ def test_what_a_killed_recipe_left_behind_is_ended_by_the_next_start(tmp_path: P
     orphans = marked(mark_of(folder))
     assert len(orphans) == 2  # the trainer, and what it has started in a session of its own
     said: list[str] = []
-    with open_run(config(tmp_path, "leave_orphans"), said.append) as run:
+    with opened(config(tmp_path, "leave_orphans"), said.append) as run:
         assert "ending 2 processes" in said[0]
         assert marked(mark_of(folder)) == []
         assert trained(run, said) == [1, 2, 3, 4]

@@ -19,11 +19,9 @@ from medenv.integrations.verl import preflight
 def config(root: Path, **changes: Any) -> DictConfig:
     base = OmegaConf.create(
         {
-            "medenv": {
-                "root": str(root),
-                "policy": "owner/name",
-                "hardware": {"memory_gb": 0.1, "disk_gb": 0.001, "environment": {}},
-            },
+            "root": str(root),
+            "policy": {"path": "owner/name"},
+            "hardware": {"memory_gb": 0.1, "disk_gb": 0.001, "environment": {}},
             "data": {"train_batch_size": 4},
             "trainer": {
                 "logger": ["console", "file"],
@@ -51,23 +49,23 @@ def a_model(folder: Path) -> Path:
 
 
 def test_a_sound_config_passes(tmp_path: Path) -> None:
-    check(config(tmp_path, medenv__policy=str(a_model(tmp_path / "model"))))
+    check(config(tmp_path, policy__path=str(a_model(tmp_path / "model"))))
     check(config(tmp_path / "not" / "there" / "yet"))
 
 
 def test_too_little_memory_is_told_with_both_figures(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match=r"needs 1e\+06 GB of memory, [\d.]+ GB are free"):
-        check(config(tmp_path, medenv__hardware__memory_gb=1e6))
+        check(config(tmp_path, hardware__memory_gb=1e6))
 
 
 def test_too_little_disk_is_told_with_both_figures(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match=r"needs 1e\+09 GB on the disk .* GB are free: make room"):
-        check(config(tmp_path, medenv__hardware__disk_gb=1e9))
+        check(config(tmp_path, hardware__disk_gb=1e9))
 
 
 def test_checkpoints_that_are_there_need_no_room_any_more(tmp_path: Path) -> None:
     free = shutil.disk_usage(tmp_path).free / preflight.GB
-    asked = config(tmp_path, medenv__hardware__disk_gb=free + 500.0)
+    asked = config(tmp_path, hardware__disk_gb=free + 500.0)
     saved = tmp_path / "run" / "checkpoints" / "global_step_2"
     saved.mkdir(parents=True)
     with pytest.raises(UsageError, match="make room"):
@@ -91,14 +89,14 @@ def test_a_model_without_tokenizer_is_refused(tmp_path: Path) -> None:
     model = a_model(tmp_path / "model")
     (model / "tokenizer.json").unlink()
     with pytest.raises(UsageError, match="has no tokenizer"):
-        check(config(tmp_path, medenv__policy=str(model)))
+        check(config(tmp_path, policy__path=str(model)))
 
 
 def test_a_folder_without_a_model_is_refused(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match=r"expected a model with config\.json"):
-        check(config(tmp_path, medenv__policy=str(tmp_path)))
+        check(config(tmp_path, policy__path=str(tmp_path)))
     with pytest.raises(UsageError, match="names no folder"):
-        check(config(tmp_path, medenv__policy=str(tmp_path / "missing")))
+        check(config(tmp_path, policy__path=str(tmp_path / "missing")))
 
 
 def test_a_batch_larger_than_the_questions_is_refused_with_both_figures(tmp_path: Path) -> None:
@@ -129,7 +127,7 @@ def with_wandb(root: Path, **environment: str) -> DictConfig:
     return config(
         root,
         trainer__logger=["console", "file", "wandb"],
-        medenv__hardware__environment=environment,
+        hardware__environment=environment,
     )
 
 

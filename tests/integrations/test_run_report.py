@@ -8,38 +8,42 @@ from pathlib import Path
 import pytest
 from omegaconf import OmegaConf
 
-from medenv.build.workspace import Facts, Workspace
+from medenv.build.prepare import Prepared
+from medenv.build.settings import EnvironmentSpec, TrainSettings, ValidationSettings
 from medenv.evaluation.measures import is_missing
 from medenv.evaluation.summary import summarise, write_scored
 from medenv.integrations.verl.report import curves, episodes
 from medenv.integrations.verl.run import Run
 from medenv.kg import write_questions
+from medenv.kg.questions.sets import Contents, QuestionSet, write_contents
 from medenv.records import Scored
 from medenv.report.headline import pair
 
 from ..report.builder import rollout
 
 QUESTIONS, SAMPLES = 24, 4
-FACTS = Facts(
-    source="s", licence="l", acknowledgement="a", nodes=1, edges=1, passages=1, train=1,
-    test=QUESTIONS, rejected={}, shared={},
-)  # fmt: skip
 
 
 def validated(folder: Path, episodes: dict[int, list[Scored]], asked: int | None = None) -> Run:
     """A run's folder with the sampled episodes of its validations, by step."""
     every = rollout(QUESTIONS, SAMPLES, skill=0.5, search=1.0)
     questions = {one.trajectory.question.id: one.trajectory.question for one in every}
-    (folder / "workspace").mkdir(parents=True)
-    workspace = Workspace(folder=folder / "workspace", facts=FACTS, reused=True)
-    write_questions(workspace.questions("test"), list(questions.values()))
+    made = folder / "questions"
+    write_questions(made / "test.jsonl", list(questions.values()))
+    contents = Contents(source="s", questions={"train": 1, "test": QUESTIONS}, shared={})
+    write_contents(made, contents)
     for step, scored in episodes.items():
         write_scored(folder / "rollouts" / "val-sampled" / f"{step:06d}.jsonl", scored)
     (folder / "metrics").mkdir()
     (folder / "metrics" / "0000.jsonl").write_text(json.dumps({"step": 1, "data": {"a": 1.0}}))
-    evaluation = {"samples": SAMPLES, "greedy": False, "questions": asked}
-    config = OmegaConf.create({"medenv": {"evaluation": evaluation}})
-    return Run(folder, config, workspace)
+    evaluation = ValidationSettings(samples=SAMPLES, greedy=False, questions=asked)
+    settings = TrainSettings(root=str(folder), evaluation=evaluation)
+    spec = EnvironmentSpec(
+        questions=str(made), graph=None, corpus=None, retriever=settings.retriever,
+        env=settings.env, scoring=settings.scoring,
+    )  # fmt: skip
+    prepared = Prepared(QuestionSet.open(made), None, None, spec)
+    return Run(folder, OmegaConf.create(), settings, prepared)
 
 
 EVERY = rollout(QUESTIONS, SAMPLES, skill=0.5, search=1.0)

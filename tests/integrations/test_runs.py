@@ -41,6 +41,6 @@ def test_the_trainers_process_reported_its_episodes(run: Path) -> None:
 
 def test_the_run_keeps_the_settings_that_its_result_depends_on(run: Path) -> None:
     kept = msgspec.json.decode((run / FILE).read_bytes(), type=Identity).settings
-    assert kept["medenv.evaluation.samples"] == 2
+    assert kept["evaluation.samples"] == 2
     assert kept["actor_rollout_ref.actor.policy_loss.loss_mode"] == "vanilla"
-    assert kept["medenv.policy (its files)"]
+    assert kept["policy.path (its files)"]

@@ -91,14 +91,14 @@ def group(
             continue
         length = 2 + sample
         scores = torch.zeros(length)
-        scores[-1] = total
+        mask = torch.ones(length, dtype=torch.int64)
+        mask[-1] = 0  # an observation that left no room for a turn after it
+        scores[-2] = total
         scored = msgspec.json.encode(episode(number, sample, total)).decode()
         extra = {"sampling": sampling, "scored": scored, "reward_extra_info": {"acc": total}}
         fields = {
             "rm_scores": torch.nested.as_nested_tensor([scores], layout=torch.jagged),
-            "response_mask": torch.nested.as_nested_tensor(
-                [torch.ones(length, dtype=torch.int64)], layout=torch.jagged
-            ),
+            "response_mask": torch.nested.as_nested_tensor([mask], layout=torch.jagged),
             "extra_fields": NonTensorStack(extra),
         }
         tq.kv_batch_put(
@@ -155,8 +155,12 @@ def groups_of(batch: Any) -> Counter[str]:
 
 def rewards_of(batch: Any) -> dict[str, float]:
     data = tq.kv_batch_get(
-        keys=batch.keys, partition_id=batch.partition_id, select_fields=["rm_scores"]
+        keys=batch.keys,
+        partition_id=batch.partition_id,
+        select_fields=["rm_scores", "response_mask"],
     )
+    for row, mask in zip(data["rm_scores"].unbind(), data["response_mask"].unbind(), strict=True):
+        assert not row[mask == 0].any()  # where GAE would drop it
     scores = [float(row.sum()) for row in data["rm_scores"].unbind()]
     return dict(zip(batch.keys, scores, strict=True))
 

@@ -21,7 +21,7 @@ NAMES = ("answer_only-seed0", "composite-seed0")
 
 def sweep(root: Path) -> subprocess.CompletedProcess[str]:
     command = [
-        *(sys.executable, "recipes/ablate.py", "experiment=smoke", f"medenv.root={root}"),
+        *(sys.executable, "recipes/ablate.py", "experiment=smoke", f"root={root}"),
         *("ablation.vary=[]", "ablation.ungated=[]", "ablation.seeds=[0]"),
         *(*LONGER, "trainer.val_before_train=false"),
     ]

@@ -10,18 +10,19 @@ from transformers import AutoTokenizer, PreTrainedTokenizerFast, Qwen3ForCausalL
 
 from medenv.build.environment import make_parts
 from medenv.dialects import Hermes
-from medenv.episodes.episode import Episode
 from medenv.errors import UsageError
+from medenv.integrations.hf.chat_tokens import ChatTokens
 from medenv.integrations.hf.tiny_policy import (
     TURN_END,
-    TinyPolicyConfig,
+    TinyPolicySettings,
     new_model,
     train_tokenizer,
     write_new_policy,
 )
 from medenv.kg import toy_graph, toy_questions
-from medenv.rollouts.policies import Guesser, Oracle
-from medenv.trajectories.sft import grounded, lesson, taught
+from medenv.trajectories.exports import messages_of
+from medenv.trajectories.sft import grounded, teacher_episodes
+from medenv.trajectories.teachers import Guesser, Oracle
 
 NAMES = ["Waardenburg syndrome, type 1", "KCNQ2", "β-thalassaemia (mild)", "Night lake syndrome"]
 
@@ -65,7 +66,7 @@ def test_every_text_survives_encoding_and_decoding(
 
 
 def test_a_written_policy_loads_with_its_own_tokenizer(tmp_path: Path) -> None:
-    small = TinyPolicyConfig(vocabulary=400, hidden=48, layers=3, head_dim=16)
+    small = TinyPolicySettings(vocabulary=400, hidden=48, layers=3, head_dim=16)
     parameters = write_new_policy(tmp_path, small, NAMES)
     loaded = AutoTokenizer.from_pretrained(tmp_path)
     assert parameters < 120_000
@@ -79,11 +80,11 @@ def test_a_written_policy_loads_with_its_own_tokenizer(tmp_path: Path) -> None:
 
 def test_a_shape_that_does_not_fit_is_refused() -> None:
     with pytest.raises(UsageError, match="multiple of head_dim, got 100 and 64"):
-        TinyPolicyConfig(hidden=100)
+        TinyPolicySettings(hidden=100)
     with pytest.raises(UsageError, match="at least 400 tokens, got 10"):
         train_tokenizer(NAMES, 10)
     with pytest.raises(UsageError, match=r"copying needs 3 layers .*, got 2 and 3"):
-        TinyPolicyConfig(layers=2)
+        TinyPolicySettings(layers=2)
 
 
 def repeated(model: Qwen3ForCausalLM) -> float:
@@ -99,9 +100,9 @@ def repeated(model: Qwen3ForCausalLM) -> float:
 def test_an_untrained_policy_already_looks_at_what_followed_a_token_before(
     tokenizer: PreTrainedTokenizerFast,
 ) -> None:
-    wired = repeated(new_model(TinyPolicyConfig(), tokenizer))
+    wired = repeated(new_model(TinyPolicySettings(), tokenizer))
     assert wired > 0.3
-    assert repeated(new_model(TinyPolicyConfig(copying=False), tokenizer)) < wired / 5
+    assert repeated(new_model(TinyPolicySettings(copying=False), tokenizer)) < wired / 5
 
 
 def test_the_mask_covers_the_policys_own_text_and_its_end_of_turn_alone(
@@ -113,21 +114,15 @@ def test_the_mask_covers_the_policys_own_text_and_its_end_of_turn_alone(
     question = toy_questions().train[1]
     scored = parts.rollouts().run(Oracle(names, Hermes()).begin(question, 0), question)
     turns = scored.trajectory.turns
-    prompt = Episode(question, parts.rules).prompt()
-    made = lesson("oracle", scored.trajectory, prompt, lambda t: ids(tokenizer, t), TURN_END)
+    messages = messages_of(scored.trajectory, parts.rules)
+    made = ChatTokens(tokenizer).stream(messages)
     written = [i for i, m in zip(made.input_ids, made.loss_mask, strict=True) if m]
     shown = [i for i, m in zip(made.input_ids, made.loss_mask, strict=True) if not m]
     assert tokenizer.decode(written) == "".join(turn.text + TURN_END for turn in turns)
     for turn in turns:
         assert turn.observation in tokenizer.decode(shown)
-    messages = [dict(one) for one in prompt]
-    for turn in turns:
-        messages.append({"role": "assistant", "content": turn.text})
-        if turn.observation:
-            messages.append({"role": "tool", "content": turn.observation})
-    assert tokenizer.decode(made.input_ids) == tokenizer.apply_chat_template(
-        messages, tokenize=False
-    )
+    whole = tokenizer.apply_chat_template(messages, tokenize=False)
+    assert tokenizer.decode(made.input_ids) + "\n" == whole
 
 
 def test_teachers_play_by_seed_and_number_alone() -> None:
@@ -140,7 +135,9 @@ def test_teachers_play_by_seed_and_number_alone() -> None:
     def play(n: int) -> list[tuple[str, str, str]]:
         return [
             (name, one.trajectory.question.id, one.trajectory.turns[-1].text)
-            for name, one in taught(parts.rollouts(), parts.questions, teachers, n=n, seed=5)
+            for name, one in teacher_episodes(
+                parts.rollouts(), parts.questions, teachers, n=n, seed=5
+            )
         ]
 
     assert play(12)[:6] == play(6)
@@ -165,4 +162,4 @@ def test_shares_that_add_up_to_nothing_are_refused(shares: dict[str, float]) -> 
     oracle = Oracle({}, Hermes())
     teachers = {name: (share, oracle) for name, share in shares.items()}
     with pytest.raises(UsageError, match="shares above 0"):
-        list(taught(parts.rollouts(), parts.questions, teachers, n=1, seed=0))
+        list(teacher_episodes(parts.rollouts(), parts.questions, teachers, n=1, seed=0))

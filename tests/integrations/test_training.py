@@ -132,7 +132,6 @@ def test_a_finished_run_is_shown_again_without_training(root: Path, run: Path) -
     assert again.returncode == 0, again.stderr[-2000:]
     said = " ".join(again.stdout.split())
     assert "is trained already" in said
-    assert "reused" in said
     assert len(list((run / "metrics").iterdir())) == 2
 
 
@@ -145,12 +144,12 @@ def test_another_setting_does_not_continue_in_the_same_folder(root: Path, run: P
 @pytest.mark.parametrize(
     ("override", "line"),
     [
-        ("medenv.policy=models/no_such_policy", "names no folder"),
-        ("medenv.hardware.memory_gb=100000", "needs 100000 GB of memory"),
-        ("medenv.env.dialect=hermess", "did you mean 'hermes'?"),
-        ("medenv.scoring.preset=compositt", "did you mean 'composite'?"),
-        ("+medenv.env.tools.serch={}", "did you mean 'search'?"),
-        ("medenv.world.source=umls", "must be 'hpo' or 'toy'"),
+        ("policy=models/no_such_policy", "names no folder"),
+        ("hardware.memory_gb=100000", "needs 100000 GB of memory"),
+        ("env.dialect=hermess", "did you mean 'hermes'?"),
+        ("scoring.preset=compositt", "did you mean 'composite'?"),
+        ("env.tools.serch={}", "did you mean 'search'?"),
+        ("graph.source=umls", "unknown knowledge-graph source 'umls'"),
         ("data.max_prompt_length=12", "longer than data.max_prompt_length=12 tokens: set it to"),
         ("actor_rollout_ref.rollout.n=1", "set actor_rollout_ref.rollout.n to 2 or more"),
         ("+algorithm.adv_estimater=grpo", "did you mean 'algorithm.adv_estimator'?"),

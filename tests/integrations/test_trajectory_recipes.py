@@ -21,37 +21,44 @@ def recipe(name: str, *overrides: str) -> subprocess.CompletedProcess[str]:
 
 def test_the_recipes_work_as_they_are_typed(tmp_path: Path) -> None:
     folder = tmp_path / "set"
-    toy = ["world.source=toy", "world.questions.n_train=8", "world.questions.n_test=4"]
     made = recipe(
-        "trajectories", "set=tiny", *toy, "+world.questions.test_share=0.4", "n=4",
-        f"folder={folder}", f"workspaces={tmp_path}", f"tokenizer={TINY}", "exports=[chat]",
+        "trajectories", "set=tiny", "graph=toy", "questions=toy", "n=4", f"root={tmp_path}",
+        f"folder={folder}", f"tokenizer={TINY}", "exports=[chat]",
     )  # fmt: skip
     assert made.returncode == 0, made.stdout + made.stderr
     assert "4 trajectories in" in made.stdout
     assert "0 leaks" in made.stdout
-    assert "4 lessons in" in made.stdout
+    assert "4 examples in" in made.stdout
     assert not (folder / "preferences.jsonl").exists()
-    done = recipe(
-        "evaluate", "policy=tiny", f"trajectories={folder}", f"folder={tmp_path / 'evaluation'}",
-        "samples=0", "n=2", "sampling.turn_tokens=32",
-    )  # fmt: skip
-    assert done.returncode == 0, done.stdout + done.stderr
-    assert "greedy: accuracy" in done.stdout
-    assert "over 2 held-out questions" in " ".join(done.stdout.split())
+    for run, where in (
+        ("again", [f"environment={folder}/environment.json"]),
+        ("by-set", [f"questions={tmp_path}/questions-toy-toy-0", "env=tiny"]),
+    ):
+        done = recipe(
+            "evaluate", "policy=tiny", f"root={tmp_path}", f"run={run}", *where, "samples=0",
+            "n=2", "sampling.turn_tokens=32",
+        )  # fmt: skip
+        assert done.returncode == 0, done.stdout + done.stderr
+        assert "greedy: accuracy" in done.stdout
+        assert "over 2 held-out questions" in " ".join(done.stdout.split())
 
 
 @pytest.mark.parametrize(
     ("name", "overrides", "told"),
     [
-        ("trajectories", ["teacher=openai"], "teacher=openai needs teacher.base_url=... and"),
-        ("trajectories", ["+plan.exploratoin=0.1"], "unknown field `exploratoin`"),
+        ("trajectories", ["teacher=openai"], "teacher.endpoint.url"),
+        ("trajectories", ["plan.exploratoin=0.1"], "there is no config key 'plan.exploratoin'"),
         ("trajectories", ["plan.exploration=2"], "exploration must be in [0, 1], got 2.0"),
-        ("evaluate", [], "name what is evaluated, a policy or an endpoint"),
-        ("evaluate", ["policy=tiny", "trajectories=nowhere"], "expected a finished set of"),
+        ("evaluate", [], "no policy is named"),
+        (
+            "evaluate",
+            ["policy=tiny", "questions=no/where"],
+            "expected the folder of a",
+        ),
     ],
 )
 def test_a_mistake_is_one_line(tmp_path: Path, name: str, overrides: list[str], told: str) -> None:
-    failed = recipe(name, *overrides, f"folder={tmp_path / 'x'}")
+    failed = recipe(name, *overrides, f"root={tmp_path / 'x'}")
     assert failed.returncode == 2
     assert told in " ".join(failed.stdout.split())
     assert "Traceback" not in failed.stderr

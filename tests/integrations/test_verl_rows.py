@@ -6,17 +6,17 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hydra import compose, initialize_config_dir
 from hydra.errors import ConfigCompositionException
 from omegaconf import DictConfig, OmegaConf
 from transformers import AutoTokenizer
 
 from medenv.errors import UsageError
 from medenv.integrations.hf.chat_tokens import ChatTokens
-from medenv.integrations.hydra.config import register_schema
 from medenv.integrations.verl.algorithm import check_algorithm
 from medenv.integrations.verl.rows import count_rows, fitting
-from medenv.integrations.verl.run import Run, open_run
+from medenv.integrations.verl.run import Run
+
+from ..toy import opened, train_config
 
 ROOT = Path(__file__).parents[2]
 POLICY = ROOT / "models" / "tiny_policy"
@@ -25,10 +25,8 @@ pytestmark = pytest.mark.verl
 
 
 def composed(root: Path, *overrides: str) -> DictConfig:
-    register_schema()
-    with initialize_config_dir(str(ROOT / "conf"), version_base="1.3"):
-        fixed = ["experiment=smoke", f"medenv.root={root}", f"medenv.policy={POLICY}"]
-        return compose("train", overrides=[*fixed, *overrides])
+    fixed = ["experiment=smoke", f"root={root}", f"policy={POLICY}"]
+    return train_config(*fixed, *overrides)
 
 
 @pytest.fixture(scope="module")
@@ -38,7 +36,7 @@ def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def prepared(root: Path, *overrides: str) -> tuple[Run, list[str]]:
     said: list[str] = []
-    with open_run(composed(root, *overrides), said.append) as run:
+    with opened(composed(root, *overrides), said.append) as run:
         return run, said
 
 
@@ -130,8 +128,17 @@ def test_leaving_all_prompts_out_is_refused(whole: Run) -> None:
             ],
             "rollout_is=token needs the rollout server's log-probabilities",
         ),
-        (["medenv.patience.attempts=0"], "patience needs attempts >= 1"),
-        (["medenv.patience.timeout=soon"], "medenv.patience.timeout"),
+        (
+            ["scoring=process", "scoring.turn_rewards=true"],
+            "adv_estimator=grpo adds up the rewards .* would change nothing",
+        ),
+        (
+            ["algo=turn_grpo", "algorithm.rollout_correction.rollout_rs=token"],
+            "medenv_turn_grpo finds turns by the response mask",
+        ),
+        (["algo=turn_grpo", ALONE], "medenv_turn_grpo compares .* there is 1"),
+        (["env.retry.attempts=0"], "patience needs attempts >= 1"),
+        (["env.retry.timeout=soon"], "env.retry.timeout"),
     ],
 )
 def test_settings_that_contradict_each_other_are_refused(
@@ -139,6 +146,12 @@ def test_settings_that_contradict_each_other_are_refused(
 ) -> None:
     with pytest.raises((UsageError, ConfigCompositionException), match=problem):
         check_algorithm(composed(tmp_path, *overrides))
+
+
+@pytest.mark.parametrize("algo", ["ppo", "turn_grpo"])
+def test_turn_rewards_are_accepted_where_they_change_something(tmp_path: Path, algo: str) -> None:
+    turns = ["scoring=process", "medenv.scoring.turn_rewards=true"]
+    check_algorithm(composed(tmp_path, f"algo={algo}", *turns))
 
 
 @pytest.mark.parametrize("algo", sorted(path.stem for path in (ROOT / "conf" / "algo").iterdir()))

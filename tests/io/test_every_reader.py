@@ -7,14 +7,16 @@ from pathlib import Path
 
 import pytest
 
-from medenv.build.resources import disease_model
-from medenv.build.workspace import Workspace
+from medenv.build.diagnosis import disease_model
+from medenv.build.prepare import load_environment
 from medenv.diagnosis.cases import phenopacket_cases
 from medenv.errors import DataError
 from medenv.evaluation.summary import read_scored
+from medenv.io import Journal
 from medenv.kg import Graph, load_hpo, read_questions, toy_graph
 from medenv.kg.questions.card import read_card
 from medenv.kg.questions.overlap import overlaps
+from medenv.kg.questions.sets import QuestionSet
 from medenv.kg.questions.store import read_leakage
 from medenv.kg.sources import open_source
 from medenv.kg.worlds.worlds import read_world_file
@@ -22,9 +24,7 @@ from medenv.llm.batch import open_journal
 from medenv.retrieval import PassageFile, PassageStore
 from medenv.retrieval.loaders import load_corpus
 from medenv.reward import EntityNames
-from medenv.trajectories.journal import Journal
 from medenv.trajectories.records import Rollout
-from medenv.trajectories.settings import read_settings
 
 BAD = b'{"name": "caf\xe9"}'
 
@@ -62,15 +62,15 @@ LINES: dict[str, Callable[[Path], object]] = {
     "mechanisms": lambda path: open_source("drugmechdb", path),
     "a table": table,
     "a benchmark": lambda path: overlaps((), path),
-    "a journal of episodes": lambda path: Journal(path, "run", Rollout),
+    "a journal of episodes": lambda path: Journal(path, {"run": "r"}, Rollout),
     "a journal of replies": lambda path: open_journal(path, "run", "m"),
 }
 WHOLE: dict[str, Callable[[Path], object]] = {
     "a graph": renamed("graph.json", Graph.load),
-    "a workspace": renamed("facts.json", Workspace.open),
+    "a question set": renamed("contents.json", QuestionSet.open),
+    "an environment": lambda path: load_environment(str(path)),
     "a world": renamed("world.json", read_world_file),
     "a card": renamed("card.json", read_card),
-    "settings": renamed("settings.json", read_settings),
     "a certificate": read_leakage,
     "names": EntityNames.load,
     "a benchmark": renamed("b.json", lambda folder: overlaps((), folder / "b.json")),

@@ -118,3 +118,14 @@ def test_a_write_that_fails_leaves_the_journal_as_it_was(
         monkeypatch.undo()
         journal.append(Row(3))
     assert opened(tmp_path / "j.jsonl").known == [Row(1), Row(3)]
+
+
+def test_a_key_stands_once_where_keys_are_compared(tmp_path: Path) -> None:
+    path = tmp_path / "j.jsonl"
+    with opened(path) as journal:
+        journal.append(Row(1), Row(2), Row(1))
+    with pytest.raises(DataError) as raised:
+        Journal(path, RUN, Row, key=lambda row: row.i)
+    assert raised.value.line == 4
+    with opened(path) as journal:  # the refused one has released its lock
+        assert journal.known == [Row(1), Row(2), Row(1)]

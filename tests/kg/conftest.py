@@ -2,7 +2,8 @@ from pathlib import Path
 
 import pytest
 
-from medenv.kg import Documents, Graph, QuestionSet, toy_graph, toy_questions
+from medenv.kg import Documents, Graph, toy_graph, toy_questions
+from medenv.kg.sources.toy import ToyQuestions
 
 OBO = """format-version: 1.2
 data-version: hp/releases/2031-04-05
@@ -118,5 +119,5 @@ def documents(graph: Graph) -> Documents:
 
 
 @pytest.fixture(scope="session")
-def questions() -> QuestionSet:
+def questions() -> ToyQuestions:
     return toy_questions()

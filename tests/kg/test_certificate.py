@@ -7,7 +7,8 @@ from typing import Any
 import msgspec
 import pytest
 
-from medenv.kg import Documents, Graph, QuestionSet, certify, search_rank, verify
+from medenv.kg import Documents, Graph, certify, search_rank, verify
+from medenv.kg.sources.toy import ToyQuestions
 from medenv.records import Certificate, Entity, Passage, Question
 
 replace = msgspec.structs.replace
@@ -27,7 +28,7 @@ class FixedRetriever:
 
 
 @pytest.fixture
-def two_hop(questions: QuestionSet) -> Question:
+def two_hop(questions: ToyQuestions) -> Question:
     return next(q for q in questions.train if q.kind == "phenotype>disease>gene")
 
 
@@ -56,7 +57,7 @@ def test_the_chance_is_the_share_of_the_best_constant_answer(documents: Document
 
 
 def test_the_fewest_calls_are_the_smallest_set_of_passages_that_states_all_hops(
-    questions: QuestionSet,
+    questions: ToyQuestions,
 ) -> None:
     for question in questions.train + questions.test:
         hops = [set(hop.passages) for hop in question.certificate.path]
@@ -69,7 +70,7 @@ def test_the_fewest_calls_are_the_smallest_set_of_passages_that_states_all_hops(
         assert question.certificate.min_calls == min(covers)
 
 
-def test_every_question_that_is_made_is_proved(graph: Graph, questions: QuestionSet) -> None:
+def test_every_question_that_is_made_is_proved(graph: Graph, questions: ToyQuestions) -> None:
     assert [verify(q, graph) for q in questions.train + questions.test] == [[]] * 22
 
 
@@ -144,6 +145,6 @@ def test_the_search_rank_is_that_of_the_first_passage_that_states_the_last_hop(
         assert problems == [f"search_rank is 9, the graph says {rank!r}"]
 
 
-def test_a_certificate_survives_json(questions: QuestionSet) -> None:
+def test_a_certificate_survives_json(questions: ToyQuestions) -> None:
     proof = questions.train[0].certificate
     assert msgspec.json.decode(msgspec.json.encode(proof), type=Certificate) == proof

@@ -1,19 +1,17 @@
-import numpy as np
 import pytest
 
 from medenv.kg import Documents, Graph
 from medenv.kg.certificates.certificate import SEARCH_DEPTH, rank_among
 from medenv.kg.certificates.queries import Outcome, evaluate
 from medenv.kg.questions.difficulty import difficulty, grade
-from medenv.kg.questions.drafts import Draft, Rejected, SampleSpec, finish
+from medenv.kg.questions.drafts import Draft, Rejected, finish
 from medenv.kg.questions.generator import QuestionGenerator, QuestionSpec
 from medenv.records import Passage, Question
 from medenv.retrieval import BM25Retriever
 
 
 def question(graph: Graph, query: list[object], text: str) -> tuple[Question, Outcome]:
-    order = SampleSpec("train", 0, 0, 0, np.random.default_rng(0))
-    return finish(Documents(graph), Draft(query, text, "t"), order, 80)
+    return finish(Documents(graph), Draft(query, text, "t"), "train", 80)
 
 
 def results(graph: Graph, *entities: str) -> list[Passage]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from medenv.kg.documents.frequencies import FREQUENCIES, bounds, canonical, spellings
+from medenv.kg.documents.frequencies import FREQUENCIES, bounds, canonical, share_of, spellings
 
 
 @pytest.mark.parametrize(
@@ -49,9 +49,11 @@ def test_what_states_no_share_is_none(written: str) -> None:
 
 
 def test_every_class_lies_within_its_own_range() -> None:
-    for term, (words, low, high) in FREQUENCIES.items():
+    for term, (words, low, high, share) in FREQUENCIES.items():
         assert canonical(words) == canonical(f"{words.title()} (50%)") == term
         assert bounds(words) == (low, high)
+        assert share == share_of(words)
+        assert min(low, 0.97) <= share <= high
 
 
 @pytest.mark.parametrize(

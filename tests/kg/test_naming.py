@@ -1,7 +1,16 @@
 import pytest
 
 from medenv.kg import GraphBuilder, GraphInfo
-from medenv.kg.documents.naming import a_noun, called, joined, lowered, nouns, titled
+from medenv.kg.documents.naming import (
+    a_noun,
+    called,
+    joined,
+    lowered,
+    mentions,
+    nouns,
+    titled,
+    unfit,
+)
 
 
 @pytest.mark.parametrize(
@@ -49,3 +58,35 @@ def test_lists_and_lower_case_keep_to_english() -> None:
         "a, b and c",
     )
     assert (lowered("Childhood onset"), lowered("X-linked")) == ("childhood onset", "X-linked")
+
+
+@pytest.mark.parametrize(
+    ("text", "name", "found"),
+    [
+        ("Is it KCNQ2?", "kcnq2", True),
+        ("a LAMB2-related disease", "LAMB2", True),
+        ("KCNQ2B", "KCNQ2", False),
+        ("it was so", "WAS", True),
+        ("it wasn't", "wasn", True),
+        ("Straße", "STRASSE", True),
+        ("a (rare) fever", "(rare) fever", True),
+        ("anything", "  ", False),
+        ("It is Behcet disease.", "Behçet disease", True),
+        ("It is Behc\u0327et disease.", "Behçet disease", True),
+        ("It is BEHÇET disease.", "Behcet disease", True),
+        ("Crohn’s disease", "Crohn's disease", True),
+        ("Charcot–Marie–Tooth", "Charcot-Marie-Tooth", True),
+        ("Mar\u200bfan syndrome", "Marfan syndrome", True),
+        ("Behçets", "Behcet", False),
+    ],
+)
+def test_a_name_is_mentioned_as_whole_words_in_any_form(text: str, name: str, found: bool) -> None:
+    assert bool(mentions(text, [name])) is found
+
+
+@pytest.mark.parametrize(
+    "name", ["{Asthma}", "[Blood group]", "?Palsy", "Leukemia, ?x-linked", " ", "NCBIGene:7467"]
+)
+def test_catalogue_notation_is_unfit_for_a_question(name: str) -> None:
+    assert unfit(name)
+    assert not unfit("Parkinson disease 8, autosomal dominant (LRRK2)")

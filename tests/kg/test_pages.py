@@ -14,10 +14,11 @@ from typer.testing import CliRunner
 
 from medenv.cli.kg import register
 from medenv.errors import DataError, UsageError
-from medenv.kg import Graph, QuestionSet, read_questions, write_questions
+from medenv.kg import Graph, read_questions, write_questions
 from medenv.kg.graph.pictures import catalogue, neighbourhood, pictured
-from medenv.kg.questions.generator import QuestionSpec
-from medenv.kg.questions.synthesis import SynthesisSettings, synthesize_set
+from medenv.kg.questions.synthesis import QuestionsSettings, make_question_set
+from medenv.kg.sources import GraphSettings
+from medenv.kg.sources.toy import ToyQuestions
 from medenv.records import Question
 from medenv.report.explorer import explorer, write_explorer
 
@@ -73,7 +74,7 @@ def test_a_neighbourhood_has_only_edges_of_the_graph_and_a_chain_along_them(grap
 
 
 def test_a_catalogue_tells_every_node_once_and_every_questions_own_edges(
-    graph: Graph, questions: QuestionSet
+    graph: Graph, questions: ToyQuestions
 ) -> None:
     told = catalogue(graph, questions.train)
     ids = [node[0] for node in told["nodes"]]
@@ -117,7 +118,7 @@ def test_the_drawing_appears_in_a_browser(graph: Graph, tmp_path: Path) -> None:
 
 
 def test_ten_thousand_questions_are_listed_a_window_at_a_time(
-    graph: Graph, questions: QuestionSet, tmp_path: Path
+    graph: Graph, questions: ToyQuestions, tmp_path: Path
 ) -> None:
     many = [
         msgspec.structs.replace(questions.train[i % 16], id=f"train:{i}", difficulty=i / 10_000)
@@ -132,7 +133,7 @@ def test_ten_thousand_questions_are_listed_a_window_at_a_time(
 
 
 @pytest.fixture
-def question_file(tmp_path: Path, questions: QuestionSet) -> Path:
+def question_file(tmp_path: Path, questions: ToyQuestions) -> Path:
     write_questions(tmp_path / "train.jsonl", questions.train)
     write_questions(tmp_path / "test.jsonl", questions.test, sealed=True)
     return tmp_path / "train.jsonl"
@@ -157,7 +158,7 @@ def test_a_name_nobody_bears_is_answered_with_the_nearest() -> None:
 
 
 def test_questions_show_draws_the_path_and_tells_the_whole_certificate(
-    question_file: Path, graph: Graph, questions: QuestionSet
+    question_file: Path, graph: Graph, questions: ToyQuestions
 ) -> None:
     file = str(question_file.parent / "test.jsonl")
     told = run("questions", "show", "test:2", "--file", file, "--source", "toy")
@@ -173,7 +174,7 @@ def test_questions_show_draws_the_path_and_tells_the_whole_certificate(
 
 
 def test_questions_verify_proves_all_or_names_what_is_wrong(
-    question_file: Path, questions: QuestionSet
+    question_file: Path, questions: ToyQuestions
 ) -> None:
     assert "16 questions, 0 problems" in run(
         "questions", "verify", str(question_file), "--source", "toy"
@@ -187,13 +188,12 @@ def test_questions_verify_proves_all_or_names_what_is_wrong(
 @pytest.fixture
 def made(tmp_path: Path) -> Path:
     """A graded set in the folder where sets are made."""
-    config = QuestionSpec(
-        kinds={"list": 1, "count": 1, "intersection": 1}, rare_percent=100, test_share=0.3
-    )
+    wanted = QuestionsSettings(
+        kinds={"list": 1, "count": 1, "intersection": 1}, rare_percent=100, test_share=0.3, n=4,
+        n_test=1,
+    )  # fmt: skip
     folder = tmp_path / "outputs" / "questions-toy"
-    synthesize_set(
-        SynthesisSettings(folder=str(folder), source="toy", n=4, n_test=1, questions=config)
-    )
+    make_question_set(folder, GraphSettings(source="toy"), wanted)
     return folder
 
 

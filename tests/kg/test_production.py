@@ -1,3 +1,4 @@
+import contextlib
 import json
 import os
 import signal
@@ -12,10 +13,12 @@ import pytest
 
 from medenv.errors import DataError, UnknownNameError, UsageError
 from medenv.kg import Documents, Graph, read_questions, verify, write_questions
+from medenv.kg.graph.sampling import STRATEGIES
+from medenv.kg.questions.drafts import Rejected, Rejection
 from medenv.kg.questions.generator import KINDS, QuestionGenerator, QuestionSpec
 from medenv.kg.questions.production import GenerationSpec, Produced, produce, workers, write_set
 from medenv.kg.questions.rare_chains import ChainConfig
-from medenv.kg.questions.store import leakage_certificate
+from medenv.kg.questions.store import entities_of, leakage_certificate
 
 from .random_graphs import random_graph
 
@@ -43,6 +46,9 @@ def test_every_question_is_proved_numbered_and_asked_once(big: Graph, tmp_path: 
     assert len({q.text for q in made.questions}) == 100
     assert made.attempts == 100 + sum(made.rejected.values())
     assert len({q.kind.split(":")[0] for q in made.questions}) >= 6
+    for question in made.questions:
+        if question.template.startswith("rare_chains/"):
+            assert question.rare in entities_of(question)
 
 
 def test_train_and_test_share_no_answer_edge_topic_entity_text_or_template(
@@ -126,13 +132,13 @@ import sys
 from pathlib import Path
 sys.path.insert(0, sys.argv[3])
 from medenv.kg import Documents, Graph
-from medenv.kg.questions.production import Recipe, produce, workers
+from medenv.kg.questions.production import GenerationSpec, produce, workers
 import msgspec
 from medenv.kg.questions.generator import QuestionSpec
 if __name__ == "__main__":
     folder = Path(sys.argv[1])
     config = msgspec.json.decode((folder / "config.json").read_bytes(), type=QuestionSpec)
-    recipe = Recipe(folder / "graph", config, 0)
+    recipe = GenerationSpec(folder / "graph", config, 0)
     with workers(recipe, int(sys.argv[2])) as attempts:
         produce(recipe.workshop(), "train", 1000000, folder / "j", attempts)
 """
@@ -189,7 +195,7 @@ def test_no_answer_is_asked_for_more_often_than_allowed(big: Graph, tmp_path: Pa
     made = produce(workshop(big, config), "train", 60, tmp_path / "j")
     asked = [(q.kind, q.certificate.answers) for q in made.questions]
     assert len(asked) == len(set(asked))
-    assert made.rejected["answer asked for often enough"] > 0
+    assert made.rejected[Rejection.ANSWER_REPEATED] > 0
 
 
 def test_the_leakage_certificate_finds_what_is_shared(big: Graph, tmp_path: Path) -> None:
@@ -230,6 +236,40 @@ def test_the_two_regions_share_no_path_node(big: Graph) -> None:
     assert test.sum() / (train.sum() + test.sum()) == pytest.approx(0.4, abs=0.05)
 
 
+def drafted(graph: Graph, **changes: object) -> list[str]:
+    """The texts of the first proved questions over chains; each is proved."""
+    config = msgspec.structs.replace(CONFIG, kinds={"rare_chains": 1}, **changes)
+    generator, texts = workshop(graph, config), []
+    for i in range(60):
+        with contextlib.suppress(Rejected):
+            question = generator.attempt("train", i)
+            assert verify(question, graph) == []
+            texts.append(question.text)
+    return texts
+
+
+def test_every_sampling_strategy_makes_proved_questions(big: Graph) -> None:
+    default = drafted(big)
+    assert default == drafted(big, sampling="region", sample_nodes=2)
+    for strategy in STRATEGIES:
+        made = drafted(big, sampling=strategy, sample_nodes=5)
+        assert made == drafted(big, sampling=strategy, sample_nodes=5)
+        assert made not in (default, drafted(big, sampling=strategy, sample_nodes=4))
+        assert len(made) >= 5
+
+
+def test_the_measure_of_rarity_decides_which_entities_are_rare(big: Graph) -> None:
+    config = msgspec.structs.replace(CONFIG, rare_percent=40.0)
+    pools = {}
+    for rarity in ("degree", "documents"):
+        chosen = workshop(big, msgspec.structs.replace(config, rarity=rarity)).pools["train"]
+        pools[rarity] = sorted(int(node) for group in chosen for node in group)
+        assert pools[rarity]
+    assert pools["degree"] != pools["documents"]
+    with pytest.raises(UsageError, match="no prevalence"):
+        _ = workshop(big, msgspec.structs.replace(config, rarity="prevalence")).pools
+
+
 @pytest.mark.parametrize(
     ("settings", "problem"),
     [
@@ -240,6 +280,9 @@ def test_the_two_regions_share_no_path_node(big: Graph) -> None:
         ({"levels": (5,)}, "levels of 0 to 4"),
         ({"specialties": ("cardiologie",)}, "did you mean 'cardiology'"),
         ({"max_per_answer": 0}, "max_per_answer >= 1"),
+        ({"rarity": "degrees"}, "did you mean 'degree'"),
+        ({"sampling": "max_chains"}, "did you mean 'max_chain'"),
+        ({"sample_nodes": 1}, "sample_nodes >= 2"),
         ({"min_difficulty": 0.9, "max_difficulty": 0.1}, "min_difficulty < max_difficulty"),
         ({"chains": ChainConfig(min_hops=5, max_hops=4)}, "min_hops <= max_hops"),
     ],

@@ -7,8 +7,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from medenv.errors import UnknownNameError, UsageError
-from medenv.kg.graph.sampling import STRATEGIES, sample
-from medenv.kg.graph.topology import Subgraph, Topology
+from medenv.kg.graph.sampling import STRATEGIES, sample, sampled_part
+from medenv.kg.graph.topology import Subgraph, Topology, longest_chain
 
 from .random_graphs import from_networkx, grid, random_graph, undirected
 
@@ -114,3 +114,18 @@ def test_an_unknown_strategy_and_a_size_of_one_are_refused() -> None:
         sample(path(3), "max_chains", 3, rng())
     with pytest.raises(UsageError, match="at least 2 nodes, got size=1"):
         sample(path(3), "mixed", 1, rng())
+
+
+@pytest.mark.parametrize("strategy", STRATEGIES)
+def test_the_sampled_part_is_connected_and_begins_at_the_seed(strategy: str) -> None:
+    topology = Topology(random_graph(5))
+    for seed in np.flatnonzero(topology.path_nodes)[:12].tolist():
+        around = topology.around(seed, hops=3)
+        part = sampled_part(topology, around, strategy, 6, rng(seed))
+        assert part.nodes[0] == seed
+        assert set(part.nodes.tolist()) <= set(around.nodes.tolist())
+        assert nx.is_connected(undirected(part))
+        assert part.nodes.size <= 6 + 3
+        assert longest_chain(part).nodes[0] == seed
+        again = sampled_part(topology, around, strategy, 6, rng(seed))
+        assert again.nodes.tolist() == part.nodes.tolist()

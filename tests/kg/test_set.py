@@ -4,37 +4,45 @@ import json
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import msgspec
-import pyarrow.parquet as pq
 import pytest
 
 from medenv.errors import DataError, UsageError
 from medenv.io import FolderInUseError, FolderLock
-from medenv.kg import Graph, QuestionSet, load_hpo, read_questions, verify, write_questions
+from medenv.kg import Graph, load_hpo, read_questions, verify, write_questions
 from medenv.kg.graph.archive import fingerprint
 from medenv.kg.graph.specialties import SPECIALTIES
-from medenv.kg.questions.card import Origin, data_card, write_card
-from medenv.kg.questions.exports import flat, to_dataset, verl_rows, write_verl
+from medenv.kg.questions.card import data_card, write_card
+from medenv.kg.questions.exports import flat, to_dataset
 from medenv.kg.questions.generator import QuestionSpec
 from medenv.kg.questions.overlap import ngrams, overlaps
 from medenv.kg.questions.production import Produced
-from medenv.kg.questions.synthesis import SynthesisSettings, synthesize_set
+from medenv.kg.questions.sets import CONTENTS, QuestionSet
+from medenv.kg.questions.synthesis import (
+    Extras,
+    Progress,
+    QuestionsSettings,
+    make_question_set,
+)
+from medenv.kg.sources import GraphSettings
 from medenv.kg.sources.hpo import bundled_folder
-from medenv.records import Entity, Question
+from medenv.kg.sources.toy import ToyQuestions
+from medenv.records import Entity
 
 ROOT = Path(__file__).parents[2]
 
 
 def test_a_card_counts_what_is_there_and_names_the_terms(
-    graph: Graph, questions: QuestionSet, tmp_path: Path
+    graph: Graph, questions: ToyQuestions, tmp_path: Path
 ) -> None:
     graded = [
         msgspec.structs.replace(q, difficulty=i / 15, grades={"one_search": float(i < 4)})
         for i, q in enumerate(questions.train)
     ]
     made = {"train": Produced(tuple(graded), {"a reason": 3}, 19)}
-    card = data_card(graph.info, made, 5, Origin(source="toy"), {"answers": 0, "edges": 2})
+    card = data_card(graph.info, made, 5, GraphSettings(source="toy"), {"answers": 0, "edges": 2})
     assert card.questions == {"train": 16}
     assert sum(card.kinds.values()) == sum(card.answers.values()) == 16
     assert (sum(card.difficulty), card.difficulty[-1], card.found_by_one_search) == (16, 1, 0.25)
@@ -50,7 +58,7 @@ def test_a_card_counts_what_is_there_and_names_the_terms(
     assert (written["attempts"], written["origin"]["source"]) == ({"train": 19}, "toy")
 
 
-def test_shared_wording_and_answers_are_found(questions: QuestionSet, tmp_path: Path) -> None:
+def test_shared_wording_and_answers_are_found(questions: ToyQuestions, tmp_path: Path) -> None:
     question = questions.train[1]
     answer = question.answers[0].name
     (tmp_path / "bench.jsonl").write_text(
@@ -67,7 +75,7 @@ def test_shared_wording_and_answers_are_found(questions: QuestionSet, tmp_path: 
 
 @pytest.mark.parametrize("spelled", ["Behçet disease", "Behcet disease", "BEHC\u0327ET disease"])
 def test_what_is_shared_is_found_in_any_spelling(
-    questions: QuestionSet, tmp_path: Path, spelled: str
+    questions: ToyQuestions, tmp_path: Path, spelled: str
 ) -> None:
     named = Entity(id="D:1", kind="disease", name="Behçet disease")
     text = "Which of these findings is reported most often in Behçet disease of the young?"
@@ -93,73 +101,75 @@ def test_a_benchmark_that_cannot_be_read_is_named(tmp_path: Path) -> None:
         overlaps([], tmp_path / "empty.txt", n=0)
 
 
-def test_verl_rows_carry_prompt_answer_and_the_whole_question(
-    questions: QuestionSet, tmp_path: Path
-) -> None:
-    assert write_verl(tmp_path / "train.parquet", questions.train) == 16
-    rows = pq.read_table(tmp_path / "train.parquet").to_pylist()
-    assert rows == verl_rows(questions.train)
-    for row, question in zip(rows, questions.train, strict=True):
-        assert question.text in row["prompt"][0]["content"]
-        assert row["reward_model"]["ground_truth"] == question.answers[0].name
-        assert msgspec.json.decode(row["extra_info"]["question"], type=Question) == question
-    with pytest.raises(UsageError, match=r"contains \{text\}"):
-        verl_rows(questions.train, prompt="no place")
-
-
-def test_a_dataset_has_one_flat_row_for_each_question(questions: QuestionSet) -> None:
+def test_a_dataset_has_one_flat_row_for_each_question(questions: ToyQuestions) -> None:
     pytest.importorskip("datasets")
     made = to_dataset(questions.train)
     assert made.num_rows == 16
     assert made[3] == flat(questions.train[3])
 
 
-def toy_settings(folder: Path, **changes: object) -> SynthesisSettings:
-    config = QuestionSpec(
-        kinds={"list": 1, "count": 1, "intersection": 1}, rare_percent=100, test_share=0.3
-    )
-    settings = SynthesisSettings(
-        folder=str(folder), source="toy", n=4, n_test=1, questions=config, exports=("verl",)
-    )
-    return msgspec.structs.replace(settings, **changes)
+KINDS = QuestionSpec(
+    kinds={"list": 1, "count": 1, "intersection": 1}, rare_percent=100, test_share=0.3
+)
+TOY = GraphSettings(source="toy")
 
 
-def test_a_set_is_written_whole_and_gone_on_with(tmp_path: Path) -> None:
-    told: list[str] = []
+def wanted(**changes: Any) -> QuestionsSettings:
+    fields = {name: getattr(KINDS, name) for name in KINDS.__struct_fields__}
+    return QuestionsSettings(**{**fields, "n": 4, "n_test": 1, **changes})
+
+
+class Recorded(Progress):
+    def __init__(self) -> None:
+        self.steps: list[str] = []
+        self.counts: list[tuple[str, int, int]] = []
+
+    def say(self, step: str) -> None:
+        self.steps.append(step)
+
+    def made(self, split: str, wanted: int, so_far: int) -> None:
+        self.counts.append((split, wanted, so_far))
+
+
+def test_a_set_is_written_whole_and_continued(tmp_path: Path) -> None:
+    folder, progress = tmp_path / "set", Recorded()
     benchmark = tmp_path / "bench.txt"
     benchmark.write_text("Marrow Bay syndrome and its like\n")
-    settings = toy_settings(tmp_path / "set", benchmarks=(str(benchmark),))
-    card = synthesize_set(settings, told.append)
-    assert card.questions == {"train": 4, "test": 1}
-    names = {path.name for path in (tmp_path / "set").iterdir()}
-    assert names == {
+    extras = Extras(benchmarks=(str(benchmark),))
+    made = make_question_set(folder, TOY, wanted(), progress, extras)
+    assert made.contents.questions == {"train": 4, "test": 1}
+    assert {path.name for path in folder.iterdir()} == {
         *("train.jsonl", "test.jsonl", "leakage.json", "card.json", "README.md", "overlap.json"),
-        *("difficulty.svg", "train.parquet", "test.parquet", "work"),
+        *("difficulty.svg", "contents.json", "graph", "corpus", "work"),
     }
-    first = (tmp_path / "set" / "train.jsonl").read_bytes()
-    more = synthesize_set(msgspec.structs.replace(settings, n=5))
-    assert more.questions["train"] == 5
-    assert (tmp_path / "set" / "train.jsonl").read_bytes().startswith(first)
-    assert "indexing the documents" in told
+    first = (folder / "train.jsonl").read_bytes()
+    more = make_question_set(folder, TOY, wanted(n=5))
+    assert more.contents.questions["train"] == 5
+    assert (folder / "train.jsonl").read_bytes().startswith(first)
+    assert "indexing the documents" in progress.steps
+    assert make_question_set(folder, TOY, wanted(n=2)) == more
 
 
-def test_progress_is_told_from_what_an_earlier_run_made(tmp_path: Path) -> None:
-    settings = toy_settings(tmp_path / "set", exports=())
-    synthesize_set(settings)
-    told: list[tuple[str, int, int]] = []
-    synthesize_set(msgspec.structs.replace(settings, n=5), made=lambda *one: told.append(one))
-    assert (told[0], told[-1]) == (("train", 5, 4), ("test", 1, 1))
-    assert ("train", 5, 5) in told
+def test_progress_begins_with_what_an_earlier_run_made(tmp_path: Path) -> None:
+    make_question_set(tmp_path, TOY, wanted())
+    progress = Recorded()
+    make_question_set(tmp_path, TOY, wanted(n=5), progress)
+    assert (progress.counts[0], progress.counts[-1]) == (("train", 5, 4), ("test", 1, 1))
+    assert ("train", 5, 5) in progress.counts
 
 
-def test_settings_that_cannot_be_are_refused(tmp_path: Path) -> None:
-    for changes, problem in (
-        ({"n": -1}, "expected n >= 0"),
-        ({"workers": 0}, "at least 1 worker"),
-        ({"exports": ("csv",)}, "unknown export 'csv'"),
-    ):
-        with pytest.raises(UsageError, match=problem):
-            SynthesisSettings(folder=str(tmp_path), **changes)  # type: ignore[arg-type]  # the test
+@pytest.mark.parametrize("changes", [{"n": -1}, {"n_test": -1}, {"workers": 0}])
+def test_sizes_that_cannot_be_are_refused(changes: dict[str, int]) -> None:
+    with pytest.raises(UsageError):
+        wanted(**changes)
+
+
+def test_an_unfinished_set_is_no_set(tmp_path: Path) -> None:
+    make_question_set(tmp_path, TOY, wanted())
+    (tmp_path / CONTENTS).unlink()
+    with pytest.raises(DataError, match="expected the folder of a question set"):
+        QuestionSet.open(tmp_path)
+    assert make_question_set(tmp_path, TOY, wanted()) == QuestionSet.open(tmp_path)
 
 
 def test_a_fingerprint_tells_graphs_apart(graph: Graph, tmp_path: Path) -> None:
@@ -186,8 +196,8 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
         pytest.skip(str(error))
     out = tmp_path_factory.mktemp("made") / "set"
     done = recipe(
-        *("questions=rare_chains", "n=120", "n_test=24", "seed=7", "workers=1", "graded=false"),
-        f"folder={out}",
+        *("questions=rare_chains", "n=120", "questions.n_test=24", "seed=7"),
+        *("questions.workers=1", "questions.graded=false", f"questions.folder={out}"),
     )
     assert done.returncode == 0, done.stdout + done.stderr
     assert "120 train, 24 test questions" in done.stdout
@@ -223,7 +233,8 @@ def test_the_english_alone_leads_to_the_answer_in_the_raw_files(made: Path, tmp_
 def test_every_setting_can_be_set_on_the_command_line(tmp_path: Path) -> None:
     out = tmp_path / "set"
     done = recipe(
-        *("source=toy", "n=3", "n_test=1", "workers=1", "graded=false", f"folder={out}"),
+        *("graph=toy", "n=3", "questions.n_test=1", "questions.workers=1"),
+        *("questions.graded=false", f"questions.folder={out}"),
         *("questions.kinds.list=1", "questions.kinds.count=1", "questions.kinds.rare_chains=0"),
         "questions.rare_percent=100",
         *("questions.test_share=0.3", "questions.max_per_answer=3", "questions.levels=[0,1]"),
@@ -237,8 +248,9 @@ def test_the_options_of_a_source_are_set_on_the_command_line(made: Path, tmp_pat
     del made  # skips where the source's files are not installed
     out = tmp_path / "set"
     done = recipe(
-        *("n=4", "n_test=0", "workers=1", "graded=false", f"folder={out}"),
-        "options={namespaces:[ORPHA]}",
+        *("graph=hpo", "n=4", "questions.n_test=0", "questions.workers=1"),
+        *("questions.graded=false", f"questions.folder={out}"),
+        "graph.options={namespaces:[ORPHA]}",
     )
     assert done.returncode == 0, done.stdout + done.stderr
     diseases = {
@@ -255,22 +267,21 @@ def test_the_options_of_a_source_are_set_on_the_command_line(made: Path, tmp_pat
 @pytest.mark.parametrize(
     "override",
     [
-        *("question=rare_chains", "+sed=1", "questions.kind={}", "questions.rare_percent=few"),
-        *("questions.kinds={chain:1}", "questions.chains.max_hop=3", "optionz={}"),
+        *("question=rare_chains", "sed=1", "questions.kind={}", "questions.rare_percent=few"),
+        *("questions.kinds={chain:1}", "questions.chains.max_hop=3", "exports=[csv]"),
     ],
 )
 def test_a_misspelt_setting_is_an_error(tmp_path: Path, override: str) -> None:
-    done = recipe(override, "source=toy", f"folder={tmp_path}")
-    assert done.returncode != 0
-    assert not (tmp_path / "train.jsonl").exists()
+    done = recipe(override, "graph=toy", f"root={tmp_path}")
+    assert done.returncode == 2
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_second_synthesis_in_a_folder_is_refused_before_it_builds_anything(
     tmp_path: Path,
 ) -> None:
-    said: list[str] = []
-    settings = SynthesisSettings(folder=str(tmp_path / "set"), source="toy")
+    progress = Recorded()
     with FolderLock(tmp_path / "set" / "work"), pytest.raises(FolderInUseError) as caught:
-        synthesize_set(settings, said.append)
+        make_question_set(tmp_path / "set", TOY, wanted(), progress)
     assert caught.value.folder == tmp_path / "set" / "work"
-    assert said == []
+    assert progress.steps == []

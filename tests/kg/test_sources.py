@@ -8,13 +8,12 @@ from typing import Any
 
 import pytest
 
-from medenv.build.plugins import KG_SOURCES
 from medenv.errors import DataError, UnknownNameError, UsageError
 from medenv.kg import Documents, Graph, GraphBuilder, GraphInfo, toy_graph
 from medenv.kg.certificates.certificate import prove
 from medenv.kg.graph.merging import merge
 from medenv.kg.graph.schema import HAS_GENE, HAS_PHENOTYPE
-from medenv.kg.sources import SOURCES, open_source, source_names
+from medenv.kg.sources import KG_SOURCES, open_source
 from medenv.kg.sources.tsv import relation_name
 from medenv.retrieval.loaders import load_corpus
 
@@ -352,7 +351,7 @@ def test_a_malformed_packet_is_named_with_its_line(
 
 
 def test_an_unknown_source_or_argument_is_answered() -> None:
-    assert {"hpo", "toy", "tsv", "obo", "orphapackets", "drugmechdb"} <= set(source_names())
+    assert {"hpo", "toy", "tsv", "obo", "orphapackets", "drugmechdb"} <= set(KG_SOURCES.names())
     with pytest.raises(UnknownNameError, match="did you mean 'drugmechdb'"):
         open_source("drugmech")
     with pytest.raises(UsageError, match=r"cannot be opened like this: .*nmespaces"):
@@ -373,26 +372,77 @@ def small(prefix: str, xref: str = "") -> Graph:
 
 
 def test_what_names_each_other_becomes_one_under_all_names() -> None:
-    graph, told = merge([small("ORPHA", "OMIM:1"), small("OMIM")], ("OMIM",), ("gene",))
-    assert told == {"OMIMG:1": "ORPHAG:1", "ORPHA:1": "OMIM:1"}
+    graph = merge([small("ORPHA", "OMIM:1"), small("OMIM")], ("OMIM",), ("gene",))
+    assert graph.replaced == {"OMIMG:1": "ORPHAG:1", "ORPHA:1": "OMIM:1"}
     node = graph.number("OMIM:1")
+    assert graph.number("ORPHA:1") == node
     assert graph.entity(node).aliases == ("ORPHA fever",)
     assert graph.nodes.xrefs[node] == ("ORPHA:1",)
     assert graph.qualifiers(node, "has_phenotype", graph.number("HP:1")) == {"frequency": "1/2"}
     assert graph.edge_count == 2
     assert graph.info.label == "ORPHA 1 + OMIM 1"
     assert graph.info.licence == "ORPHA terms OMIM terms"
+    assert tuple(graph.info.notes.values()) == (2, 2, 0, 0)
 
 
 def test_without_cross_references_graphs_stay_beside_each_other() -> None:
-    graph, told = merge([small("A"), small("B")])
-    assert told == {}
+    graph = merge([small("A"), small("B")])
+    assert graph.replaced == {}
     assert graph.edge_count == 4
     assert len(graph) == 5
-    only, _ = merge([toy_graph()])
-    assert only.nodes == toy_graph().nodes
+    assert set(graph.info.notes.values()) == {0}
+    assert merge([toy_graph()]).nodes == toy_graph().nodes
     with pytest.raises(UsageError, match="at least one graph"):
         merge([])
+
+
+def test_an_edge_within_one_merged_entity_is_dropped_and_counted() -> None:
+    builder = GraphBuilder(GraphInfo(source="I", version="1", notes={"obsolete": 4}))
+    builder.relation(HAS_PHENOTYPE, ("frequency", "onset"))
+    for number in (1, 2):
+        builder.node(f"I:{number}", kind="disease", name=f"fever {number}", xrefs=["A:1"])
+    builder.edge("I:1", HAS_PHENOTYPE.name, "I:2", ("", ""))
+    graph = merge([small("A"), builder.build()])
+    assert graph.replaced == {"I:1": "A:1", "I:2": "A:1"}
+    assert list(graph.info.notes.values()) == [4, 2, 0, 1, 1]
+    assert "I: obsolete" in graph.info.notes
+
+
+def test_sources_are_merged_by_name(tmp_path: Path) -> None:
+    small("ORPHA", "OMIM:1").save(tmp_path / "orpha")
+    small("OMIM").save(tmp_path / "omim")
+    options = {
+        "sources": {
+            "saved": {"path": str(tmp_path / "orpha")},
+            "omim": {"source": "saved", "path": str(tmp_path / "omim")},
+        },
+        "namespaces": ["OMIM"],
+    }
+    merged = open_source("merged", None, options)
+    assert merged.info.label == "ORPHA 1 + OMIM 1"
+    assert merged.number("ORPHA:1") == merged.number("OMIM:1")
+    with_toy = open_source("merged", None, {"sources": {"toy": None, **options["sources"]}})
+    assert len(with_toy) == len(toy_graph()) + len(merged)
+
+
+@pytest.mark.parametrize(
+    ("sources", "error"),
+    [
+        ({}, UsageError),
+        (["toy", "hpo"], UsageError),
+        ({"toy": {}}, UsageError),
+        ({"toy": {}, "hop": {}}, UnknownNameError),
+        ({"toy": {}, "hpo": {"paht": "x"}}, UsageError),
+        ({"toy": {}, "saved": {"path": "/nowhere"}}, DataError),
+        ({"toy": {}, "saved": {"path": 3}}, UsageError),
+        ({"toy": {}, "saved": "x"}, UsageError),
+    ],
+    ids=str,
+)
+def test_sources_that_cannot_be_merged_are_refused(sources: Any, error: type[Exception]) -> None:
+    with pytest.raises(error) as caught:
+        open_source("merged", None, {"sources": sources})
+    assert "\n" not in str(caught.value)
 
 
 @pytest.mark.parametrize(
@@ -424,8 +474,7 @@ def test_real_files_are_read(
     assert Graph.load(tmp_path / "saved").nodes == graph.nodes
 
 
-def test_the_registry_of_names_knows_every_source_and_loads_it() -> None:
-    assert set(source_names()) == set(KG_SOURCES.names()) >= set(SOURCES)
-    for name in SOURCES:
+def test_every_source_can_be_loaded() -> None:
+    for name in KG_SOURCES.names():
         assert callable(KG_SOURCES.load(name))
     assert KG_SOURCES.load("toy")().info.label == toy_graph().info.label

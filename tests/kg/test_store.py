@@ -5,12 +5,13 @@ from pathlib import Path
 import pytest
 
 from medenv.errors import DataError
-from medenv.kg import QuestionSet, leakage, read_questions, write_questions
+from medenv.kg import leakage, read_questions, write_questions
+from medenv.kg.sources.toy import ToyQuestions
 
 Damage = Callable[[bytes], bytes]
 
 
-def test_questions_come_back_as_they_were_written(questions: QuestionSet, tmp_path: Path) -> None:
+def test_questions_come_back_as_they_were_written(questions: ToyQuestions, tmp_path: Path) -> None:
     path = tmp_path / "new" / "train.jsonl"
     assert write_questions(path, questions.train) == 16
     assert read_questions(path) == questions.train
@@ -18,7 +19,7 @@ def test_questions_come_back_as_they_were_written(questions: QuestionSet, tmp_pa
 
 
 def test_writing_replaces_the_file_and_leaves_no_scratch(
-    questions: QuestionSet, tmp_path: Path
+    questions: ToyQuestions, tmp_path: Path
 ) -> None:
     path = tmp_path / "q.jsonl"
     write_questions(path, questions.train)
@@ -27,7 +28,7 @@ def test_writing_replaces_the_file_and_leaves_no_scratch(
     assert [entry.name for entry in tmp_path.iterdir()] == ["q.jsonl"]
 
 
-def test_a_failed_write_leaves_the_old_file(questions: QuestionSet, tmp_path: Path) -> None:
+def test_a_failed_write_leaves_the_old_file(questions: ToyQuestions, tmp_path: Path) -> None:
     path = tmp_path / "q.jsonl"
     write_questions(path, questions.train)
 
@@ -48,7 +49,7 @@ def test_a_failed_write_leaves_the_old_file(questions: QuestionSet, tmp_path: Pa
 )
 @pytest.mark.parametrize("sealed", [False, True])
 def test_what_editors_do_to_a_file_makes_no_difference(
-    questions: QuestionSet, tmp_path: Path, edit: Damage, sealed: bool
+    questions: ToyQuestions, tmp_path: Path, edit: Damage, sealed: bool
 ) -> None:
     path = tmp_path / "q.jsonl"
     write_questions(path, questions.train, sealed=sealed)
@@ -66,7 +67,7 @@ def test_what_editors_do_to_a_file_makes_no_difference(
     ],
 )
 def test_a_damaged_line_is_named(
-    questions: QuestionSet, tmp_path: Path, damage: Damage, line: int, problem: str
+    questions: ToyQuestions, tmp_path: Path, damage: Damage, line: int, problem: str
 ) -> None:
     path = tmp_path / "q.jsonl"
     write_questions(path, questions.train)
@@ -81,7 +82,7 @@ def test_a_missing_file_is_named(tmp_path: Path) -> None:
         read_questions(tmp_path / "none.jsonl")
 
 
-def test_a_set_shares_everything_with_itself(questions: QuestionSet) -> None:
+def test_a_set_shares_everything_with_itself(questions: ToyQuestions) -> None:
     shared = leakage(questions.train, questions.train)
     assert shared["topics"] == len({q.topic.id for q in questions.train})
     assert shared["answers"] == len({q.answers[0].id for q in questions.train})

@@ -7,9 +7,9 @@ from typer.testing import CliRunner
 
 from medenv.cli.main import app
 from medenv.kg import read_questions, toy_graph, toy_questions, write_questions
-from medenv.kg.questions.generator import QuestionSpec
 from medenv.kg.questions.rare_chains import ChainConfig
-from medenv.kg.questions.synthesis import SynthesisSettings, synthesize_set
+from medenv.kg.questions.synthesis import Extras, QuestionsSettings, make_question_set
+from medenv.kg.sources import GraphSettings
 from medenv.kg.worlds.worlds import check_world, read_world, read_world_file
 
 from .random_graphs import random_graph
@@ -31,7 +31,7 @@ def test_a_world_is_made_proved_and_played_by_three_commands(tmp_path: Path) -> 
     assert "do not pass it on" in made.output
     proved = run(app, ["kg", "world", "check", folder])
     assert (proved.exit_code, "22 questions, 0 problems" in proved.output) == (0, True)
-    played = run(app, ["play", "--world", folder], input="=Nonsense\n")
+    played = run(app, ["play", "--questions", folder], input="=Nonsense\n")
     assert "renamed world: fiction" in played.output
 
 
@@ -52,19 +52,15 @@ def test_altered_worlds_are_written_beside_a_set_and_again_with_a_larger_one(
     random_graph(1, diseases=90, findings=90, genes=45, dense=0.2).save(tmp_path / "graph")
     chains = ChainConfig(min_hops=2, max_hops=4, budget=2_000)
     for n in (10, 20):
-        settings = SynthesisSettings(
-            folder=str(tmp_path / "set"),
-            source="saved",
-            path=str(tmp_path / "graph"),
-            n=n,
-            n_test=5,
-            questions=QuestionSpec(rare_percent=100, test_share=0.4, chains=chains),
-            worlds=("renamed", "rewired", "unanswerable"),
+        wanted = QuestionsSettings(
+            n=n, n_test=5, rare_percent=100, test_share=0.4, chains=chains, workers=1
         )
-        card = synthesize_set(settings)
-        worlds = {name: tmp_path / "set" / "worlds" / name for name in settings.worlds}
+        extras = Extras(worlds=("renamed", "rewired", "unanswerable"))
+        graph = GraphSettings(source="saved", path=str(tmp_path / "graph"))
+        made = make_question_set(tmp_path / "set", graph, wanted, None, extras)
+        worlds = {name: tmp_path / "set" / "worlds" / name for name in extras.worlds}
         told = {name: read_world_file(folder) for name, folder in worlds.items()}
-        assert card.source == "random 1"
+        assert made.contents.source == "random 1"
         assert told["renamed"].questions == {"train": n, "test": 5}
         assert all(one.fiction for one in told.values())
         assert [check_world(read_world(folder)) for folder in worlds.values()] == [[]] * 3

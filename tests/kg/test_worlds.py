@@ -13,17 +13,16 @@ from hypothesis import strategies as st
 
 from medenv.errors import DataError, UnknownNameError, UsageError
 from medenv.kg import Documents, Graph, read_questions, toy_graph, toy_questions, verify
-from medenv.kg.questions.drafts import Rejected
+from medenv.kg.documents.naming import mentions
+from medenv.kg.questions.drafts import Rejected, Rejection
 from medenv.kg.questions.generator import QuestionGenerator
 from medenv.kg.questions.production import produce
-from medenv.kg.questions.wording import mentions
 from medenv.kg.worlds.unanswerable import both_ends
 from medenv.kg.worlds.worlds import (
     VARIANTS,
     CounterfactualWorld,
     WorldSettings,
     check_world,
-    env_settings,
     make_world,
     read_world,
     read_world_file,
@@ -216,7 +215,7 @@ def test_what_no_swap_changes_is_left_out_with_its_reason(
     rejected = worlds["rewired"].rejected
     kinds = {q.certificate.query[0] for q in worlds["rewired"].questions}
     assert {"chain", "where"} <= kinds <= {"walk", "chain", "where"}
-    assert rejected["no single edge decides it"] > 0
+    assert rejected[Rejection.UNDECIDED] > 0
     assert len(worlds["rewired"].questions) + sum(rejected.values()) == 200
 
 
@@ -313,10 +312,7 @@ def test_an_environment_plays_in_a_world_and_abstaining_is_right_there(tmp_path:
     import gymnasium
 
     write_world(tmp_path / "w", toy_world("unanswerable", share=1.0))
-    settings = env_settings(tmp_path / "w") | {
-        "corpus": BM25Retriever(read_world(tmp_path / "w").documents.passages)
-    }
-    env = gymnasium.make("medenv:medenv/Research-v0", **settings)
+    env = gymnasium.make("medenv:medenv/Research-v0", questions=str(tmp_path / "w"))
     assert "lookup" not in env.unwrapped.toolbox.tools  # the graph would tell
     env.reset(seed=0)
     dialect = env.unwrapped.rules.dialect
@@ -346,4 +342,4 @@ def test_what_is_no_world_is_refused(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="expected a world"):
         read_world(tmp_path / "w")
     with pytest.raises(DataError, match="expected a world: cannot be read"):
-        env_settings(tmp_path / "nowhere")
+        read_world_file(tmp_path / "nowhere")

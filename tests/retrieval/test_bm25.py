@@ -383,7 +383,7 @@ def test_an_index_that_was_cut_short_is_refused(tmp_path: Path, cut: str) -> Non
 def test_an_index_of_other_passages_is_refused(tmp_path: Path) -> None:
     BM25Retriever(passages()).save(tmp_path)
     PassageStore(passages(5)).save(tmp_path / "passages.jsonl")
-    with pytest.raises(DataError, match=r"index of 63 passages, file of 8: build it again"):
+    with pytest.raises(DataError, match="of another passages"):
         BM25Retriever.load(tmp_path)
 
 

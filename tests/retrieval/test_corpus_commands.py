@@ -53,18 +53,28 @@ def test_public_corpora_in_a_folder_become_one_index(tmp_path: Path) -> None:
 def test_text_is_analysed_as_it_is_asked_for(tmp_path: Path) -> None:
     source, out = tmp_path / "p.jsonl", str(tmp_path / "index")
     write_records(source, [Passage(id="a", title="TNFα", text="Tumours"), *PASSAGES])
-    run("index", str(source), out, "--analysis", "english")
+    run("index", str(source), out, "--option", "analysis=english")
     for query in ("tumor", "TNF-alpha"):
         assert run("search", out, query, "--k", "1").split()[1] == "a"
         assert not run("search", str(source), query, "--k", "1").startswith("a")
-        found = run("search", str(source), query, "--k", "1", "--analysis", '{"variants": true}')
+        found = run(
+            "search", str(source), query, "--k", "1", "--option", 'analysis={"variants": true}'
+        )
         assert found.split()[1] == "a"
     with pytest.raises(UsageError, match="analysis english"):
-        run("search", out, "tumor", "--analysis", "plain")
+        run("search", out, "tumor", "--option", "analysis=plain")
     with pytest.raises(UnknownNameError, match="unknown analysis 'englsh'"):
-        run("index", str(source), str(tmp_path / "other"), "--analysis", "englsh")
+        run("index", str(source), str(tmp_path / "other"), "--option", "analysis=englsh")
     with pytest.raises(UsageError, match="retriever 'remote' cannot take"):
-        run("search", "http://127.0.0.1:9", "x", "--retriever", "remote", "--analysis", "english")
+        run(
+            "search",
+            "http://127.0.0.1:9",
+            "x",
+            "--retriever",
+            "remote",
+            "--option",
+            "analysis=english",
+        )
 
 
 def test_milvus_is_filled_and_searched(file: Path, tmp_path: Path) -> None:
@@ -77,7 +87,7 @@ def test_milvus_is_filled_and_searched(file: Path, tmp_path: Path) -> None:
 
 
 def test_what_is_missing_is_told(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match="holds none of the corpora"):
+    with pytest.raises(DataError, match="holds no text"):
         run("index", str(tmp_path), str(tmp_path / "index"))
     assert not (tmp_path / "index").exists()
     with pytest.raises(DataError):

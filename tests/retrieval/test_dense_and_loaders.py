@@ -18,7 +18,8 @@ from medenv.errors import DataError, UnknownNameError, UsageError
 from medenv.records import Passage
 from medenv.retrieval import BM25Retriever
 from medenv.retrieval.dense import DenseRetriever, HybridRetriever
-from medenv.retrieval.loaders import LOADERS, PASSAGE_CHARS, cut, load_corpus, open_corpora
+from medenv.retrieval.documents import PASSAGE_CHARS
+from medenv.retrieval.loaders import LOADERS, cut, load_corpus, open_corpora
 
 from ..fakes import PASSAGES, Shelf
 

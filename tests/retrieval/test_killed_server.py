@@ -22,7 +22,7 @@ from medenv.build.environment import make_parts
 from medenv.records import Message, Scored
 from medenv.retrieval import BM25Retriever
 from medenv.retrieval.remote import RemoteRetriever
-from medenv.rollouts.driver import RetryPolicy
+from medenv.rollouts.driver import RolloutRetryPolicy
 
 from ..fakes import ANSWER, PASSAGES, SEARCH, exact, question
 
@@ -81,7 +81,7 @@ def test_a_killed_server_comes_back_and_no_episode_is_lost(tmp_path: Path) -> No
         parts = make_parts(
             questions=[question()], corpus=remote, scoring=exact, budget={"turns": 100_000}
         )
-        rollouts = parts.rollouts(RetryPolicy(timeout=120.0))
+        rollouts = parts.rollouts(RolloutRetryPolicy(timeout=120.0))
         policies = [(Researcher(killed, asked), question(i)) for i in range(EPISODES)]
         pool = stack.enter_context(ThreadPoolExecutor(1))
         with served(tmp_path / "index", port) as pid:

@@ -87,7 +87,18 @@ def test_a_gate_may_hang_on_a_component_that_is_not_weighed():
     form = Composition(weights={"format": 1.0})
     assert compose(form)(RIGHT).total == 1
     assert compose(form)(WRONG).total == 0
-    assert list(compose(form)(RIGHT).parts) == ["format"]
+
+
+@pytest.mark.parametrize("vetoes", [(), ("safe",), ("well_formed",)])
+def test_accuracy_is_measured_whatever_is_weighed_and_pays_nothing_then(vetoes):
+    form = Composition(weights={"format": 0.5}, gates={"format": "open"}, vetoes=vetoes)
+    for played, right in ((RIGHT, 1.0), (WRONG, 0.0)):
+        score = compose(form)(played)
+        assert score.total == 0.5
+        part = score.parts["accuracy"]
+        assert (part.raw, part.weight, part.weighted) == (right, 0.0, 0.0)
+        assert part.reason
+    assert compose(form).highest() == 0.5
 
 
 def test_accuracy_itself_may_be_gated_by_form():

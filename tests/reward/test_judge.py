@@ -3,6 +3,8 @@
 import json
 import pickle
 import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
@@ -199,6 +201,24 @@ def test_failures_are_not_kept_and_a_damaged_file_is_asked_for_again(endpoint, t
     assert len(endpoint.asked) == 3
 
 
+@pytest.mark.parametrize("reply", [YES, (401, b"no key")])
+def test_a_verdict_that_several_threads_want_is_asked_for_once(endpoint, reply):
+    one, _ = judge(endpoint)
+    endpoint.shape = lambda _: time.sleep(0.5) or Endpoint.shape(reply)
+
+    def ask(_):
+        try:
+            return one("Which gene?", ("SCN1A",), "SCN1A").reason
+        except JudgeUnavailableError:
+            return "unavailable"
+
+    with ThreadPoolExecutor(4) as pool:
+        assert set(pool.map(ask, range(4))) == {"It is right." if reply == YES else "unavailable"}
+    assert len(endpoint.asked) == 1
+    ask(None)
+    assert len(endpoint.asked) == 2  # nothing is kept of it without a cache
+
+
 def test_an_episode_without_an_answer_is_not_judged(endpoint):
     assert judge(endpoint)[0].measure(episode(), Knowledge()).raw == 0
     assert endpoint.asked == []
@@ -206,7 +226,7 @@ def test_an_episode_without_an_answer_is_not_judged(endpoint):
 
 def test_a_judge_is_a_component_behind_the_gate_and_its_absence_is_no_zero(endpoint):
     one, _ = judge(endpoint, attempts=1)
-    components = {**COMPONENTS, "rubric": one.component()}
+    components = {**COMPONENTS, "rubric": one.component("rubric")}
     weights = Composition(weights={"accuracy": 1.0, "rubric": 0.2})
     reward = Reward(weights, Knowledge(), components)
     assert reward(episode(answering("SCN1A"))).total == pytest.approx(1.2)
@@ -305,7 +325,7 @@ def test_a_judge_that_is_away_is_unavailable_whatever_was_answered(endpoint, sta
 
 def test_the_judge_is_asked_where_its_gate_is_open_and_only_there(endpoint):
     one, _ = judge(endpoint)
-    components = {**COMPONENTS, "rubric": one.component()}
+    components = {**COMPONENTS, "rubric": one.component("rubric")}
     weights = {"accuracy": 1.0, "rubric": 0.2}
     behind = Reward(Composition(weights=weights), Knowledge(), components)
     assert behind(episode(answering("SCN2A"))).total == 0

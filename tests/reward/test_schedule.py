@@ -1,5 +1,7 @@
 """Weights over training steps."""
 
+import math
+
 import pytest
 
 from medenv.errors import UnknownNameError, UsageError
@@ -42,10 +44,12 @@ def test_a_ramp_for_a_component_without_weight_is_refused():
 @pytest.mark.parametrize(("begin", "end"), [(5, 5), (6, 5), (-1, 5)])
 def test_a_ramp_that_does_not_go_forward_is_refused(begin, end):
     with pytest.raises(UsageError, match=f"goes from step {begin} to {end}; expected 0 <= begin"):
-        Schedule(composition=PRESETS["composite"], ramps={"efficiency": ramp(begin, end)})
+        ramp(begin, end)
 
 
-def test_a_ramp_below_zero_is_refused_when_its_step_comes():
-    schedule = Schedule(composition=PRESETS["composite"], ramps={"efficiency": ramp(last=-1.0)})
-    with pytest.raises(UsageError, match="the weight of 'efficiency' is -1"):
-        compose(schedule.at(20))
+@pytest.mark.parametrize(
+    ("first", "last"), [(0.0, -1.0), (-0.1, 1.0), (math.nan, 1), (0, math.inf)]
+)
+def test_a_ramp_that_leaves_the_range_of_weights_is_refused(first, last):
+    with pytest.raises(UsageError, match="expected finite numbers >= 0"):
+        ramp(0, 10, first, last)

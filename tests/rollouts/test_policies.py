@@ -10,8 +10,9 @@ from medenv.build.environment import make_parts
 from medenv.errors import UsageError
 from medenv.records import Scored
 from medenv.rollouts.driver import Rollouts
-from medenv.rollouts.policies import Guesser, Oracle, ScriptedPolicy, Teacher, Texts, Wanderer
+from medenv.rollouts.policies import ScriptedPolicy, Teacher, Texts
 from medenv.tools import Search, ToolBox
+from medenv.trajectories.teachers import Guesser, Oracle, Wanderer
 
 from ..fakes import ENTITIES, HERMES, NAMES, SEARCH, Shelf, exact, question, rules
 

@@ -20,16 +20,16 @@ from medenv.errors import (
     UsageError,
 )
 from medenv.records import Message, Policy, Score, Scored, Trajectory, Written
-from medenv.rollouts.driver import RetryPolicy, Rollouts
+from medenv.rollouts.driver import RolloutRetryPolicy, Rollouts
 from medenv.rollouts.policies import Texts
-from medenv.tools import Search, Tool, ToolBox, ToolOutput, tool
+from medenv.tools import FunctionTool, Search, Tool, ToolBox, ToolOutput
 
 from ..fakes import ANSWER, HERMES, SEARCH, Flaky, Shelf, exact, question, rules
 
 
 def rollouts(one: Tool, waits: list[float] | None = None, **patience: float) -> Rollouts:
     box = ToolBox([one])
-    patient = RetryPolicy(**{"backoff": 0.0, **patience})  # type: ignore[arg-type]  # from a table
+    patient = RolloutRetryPolicy(**{"backoff": 0.0, **patience})  # type: ignore[arg-type]  # from a table
     sleep = (lambda _: None) if waits is None else waits.append
     return Rollouts(rules(box, turns=4), box, exact, patient, sleep)
 
@@ -183,7 +183,7 @@ class Counting:
     def __init__(self, seconds: float) -> None:
         self.now = self.most = self.cancelled = 0
 
-        @tool
+        @FunctionTool
         async def search(query: str) -> ToolOutput:
             """Search slowly."""
             self.now += 1
@@ -280,7 +280,7 @@ def test_they_run_in_uvloop_where_it_is(installed: bool, monkeypatch: pytest.Mon
     else:
         monkeypatch.setitem(sys.modules, "uvloop", None)  # so that importing it fails
 
-    @tool
+    @FunctionTool
     async def search(query: str) -> ToolOutput:
         """Tell the loop."""
         return ToolOutput(text=type(asyncio.get_running_loop()).__module__)
@@ -410,8 +410,8 @@ def test_what_a_policy_writes_is_a_string(written: object) -> None:
     ids=str,
 )
 def test_impossible_patience_is_refused(wrong: dict[str, float]) -> None:
-    with pytest.raises(UsageError, match="attempts >= 1, backoff >= 0, timeout > 0"):
-        RetryPolicy(**wrong)  # type: ignore[arg-type]  # from a table
+    with pytest.raises(UsageError, match=f"{next(iter(wrong))} >"):
+        RolloutRetryPolicy(**wrong)  # type: ignore[arg-type]  # from a table
 
 
 def test_no_episodes_at_a_time_are_refused() -> None:

@@ -17,7 +17,7 @@ import pytest
 from medenv.build.environment import DIALECTS, make_dialect, make_env, make_parts
 from medenv.errors import ToolUnavailableError, UnknownNameError, UsageError
 from medenv.records import ToolCall, ToolResult
-from medenv.rollouts.driver import RetryPolicy
+from medenv.rollouts.driver import RolloutRetryPolicy
 from medenv.rollouts.policies import Texts
 from medenv.tools import ToolBox
 from medenv.tools.mcp import McpServer, McpTool, ServerSettings, mcp_tools
@@ -233,7 +233,7 @@ def test_a_server_that_dies_costs_no_episode_and_never_a_score_of_0(
         tools={"mcp": {"servers": {"doses": LOCAL}}},
         scoring=exact,
     )
-    rollouts = parts.rollouts(RetryPolicy(attempts=2, backoff=0.0))
+    rollouts = parts.rollouts(RolloutRetryPolicy(attempts=2, backoff=0.0))
     scored = rollouts.run(texts.begin(question()), question())
     expected = ("unavailable", None) if forever else ("answered", 1.0)
     assert (scored.trajectory.ending, scored.score.total) == expected

@@ -24,7 +24,7 @@ from medenv.build.environment import DIALECTS, make_dialect
 from medenv.envs.env import MedResearchEnv
 from medenv.errors import TokensExhaustedError, ToolUnavailableError, UsageError
 from medenv.records import ToolCall, ToolResult
-from medenv.tools import FunctionTool, Read, Search, Tool, ToolBox, ToolOutput, tool
+from medenv.tools import FunctionTool, Read, Search, Tool, ToolBox, ToolOutput
 from medenv.tools.base import MAX_CHARS
 from medenv.tools.cassette import Cassette
 from medenv.tools.faults import Faulty
@@ -33,7 +33,7 @@ from medenv.tools.web import Fetcher, Visit
 from ..fakes import Clock, Flaky, Shelf
 
 
-@tool
+@FunctionTool
 def dose(drug: str, weight_kg: float = 70.0, route: Literal["oral", "iv"] = "oral") -> ToolOutput:
     """Look up
     a dose.
@@ -50,7 +50,7 @@ def dose(drug: str, weight_kg: float = 70.0, route: Literal["oral", "iv"] = "ora
     return ToolOutput(text=f"{drug} {weight_kg:g} {route}", passages=("L#1",))
 
 
-@tool
+@FunctionTool
 async def remote(query: str) -> ToolOutput:
     """Ask a server."""
     await asyncio.sleep(0)
@@ -149,7 +149,7 @@ def test_an_async_tool_can_be_called_from_anywhere() -> None:
 
 
 def test_an_async_tool_that_fails_fails_its_caller() -> None:
-    @tool
+    @FunctionTool
     async def gone(query: str) -> ToolOutput:
         """Ask a server that is away."""
         raise ToolUnavailableError("503")
@@ -259,13 +259,30 @@ def test_a_backend_that_is_away_is_raised_and_no_result() -> None:
 
 
 def test_a_tool_that_says_unavailable_is_raised_too() -> None:
-    @tool
+    @FunctionTool
     def label(drug: str) -> ToolOutput:
         """Ask a server that is away."""
         return ToolOutput(text="HTTP 503", status="unavailable")
 
     with pytest.raises(ToolUnavailableError, match="tool 'label': HTTP 503"):
         ToolBox([label]).run(call("label", drug="x"))
+
+
+def test_a_text_is_an_output_however_it_is_made(tmp_path: Path) -> None:
+    @FunctionTool
+    def weight(drug: str) -> str:
+        """Weigh a tablet."""
+        return f"{drug}: 3 g"
+
+    @FunctionTool
+    async def taste(drug: str) -> str:
+        """Taste a tablet."""
+        return f"{drug}: bitter"
+
+    for one, text in ((weight, "aspirin: 3 g"), (taste, "aspirin: bitter")):
+        for kept in (one, Cassette(one, tmp_path), Cassette(one, tmp_path, "strict")):
+            result = ToolBox([kept]).run(call(one.name, drug="aspirin"))
+            assert (result.text, result.status, result.passages) == (text, "ok", ())
 
 
 def test_two_tools_of_one_name_are_refused() -> None:
@@ -282,9 +299,9 @@ def test_a_tool_without_types_or_words_is_refused() -> None:
         return ToolOutput(text="")
 
     with pytest.raises(UsageError, match="parameter 'query' needs a type"):
-        tool(untyped)
+        FunctionTool(untyped)
     with pytest.raises(UsageError, match="needs a name and a docstring"):
-        tool(silent)
+        FunctionTool(silent)
 
 
 def test_a_class_without_a_name_is_refused() -> None:
@@ -306,7 +323,7 @@ def raising(error: BaseException, *, local: bool = True) -> FunctionTool:
 
 
 def awaited(error: BaseException) -> FunctionTool:
-    @tool
+    @FunctionTool
     async def fragile(query: str) -> ToolOutput:
         """Search, and fail."""
         await asyncio.sleep(0)
@@ -358,7 +375,7 @@ def test_a_bug_is_logged_once_with_its_traceback(caplog: pytest.LogCaptureFixtur
 
 
 WRONG_OUTPUTS: list[Any] = [
-    *(None, "text", ToolOutput(text=None), ToolOutput(text=b"bytes")),  # type: ignore[arg-type]  # that is the point
+    *(None, b"text", ToolOutput(text=None), ToolOutput(text=b"bytes")),  # type: ignore[arg-type]  # that is the point
     *(ToolOutput(text="x", status="error"), ToolOutput(text="x", passages=7)),  # type: ignore[arg-type]  # likewise
 ]
 

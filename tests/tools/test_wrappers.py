@@ -11,9 +11,9 @@ import pytest
 from medenv.build.environment import make_env, make_parts
 from medenv.errors import DataError, ToolUnavailableError, UnknownNameError, UsageError
 from medenv.records import Score, ToolCall, ToolResult, Trajectory
-from medenv.rollouts.driver import RetryPolicy
+from medenv.rollouts.driver import RolloutRetryPolicy
 from medenv.rollouts.policies import Texts
-from medenv.tools import Tool, ToolBox, ToolOutput, tool
+from medenv.tools import FunctionTool, Tool, ToolBox, ToolOutput
 from medenv.tools.cassette import Cassette
 from medenv.tools.faults import FAULTS, Faulty
 
@@ -22,7 +22,7 @@ from ..fakes import ANSWER, SEARCH, Shelf, exact, question
 LIVE: list[str] = []
 
 
-@tool
+@FunctionTool
 def search(query: str) -> ToolOutput:
     """Search the live web."""
     LIVE.append(query)
@@ -30,7 +30,7 @@ def search(query: str) -> ToolOutput:
     return ToolOutput(text=f"{len(LIVE)} answers to {query}", passages=shown)
 
 
-@tool
+@FunctionTool
 async def afar(query: str) -> ToolOutput:
     """Search far away."""
     await asyncio.sleep(0)
@@ -110,7 +110,7 @@ def test_outages_of_three_calls_in_ten_are_never_scored_zero() -> None:
     parts = make_parts(
         questions=[question()], corpus=Shelf(), scoring=none_if_unavailable, faults=faults
     )
-    rollouts = parts.rollouts(RetryPolicy(attempts=2, backoff=0.0))
+    rollouts = parts.rollouts(RolloutRetryPolicy(attempts=2, backoff=0.0))
     episodes = [(Texts([SEARCH, SEARCH, ANSWER]).begin(question()), question()) for _ in range(300)]
     totals = [one.score.total for one in asyncio.run(rollouts.arun_all(episodes))]
     assert set(totals) == {None, 1.0}

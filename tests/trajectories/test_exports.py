@@ -18,7 +18,7 @@ from medenv.trajectories.run import Stage, make_trajectories
 from .conftest import settings
 
 ROOT = Path(__file__).parents[2]
-SERVED = ["teacher.base_url=http://localhost:1/v1", "teacher.model=m"]
+SERVED = ["teacher.endpoint.url=http://localhost:1/v1", "teacher.endpoint.model=m"]
 
 
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")  # of the package datasets itself

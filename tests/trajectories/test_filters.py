@@ -7,10 +7,17 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from medenv.errors import UsageError
-from medenv.records import Part, Score, Scored, ToolCall, ToolResult, Trajectory, Turn
+from medenv.records import Part, Score, Scored, Status, ToolCall, ToolResult, Trajectory, Turn
 from medenv.trajectories.duplicates import NearDuplicates
-from medenv.trajectories.faults import FAILED
-from medenv.trajectories.filters import FilterContext, Limits, mistaken, token_count, verdict
+from medenv.trajectories.filters import (
+    FilterContext,
+    Limits,
+    Refusal,
+    Rejection,
+    first_refusal,
+    mistaken,
+    token_count,
+)
 from medenv.trajectories.records import Rollout
 from medenv.trajectories.selection import Selection
 
@@ -22,10 +29,19 @@ FIRST = ("ectopia lentis", ("P:1#0",), "[1] (P:1#0) Ectopia lentis: Reported in:
 SECOND = ("Marfan syndrome", ("D:1#0",), "[1] (D:1#0) Marfan syndrome: Gene: FBN1.")
 
 
-def call(number: int, query: str, passages: tuple[str, ...], shown: str, thought: str = "") -> Turn:
+def call(
+    number: int,
+    query: str,
+    passages: tuple[str, ...],
+    shown: str,
+    thought: str = "",
+    status: Status = "ok",
+) -> Turn:
     text = HERMES.write_call("search", {"query": query}, thought or f"Let me look up {query}.")
     made = ToolCall(id=f"{number}.0", name="search", arguments={"query": query})
-    result = ToolResult(call_id=made.id, tool="search", status="ok", text=shown, passages=passages)
+    result = ToolResult(
+        call_id=made.id, tool="search", status=status, text=shown, passages=passages
+    )
     return Turn(
         text=text, parsed=HERMES.parse(text), calls=(made,), results=(result,), observation=shown
     )
@@ -59,11 +75,11 @@ def rollout(
 
 
 def test_a_good_episode_passes_them_all() -> None:
-    assert verdict(rollout(*GOOD), BENCH) == ""
+    assert first_refusal(rollout(*GOOD), BENCH) is None
 
 
 def failing(number: int) -> Turn:
-    return call(number, *FIRST[:1], (), f"{FAILED} (it took too long). Try again.")
+    return call(number, *FIRST[:1], (), "Try again.", status="failed")
 
 
 def unanswered() -> Turn:
@@ -101,16 +117,16 @@ def with_control() -> Turn:
     ],
 )  # fmt: skip
 def test_what_is_wrong_is_refused_under_its_name(reason: str, one: Rollout) -> None:
-    assert verdict(one, BENCH) == reason
+    assert str(first_refusal(one, BENCH)) == reason
 
 
 def test_ceilings_are_told() -> None:
     few = FilterContext(Limits(calls=1), NAMES)
-    assert verdict(rollout(*GOOD), few) == "too many calls"
+    assert first_refusal(rollout(*GOOD), few) == Refusal(Rejection.MANY_CALLS)
     long = call(1, *SECOND[:2], "Marfan syndrome FBN1 " * 8000)
-    assert verdict(rollout(GOOD[0], long, answer()), BENCH) == "too many tokens"
+    assert first_refusal(rollout(GOOD[0], long, answer()), BENCH) == Refusal(Rejection.MANY_TOKENS)
     prompt = FilterContext(Limits(tokens=1_000), NAMES, prompt_chars=4_000)
-    assert verdict(rollout(*GOOD), prompt) == "too many tokens"
+    assert first_refusal(rollout(*GOOD), prompt) == Refusal(Rejection.MANY_TOKENS)
     chars = len(question().text) + sum(len(t.text) + len(t.observation) for t in GOOD)
     assert token_count(rollout(*GOOD).scored.trajectory, 400) == (chars + 400) // 4
 
@@ -118,17 +134,18 @@ def test_ceilings_are_told() -> None:
 def test_a_question_that_needs_one_call_may_take_two_turns() -> None:
     short = rollout(call(0, "x", ("D:1#0",), "Marfan syndrome, ectopia lentis: FBN1"), answer(),
                     min_calls=1)  # fmt: skip
-    assert verdict(short, BENCH) == ""
+    assert first_refusal(short, BENCH) is None
 
 
 def test_a_call_that_failed_may_be_made_again() -> None:
     again = rollout(failing(0), call(1, *FIRST), call(2, *SECOND), answer())
-    assert verdict(again, BENCH) == ""
+    assert first_refusal(again, BENCH) is None
 
 
 def test_greek_letters_are_no_other_language() -> None:
     assert (
-        verdict(rollout(*GOOD[:2], answer(thought="the β-globin of α-thalassaemia")), BENCH) == ""
+        first_refusal(rollout(*GOOD[:2], answer(thought="the β-globin of α-thalassaemia")), BENCH)
+        is None
     )
 
 
@@ -138,15 +155,15 @@ def test_thoughts_are_not_wanted_where_none_are() -> None:
                                 parsed=HERMES.parse(bare))
         for t in GOOD
     ]  # fmt: skip
-    assert verdict(rollout(*plain), BENCH) == "no thought"
-    assert verdict(rollout(*plain), FilterContext(Limits(thoughts=False), NAMES)) == ""
+    assert first_refusal(rollout(*plain), BENCH) == Refusal(Rejection.NO_THOUGHT)
+    assert first_refusal(rollout(*plain), FilterContext(Limits(thoughts=False), NAMES)) is None
 
 
 def test_a_reward_without_accuracy_is_refused() -> None:
     one = rollout(*GOOD)
     scored = msgspec.structs.replace(one.scored, score=Score(total=1.0, parts={}))
     with pytest.raises(UsageError, match="chosen by the score part 'accuracy', got none"):
-        verdict(msgspec.structs.replace(one, scored=scored), BENCH)
+        first_refusal(msgspec.structs.replace(one, scored=scored), BENCH)
 
 
 @pytest.mark.parametrize(

@@ -5,16 +5,18 @@ import signal
 import subprocess
 import sys
 import time
+from operator import attrgetter
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import pytest
 
 from medenv.errors import DataError, UsageError
-from medenv.io import read_records
+from medenv.io import FolderInUseError, FolderLock, Journal, read_records
+from medenv.llm.endpoint import EndpointSettings
 from medenv.trajectories.collector import Plan
 from medenv.trajectories.exports import Chat, Preference
-from medenv.trajectories.journal import Journal
 from medenv.trajectories.records import Rollout
 from medenv.trajectories.run import make_trajectories
 from medenv.trajectories.settings import TeacherSettings, TrajectorySettings
@@ -121,6 +123,7 @@ def test_a_journal_cut_anywhere_goes_on_to_the_same_set(
 KILLED = """
 import importlib.util, sys, time
 from pathlib import Path
+from typing import Any
 from medenv.trajectories.run import make_trajectories
 spec = importlib.util.spec_from_file_location("stage", sys.argv[1])
 stage = importlib.util.module_from_spec(spec)
@@ -160,6 +163,14 @@ def test_another_runs_journal_is_refused(made: TrajectorySettings) -> None:
         make_trajectories(thoughtless)
 
 
+def test_two_runs_in_one_folder_are_refused_before_anything_is_made(root: Path) -> None:
+    wanted = settings(root, folder=str(root / "shared"))
+    with FolderLock(Path(wanted.folder)), pytest.raises(FolderInUseError) as raised:
+        make_trajectories(wanted)
+    assert raised.value.folder == Path(wanted.folder)
+    assert [path.name for path in Path(wanted.folder).iterdir()] == [".lock"]
+
+
 def test_a_journal_damaged_in_the_middle_is_told_with_its_line(
     made: TrajectorySettings, tmp_path: Path
 ) -> None:
@@ -168,13 +179,13 @@ def test_a_journal_damaged_in_the_middle_is_told_with_its_line(
     begun = json.loads(raw[0])
     path.write_bytes(raw[0] + raw[1] + b"{}\n" + raw[2])
     with pytest.raises(DataError, match=r"rollouts\.jsonl:3: is damaged"):
-        Journal(path, begun, Rollout)
+        Journal(path, begun, Rollout, key=attrgetter("key"))
     path.write_bytes(raw[0] + raw[1] + raw[1])
-    with pytest.raises(DataError, match=r"episode \(0, 0\) is there twice"):
-        Journal(path, begun, Rollout)
+    with pytest.raises(DataError, match=r"\(0, 0\) is there twice"):
+        Journal(path, begun, Rollout, key=attrgetter("key"))
     path.write_bytes(b"[1, 2]\n")
     with pytest.raises(DataError, match="journal"):
-        Journal(path, begun, Rollout)
+        Journal(path, begun, Rollout, key=attrgetter("key"))
 
 
 def test_used_up_questions_end_a_run_with_what_there_is(root: Path) -> None:
@@ -221,9 +232,10 @@ def test_settings_that_cannot_be_are_refused(root: Path, changes: dict, told: st
     ("changes", "told"),
     [
         ({"kind": "human"}, r"unknown teacher 'human' \(known: oracle, openai\)"),
-        ({"kind": "openai"}, r"teacher=openai needs teacher.base_url=... and teacher.model=..."),
+        ({"kind": "openai"}, "teacher.endpoint.url"),
+        ({"endpoint": EndpointSettings(url="http://x", model="m")}, "no other teacher"),
     ],
 )
-def test_a_teacher_that_cannot_be_is_refused(changes: dict[str, str], told: str) -> None:
+def test_a_teacher_that_cannot_be_is_refused(changes: dict[str, Any], told: str) -> None:
     with pytest.raises(UsageError, match=told):
         TeacherSettings(**changes)

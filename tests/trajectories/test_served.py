@@ -19,7 +19,13 @@ from medenv.records import Message, Written
 from medenv.trajectories.collector import Plan
 from medenv.trajectories.records import Rewriting, Rollout
 from medenv.trajectories.run import Stage, make_trajectories
-from medenv.trajectories.served import GUIDANCE, MANNER, Served, ServedSettings, asked_as
+from medenv.trajectories.served import (
+    GUIDANCE,
+    MANNER,
+    ServedSettings,
+    ServedTeacher,
+    with_instructions,
+)
 from medenv.trajectories.settings import TeacherSettings, TrajectorySettings
 from medenv.trajectories.teachers import Thinker
 
@@ -69,7 +75,8 @@ class Model:
 
 
 def served(root: Path, url: str, **changes: Any) -> TrajectorySettings:
-    teacher = TeacherSettings(kind="openai", base_url=url, model="m", attempts=12, backoff=0.01)
+    endpoint = EndpointSettings(url=url, model="m", attempts=12, backoff=0.01)
+    teacher = TeacherSettings(kind="openai", endpoint=endpoint)
     given = {"teacher": teacher, "plan": Plan(n=8, failures=0.0, concurrency=4)}
     return settings(root, **{**given, **changes})
 
@@ -129,7 +136,8 @@ def test_an_endpoint_that_goes_away_is_told_and_the_run_goes_on_later(
     kept = (Path(folder) / "rollouts.jsonl").read_bytes().count(b"\n") - 1
     assert kept > 0
     with ChatServer(Model(stage)) as server:
-        there = msgspec.structs.replace(wanted.teacher, base_url=server.url)
+        moved = msgspec.structs.replace(wanted.teacher.endpoint, url=server.url)
+        there = msgspec.structs.replace(wanted.teacher, endpoint=moved)
         card = make_trajectories(msgspec.structs.replace(wanted, teacher=there))
     assert sum(card.parts.values()) == 8
     keys = [one.key for one in read_records(Path(folder) / "trajectories.jsonl", Rollout)]
@@ -177,12 +185,12 @@ def test_observations_are_sent_in_the_role_that_is_asked_for() -> None:
         {"role": "assistant", "content": "a"},
         {"role": "tool", "content": "o"},
     ]
-    sent = asked_as(messages, "told", "user")
+    sent = with_instructions(messages, "told", "user")
     assert sent[0] == {"role": "system", "content": "told"}
     assert sent[-1] == {"role": "user", "content": "<tool_response>\no\n</tool_response>"}
-    assert asked_as(messages, "told", "tool")[1:] == messages
+    assert with_instructions(messages, "told", "tool")[1:] == messages
     system: list[Message] = [{"role": "system", "content": "s"}, *messages]
-    assert asked_as(system, "told", "tool")[0]["content"] == "s\n\ntold"
+    assert with_instructions(system, "told", "tool")[0]["content"] == "s\n\ntold"
     assert system[0]["content"] == "s"
 
 
@@ -321,7 +329,9 @@ def test_a_served_policy_asks_for_no_more_tokens_than_are_left_and_counts_them(
 
     async def ask(url: str, options: dict[str, Any], own: dict[str, Any]) -> Written:
         async with Endpoint(EndpointSettings(url=url, model="m", options=options)) as endpoint:
-            served = Served(endpoint, HERMES, guided=False, settings=ServedSettings(params=own))
+            served = ServedTeacher(
+                endpoint, HERMES, guided=False, settings=ServedSettings(params=own)
+            )
             policy = served.begin(question())
             return await policy.act_within([{"role": "user", "content": "q"}], left)
 

@@ -130,13 +130,17 @@ class ChatTokens:
         return ids
 
     def stream(
-        self, messages: Sequence[Mapping[str, Any]], learn: Sequence[bool] | None = None
+        self,
+        messages: Sequence[Mapping[str, Any]],
+        learn: Sequence[bool] | None = None,
+        teacher: str = "",
     ) -> SFTExample:
         """Return an episode as token ids with its exact loss mask.
 
         Args:
             messages: A whole episode: a prompt, then turns of the policy and observations.
             learn: For each message whether it is learned from; without it, all the policy's turns.
+            teacher: Name of who wrote it.
 
         Returns:
             All tokens, and a mask of 1 on those that the policy wrote and should learn.
@@ -158,7 +162,7 @@ class ChatTokens:
             new = self.written(text) if roles[at] == "assistant" else self.context(text, roles[at])
             ids += new
             mask += [int(wanted[at])] * len(new)
-        return SFTExample(input_ids=ids, loss_mask=mask, teacher="")
+        return SFTExample(input_ids=ids, loss_mask=mask, teacher=teacher)
 
     def _between(self, text: str, role: str) -> tuple[int, ...]:
         return tuple(self._tail([_message({"role": role, "content": text})])[1:])

@@ -14,38 +14,10 @@ import torch
 from transformers import AutoModelForCausalLM
 from transformers.utils.logging import disable_progress_bar
 
-from medenv.errors import DataError, TokensExhaustedError, UsageError
+from medenv.build.settings import SamplingSettings
+from medenv.errors import DataError, TokensExhaustedError
 from medenv.integrations.hf.chat_tokens import ChatTokens, open_tokenizer
-from medenv.records import Message, Record, Written
-
-
-class Sampling(Record, frozen=True, kw_only=True):
-    """How a policy writes.
-
-    Args:
-        temperature: Temperature; 0 is greedy.
-        top_p: Share of the probability that is sampled from.
-        turn_tokens: Most tokens of one turn.
-        context: Most tokens of an episode; 0 for what the model can hold.
-    """
-
-    temperature: float = 1.0
-    top_p: float = 1.0
-    turn_tokens: int = 512
-    context: int = 0
-
-    def __post_init__(self) -> None:
-        """Check the values."""
-        if self.temperature < 0 or not 0 < self.top_p <= 1:
-            raise UsageError(
-                "sampling needs temperature >= 0 and top_p in (0, 1], got "
-                f"{self.temperature} and {self.top_p}"
-            )
-        if self.turn_tokens < 1 or self.context < 0:
-            raise UsageError(
-                "sampling needs turn_tokens >= 1 and context >= 0, got "
-                f"{self.turn_tokens} and {self.context}"
-            )
+from medenv.records import Message, Written
 
 
 class GenerationRequest(NamedTuple):
@@ -59,7 +31,7 @@ class GenerationRequest(NamedTuple):
 
     ids: list[int]
     most: int
-    sampling: Sampling
+    sampling: SamplingSettings
 
 
 class Engine(Protocol):
@@ -262,7 +234,7 @@ class TokenPolicy:
         tokens: Tokens that it wrote so far.
     """
 
-    def __init__(self, desk: BatchScheduler, sampling: Sampling) -> None:
+    def __init__(self, desk: BatchScheduler, sampling: SamplingSettings) -> None:
         self._desk, self._sampling = desk, sampling
         self._ids: list[int] = []
         self._seen = 0
@@ -297,7 +269,7 @@ class TokenPolicy:
                 self._ids += chat.context(message["content"], message["role"])
         self._seen = len(messages)
         limit = self._sampling.context or self._desk.engine.context
-        most = min(self._sampling.turn_tokens, limit - len(self._ids))
+        most = min(self._sampling.turn_tokens or limit, limit - len(self._ids))
         if max_tokens is not None:
             most = min(most, max_tokens)
         if most < 1:

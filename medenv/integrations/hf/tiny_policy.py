@@ -15,9 +15,9 @@ import torch
 from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, pre_tokenizers, trainers
 from transformers import PreTrainedTokenizerFast, Qwen3Config, Qwen3ForCausalLM
 
+from medenv.build.settings import TinyPolicySettings
 from medenv.errors import UsageError
 from medenv.integrations.hf.copying import wire_copying
-from medenv.records import Record
 
 END_OF_TEXT, TURN_START, TURN_END = "<|endoftext|>", "<|im_start|>", "<|im_end|>"
 TAGS = ("<tool_call>", "</tool_call>", "<answer>", "</answer>", "<think>", "</think>")
@@ -32,44 +32,6 @@ CHAT_TEMPLATE = (
     "{%- if add_generation_prompt -%}{{- '<|im_start|>assistant\\n' -}}{%- endif -%}"
 )
 """ChatML with the roles as they come, `tool` included."""
-
-
-class TinyPolicyConfig(Record, frozen=True, kw_only=True):
-    """Shape of the tiny policy.
-
-    Args:
-        vocabulary: Tokens, tags and control tokens included.
-        hidden: Width.
-        layers: Depth.
-        head_dim: Width of an attention head; `hidden` is a multiple of it.
-        context: Longest sequence, tokens.
-        rope_theta: Base of the rotary embedding; small, since the context is short.
-        initial_std: Standard deviation of the initial weights.
-        copying: Begin with heads that copy; see `medenv.integrations.hf.copying`.
-        seed: Seed of the initial weights.
-    """
-
-    vocabulary: int = 2048
-    hidden: int = 192
-    layers: int = 4
-    head_dim: int = 64
-    context: int = 1024
-    rope_theta: float = 1_000.0
-    initial_std: float = 0.05
-    copying: bool = True
-    seed: int = 0
-
-    def __post_init__(self) -> None:
-        """Check the shape."""
-        if self.hidden % self.head_dim:
-            raise UsageError(
-                f"hidden must be a multiple of head_dim, got {self.hidden} and {self.head_dim}"
-            )
-        if self.copying and (self.layers < 3 or 2 * self.hidden <= 5 * self.head_dim):
-            raise UsageError(
-                "copying needs 3 layers and a width of more than 2.5 heads, got "
-                f"{self.layers} and {self.hidden / self.head_dim:g}"
-            )
 
 
 def train_tokenizer(texts: Iterable[str], vocabulary: int) -> PreTrainedTokenizerFast:
@@ -112,7 +74,7 @@ def train_tokenizer(texts: Iterable[str], vocabulary: int) -> PreTrainedTokenize
     )
 
 
-def new_model(config: TinyPolicyConfig, tokenizer: PreTrainedTokenizerFast) -> Qwen3ForCausalLM:
+def new_model(config: TinyPolicySettings, tokenizer: PreTrainedTokenizerFast) -> Qwen3ForCausalLM:
     """Return an untrained model.
 
     Args:
@@ -144,7 +106,7 @@ def new_model(config: TinyPolicyConfig, tokenizer: PreTrainedTokenizerFast) -> Q
     return model
 
 
-def write_new_policy(folder: Path, config: TinyPolicyConfig, texts: Iterable[str]) -> int:
+def write_new_policy(folder: Path, config: TinyPolicySettings, texts: Iterable[str]) -> int:
     """Write tokenizer and untrained weights as a Hugging Face folder.
 
     Args:

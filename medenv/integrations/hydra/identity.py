@@ -26,17 +26,13 @@ FILE = "identity.json"
 
 FREE = (
     # Paths and names.
-    *(
-        "run",
-        "medenv.run",
-        "medenv.root",
-        "medenv.workspace",
-        "data.train_files",
-        "data.val_files",
-    ),
+    *("run", "root", "environment", "data.train_files", "data.val_files"),
     *("trainer.default_local_dir", "trainer.default_hdfs_dir", "trainer.project_name"),
     *("trainer.experiment_name", "trainer.logger", "trainer.rollout_data_dir"),
     *("trainer.validation_data_dir", "trainer.v1.sampler.sampler_kwargs.rollout_dir"),
+    *("scoring.judge.url", "scoring.judge.cache"),
+    *("scoring.judge.key_variable", "scoring.judge.concurrency"),
+    *("scoring.judge.attempts", "scoring.judge.timeout"),
     # Durations, frequencies, and how many checkpoints are kept.
     *("trainer.total_training_steps", "trainer.total_epochs", "trainer.save_freq"),
     *("trainer.test_freq", "trainer.val_before_train", "trainer.log_val_generations"),
@@ -45,14 +41,14 @@ FREE = (
     *("trainer.max_critic_ckpt_to_keep", "trainer.max_ckpt_to_keep"),
     *("trainer.checkpoint_callback_class", "trainer.remove_previous_ckpt_in_save"),
     # The machine.
-    *("medenv.hardware", "ray_kwargs", "transfer_queue", "global_profiler", "profiler"),
+    *("hardware", "ray_kwargs", "transfer_queue", "global_profiler", "profiler"),
     *("trainer.device", "trainer.nnodes", "trainer.n_gpus_per_node", "trainer.balance_batch"),
     *("trainer.profile_interval", "trainer.ray_wait_register_center_timeout"),
     "actor_rollout_ref.nccl_timeout",
 )
 """Keys and subtrees that do not change a result."""
 
-FREE_IN_SFT = ("medenv.evaluation", "medenv.scoring")
+FREE_IN_SFT = ("evaluation", "scoring")
 """Subtrees that do not change a supervised run; each validation has an identity of its own."""
 
 _MACHINE = re.compile(

@@ -1,4 +1,4 @@
-"""How a recipe begins and ends: a mistake is told in one line, and a stop says how to go on.
+"""How a recipe begins and ends: shorthands are expanded, a mistake is one line, a stop is clean.
 
 Hydra tells what it cannot compose in up to twenty lines, with a traceback where a value is wrong,
 and advises to append a misspelt key (`+sead=3`). Here the line names the key and the nearest
@@ -10,8 +10,9 @@ from __future__ import annotations
 import difflib
 import os
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from importlib.util import find_spec
 from pathlib import Path
 from typing import NoReturn
 
@@ -24,13 +25,21 @@ from omegaconf.errors import ConfigAttributeError, ConfigKeyError, OmegaConfBase
 from rich.console import Console
 from rich.markup import escape
 
+import medenv
+from medenv.build.plugins import RETRIEVERS, REWARDS
 from medenv.errors import MedEnvError, UnknownNameError, UsageError
-from medenv.integrations.hydra.config import SECTIONS, keys_of, verl_config_dir
+from medenv.integrations.hydra.config import keys_of, verl_config_dir
+from medenv.kg.sources import KG_SOURCES
 
 FROM_CHECKPOINT = "stopped; the same command goes on from the last checkpoint"
 """What those who train say after Ctrl-C."""
 
-_CONF = Path(__file__).parents[3] / "conf"
+CONF = Path(medenv.__file__).parent / "conf"
+"""The folder of all configs, in a clone and in an installed package alike."""
+
+SECTIONS = ("ablation", "evaluation", "lessons", "limits", "plan", "sampling", "tiny")
+"""Sections of settings that are no config groups."""
+
 _FULL = "HYDRA_FULL_ERROR"
 
 
@@ -50,9 +59,81 @@ def launch(main: Callable[[], object]) -> None:
     try:
         with told_in_one_line(arguments=sys.argv[1:]):
             check_overrides(sys.argv[1:])
+            sys.argv[1:] = expanded(sys.argv[1:])
             main()
     finally:
         del os.environ[_FULL]
+
+
+def expanded(arguments: Sequence[str]) -> list[str]:
+    """Return a command line with shorthands written out.
+
+    A group that is set to a path, a URL, ``package.module:object`` or a registered name becomes a
+    choice of that group and the key that the value belongs to: ``questions=my.csv`` is
+    ``questions=set questions.path=my.csv``.
+
+    Args:
+        arguments: The command line after the program's name.
+    """
+    written: list[str] = []
+    for argument in arguments:
+        group, equals, value = argument.partition("=")
+        known = group in _SHORTHANDS and equals and value not in _group_choices(group)
+        longer = _SHORTHANDS[group](value) if known else None
+        written += [argument] if longer is None else longer
+    return written
+
+
+def _path_of(choice: str, key: str, *suffixes: str) -> Callable[[str], list[str] | None]:
+    """Return what expands a path to a choice and a key."""
+
+    def expand(value: str) -> list[str] | None:
+        is_path = "/" in value or value.endswith(suffixes or ("\0",)) or Path(value).exists()
+        group = key.partition(".")[0]
+        return [f"{group}={choice}", _set(key, value)] if is_path else None
+
+    return expand
+
+
+def _graph(value: str) -> list[str] | None:
+    if value in KG_SOURCES.names():
+        return ["graph=custom", _set("graph.source", value)]
+    return _path_of("saved", "graph.path")(value)
+
+
+def _retriever(value: str) -> list[str] | None:
+    known = value in RETRIEVERS.names()
+    return ["retriever=custom", _set("retriever.name", value)] if known else None
+
+
+def _scoring(value: str) -> list[str] | None:
+    if ":" in value:
+        return ["scoring=custom", _set("scoring.reward", value)]
+    known = value in REWARDS.names()
+    return ["scoring=composite", _set("scoring.preset", value)] if known else None
+
+
+def _policy(value: str) -> list[str] | None:
+    if "://" not in value:
+        return _path_of("folder", "policy.path")(value)
+    url, _, model = value.partition("#")
+    return ["policy=served", _set("policy.url", url), _set("policy.model", model)]
+
+
+def _set(key: str, value: str) -> str:
+    """Return an override whose value Hydra takes as it is."""
+    quoted = value.replace("\\", "\\\\").replace("'", "\\'")
+    return f"{key}='{quoted}'"
+
+
+_SHORTHANDS: Mapping[str, Callable[[str], list[str] | None]] = {
+    "questions": _path_of("set", "questions.path", ".jsonl", ".csv", ".tsv"),
+    "corpus": _path_of("files", "corpus.path", ".jsonl"),
+    "graph": _graph,
+    "retriever": _retriever,
+    "scoring": _scoring,
+    "policy": _policy,
+}
 
 
 def check_overrides(arguments: Sequence[str]) -> None:
@@ -88,7 +169,9 @@ def check_overrides(arguments: Sequence[str]) -> None:
 
 def _group_choices(group: str) -> list[str]:
     """Return the names that a config group, ours or verl's, can be set to; none if it is none."""
-    folders = (_CONF / group, Path(verl_config_dir()) / group)
+    folders = [CONF / group]
+    if find_spec("verl") is not None:
+        folders.append(Path(verl_config_dir()) / group)
     return sorted({path.stem for folder in folders for path in folder.glob("*.yaml")})
 
 
@@ -173,12 +256,12 @@ def _of_a_key(error: OmegaConfBaseException, arguments: Sequence[str]) -> str:
         key = next((one for one in written if one.split(".")[0] == key), key)
         longer = [one for one in keys_of(parent) if one.endswith(f".{key}")]
         if longer:
-            longer.sort(key=lambda one: (not one.startswith("medenv."), one.count("."), one))
+            longer.sort(key=lambda one: (one.count("."), one))
             nearest = " or ".join(repr(one) for one in longer[:3])
             return f"there is no config key {key!r}; did you mean {nearest}?"
     known = [str(one) for one in parent]
-    if not above and _CONF.is_dir():  # a group is chosen by a key, too
-        known += [path.name for path in sorted(_CONF.iterdir()) if path.is_dir()]
+    if not above and CONF.is_dir():  # a group is chosen by a key, too
+        known += [path.name for path in sorted(CONF.iterdir()) if path.is_dir()]
     near = [one for one in difflib.get_close_matches(name, known, n=1) if one != key.split(".")[0]]
     known = list(dict.fromkeys(known))
     hint = f"; did you mean {above + dot + near[0]!r}?" if near else f" (known: {', '.join(known)})"

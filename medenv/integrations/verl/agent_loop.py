@@ -14,13 +14,13 @@ from typing import Any
 from uuid import uuid4
 
 import msgspec
+import torch
 from verl.experimental.agent_loop.agent_loop import AgentLoopBase, AgentLoopOutput, register
 
+from medenv.build.prepare import load_environment
 from medenv.episodes.episode import Episode
 from medenv.errors import PolicyUnavailableError, TokensExhaustedError, UsageError
-from medenv.integrations.hydra.config import plain
 from medenv.integrations.verl.rows import AGENT_NAME
-from medenv.integrations.verl.training_env import TrainingEnv, load_training_env
 from medenv.integrations.verl.unscored import Unscored, report
 from medenv.records import Message, Question, Score, Scored, Written
 
@@ -32,14 +32,26 @@ _ADDED_UP = ("spec_num_draft_tokens", "spec_num_accepted_tokens", "spec_num_veri
 class MedEnvAgentLoop(AgentLoopBase):  # type: ignore[misc]  # verl is untyped to us
     """Plays one episode of `medenv` with verl's rollout server as the policy.
 
-    The settings come from the `medenv` subtree of the trainer's config, the question from the
-    row's `extra_info.question` (a `records.Question` as JSON); `extra_info.sampling` is "sampled"
-    or "greedy", the latter meaning temperature 0.
+    The environment comes from an `environment.json`, the question from the row's
+    `extra_info.question` (a `records.Question` as JSON); `extra_info.sampling` is "sampled" or
+    "greedy", the latter meaning temperature 0.
+
+    Args:
+        environment: Path of the `environment.json`; see `rows.write_agent_loop`.
+
+    Raises:
+        UsageError: No environment is named.
     """
 
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
+    def __init__(self, *args: Any, environment: str = "", **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self.world: TrainingEnv = load_training_env(plain(self.config.medenv))
+        if not environment:
+            raise UsageError(
+                "no environment is named: set "
+                "actor_rollout_ref.rollout.agent.agent_loop_config_path to the agent_loop.yaml "
+                "that medenv wrote beside the rows"
+            )
+        self.env = load_environment(environment)
 
     async def run(
         self, sampling_params: dict[str, Any], **row: Any
@@ -58,9 +70,9 @@ class MedEnvAgentLoop(AgentLoopBase):  # type: ignore[misc]  # verl is untyped t
         question = msgspec.json.decode(info["question"], type=Question)
         if info["sampling"] == "greedy":
             sampling_params = {**sampling_params, "temperature": 0.0, "top_p": 1.0, "top_k": -1}
-        episode = self.world.episode(question, seed=sample)
+        episode = Episode(question, self.env.parts.rules, sample)
         policy = _ServerPolicy(self, episode, sampling_params)
-        played = await self.world.driver(step).play(policy, episode, contained=True)
+        played = await self.env.driver(step).play(policy, episode, contained=True)
         scored = msgspec.structs.replace(played, sample=sample, step=step)
         if scored.score.total is None:
             await report(row["uid"], Unscored(info["sampling"], scored))
@@ -90,6 +102,7 @@ class _ServerPolicy:
         prompt: Token ids before the first turn.
         response: Token ids after them.
         mask: 1 where the policy wrote the token, of the length of `response`.
+        ends: Length of `response` after each turn.
         logprobs: Log-probabilities of the sampled tokens, 0 where the mask is; None where the
             server does not compute any.
         extra: What the server says about its generations.
@@ -110,6 +123,7 @@ class _ServerPolicy:
         self.prompt: list[int] = []
         self.response: list[int] = []
         self.mask: list[int] = []
+        self.ends: list[int] = []
         self.logprobs: list[float] | None = [] if self._config.calculate_log_probs else None
         self.extra: dict[str, Any] = {}
         self.seconds = 0.0
@@ -139,7 +153,7 @@ class _ServerPolicy:
             )
         if room < 1:
             raise TokensExhaustedError("the response has reached its length")
-        most = min(room, self._loop.world.turn_tokens)
+        most = min(room, self._loop.env.spec.env.turn_tokens)
         out = await self._generate(most if max_tokens is None else min(most, max_tokens))
         ids = list(out.token_ids)
         if self.logprobs is not None:
@@ -151,11 +165,12 @@ class _ServerPolicy:
             self.logprobs += out.log_probs
         self.response += ids
         self.mask += [1] * len(ids)
+        self.ends.append(len(self.response))
         self._note(out.extra_fields or {})
         return Written(text=self._text(ids), tokens=len(ids))
 
-    def output(self, scored: Scored, sampling: str) -> AgentLoopOutput:
-        """Return the episode as verl's sample.
+    def output(self, scored: Scored, sampling: str) -> TurnSample:
+        """Return the episode as verl's sample, each turn's reward on the turn's last token.
 
         Args:
             scored: The episode, with a score.
@@ -163,7 +178,9 @@ class _ServerPolicy:
         """
         turns = scored.trajectory.turns
         waited = sum(max((one.seconds for one in turn.results), default=0.0) for turn in turns)
-        return AgentLoopOutput(
+        return TurnSample(
+            turn_ends=self.ends,
+            turn_rewards=self._loop.env.parts.scoring.turn_rewards(scored),
             prompt_ids=self.prompt,
             response_ids=self.response,
             response_mask=self.mask,
@@ -242,6 +259,33 @@ class _ServerPolicy:
         for stop in (self._loop.tokenizer.eos_token, *self._stop):
             text = text.partition(stop)[0]
         return text
+
+
+class TurnSample(AgentLoopOutput):  # type: ignore[misc]  # verl is untyped to us
+    """A sample with a reward for each turn, on the last token that the policy wrote in it.
+
+    verl puts a sample's `reward_score` on the last token of the response
+    (verl/experimental/agent_loop/agent_loop.py:143-148), also where the policy did not write that
+    token, and GAE then drops it (verl/trainer/ppo/core_algos.py:256). `AgentLoopWorkerTQ` calls
+    `as_dict` on what an agent loop returned (verl/trainer/ppo/v1/agent_loop_tq.py:194), so that a
+    sample can place its rewards itself.
+
+    Args:
+        turn_ends: Number of response tokens up to the end of each turn.
+        turn_rewards: Reward of each turn; they add up to `reward_score`.
+    """
+
+    turn_ends: list[int]
+    turn_rewards: list[float]
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return what verl stores of the sample; `rm_scores` are its token-level rewards."""
+        output: dict[str, Any] = super().as_dict()
+        scores = torch.zeros_like(output["rm_scores"])
+        for end, reward in zip(output.pop("turn_ends"), output.pop("turn_rewards"), strict=True):
+            scores[end - 1] += reward
+        output["rm_scores"] = scores
+        return output
 
 
 def flat(score: Score) -> dict[str, float]:

@@ -5,21 +5,7 @@ from __future__ import annotations
 from omegaconf import DictConfig, OmegaConf
 
 from medenv.errors import UsageError
-from medenv.integrations.hydra.config import plain
-from medenv.integrations.verl.training_env import patience_of
-
-_WITHOUT_GROUPS = ("gae", "reinforce_plus_plus", "remax")
-"""verl's advantage estimators that do not compare the rollouts of one question."""
-
-
-def compares_within_groups(estimator: str) -> bool:
-    """Return whether an advantage estimator compares the rollouts of one question.
-
-    Args:
-        estimator: verl's `algorithm.adv_estimator`; one that verl does not have itself counts as
-            comparing.
-    """
-    return estimator not in _WITHOUT_GROUPS
+from medenv.integrations.verl.estimators import BY_TOKEN, TURN_GRPO, compares_within_groups
 
 
 def check_algorithm(config: DictConfig) -> None:
@@ -29,9 +15,8 @@ def check_algorithm(config: DictConfig) -> None:
         config: The composed config.
 
     Raises:
-        UsageError: Settings that contradict each other, or impossible time limits.
+        UsageError: Settings that contradict each other.
     """
-    patience_of(plain(config.medenv.patience))
     rollout, algorithm = config.actor_rollout_ref.rollout, config.algorithm
     n, estimator = int(rollout.n), str(algorithm.adv_estimator)
     if compares_within_groups(estimator) and n < 2:
@@ -44,9 +29,22 @@ def check_algorithm(config: DictConfig) -> None:
             "algorithm.filter_groups compares the rollouts of one question, of which there is "
             f"{n}: set actor_rollout_ref.rollout.n to 2 or more"
         )
-    if config.medenv.scoring.shuffle_seed is not None and n * int(config.data.train_batch_size) < 2:
+    if config.scoring.turn_rewards and estimator not in BY_TOKEN:
         raise UsageError(
-            "medenv.scoring.shuffle_seed deals the rewards of a step out at random, and a step has "
+            f"algorithm.adv_estimator={estimator} adds up the rewards of an episode, so that "
+            "scoring.turn_rewards would change nothing: choose algo=ppo or "
+            f"algorithm.adv_estimator={TURN_GRPO}"
+        )
+    if estimator == TURN_GRPO and OmegaConf.select(
+        config, "algorithm.rollout_correction.rollout_rs"
+    ):
+        raise UsageError(
+            f"algorithm.adv_estimator={TURN_GRPO} finds turns by the response mask, out of which "
+            "algorithm.rollout_correction.rollout_rs takes tokens: set it to null"
+        )
+    if config.scoring.shuffle_seed is not None and n * int(config.data.train_batch_size) < 2:
+        raise UsageError(
+            "scoring.shuffle_seed deals the rewards of a step out at random, and a step has "
             "one episode: set data.train_batch_size to 2 or more"
         )
     for name in ("rollout_is", "rollout_rs", "bypass_mode"):

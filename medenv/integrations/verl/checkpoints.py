@@ -256,5 +256,5 @@ def _is_policy_alone(checkpoint: Path, layout: Layout) -> bool:
 def _from_weights(checkpoint: Path, layout: Layout) -> str:
     return (
         "start another run from its weights (with a new optimizer and order of the data): run=NAME "
-        f"medenv.policy={_export(checkpoint, layout)}"
+        f"policy={_export(checkpoint, layout)}"
     )

@@ -1,107 +1,50 @@
 """Fine-tuning a policy with verl on a set of trajectories, validated by playing held-out questions.
 
 outputs/<run>/
-stage-<k>/            one for each stage
-lessons.parquet     token ids and exact loss masks
-checkpoints/        verl's own
-metrics/            one JSONL file for each attempt, one line a step
-train.log           all output
-validation/<name>/  an evaluation before the first stage, and one after each
-policy/             what was learned: a Hugging Face folder
+lessons.parquet       token ids and exact loss masks
+stage-<k>/            one for each stage, see `medenv.integrations.verl.sft`
+validation/<k>/       an evaluation before the first stage, and one after each
+policy/               what was learned: a Hugging Face folder
 """
 
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import msgspec
-import pyarrow as pa
 import pyarrow.parquet as pq
 from omegaconf import DictConfig, OmegaConf
 
-from medenv.build.workspace import Step
+from medenv.build.prepare import ENVIRONMENT
+from medenv.build.settings import SftSettings, StageSettings
 from medenv.errors import DataError, UsageError
-from medenv.evaluation.run import EvaluationSettings
+from medenv.evaluation.run import EvaluateSettings
 from medenv.integrations.hf.chat_tokens import ChatTokens, open_tokenizer
-from medenv.integrations.hf.engines import Sampling
 from medenv.integrations.hydra.config import plain, verl_tree
 from medenv.integrations.hydra.identity import FREE_IN_SFT, claim, files_digest, identity
 from medenv.integrations.verl.following import Logged, follow
 from medenv.integrations.verl.processes import Tree, mark_of
-from medenv.integrations.verl.sft import StageRun, checkpoint_of
-from medenv.io import atomic_path, read_json, write_bytes
+from medenv.integrations.verl.sft import SFTRun, write_examples
+from medenv.io import read_json, write_bytes
 from medenv.trajectories.exports import Chat, chats_file, read_chats
-from medenv.trajectories.sft import SFTExample
 
 MATERIAL = "trajectories"
-"""The material of a stage that is taught from a set."""
+"""The material of a stage that learns from a set."""
 
 
-class Course(NamedTuple):
-    """What all stages share.
-
-    Attributes:
-        folder: The run's folder.
-        section: The config's `medenv` subtree as plain data.
-        start: The policy that is fine-tuned: a folder or hub name.
-        lessons: Number of lessons.
-        steps: Optimiser steps of each stage.
-    """
-
-    folder: Path
-    section: dict[str, Any]
-    start: str
-    lessons: int
-    steps: tuple[int, ...]
-
-    @property
-    def hardware(self) -> dict[str, Any]:
-        """How processes are started."""
-        found: dict[str, Any] = self.section["hardware"]
-        return found
-
-    def policy(self, number: int) -> str:
-        """Return the policy that a stage starts with.
-
-        Args:
-            number: Number of the stage, from 0; the number of stages gives what was learned last.
-        """
-        if number == 0:
-            return self.start
-        return str(checkpoint_of(self.stage(number - 1), self.steps[number - 1]))
-
-    def stage(self, number: int) -> Path:
-        """Return the folder of a stage."""
-        return self.folder / f"stage-{number}"
-
-    def run(self, number: int) -> StageRun:
-        """Return what verl is to do in a stage.
-
-        Args:
-            number: Number of the stage, from 0.
-        """
-        return StageRun(
-            folder=self.stage(number),
-            lessons=self.folder / "lessons.parquet",
-            start=self.policy(number),
-            lr=float(self.section["lessons"]["stages"][number]["lr"]),
-            steps=self.steps[number],
-        )
-
-
-def is_course(config: DictConfig) -> bool:
-    """Return whether a config fine-tunes a policy on trajectories, and does nothing else.
+def learns_from_trajectories(settings: SftSettings) -> bool:
+    """Return whether a policy is fine-tuned on trajectories, and nothing else.
 
     Args:
-        config: The composed config.
+        settings: The run's settings.
 
     Raises:
-        UsageError: Some stages do and some do not.
+        UsageError: Some stages are of trajectories and some are not.
     """
-    materials = {str(stage.material) for stage in config.medenv.lessons.stages}
+    materials = {stage.material for stage in settings.lessons.stages}
     if MATERIAL in materials and len(materials) > 1:
         raise UsageError(f"stages of {MATERIAL} stand alone, got {', '.join(sorted(materials))}")
     return materials == {MATERIAL}
@@ -142,67 +85,75 @@ def _prune(node: Any, mine: Any, other: Any) -> None:
             del node[name]
 
 
-def open_course(config: DictConfig, say: Step) -> Course:
+def open_finetuning(
+    config: DictConfig, settings: SftSettings, say: Callable[[str], object]
+) -> SFTRun:
     """Write the lessons, unless they are there, and count the steps.
 
     Args:
         config: The composed config, without other trainers' keys.
-        say: Is told of each step.
+        settings: What of it is ours.
+        say: Receives a description of each step.
 
     Raises:
         OtherSettingsError: The folder holds a run with other settings.
         UsageError: No policy or no set is named, or a batch is larger than the set.
         DataError: The set holds no episode that fits.
     """
-    section = plain(config.medenv)
-    folder = Path(section["root"]) / section["run"]
-    source, start = section["lessons"]["trajectories"], section["policy"]
+    folder = Path(settings.root) / settings.run
+    source, start = settings.lessons.trajectories, settings.policy.path
     if not source:
-        raise UsageError("name the set that is learned from: medenv.lessons.trajectories=...")
+        raise UsageError("name the set that is learned from: lessons.trajectories=...")
     if not start or Path(start) == folder / "policy":
-        raise UsageError("name the policy that is fine-tuned: policy=tiny, or medenv.policy=...")
-    settings = {
-        **identity(config, FREE_IN_SFT),
-        "medenv.policy (its files)": files_digest(start),
-        "medenv.lessons.trajectories (its files)": files_digest(str(chats_file(Path(source)))),
+        raise UsageError("name the policy that is fine-tuned: policy=tiny, or policy=FOLDER")
+    about = {
+        **identity(config, (*FREE_IN_SFT, *FREE_IN_COURSE)),
+        "policy.path (its files)": files_digest(start),
+        "lessons.trajectories (its files)": files_digest(str(chats_file(Path(source)))),
     }
     logged = any(file.stat().st_size for file in folder.glob("stage-*/metrics/*.jsonl"))
     begun = logged or any(folder.glob("stage-*/checkpoints/global_step_*"))
-    known, path = claim(folder, settings, begun), folder / "lessons.parquet"
+    known, path = claim(folder, about, begun), folder / "lessons.parquet"
     if not known or not path.exists():
-        say("writing the lessons")
+        say("writing the examples")
         options = plain(config.data.apply_chat_template_kwargs)
         chat = ChatTokens(open_tokenizer(start), options)
-        kept, long = write_lessons(path, read_chats(Path(source)), chat, config.data.max_length)
-        say(f"{kept:,} lessons; {long:,} left out, longer than {config.data.max_length:,} tokens")
+        kept, long = write_chats_as_examples(
+            path, read_chats(Path(source)), chat, config.data.max_length
+        )
+        say(f"{kept:,} examples; {long:,} left out, longer than {config.data.max_length:,} tokens")
     rows = int(pq.read_metadata(path).num_rows)
     batch = int(config.data.train_batch_size)
     if batch > rows:
         raise UsageError(
-            f"data.train_batch_size={batch} is more than the {rows} lessons, so that there is no "
+            f"data.train_batch_size={batch} is more than the {rows} examples, so that there is no "
             f"step: set it to {rows} at most, or learn from a larger set"
         )
-    steps = tuple(_steps(stage, rows, batch) for stage in section["lessons"]["stages"])
-    return Course(folder, section, str(start), rows, steps)
+    steps = tuple(_steps(stage, rows, batch) for stage in settings.lessons.stages)
+    return SFTRun(folder, settings, start, (path,) * len(steps), steps)
 
 
-def _steps(stage: dict[str, Any], rows: int, batch: int) -> int:
+FREE_IN_COURSE = ("graph", "corpus", "retriever", "questions", "env", "tiny", "n")
+"""Groups that fine-tuning on trajectories does not use: the set has its own environment."""
+
+
+def _steps(stage: StageSettings, rows: int, batch: int) -> int:
     """Return the steps of a stage: as it says, or as many as its epochs take."""
-    if not stage["epochs"]:
-        return int(stage["steps"])
-    return max(1, int(stage["epochs"] * (rows // batch or 1) + 0.5))
+    if not stage.epochs:
+        return stage.steps
+    return max(1, int(stage.epochs * (rows // batch or 1) + 0.5))
 
 
-def write_lessons(
+def write_chats_as_examples(
     path: Path, chats: Sequence[Chat], chat: ChatTokens, longest: int
 ) -> tuple[int, int]:
-    """Write episodes as token ids with loss masks, in the columns of `verl_sft_data.SFTDataset`.
+    """Write episodes as token ids with loss masks.
 
     Args:
         path: The parquet file; its folder is made where it is missing.
         chats: The episodes.
         chat: The policy's tokenizer with its chat template.
-        longest: Most tokens of a lesson.
+        longest: Most tokens of an example.
 
     Returns:
         How many were written, and how many were too long.
@@ -210,58 +161,51 @@ def write_lessons(
     Raises:
         DataError: None fits.
     """
-    made = [(one, chat.stream(one.messages, one.learn)) for one in chats]
-    kept = [
-        msgspec.structs.replace(lesson, teacher=one.part)
-        for one, lesson in made
-        if len(lesson.input_ids) <= longest and any(lesson.loss_mask)
-    ]
+    made = [chat.stream(one.messages, one.learn, one.part) for one in chats]
+    kept = [one for one in made if len(one.input_ids) <= longest and any(one.loss_mask)]
     if not kept:
         raise DataError(path, f"none of {len(chats):,} episodes fits into {longest:,} tokens")
-    columns = {name: [getattr(one, name) for one in kept] for name in SFTExample.__struct_fields__}
-    with atomic_path(path) as partial:
-        pq.write_table(pa.table(columns), partial)
+    write_examples(path, kept)
     return len(kept), len(chats) - len(kept)
 
 
-def validation(course: Course, number: int) -> EvaluationSettings:
-    """Return how the policy is validated before a stage, by playing held-out questions.
+def validation(run: SFTRun, number: int) -> EvaluateSettings:
+    """Return how the policy is validated before a stage, by playing test questions.
 
     Args:
-        course: What all stages share.
+        run: The run.
         number: Number of the stage; the number of stages is the validation at the end.
     """
-    wanted = course.section["evaluation"]
-    folder = course.folder / "validation"
-    return EvaluationSettings(
-        folder=str(folder / f"{number}"),
-        trajectories=course.section["lessons"]["trajectories"],
-        policy=course.policy(number),
-        engine=wanted["engine"],
-        engine_options=dict(wanted["engine_options"]),
-        questions=wanted["questions"],
-        samples=wanted["samples"],
-        greedy=wanted["greedy"],
-        sampling=Sampling(turn_tokens=course.section["env"]["turn_tokens"]),
-        seed=course.section["seed"],
+    settings = run.settings
+    wanted, folder = settings.evaluation, run.folder / "validation"
+    environment = settings.environment or f"{settings.lessons.trajectories}/{ENVIRONMENT}"
+    return EvaluateSettings(
+        root=str(folder),
+        run=f"{number}",
+        environment=environment,
+        policy=msgspec.structs.replace(settings.policy, path=run.policy(number)),
+        n=wanted.questions,
+        samples=wanted.samples,
+        greedy=wanted.greedy,
+        seed=settings.seed,
         against=str(folder / "0") if number else "",
     )
 
 
-def validate(course: Course, number: int) -> Iterator[Logged]:
+def validate(run: SFTRun, number: int) -> Iterator[Logged]:
     """Play held-out questions in a process of its own, unless that is done; yields how far it is.
 
     With more questions or samples than before, what is missing is played.
 
     Args:
-        course: What all stages share.
+        run: The run.
         number: Number of the stage that comes next; the number of stages at the end.
 
     Raises:
         TrainingFailedError: The process failed; its log says why.
     """
-    settings = validation(course, number)
-    folder, hardware = Path(settings.folder), course.hardware
+    settings = validation(run, number)
+    folder, hardware = settings.folder, run.hardware
     wanted, asked = msgspec.json.encode(settings), folder / "settings.json"
     if (folder / "summary.json").exists() and asked.exists() and asked.read_bytes() == wanted:
         return
@@ -271,24 +215,24 @@ def validate(course: Course, number: int) -> Iterator[Logged]:
     progress.unlink(missing_ok=True)
     tree = Tree(
         [sys.executable, "-m", "medenv.evaluation.__main__", str(folder)],
-        hardware["environment"],
+        hardware.environment,
         log,
-        mark_of(course.folder),
+        mark_of(run.folder),
     )
     try:
-        yield from follow(tree, progress, log, hardware["patience_seconds"])
+        yield from follow(tree, progress, log, hardware.patience_seconds)
     finally:
         tree.stop()
 
 
-def described(course: Course, number: int) -> str:
+def described(run: SFTRun, number: int) -> str:
     """Return what a validation came to, in words.
 
     Args:
-        course: What all stages share.
+        run: The run.
         number: Number of the stage that comes after it.
     """
-    path = course.folder / "validation" / str(number) / "summary.json"
+    path = run.folder / "validation" / str(number) / "summary.json"
     figures = read_json(path, dict[str, Any], "the figures of a validation")
     parts = [
         f"{name} {found['measures']['accuracy']['mean']:.1%} of {found['questions']:,} questions"

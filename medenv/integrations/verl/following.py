@@ -109,7 +109,7 @@ def persist(
     attempt: Callable[[], Iterator[Logged]],
     restarts: int,
     is_finished: Callable[[], bool],
-    say: Callable[[str], None],
+    say: Callable[[str], object],
 ) -> Iterator[Logged]:
     """Yield what a trainer logs, and restart it when it fails after its first step.
 

@@ -1,8 +1,8 @@
-"""Registers the agent loop `medenv` with verl, through its `verl.plugins` entry point.
+"""Registers medenv's agent loop and advantage estimator, through the entry point `verl.plugins`.
 
 verl loads its plugins in every process that imports it, ten of them in the smallest run, and only
 two of those play episodes. Its module of agent loops takes longer to import than all of medenv. So
-registration waits until that module is imported, which is where a name is first looked up.
+each registration waits until verl imports the module that keeps the names.
 """
 
 from __future__ import annotations
@@ -15,8 +15,11 @@ from importlib.abc import Loader, MetaPathFinder
 from importlib.machinery import ModuleSpec
 from types import ModuleType
 
-KEEPS_AGENT_LOOPS = "verl.experimental.agent_loop.agent_loop"
-OURS = "medenv.integrations.verl.agent_loop"
+REGISTERED = {
+    "verl.experimental.agent_loop.agent_loop": "medenv.integrations.verl.agent_loop",
+    "verl.trainer.ppo.core_algos": "medenv.integrations.verl.advantages",
+}
+"""verl's modules that keep names to those of ours that register some."""
 
 
 class Afterwards(MetaPathFinder, Loader):
@@ -58,7 +61,8 @@ class Afterwards(MetaPathFinder, Loader):
         importlib.import_module(self.then)
 
 
-if KEEPS_AGENT_LOOPS in sys.modules:
-    importlib.import_module(OURS)
-else:
-    sys.meta_path.insert(0, Afterwards(KEEPS_AGENT_LOOPS, OURS))
+for after, then in REGISTERED.items():
+    if after in sys.modules:
+        importlib.import_module(then)
+    else:
+        sys.meta_path.insert(0, Afterwards(after, then))

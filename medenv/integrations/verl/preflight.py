@@ -49,14 +49,14 @@ def check(config: DictConfig, questions: int) -> None:
     _batch(config, questions)
     check_loggers(config)
     _kept(config)
-    hardware = config.medenv.hardware
+    hardware = config.hardware
     _memory(float(hardware.memory_gb))
     saved = Path(config.trainer.default_local_dir)
     taken = sum(path.stat().st_size for path in saved.rglob("*") if path.is_file()) / GB
-    _disk(Path(config.medenv.root), float(hardware.disk_gb) - taken)
+    _disk(Path(config.root), float(hardware.disk_gb) - taken)
     for name, port in _ports(config).items():
         _free(name, port)
-    check_policy(str(config.medenv.policy))
+    check_policy(str(config.policy.path))
 
 
 def check_loggers(config: DictConfig) -> None:
@@ -71,7 +71,7 @@ def check_loggers(config: DictConfig) -> None:
     """
     named = config.trainer.logger
     names = [named] if isinstance(named, str) else list(named)
-    added = config.medenv.hardware.environment  # of the processes that log
+    added = config.hardware.environment  # of the processes that log
     environment = {**os.environ, **{str(key): str(value) for key, value in added.items()}}
     for name in names:
         if name not in LOGGERS:
@@ -132,7 +132,7 @@ def _batch(config: DictConfig, questions: int) -> None:
         raise UsageError(
             f"data.train_batch_size={batch} is more than the {questions} training questions, so "
             f"that there is no step: set it to {questions} at most, or ask for more questions with "
-            "medenv.world.questions.n_train"
+            "n=..."
         )
 
 
@@ -152,7 +152,7 @@ def _memory(wanted: float) -> None:
     if free < wanted:
         raise UsageError(
             f"the hardware preset needs {wanted:g} GB of memory, {free:.1f} GB are free: close "
-            "other programs, or set medenv.hardware.memory_gb lower at your own risk"
+            "other programs, or set hardware.memory_gb lower at your own risk"
         )
 
 
@@ -162,7 +162,7 @@ def _disk(root: Path, wanted: float) -> None:
     if free < wanted:
         raise UsageError(
             f"the hardware preset needs {wanted:.4g} GB on the disk of {root}, {free:.1f} GB are "
-            "free: make room, or put the runs elsewhere with medenv.root=/a/folder"
+            "free: make room, or put the runs elsewhere with root=/a/folder"
         )
 
 
@@ -202,7 +202,7 @@ def check_policy(policy: str) -> None:
     if not folder.exists():
         if policy.startswith((".", "/", "~", "models/", "outputs/")) or policy.count("/") != 1:
             raise UsageError(
-                f"medenv.policy names no folder: {policy!r}; expected a model folder or a hub's "
+                f"policy.path names no folder: {policy!r}; expected a model folder or a hub's "
                 "owner/name"
             )
         return

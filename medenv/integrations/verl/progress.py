@@ -6,51 +6,12 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from rich.console import Console
-from rich.progress import (
-    BarColumn,
-    MofNCompleteColumn,
-    Progress,
-    SpinnerColumn,
-    TextColumn,
-    TimeElapsedColumn,
-    TimeRemainingColumn,
-)
 
 from medenv.integrations.verl.run import Run
+from medenv.report.progress import steps_bar
 
 Report = Callable[[int, dict[str, float]], None]
-"""Is told each step and what was logged for it."""
-
-
-@contextmanager
-def steps_bar(total: int, description: str, console: Console) -> Iterator[Callable[..., None]]:
-    """Show a bar over steps with an estimate of the time that is left.
-
-    Args:
-        total: Number of steps.
-        description: What is shown before the first step.
-        console: Where to.
-
-    Yields:
-        A function that takes the number of steps done, a new description, and where it has
-        changed the number of all steps.
-    """
-    columns = (
-        SpinnerColumn(),
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeElapsedColumn(),
-        TextColumn("left:"),
-        TimeRemainingColumn(),
-    )
-    with Progress(*columns, console=console, speed_estimate_period=600) as progress:
-        bar = progress.add_task(description, total=total)
-
-        def advance(step: int, now: str, total: int | None = None) -> None:
-            progress.update(bar, completed=step, description=now, total=total)
-
-        yield advance
+"""Receives each step and what was logged for it."""
 
 
 @contextmanager

@@ -9,10 +9,10 @@ from pathlib import Path
 
 import psutil
 
+from medenv.build.scoring import title
 from medenv.errors import DataError
 from medenv.evaluation.summary import read_scored, with_missing
 from medenv.integrations.verl.run import Run
-from medenv.kg import read_questions
 from medenv.records import Scored
 from medenv.report.training import TrainingReport
 
@@ -37,7 +37,7 @@ def training_report(run: Run, control: Run | None = None) -> TrainingReport:
         metrics=curves(run),
         control=curves(control) if control is not None else None,
         facts=facts(run),
-        notices=[run.workspace.facts.acknowledgement],
+        notices=[run.prepared.questions.contents.acknowledgement],
         title=f"Training report: {run.folder.name}",
         seed=int(run.config.seed),
     )
@@ -70,14 +70,14 @@ def episodes(run: Run, phase: str, which: int) -> list[Scored]:
     Raises:
         DataError: There is none, though the config asks for it.
     """
-    evaluation = run.config.medenv.evaluation
-    samples = int(evaluation.samples) if phase == "val-sampled" else int(evaluation.greedy)
+    evaluation = run.settings.evaluation
+    samples = evaluation.samples if phase == "val-sampled" else int(evaluation.greedy)
     if not samples:
         return []
     files = list(_validations(run).values())
     if not files:
         raise DataError(run.folder / "rollouts" / phase, "expected the episodes of a validation")
-    questions = read_questions(run.workspace.questions("test"))[: evaluation.questions]
+    questions = run.test_questions()
     came = read_scored(files[which][phase]) if phase in files[which] else []
     return with_missing(came, questions, samples)
 
@@ -106,7 +106,8 @@ def facts(run: Run) -> dict[str, str]:
     Args:
         run: The run.
     """
-    world, config = run.workspace.facts, run.config
+    contents, config = run.prepared.questions.contents, run.config
+    shared = sum(count for kind, count in contents.shared.items() if kind != "templates")
     versions = []
     for name in _SHOWN:
         try:
@@ -117,16 +118,15 @@ def facts(run: Run) -> dict[str, str]:
         "run": run.folder.name,
         "seed": str(config.seed),
         "machine": machine(),
-        "policy": str(config.medenv.policy),
-        "scoring": str(config.medenv.scoring.preset)
-        + (" (shuffled: a control)" if config.medenv.scoring.shuffle_seed is not None else ""),
+        "policy": run.settings.policy.path,
+        "scoring": title(run.settings.scoring),
         "algorithm": f"{config.algorithm.adv_estimator}, "
         f"{config.data.train_batch_size} questions x {config.actor_rollout_ref.rollout.n} rollouts "
         f"a step, learning rate {config.actor_rollout_ref.actor.optim.lr:g}, {run.steps} steps",
-        "questions": f"{world.train:,} for training, {world.test:,} held out; "
-        f"shared between them: {sum(world.shared.values())}",
-        "graph": f"{world.source}: {world.nodes:,} entities, {world.edges:,} edges, "
-        f"{world.passages:,} passages",
-        "licence": world.licence,
+        "questions": f"{run.questions['train']:,} for training, {run.questions['test']:,} held "
+        f"out; shared between them: {shared}",
+        "graph": f"{contents.source}: {contents.nodes:,} entities, {contents.edges:,} edges, "
+        f"{contents.passages:,} passages",
+        "licence": contents.licence,
         "versions": ", ".join(versions),
     }

@@ -9,12 +9,13 @@ from typing import Any, Literal
 import msgspec
 import pyarrow as pa
 import pyarrow.parquet as pq
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 
+from medenv.build.prepare import ENVIRONMENT, Prepared, open_environment, write_environment
 from medenv.episodes.episode import Episode, EpisodeRules
 from medenv.errors import UsageError
 from medenv.integrations.hf.chat_tokens import ChatTokens, open_tokenizer
-from medenv.io import atomic_path
+from medenv.io import atomic_path, write_text
 from medenv.records import Question
 from medenv.retrieval.filtered import answer_name
 
@@ -80,7 +81,9 @@ def fitting(
 
 
 def write_rows(
-    config: DictConfig, tables: Mapping[Path, Sequence[dict[str, Any]]], say: Callable[[str], None]
+    config: DictConfig,
+    tables: Mapping[Path, Sequence[dict[str, Any]]],
+    say: Callable[[str], object],
 ) -> None:
     """Write rows as parquet, all of them or, where a prompt is refused, none.
 
@@ -111,6 +114,68 @@ def write_rows(
             )
         with atomic_path(path) as partial:
             pq.write_table(pa.Table.from_pylist(kept), partial)
+
+
+def write_agent_loop(path: Path, environment: Path) -> Path:
+    """Write the file in which verl finds the class that plays episodes, and its environment.
+
+    Args:
+        path: The file, for `actor_rollout_ref.rollout.agent.agent_loop_config_path`.
+        environment: An `environment.json`.
+
+    Returns:
+        The file's absolute path.
+    """
+    loop = {
+        "name": AGENT_NAME,
+        "_target_": "medenv.integrations.verl.agent_loop.MedEnvAgentLoop",
+        "environment": str(environment.absolute()),
+    }
+    write_text(path, OmegaConf.to_yaml(OmegaConf.create([loop])))
+    return path.absolute()
+
+
+def export_launch(folder: Path, prepared: Prepared) -> Path:
+    """Write all that a stock launch of verl needs: rows, agent loop, environment, instructions.
+
+    Args:
+        folder: Where to.
+        prepared: The question set and the environment.
+
+    Returns:
+        The file with the instructions.
+    """
+    rules = open_environment(prepared.spec, prepared.asked("test")).parts.rules
+    folder.mkdir(parents=True, exist_ok=True)
+    for split in ("train", "test"):
+        with atomic_path(folder / f"{split}.parquet") as partial:
+            made = rows(prepared.asked(split), rules, "sampled")
+            pq.write_table(pa.Table.from_pylist(made), partial)
+    write_environment(folder / ENVIRONMENT, prepared.spec)
+    loop = write_agent_loop(folder / "agent_loop.yaml", folder / ENVIRONMENT)
+    path = folder / "README.md"
+    write_text(path, _LAUNCH.format(folder=folder.absolute(), loop=loop))
+    return path
+
+
+_LAUNCH = """# A stock launch of verl
+
+`train.parquet` and `test.parquet` are complete rows for verl 0.9; `agent_loop.yaml` names the class
+that plays an episode and the environment that it plays in. medenv has to be installed where verl's
+workers run.
+
+```
+python -m verl.trainer.main_ppo \\
+  data.train_files={folder}/train.parquet data.val_files={folder}/test.parquet \\
+  data.return_raw_chat=true data.max_prompt_length=2048 data.max_response_length=8192 \\
+  actor_rollout_ref.rollout.agent.agent_loop_config_path={loop} \\
+  actor_rollout_ref.rollout.n=8 algorithm.adv_estimator=grpo \\
+  actor_rollout_ref.model.path=MODEL
+```
+
+Rewards are computed in the agent loop. Other settings are verl's own; medenv's recipe
+(`python recipes/train.py`) adds per-component logs, stored episodes, validation and a report.
+"""
 
 
 def count_rows(path: Path) -> int:

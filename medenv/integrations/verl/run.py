@@ -2,6 +2,8 @@
 
 outputs/<run>/
 config.yaml       the composed config that the trainer was started with
+environment.json  the environment, as every worker opens it
+agent_loop.yaml   the class that plays episodes in it, for verl
 identity.json     all settings that the result depends on; a run with others is refused here
 data/             the rows that verl reads
 metrics/          one JSONL file for each attempt, one line a step
@@ -21,11 +23,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import msgspec
 from omegaconf import DictConfig, OmegaConf
 
-from medenv.build.workspace import Step, Workspace, WorkspaceSettings, open_workspace
-from medenv.integrations.hydra.config import plain
+from medenv.build.prepare import ENVIRONMENT, Prepared, open_environment, prepare, write_environment
+from medenv.build.scoring import own_code
+from medenv.build.settings import TrainSettings
 from medenv.integrations.hydra.identity import claim, files_digest, identity
 from medenv.integrations.verl.algorithm import check_algorithm
 from medenv.integrations.verl.checkpoints import EXPORT, Layout, resume
@@ -33,10 +35,10 @@ from medenv.integrations.verl.following import HEARTBEAT, Logged, follow, next_m
 from medenv.integrations.verl.lora import merge_adapter
 from medenv.integrations.verl.preflight import check_policy
 from medenv.integrations.verl.processes import Tree, mark_of, own_folder
-from medenv.integrations.verl.rows import count_rows, rows, write_rows
-from medenv.integrations.verl.training_env import make_training_parts, schedule_of
-from medenv.io import write_text
-from medenv.kg import read_questions
+from medenv.integrations.verl.rows import count_rows, rows, write_agent_loop, write_rows
+from medenv.io import digest, write_text
+from medenv.kg.questions.synthesis import Progress
+from medenv.records import Question
 
 
 @dataclass(frozen=True)
@@ -46,12 +48,28 @@ class Run:
     Args:
         folder: Where everything of it lies.
         config: The composed config, complete.
-        workspace: Graph, corpus and questions.
+        settings: What of it is ours.
+        prepared: The question set and the environment.
     """
 
     folder: Path
     config: DictConfig
-    workspace: Workspace
+    settings: TrainSettings
+    prepared: Prepared
+
+    @property
+    def questions(self) -> dict[str, int]:
+        """Number of questions that are used, by split."""
+        held = self.prepared.questions.contents.questions
+        validated = self.settings.evaluation.questions
+        return {
+            "train": self.prepared.train or held["train"],
+            "test": min(filter(None, (self.prepared.test, validated, held["test"]))),
+        }
+
+    def test_questions(self) -> tuple[Question, ...]:
+        """Return the questions on which the policy is validated."""
+        return self.prepared.asked("test")[: self.settings.evaluation.questions]
 
     @property
     def steps(self) -> int:
@@ -104,14 +122,15 @@ class Run:
 
 
 @contextmanager
-def open_run(config: DictConfig, step: Step) -> Iterator[Run]:
-    """Lock a run's folder, and build the data that the run needs or reuse it.
+def open_run(config: DictConfig, settings: TrainSettings, progress: Progress) -> Iterator[Run]:
+    """Lock a run's folder, and make the data that the run needs or reuse it.
 
     Processes that a killed recipe left running in the folder are ended first.
 
     Args:
-        config: The composed config; `medenv.workspace` is set here.
-        step: Receives what is being done, in words.
+        config: The composed config; the agent loop's file is set here.
+        settings: What of it is ours.
+        progress: Receives steps and counts.
 
     Yields:
         The run; its folder is locked until the context ends.
@@ -121,24 +140,23 @@ def open_run(config: DictConfig, step: Step) -> Iterator[Run]:
         OtherSettingsError: The folder holds a run with other settings.
         UsageError: Settings contradict each other, or a prompt is too long.
     """
-    section = plain(config.medenv)
     check_algorithm(config)
-    check_policy(section["policy"])
-    schedule_of(section["scoring"])
-    root = Path(section["root"])
-    folder = root / section["run"]
-    with own_folder(folder, step):
-        settings = msgspec.convert(section["world"], WorkspaceSettings)
-        workspace = open_workspace(settings, root / "workspaces", step)
-        run = Run(folder, config, workspace)
+    check_policy(settings.policy.path)
+    folder = Path(settings.root) / settings.run
+    with own_folder(folder, progress.say):
+        prepared = prepare(settings, progress, n=settings.n)
+        run = Run(folder, config, settings, prepared)
         known = claim(folder, _identity(run), run.is_begun())
-        config.medenv.workspace = str(workspace.folder)
+        environment = folder / ENVIRONMENT
+        write_environment(environment, prepared.spec)
+        loops = write_agent_loop(folder / "agent_loop.yaml", environment)
+        config.actor_rollout_ref.rollout.agent.agent_loop_config_path = str(loops)
         loggers = config.trainer.logger
         loggers = [loggers] if isinstance(loggers, str) else list(loggers)
         config.trainer.logger = [*loggers, *({"file"} - set(loggers))]  # progress is read from it
         if not known or not all(map(Path.exists, run.rows)):
-            step("writing the trainer's rows")
-            _write_rows(run, step)
+            progress.say("writing the trainer's rows")
+            _write_rows(run, progress.say)
         yield run
 
 
@@ -160,13 +178,13 @@ def train(run: Run, say: Callable[[str], None]) -> Iterator[Logged]:
             the preset's patience, and may not be restarted any more.
         UsageError: The checkpoint was saved by another number of processes.
     """
-    restarts = int(run.config.medenv.hardware.restarts)
+    restarts = int(run.config.hardware.restarts)
     yield from persist(lambda: _attempt(run, say), restarts, run.is_finished, say)
 
 
 def _attempt(run: Run, say: Callable[[str], None]) -> Iterator[Logged]:
     """Start verl's trainer once, and follow it to its end."""
-    trainer, hardware = run.config.trainer, run.config.medenv.hardware
+    trainer, hardware = run.config.trainer, run.config.hardware
     if trainer.resume_mode == "auto":
         found = resume(Path(trainer.default_local_dir), Layout.of(run.config))
         if found is not None:
@@ -198,31 +216,37 @@ def _identity(run: Run) -> dict[str, Any]:
     scheduled = any(
         one.lr_scheduler_type != "constant" or one.lr_warmup_steps_ratio > 0 for one in optimizers
     )
+    questions = run.prepared.questions
     return {
         **identity(run.config, _OF_OTHER_RECIPES),
-        "medenv.policy (its files)": files_digest(run.config.medenv.policy),
-        "medenv.workspace": run.workspace.folder.name,
+        "policy.path (its files)": files_digest(run.settings.policy.path),
+        **{
+            f"{name} (its file)": files_digest(file)
+            for name, file in own_code(run.settings.scoring).items()
+        },
+        "questions (their set)": digest(questions.contents.made_with, 12),
+        "questions (their graph)": questions.contents.graph,
         # A learning rate that depends on the number of steps makes it part of the result.
         **({"trainer.total_training_steps": run.steps} if scheduled else {}),
     }
 
 
 _OF_OTHER_RECIPES = (
-    *("ablation", "medenv.lessons", "medenv.tiny"),
-    *("medenv.evaluation.engine", "medenv.evaluation.engine_options"),
+    *("ablation", "lessons", "tiny", "policy.engine", "policy.engine_options"),
+    *("questions.path", "questions.folder", "questions.workers"),
+    "actor_rollout_ref.rollout.agent.agent_loop_config_path",
 )
 
 
-def _write_rows(run: Run, step: Step) -> None:
+def _write_rows(run: Run, say: Callable[[str], object]) -> None:
     train_file, val_file = run.rows
-    train = read_questions(run.workspace.questions("train"))
-    test = read_questions(run.workspace.questions("test"))
-    section: dict[str, Any] = plain(run.config.medenv)
-    rules = make_training_parts(section, test, None, None).rules
-    evaluation = section["evaluation"]
-    test = test[: evaluation["questions"]]
-    held_out = rows(test, rules, "sampled", evaluation["samples"])
-    if evaluation["greedy"]:
-        held_out += rows(test, rules, "greedy", 1)
-    tables = {train_file: rows(train, rules, "sampled"), val_file: held_out}
-    write_rows(run.config, tables, step)
+    test, evaluation = run.test_questions(), run.settings.evaluation
+    parts = open_environment(run.prepared.spec, test).parts
+    held_out = rows(test, parts.rules, "sampled", evaluation.samples)
+    if evaluation.greedy:
+        held_out += rows(test, parts.rules, "greedy", 1)
+    tables = {
+        train_file: rows(run.prepared.asked("train"), parts.rules, "sampled"),
+        val_file: held_out,
+    }
+    write_rows(run.config, tables, say)

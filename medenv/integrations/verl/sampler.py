@@ -26,7 +26,7 @@ from verl.trainer.ppo.v1.replay_buffer import ReplayBuffer, ReplayBufferAsync
 from medenv.errors import InfraError, UsageError
 from medenv.evaluation.summary import batch_metrics
 from medenv.integrations.hydra.config import plain
-from medenv.integrations.verl.algorithm import compares_within_groups
+from medenv.integrations.verl.estimators import compares_within_groups
 from medenv.integrations.verl.unscored import Unscored, take
 from medenv.io import write_records
 from medenv.records import Record, Scored
@@ -276,8 +276,9 @@ class MedEnvSampler(ReplayBuffer):  # type: ignore[misc]  # verl is untyped to u
             step=step,
         )
         scores = [torch.zeros_like(old) for old in _get(batch, "rm_scores").unbind()]
+        masks = _get(batch, "response_mask").unbind()
         for row, total in zip(rows, dealt, strict=True):
-            scores[row][-1] = float(total or 0.0)
+            scores[row][masks[row].nonzero()[-1]] = float(total or 0.0)  # where TurnSample puts it
         nested = torch.nested.as_nested_tensor(scores, layout=torch.jagged)
         tq.kv_batch_put(
             keys=batch.keys,

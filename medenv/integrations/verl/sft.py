@@ -1,95 +1,121 @@
-"""The warm start: a new tiny policy, taught by verl's SFT trainer on teachers' episodes.
+"""Supervised fine-tuning with verl's SFT trainer, in stages.
 
-outputs/<run>/
-new_policy/           tokenizer and untrained weights
-stage-<k>/            one for each stage of teaching
-lessons.parquet     token ids and exact loss masks
-checkpoints/        verl's own
-metrics/            one JSONL file for each attempt, one line a step
-tensorboard/        where trainer.logger names tensorboard
-train.log           all output
+    outputs/<run>/
+      stage-<k>/            one for each stage
+        checkpoints/        verl's own
+        metrics/            one JSONL file for each attempt, one line a step
+        tensorboard/        where trainer.logger names tensorboard
+        config.yaml         what the trainer was started with
+        train.log           all output
+
+What is learned from comes from `medenv.integrations.verl.warm_start` (teachers' episodes for a new
+policy) or `medenv.integrations.verl.finetuning` (a set of trajectories).
 """
 
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import torch
 from omegaconf import DictConfig, OmegaConf
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
+from medenv.build.settings import HardwareSettings, SftSettings, StageSettings
 from medenv.errors import DataError, UsageError
 from medenv.integrations.verl.checkpoints import EXPORT, Layout, holds_policy, prune, resume
 from medenv.integrations.verl.following import Logged, follow, next_metrics, persist
-from medenv.integrations.verl.lessons import School, stage_folder
 from medenv.integrations.verl.lora import merge_adapter
 from medenv.integrations.verl.processes import Tree, mark_of
-from medenv.io import atomic_folder, write_text
+from medenv.io import atomic_folder, atomic_path, write_text
+from medenv.trajectories.sft import SFTExample
 
 ENOUGH_EPOCHS = 1_000
 """The number of steps ends a stage, never the number of epochs."""
 
 
-class StageRun(NamedTuple):
-    """What the trainer does in one stage.
+class SFTRun(NamedTuple):
+    """Supervised fine-tuning in stages; each begins with what the one before has learned.
 
     Attributes:
-        folder: Receives config, log, metrics and checkpoints.
-        lessons: The parquet file that is learned from.
-        start: The policy that it starts with: a folder or hub name.
-        lr: Learning rate.
-        steps: Optimiser steps.
+        folder: The run's folder.
+        settings: The run's settings.
+        start: The policy before the first stage: a folder or hub name.
+        examples: The parquet file of each stage.
+        steps: Optimiser steps of each stage.
     """
 
     folder: Path
-    lessons: Path
+    settings: SftSettings
     start: str
-    lr: float
-    steps: int
+    examples: tuple[Path, ...]
+    steps: tuple[int, ...]
+
+    @property
+    def hardware(self) -> HardwareSettings:
+        """How processes are started."""
+        return self.settings.hardware
+
+    @property
+    def stages(self) -> tuple[StageSettings, ...]:
+        """The settings of each stage."""
+        return self.settings.lessons.stages
+
+    def stage(self, number: int) -> Path:
+        """Return the folder of a stage."""
+        return self.folder / f"stage-{number}"
+
+    def policy(self, number: int) -> str:
+        """Return the policy that a stage begins with.
+
+        Args:
+            number: Number of the stage, from 0; the number of stages gives what was learned last.
+
+        Raises:
+            UsageError: The stage before has not reached its end.
+        """
+        if number == 0:
+            return self.start
+        before = number - 1
+        saved = self.stage(before) / "checkpoints" / f"global_step_{self.steps[before]}" / EXPORT
+        if not holds_policy(saved):
+            raise UsageError(f"no finished checkpoint in {saved}: let stage-{before} finish")
+        return str(saved)
 
 
-def teach(
-    config: DictConfig, school: School, number: int, say: Callable[[str], None]
-) -> Iterator[Logged]:
-    """Run verl's SFT trainer on a stage's lessons, unless it has; yields each step as logged.
+def write_examples(path: Path, examples: Sequence[SFTExample]) -> None:
+    """Write examples as the parquet file that `medenv.integrations.verl.sft_data.SFTDataset` reads.
 
     Args:
-        config: The composed config.
-        school: What all stages share.
-        number: Number of the stage, from 0; it begins with what the stage before has learned.
-        say: Receives what is being done, in words.
-
-    Raises:
-        TrainingFailedError: The trainer failed.
+        path: The file; its folder is made where it is missing.
+        examples: The examples.
     """
-    folder, stage = stage_folder(school, number), school.section["lessons"]["stages"][number]
-    first = number == 0
-    start = school.folder / "new_policy" if first else taught_policy(school, number - 1)
-    run = StageRun(
-        folder, folder / "lessons.parquet", str(start), float(stage["lr"]), int(stage["steps"])
-    )
-    yield from train_stage(config, run, school.section["hardware"], say)
+    names = SFTExample.__struct_fields__
+    columns = {name: [getattr(one, name) for one in examples] for name in names}
+    with atomic_path(path) as partial:
+        pq.write_table(pa.table(columns), partial)
 
 
 def train_stage(
-    config: DictConfig, run: StageRun, hardware: Mapping[str, Any], say: Callable[[str], None]
+    config: DictConfig, run: SFTRun, number: int, say: Callable[[str], object]
 ) -> Iterator[Logged]:
     """Run verl's SFT trainer to the end of a stage, unless it has; yields each step as logged.
 
     Args:
         config: The composed config.
-        run: What it does.
-        hardware: The config's `medenv.hardware` as plain data.
+        run: The run.
+        number: Number of the stage, from 0.
         say: Receives what training resumes from and the reason of a restart, in words.
 
     Raises:
         TrainingFailedError: The trainer failed and may not be restarted any more.
         UsageError: The checkpoint was saved by another number of processes.
     """
-    saved = run.folder / "checkpoints" / f"global_step_{run.steps}"
+    saved = run.stage(number) / "checkpoints" / f"global_step_{run.steps[number]}"
 
     def is_finished() -> bool:
         merge_adapter(saved, config.model)
@@ -97,27 +123,27 @@ def train_stage(
 
     if is_finished():
         return
-    restarts = int(hardware["restarts"])
-    yield from persist(lambda: _attempt(config, run, hardware, say), restarts, is_finished, say)
+    restarts = run.hardware.restarts
+    yield from persist(lambda: _attempt(config, run, number, say), restarts, is_finished, say)
     merge_adapter(saved, config.model)
     prune(saved.parent, Layout.of_sft(config))
 
 
 def _attempt(
-    config: DictConfig, run: StageRun, hardware: Mapping[str, Any], say: Callable[[str], None]
+    config: DictConfig, run: SFTRun, number: int, say: Callable[[str], object]
 ) -> Iterator[Logged]:
     """Start verl's SFT trainer once, and follow it to its end."""
-    folder = run.folder
+    folder, hardware = run.stage(number), run.hardware
     folder.mkdir(parents=True, exist_ok=True)
     metrics, log = next_metrics(folder / "metrics"), folder / "train.log"
     if newest := resume(folder / "checkpoints", Layout.of_sft(config)):
         say(f"resuming after step {newest.step}")
     changes = {
-        "data": {"train_files": str(run.lessons)},
-        "model": {"path": run.start},
-        "optim": {"lr": run.lr},
+        "data": {"train_files": str(run.examples[number])},
+        "model": {"path": run.policy(number)},
+        "optim": {"lr": run.stages[number].lr},
         "trainer": {
-            "total_training_steps": run.steps,
+            "total_training_steps": run.steps[number],
             "total_epochs": ENOUGH_EPOCHS,
             # Validation is by playing; without validation files verl has none of its own.
             "test_freq": -1 if config.data.val_files is None else config.trainer.test_freq,
@@ -133,48 +159,22 @@ def _attempt(
             *("-m", "medenv.integrations.verl.sft_main", str(folder / "config.yaml")),
         ],
         {
-            **hardware["environment"],
+            **hardware.environment,
             "VERL_FILE_LOGGER_PATH": str(metrics.absolute()),
             "TENSORBOARD_DIR": str((folder / "tensorboard").absolute()),
             "WANDB_DIR": str(folder.absolute()),
         },
         log,
-        mark_of(folder.parent),
+        mark_of(run.folder),
     )
     try:
-        yield from follow(tree, metrics, log, hardware["patience_seconds"])
+        yield from follow(tree, metrics, log, hardware.patience_seconds)
     finally:
         tree.stop()
 
 
-def taught_policy(school: School, number: int) -> Path:
-    """Return the folder of what a stage has learned.
-
-    Raises:
-        UsageError: The stage has not reached its end.
-    """
-    steps = int(school.section["lessons"]["stages"][number]["steps"])
-    return checkpoint_of(stage_folder(school, number), steps)
-
-
-def checkpoint_of(folder: Path, steps: int) -> Path:
-    """Return the Hugging Face folder of what a stage has learned.
-
-    Args:
-        folder: The stage's folder.
-        steps: The steps that it takes.
-
-    Raises:
-        UsageError: The stage has not reached its end.
-    """
-    found = folder / "checkpoints" / f"global_step_{steps}" / EXPORT
-    if not holds_policy(found):
-        raise UsageError(f"no finished checkpoint in {found}: let {folder.name} finish")
-    return found
-
-
 def export(source: Path, target: Path) -> int:
-    """Copy a taught policy, weights in bfloat16.
+    """Copy a fine-tuned policy, weights in bfloat16.
 
     Args:
         source: A Hugging Face folder.

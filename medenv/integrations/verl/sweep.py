@@ -65,7 +65,7 @@ class Plan:
         """Return the plan that the `ablation` section of a config describes.
 
         Args:
-            section: See `medenv.integrations.hydra.config.AblationSection`.
+            section: See `medenv.build.settings.AblationSettings`.
 
         Raises:
             UnknownNameError: A preset, component or gate that does not exist.
@@ -160,7 +160,7 @@ def choose(config: DictConfig) -> Plan:
         "vetoes": list(reward.vetoes),
     }
     for name, value in chosen.items():
-        OmegaConf.update(config, f"medenv.scoring.{name}", value, merge=False)
+        OmegaConf.update(config, f"scoring.{name}", value, merge=False)
     config.run = plan.run(config.ablation.arm, config.seed)
     return plan
 
@@ -192,7 +192,7 @@ def compare(run: Run, plan: Plan) -> Comparison:
         DataError: Episodes of a run are missing or cut short.
         UsageError: The runs were evaluated on different questions.
     """
-    root, trained, missing = Path(run.config.medenv.root), [], []
+    root, trained, missing = Path(run.config.root), [], []
     for arm in plan.arms:
         for seed in plan.seeds:
             other = replace(run, folder=root / plan.run(arm.name, seed))

@@ -158,7 +158,7 @@ class WatchedTaskRunner(TaskRunnerV1.__ray_metadata__.modified_class.__ray_actor
     def init_agent_loop_manager(self) -> None:
         """Start the workers that play episodes, then the watch."""
         super().init_agent_loop_manager()
-        path = Path(self.config.medenv.root) / self.config.medenv.run / HEARTBEAT
+        path = Path(self.config.root) / self.config.run / HEARTBEAT
         Watch(self.trainer, self.agent_loop_manager.agent_loop_workers, path).start()
 
 

@@ -1,0 +1,28 @@
+"""The names of advantage estimators, and what each takes from a group of rollouts."""
+
+from __future__ import annotations
+
+TURN_GRPO = "medenv_turn_grpo"
+"""medenv's own estimator, see `medenv.integrations.verl.advantages`."""
+
+BY_TOKEN = (
+    "gae",
+    TURN_GRPO,
+    "optimal_token_baseline",
+    "reinforce_plus_plus",
+    "remax",
+    "tir_optimal_token_baseline",
+)
+"""Estimators that see on which token a reward lies; all others add up the rewards of a response."""
+
+_WITHOUT_GROUPS = ("gae", "reinforce_plus_plus", "remax")
+
+
+def compares_within_groups(estimator: str) -> bool:
+    """Return whether an advantage estimator compares the rollouts of one question.
+
+    Args:
+        estimator: verl's `algorithm.adv_estimator`; one that verl does not have itself counts as
+            comparing.
+    """
+    return estimator not in _WITHOUT_GROUPS
