@@ -52,7 +52,7 @@ class QuestionsSettings(QuestionSpec, frozen=True, kw_only=True):
     n: int | None = None
     n_test: int | None = None
     seed: int = 0
-    workers: int = 2
+    workers: int = 1
     graded: bool = True
     world: str = "true"
     columns: dict[str, str] = msgspec.field(default_factory=dict)
