@@ -375,7 +375,7 @@ def _described(scoring: Any) -> Any:
     """Return what of a scoring goes into the settings' hash."""
     if isinstance(scoring, ScoringSettings):
         scoring = msgspec.structs.replace(scoring, shuffle_seed=None)
-        if scoring == ScoringSettings(preset=scoring.preset):
+        if scoring.preset and scoring == ScoringSettings(preset=scoring.preset):
             return scoring.preset
     if isinstance(scoring, str | msgspec.Struct):
         return scoring

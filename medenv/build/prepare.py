@@ -323,8 +323,12 @@ def write_environment(path: Path, spec: EnvironmentSpec) -> None:
     def absolute(name: str | None) -> str | None:
         return str(Path(name).absolute()) if name and "://" not in name else name
 
+    options = dict(spec.retriever.options)
+    if Path(str(options.get("encoder", ""))).is_dir():
+        options["encoder"] = absolute(options["encoder"])
     spec = msgspec.structs.replace(
         spec,
+        retriever=msgspec.structs.replace(spec.retriever, options=options),
         questions=absolute(spec.questions) or "",
         graph=absolute(spec.graph),
         corpus=absolute(spec.corpus),

@@ -42,7 +42,7 @@ def prepare_corpus(
     graph: Graph | None,
     index: Path | None,
     root: Path,
-    say: Callable[[str], None] = lambda _: None,
+    say: Callable[[str], object] = lambda _: None,
 ) -> str | None:
     """Return what the retriever opens, building its index where there is none yet.
 
@@ -87,7 +87,8 @@ def prepare_corpus(
     source, passages = _passages(corpus, graph, index if auto else None)
     save = INDEXERS.get(retriever.name)
     taken = inspect.signature(save).parameters if save else {}
-    options = {name: value for name, value in retriever.options.items() if name in taken}
+    given = retriever.options.items()
+    options = {name: value for name, value in given if name in taken and value is not None}
     identity = {
         "format": FORMAT,
         "retriever": retriever.name if save else PASSAGES,

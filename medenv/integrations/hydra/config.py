@@ -22,7 +22,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from medenv.build.settings import RunSettings
 from medenv.errors import UsageError
-from medenv.integrations.hydra.schemas import schema_of
+from medenv.integrations.hydra.schemas import record_type, schema_of
 
 ADDED_KEYS = frozenset(
     {
@@ -90,18 +90,23 @@ def settings_of(config: DictConfig, record: type[Settings]) -> Settings:
     names = [name for name in record.__struct_fields__ if name in config]
     values = plain(OmegaConf.masked_copy(config, names), complete=True)
     try:
-        return msgspec.convert(_without_blanks(values), record)
+        return msgspec.convert(_without_blanks(values, record), record)
     except msgspec.ValidationError as error:
         what, _, where = str(error).partition(" - at `$.")
         raise UsageError(f"{where.rstrip('`')}: {what}" if where else what) from error
 
 
-def _without_blanks(values: Any) -> Any:
+def _without_blanks(values: dict[str, Any], record: type[msgspec.Struct]) -> dict[str, Any]:
     """Return settings without empty mappings, for which the record's own default holds."""
-    if not isinstance(values, dict):
-        return values
-    inner = {name: _without_blanks(value) for name, value in values.items()}
-    return {name: value for name, value in inner.items() if value != {}}
+    kept = {}
+    for field in msgspec.structs.fields(record):
+        value = values.get(field.name)
+        inner = record_type(field.type)
+        if isinstance(value, dict) and inner is not None:
+            kept[field.name] = _without_blanks(value, inner)
+        elif field.name in values and value != {}:
+            kept[field.name] = value
+    return kept
 
 
 def check_config(

@@ -53,6 +53,7 @@ def launch(main: Callable[[], object]) -> None:
         SystemExit: Something was wrong, status 2; or it was stopped, status 130.
     """
     if _FULL in os.environ:
+        sys.argv[1:] = expanded(sys.argv[1:])
         main()
         return
     os.environ[_FULL] = "1"  # otherwise Hydra prints the error and exits by itself

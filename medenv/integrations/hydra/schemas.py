@@ -71,14 +71,19 @@ def _default(field: msgspec.structs.FieldInfo) -> Any:
     return field.default_factory() if field.default is msgspec.NODEFAULT else field.default
 
 
-def _record(kind: Any) -> type[msgspec.Struct] | None:
+def record_type(kind: Any) -> type[msgspec.Struct] | None:
+    """Return a field's type where it is a record, or None.
+
+    Args:
+        kind: The field's type.
+    """
     return kind if isinstance(kind, type) and issubclass(kind, msgspec.Struct) else None
 
 
 def _type(kind: Any) -> Any:
     """Return a type as OmegaConf knows it; what it does not know takes any value."""
     origin, arguments = get_origin(kind), get_args(kind)
-    if _record(kind) is not None:
+    if record_type(kind) is not None:
         return _dataclass(kind)
     if kind in (bool, int, float, str):
         return kind
@@ -96,7 +101,7 @@ def _type(kind: Any) -> Any:
 
 def _element(kind: Any) -> Any:
     """Return the type of what a list or mapping holds."""
-    return _type(kind) if kind in (bool, int, float, str) or _record(kind) is not None else Any
+    return _type(kind) if kind in (bool, int, float, str) or record_type(kind) is not None else Any
 
 
 def _open_mappings(node: DictConfig) -> None:
