@@ -98,7 +98,7 @@ def settings_of(config: DictConfig, record: type[Settings]) -> Settings:
 
 def _without_blanks(values: dict[str, Any], record: type[msgspec.Struct]) -> dict[str, Any]:
     """Return settings without empty mappings, for which the record's own default holds."""
-    kept = {}
+    kept: dict[str, Any] = {}
     for field in msgspec.structs.fields(record):
         value = values.get(field.name)
         inner = record_type(field.type)
