@@ -5,10 +5,10 @@ from __future__ import annotations
 import re
 
 import pytest
-from medenv.kg.questions.wording import mentions
 
 from medenv.build.graph_facts import GraphFacts
 from medenv.kg import Documents, Graph
+from medenv.kg.documents.naming import mentions
 from medenv.kg.graph import GraphInfo
 from medenv.kg.graph.builder import GraphBuilder
 from medenv.kg.graph.schema import HAS_PHENOTYPE
