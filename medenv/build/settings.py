@@ -201,6 +201,8 @@ class PolicySettings(Record, frozen=True, kw_only=True):
         url: Base URL of a served policy, instead of a path.
         model: Its model name there.
         key_variable: Environment variable that holds the API key.
+        attempts: Tries of one request in all.
+        timeout: Longest wait for a reply, seconds.
         tool_role: The role in which a served policy is shown observations.
         options: Further fields of every request.
         engine: What runs a policy from a path outside a trainer: ``"vllm"`` or ``"transformers"``.
@@ -211,6 +213,8 @@ class PolicySettings(Record, frozen=True, kw_only=True):
     url: str = ""
     model: str = ""
     key_variable: str = "OPENAI_API_KEY"
+    attempts: int = 5
+    timeout: float = 120.0
     tool_role: Literal["tool", "user"] = "user"
     options: dict[str, Any] = msgspec.field(default_factory=dict)
     engine: str = "vllm"
