@@ -205,7 +205,8 @@ class PolicySettings(Record, frozen=True, kw_only=True):
         timeout: Longest wait for a reply, seconds.
         tool_role: The role in which a served policy is shown observations.
         options: Further fields of every request.
-        engine: What runs a policy from a path outside a trainer: ``"vllm"`` or ``"transformers"``.
+        engine: What runs a policy from a path outside a trainer: ``"vllm"``, ``"transformers"``, or
+            ``"auto"`` for vLLM where it is installed and there is a GPU.
         engine_options: Further arguments of the engine.
     """
 
@@ -217,7 +218,7 @@ class PolicySettings(Record, frozen=True, kw_only=True):
     timeout: float = 120.0
     tool_role: Literal["tool", "user"] = "user"
     options: dict[str, Any] = msgspec.field(default_factory=dict)
-    engine: str = "vllm"
+    engine: str = AUTO
     engine_options: dict[str, Any] = msgspec.field(default_factory=dict)
 
     def __post_init__(self) -> None:

@@ -33,7 +33,7 @@ from medenv.build.prepare import (
     prepare,
     write_environment,
 )
-from medenv.build.settings import PolicySettings, RunSettings, SamplingSettings
+from medenv.build.settings import AUTO, PolicySettings, RunSettings, SamplingSettings
 from medenv.errors import DataError, PolicyUnavailableError, UnknownNameError, UsageError
 from medenv.evaluation.summary import Summary, read_scored, summarise, with_missing, write_scored
 from medenv.integrations.hydra.identity import claim, files_digest, significant
@@ -51,7 +51,7 @@ from medenv.trajectories.served import ServedPolicy, ServedSettings
 if TYPE_CHECKING:
     from medenv.integrations.hf.engines import Engine
 
-ENGINES = ("transformers", "vllm")
+ENGINES = (AUTO, "transformers", "vllm")
 GREEDY = -1
 """Number of the greedy episode of a question; sampled ones are counted from 0."""
 
@@ -354,15 +354,9 @@ def _authors(
     policy, sampling = settings.policy, settings.sampling
     if endpoint is not None:
         return ServedBackend(endpoint, policy, sampling, list(env.parts.rules.dialect.stop))
-    from medenv.integrations.hf.engines import TransformersEngine, VllmEngine  # imports torch
+    from medenv.integrations.hf.engines import open_engine  # imports torch
 
-    options, seed = policy.engine_options, settings.seed
-    if policy.engine == "vllm":
-        return TokenBackend(VllmEngine(policy.path, seed=seed, options=options), sampling)
-    try:
-        return TokenBackend(TransformersEngine(policy.path, seed=seed, **options), sampling)
-    except TypeError as error:
-        raise UsageError(f"policy.engine_options {options}: {error}") from error
+    return TokenBackend(open_engine(policy, settings.seed), sampling)
 
 
 def _identity(settings: EvaluateSettings, env: TrainingEnv) -> dict[str, Any]:

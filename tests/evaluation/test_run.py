@@ -34,6 +34,7 @@ from medenv.errors import (
 )
 from medenv.evaluation.run import EvaluateSettings, evaluate
 from medenv.evaluation.summary import read_scored
+from medenv.integrations.hf import engines
 from medenv.integrations.hf.chat_tokens import ChatTokens
 from medenv.integrations.hf.engines import (
     BatchScheduler,
@@ -41,6 +42,7 @@ from medenv.integrations.hf.engines import (
     TokenPolicy,
     TransformersEngine,
     cut,
+    open_engine,
 )
 from medenv.integrations.hydra.identity import OtherSettingsError
 from medenv.io import FolderInUseError, FolderLock, read_json
@@ -497,6 +499,17 @@ def test_an_engine_that_breaks_is_told_to_everybody_who_waits() -> None:
         return await asyncio.gather(*jobs, return_exceptions=True)
 
     assert [str(one) for one in asyncio.run(play())] == ["out of memory"] * 3
+
+
+def test_the_engine_is_vllm_only_where_it_can_run(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(engines.torch.cuda, "is_available", lambda: False)
+    assert isinstance(open_engine(PolicySettings(path=TINY), 0), TransformersEngine)
+    monkeypatch.setattr(engines, "find_spec", lambda _: None)
+    monkeypatch.setattr(engines.torch.cuda, "is_available", lambda: True)
+    wanted = PolicySettings(path=TINY, engine_options={"device": "cpu"})
+    assert isinstance(open_engine(wanted, 0), TransformersEngine)
+    with pytest.raises(UsageError, match="pip install"):
+        open_engine(PolicySettings(path=TINY, engine="vllm"), 0)
 
 
 @functools.cache
