@@ -201,9 +201,12 @@ class PolicySettings(Record, frozen=True, kw_only=True):
         url: Base URL of a served policy, instead of a path.
         model: Its model name there.
         key_variable: Environment variable that holds the API key.
+        attempts: Tries of one request in all.
+        timeout: Longest wait for a reply, seconds.
         tool_role: The role in which a served policy is shown observations.
         options: Further fields of every request.
-        engine: What runs a policy from a path outside a trainer: ``"vllm"`` or ``"transformers"``.
+        engine: What runs a policy from a path outside a trainer: ``"vllm"``, ``"transformers"``, or
+            ``"auto"`` for vLLM where it is installed and there is a GPU.
         engine_options: Further arguments of the engine.
     """
 
@@ -211,9 +214,11 @@ class PolicySettings(Record, frozen=True, kw_only=True):
     url: str = ""
     model: str = ""
     key_variable: str = "OPENAI_API_KEY"
+    attempts: int = 5
+    timeout: float = 120.0
     tool_role: Literal["tool", "user"] = "user"
     options: dict[str, Any] = msgspec.field(default_factory=dict)
-    engine: str = "vllm"
+    engine: str = AUTO
     engine_options: dict[str, Any] = msgspec.field(default_factory=dict)
 
     def __post_init__(self) -> None:

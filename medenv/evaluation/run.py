@@ -33,11 +33,12 @@ from medenv.build.prepare import (
     prepare,
     write_environment,
 )
-from medenv.build.settings import PolicySettings, RunSettings, SamplingSettings
+from medenv.build.settings import AUTO, PolicySettings, RunSettings, SamplingSettings
 from medenv.errors import DataError, PolicyUnavailableError, UnknownNameError, UsageError
 from medenv.evaluation.summary import Summary, read_scored, summarise, with_missing, write_scored
 from medenv.integrations.hydra.identity import claim, files_digest, significant
 from medenv.io import FolderLock, Journal, digest, write_json
+from medenv.kg.questions.sets import SPLITS
 from medenv.llm.endpoint import Endpoint, EndpointSettings
 from medenv.records import Question, Record, Scored
 from medenv.report.headline import Row, headline, pair
@@ -50,7 +51,7 @@ from medenv.trajectories.served import ServedPolicy, ServedSettings
 if TYPE_CHECKING:
     from medenv.integrations.hf.engines import Engine
 
-ENGINES = ("transformers", "vllm")
+ENGINES = (AUTO, "transformers", "vllm")
 GREEDY = -1
 """Number of the greedy episode of a question; sampled ones are counted from 0."""
 
@@ -74,7 +75,7 @@ class EvaluateSettings(RunSettings, frozen=True, kw_only=True):
 
     Raises:
         UsageError: A value is out of range.
-        UnknownNameError: An unknown engine.
+        UnknownNameError: An unknown engine or split.
     """
 
     policy: PolicySettings = PolicySettings()
@@ -89,6 +90,8 @@ class EvaluateSettings(RunSettings, frozen=True, kw_only=True):
         """Validate the settings."""
         if self.policy.engine not in ENGINES:
             raise UnknownNameError("engine", self.policy.engine, ENGINES)
+        if self.split and self.split not in SPLITS:
+            raise UnknownNameError("split", self.split, SPLITS)
         if self.samples < 0 or (not self.samples and not self.greedy):
             raise UsageError(f"expected samples >= 0, or greedy answers; got {self.samples}")
         if self.concurrency < 1 or (self.n is not None and self.n < 1):
@@ -234,12 +237,23 @@ def _evaluate(
             "no policy is named: set policy=FOLDER, policy=NAME or policy=http://host/v1#model"
         )
     prepared = prepare(settings, Steps(say))
-    whole = prepared.questions.questions(settings.split)
+    splits = [settings.split] if settings.split else SPLITS
+    whole = [question for split in splits for question in prepared.asked(split)]
+    if not whole:
+        raise UsageError(
+            f"{prepared.questions.folder} holds no {settings.split} questions: set split=train, "
+            "or split='' for all"
+        )
     questions, env = whole[: settings.n], open_environment(prepared.spec, whole)
-    write_environment(folder / ENVIRONMENT, prepared.spec)
+    if settings.sampling.turn_tokens is None:
+        sampling = msgspec.structs.replace(
+            settings.sampling, turn_tokens=prepared.spec.env.turn_tokens
+        )
+        settings = msgspec.structs.replace(settings, sampling=sampling)
     identity = _identity(settings, env)
     path = folder / "episodes.jsonl"
     claim(folder, identity, path.exists())
+    write_environment(folder / ENVIRONMENT, prepared.spec)
     run = {"run": digest(identity)}
     with Journal(path, run, Evaluated, key=attrgetter("key")) as journal:
         asyncio.run(_play(settings, env, questions, journal, say, report))
@@ -327,6 +341,8 @@ def _endpoint(policy: PolicySettings) -> Endpoint | None:
             url=policy.url,
             model=policy.model,
             key_variable=policy.key_variable,
+            attempts=policy.attempts,
+            timeout=policy.timeout,
             options=policy.options,
         )
     )
@@ -336,29 +352,21 @@ def _authors(
     settings: EvaluateSettings, env: TrainingEnv, endpoint: Endpoint | None
 ) -> GenerationBackend:
     policy, sampling = settings.policy, settings.sampling
-    if sampling.turn_tokens is None:
-        sampling = msgspec.structs.replace(sampling, turn_tokens=env.spec.env.turn_tokens)
     if endpoint is not None:
         return ServedBackend(endpoint, policy, sampling, list(env.parts.rules.dialect.stop))
-    from medenv.integrations.hf.engines import TransformersEngine, VllmEngine  # imports torch
+    from medenv.integrations.hf.engines import open_engine  # imports torch
 
-    options, seed = policy.engine_options, settings.seed
-    if policy.engine == "vllm":
-        return TokenBackend(VllmEngine(policy.path, seed=seed, options=options), sampling)
-    try:
-        return TokenBackend(TransformersEngine(policy.path, seed=seed, **options), sampling)
-    except TypeError as error:
-        raise UsageError(f"policy.engine_options {options}: {error}") from error
+    return TokenBackend(open_engine(policy, settings.seed), sampling)
 
 
 def _identity(settings: EvaluateSettings, env: TrainingEnv) -> dict[str, Any]:
     """Return what the figures depend on: not the size, nor how the answers are computed."""
     plain: dict[str, Any] = msgspec.to_builtins(settings)
-    asked = {name: plain[name] for name in ("policy", "sampling", "seed")}
-    asked["policy"].pop("key_variable")
     return {
-        **significant(asked, ()),
+        **significant({name: plain[name] for name in ("policy", "sampling", "seed")}),
+        **significant({"retriever": msgspec.to_builtins(env.spec.retriever)}),
         "policy (its files)": files_digest(settings.policy.path),
+        "corpus (its files)": files_digest(env.spec.corpus or ""),
         "environment": env.parts.rules.config_hash,
         "questions": digest([(one.id, one.text) for one in env.parts.questions], 16),
     }

@@ -24,7 +24,7 @@ from typing import NamedTuple
 
 from medenv.build.environment import Parts
 from medenv.build.prepare import ENVIRONMENT, Steps, open_environment, prepare, write_environment
-from medenv.errors import UsageError
+from medenv.errors import NoCertificateError, UsageError
 from medenv.io import FolderLock, Journal, RetryPolicy, atomic_folder, write_records
 from medenv.kg import Graph
 from medenv.llm.endpoint import Endpoint
@@ -73,6 +73,7 @@ def make_trajectories(
 
     Raises:
         UsageError: A setting cannot be, or no episode was accepted.
+        NoCertificateError: A scripted teacher is given questions of one's own.
         FolderInUseError: Another process makes a set in the folder.
         DataError: The folder holds another run, or a file is damaged.
         PolicyUnavailableError: The teacher could not be reached; the same call goes on later.
@@ -183,6 +184,9 @@ def _teachers(
             {"guided": (model, guided), "exploration": (model, free)},
             teacher_key(endpoint, served),
         )
+    for question in stage.parts.questions:
+        if question.certificate is None:
+            raise NoCertificateError(question.id, "a scripted teacher")
     graph, thoughts = stage.graph, wanted.thoughts
     return (
         {

@@ -4,34 +4,42 @@ from pathlib import Path
 
 import pytest
 
-from medenv.kg.questions.generator import QuestionSpec
+from medenv.build.settings import (
+    EnvSettings,
+    GraphSettings,
+    QuestionsSettings,
+    ScoringSettings,
+)
+from medenv.episodes.episode import Budget
 from medenv.kg.questions.rare_chains import ChainConfig
-from medenv.kg.questions.synthesis import SynthesisSettings
 from medenv.trajectories.collector import Plan
 from medenv.trajectories.filters import FilterContext, Limits
 from medenv.trajectories.run import Stage, open_stage
-from medenv.trajectories.settings import EnvOptions, TrajectorySettings
+from medenv.trajectories.settings import TrajectorySettings
 
-KINDS = QuestionSpec(
-    kinds={"rare_chains": 4, "negation": 1, "quantity": 2},
-    chains=ChainConfig(min_hops=2, max_hops=4),
-    rare_percent=100,
-    min_degree=1,
-)
 TOOLS = {"search": {"k": 3}, "read": {}, "med_search": {"k": 3}, "diagnose": {}}
 
 
 def settings(root: Path, **changes: object) -> TrajectorySettings:
     """A set on the toy graph."""
-    questions = SynthesisSettings(
-        folder=str(root / "questions"), source="toy", n=16, n_test=0, questions=KINDS
+    questions = QuestionsSettings(
+        folder=str(root / "questions"),
+        kinds={"rare_chains": 4, "negation": 1, "quantity": 2},
+        chains=ChainConfig(min_hops=2, max_hops=4),
+        rare_percent=100,
+        min_degree=1,
+        n=16,
+        n_test=0,
     )
     given = {
+        "root": str(root),
         "folder": str(root / "set"),
+        "graph": GraphSettings(source="toy"),
+        "questions": questions,
+        "env": EnvSettings(tools=TOOLS, budget=Budget(turns=32, calls=30)),
+        "scoring": ScoringSettings(preset="answer_only"),
         "plan": Plan(n=8, failures=0.2, negatives=1.0),
         "limits": Limits(similar=1.0),
-        "env": EnvOptions(tools=TOOLS, budget={"turns": 32, "calls": 30}),
-        "questions": questions,
     }
     return TrajectorySettings(**{**given, **changes})
 

@@ -1,23 +1,21 @@
 """A set as a Hugging Face dataset, and the recipe's configs, each of which composes."""
 
-import importlib.util
 from pathlib import Path
-from types import ModuleType
 
 import pytest
 from hydra import compose, initialize_config_dir
 from hydra.core.hydra_config import HydraConfig
-from omegaconf import open_dict
 
-from medenv.integrations.hydra.config import register_schema
+from medenv.integrations.hydra.config import register_schema, settings_of
+from medenv.integrations.hydra.launching import CONF
 from medenv.io import read_records
 from medenv.trajectories.exports import Chat, to_dataset
 from medenv.trajectories.records import Rollout
 from medenv.trajectories.run import Stage, make_trajectories
+from medenv.trajectories.settings import TrajectorySettings
 
 from .conftest import settings
 
-ROOT = Path(__file__).parents[2]
 SERVED = ["teacher.endpoint.url=http://localhost:1/v1", "teacher.endpoint.model=m"]
 
 
@@ -36,35 +34,25 @@ def test_a_dataset_holds_the_episodes_as_chat(stage: Stage, root: Path) -> None:
     assert not (folder / "preferences.jsonl").exists()
 
 
-def recipe(name: str) -> ModuleType:
-    spec = importlib.util.spec_from_file_location(name, ROOT / "recipes" / f"{name}.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-TEACHERS = sorted(path.stem for path in (ROOT / "conf" / "teacher").glob("*.yaml"))
-SETS = sorted(path.stem for path in (ROOT / "conf" / "set").glob("*.yaml"))
+TEACHERS = sorted(path.stem for path in (CONF / "teacher").glob("*.yaml"))
+SETS = sorted(path.stem for path in (CONF / "set").glob("*.yaml"))
 
 
 @pytest.mark.parametrize("teacher", TEACHERS)
 @pytest.mark.parametrize("which", SETS)
 def test_every_teacher_and_set_compose_to_settings(teacher: str, which: str) -> None:
-    register_schema()
+    register_schema("trajectories", TrajectorySettings)
     overrides = [f"teacher={teacher}", f"set={which}", *(SERVED if teacher == "openai" else [])]
-    with initialize_config_dir(str(ROOT / "conf"), version_base="1.3"):
+    with initialize_config_dir(str(CONF), version_base="1.3"):
         config = compose("trajectories", overrides=overrides, return_hydra_config=True)
     HydraConfig.instance().set_config(config)
-    with open_dict(config):
-        del config["hydra"]
-    made = recipe("trajectories").settings_of(config)
-    assert made.folder == f"outputs/trajectories-{which}-{teacher}-0"
+    made = settings_of(config, TrajectorySettings)
+    assert made.target == Path(f"outputs/trajectories-{which}-{teacher}-0")
     assert made.teacher.kind == ("openai" if teacher == "openai" else "oracle")
     assert made.plan.exploration == {"explorer": 1.0}.get(
         teacher, {"deep": 0.3, "tiny": 0.25}[which]
     )
     assert made.plan.failures == 0.05
-    if made.questions is not None:
-        assert made.questions.folder == "outputs/questions-deep-0"
+    assert made.questions.name == {"deep": "mixed", "tiny": "tiny"}[which]
+    assert made.env.prompt_style == {"deep": "full", "tiny": "minimal"}[which]
+    assert made.teacher.thoughts == (which == "deep")

@@ -12,7 +12,8 @@ from typing import Any
 import msgspec
 import pytest
 
-from medenv.errors import DataError, UsageError
+from medenv.build.settings import CorpusSettings, GraphSettings, QuestionsSettings
+from medenv.errors import DataError, NoCertificateError, UsageError
 from medenv.io import FolderInUseError, FolderLock, Journal, read_records
 from medenv.llm.endpoint import EndpointSettings
 from medenv.trajectories.collector import Plan
@@ -216,16 +217,24 @@ def test_the_ratio_holds_at_every_length() -> None:
     assert plan.wanted() == {"guided": 7, "exploration": 3}
 
 
-@pytest.mark.parametrize(
-    ("changes", "told"),
-    [
-        ({"exports": ("csv",)}, "unknown export 'csv'"),
-        ({"questions": None}, "name either a set of questions or a world"),
-    ],
-)
-def test_settings_that_cannot_be_are_refused(root: Path, changes: dict, told: str) -> None:
-    with pytest.raises(UsageError, match=told):
-        settings(root, **changes)
+def test_own_questions_have_nothing_that_a_scripted_teacher_follows(root: Path) -> None:
+    (root / "own.csv").write_text("question,answer\nWhich gene?,FBN1\n")
+    (root / "own.jsonl").write_text('{"id": "p1", "title": "FBN1", "text": "A gene."}\n')
+    own = {
+        "folder": str(root / "own"),
+        "questions": QuestionsSettings(name="set", path=str(root / "own.csv")),
+        "corpus": CorpusSettings(source="files", path=str(root / "own.jsonl")),
+    }
+    with pytest.raises(UsageError, match=r"graph=\.\.\."):
+        make_trajectories(settings(root, **own, graph=GraphSettings()))
+    with pytest.raises(NoCertificateError, match="a scripted teacher needs one"):
+        make_trajectories(settings(root, **own))
+    assert not (root / "own" / "rollouts.jsonl").exists()
+
+
+def test_an_unknown_export_is_refused(root: Path) -> None:
+    with pytest.raises(UsageError, match="unknown export 'csv'"):
+        settings(root, exports=("csv",))
 
 
 @pytest.mark.parametrize(

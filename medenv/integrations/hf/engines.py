@@ -8,14 +8,15 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
+from importlib.util import find_spec
 from typing import Any, NamedTuple, Protocol
 
 import torch
 from transformers import AutoModelForCausalLM
 from transformers.utils.logging import disable_progress_bar
 
-from medenv.build.settings import SamplingSettings
-from medenv.errors import DataError, TokensExhaustedError
+from medenv.build.settings import AUTO, PolicySettings, SamplingSettings
+from medenv.errors import DataError, TokensExhaustedError, UsageError
 from medenv.integrations.hf.chat_tokens import ChatTokens, open_tokenizer
 from medenv.records import Message, Written
 
@@ -158,6 +159,31 @@ class VllmEngine:
             cut(list(one.outputs[0].token_ids), self.chat.turn_end, turn.most)
             for one, turn in zip(made, wanted, strict=True)
         ]
+
+
+def open_engine(policy: PolicySettings, seed: int) -> Engine:
+    """Open the engine that runs a policy from a path.
+
+    Args:
+        policy: The policy.
+        seed: Seed of the sampling.
+
+    Raises:
+        UsageError: vLLM is not installed, or the engine does not take its options.
+        DataError: The policy cannot be loaded.
+    """
+    engine, options = policy.engine, policy.engine_options
+    installed = find_spec("vllm") is not None
+    if engine == "vllm" and not installed:
+        raise UsageError(
+            "policy.engine=vllm needs vLLM: pip install vllm, or set policy.engine=transformers"
+        )
+    if engine == "vllm" or (engine == AUTO and installed and torch.cuda.is_available()):
+        return VllmEngine(policy.path, seed=seed, options=options)
+    try:
+        return TransformersEngine(policy.path, seed=seed, **options)
+    except TypeError as error:
+        raise UsageError(f"policy.engine_options {options}: {error}") from error
 
 
 def cut(ids: list[int], end: int, most: int) -> list[int]:

@@ -33,6 +33,7 @@ FREE = (
     *("scoring.judge.url", "scoring.judge.cache"),
     *("scoring.judge.key_variable", "scoring.judge.concurrency"),
     *("scoring.judge.attempts", "scoring.judge.timeout"),
+    *("policy.key_variable", "policy.attempts", "policy.timeout"),
     # Durations, frequencies, and how many checkpoints are kept.
     *("trainer.total_training_steps", "trainer.total_epochs", "trainer.save_freq"),
     *("trainer.test_freq", "trainer.val_before_train", "trainer.log_val_generations"),
