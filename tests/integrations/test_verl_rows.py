@@ -150,7 +150,7 @@ def test_settings_that_contradict_each_other_are_refused(
 
 @pytest.mark.parametrize("algo", ["ppo", "turn_grpo"])
 def test_turn_rewards_are_accepted_where_they_change_something(tmp_path: Path, algo: str) -> None:
-    turns = ["scoring=process", "medenv.scoring.turn_rewards=true"]
+    turns = ["scoring=process", "scoring.turn_rewards=true"]
     check_algorithm(composed(tmp_path, f"algo={algo}", *turns))
 
 
