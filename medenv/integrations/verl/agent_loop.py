@@ -3,7 +3,7 @@
 Tokens in, tokens out: what the policy sampled is kept as the token ids it sampled, and everything
 else in the response (observations, chat markup, a closing token that the policy did not write) has
 `response_mask` 0. An episode that the infrastructure or a bug broke yields no sample: it is left
-out of its group instead of being scored, and `verl_sampler` counts it.
+out of its group instead of being scored, and `sampler` counts it.
 """
 
 from __future__ import annotations
