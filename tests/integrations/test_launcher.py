@@ -126,30 +126,19 @@ def test_a_checkpoint_of_another_world_size_is_refused_before_anything_starts(
         assert not run.log.exists()
 
 
-TRAINING = """
-import sys
-from medenv.integrations.verl.run import train
-from tests.toy import opened, train_config
-with opened(train_config(*sys.argv[1:])) as run:
-    for step, logged in train(run, print):
-        print("step", step, flush=True)
-"""
-
-
 def test_what_a_killed_recipe_left_behind_is_ended_by_the_next_start(tmp_path: Path) -> None:
-    given = overrides(tmp_path, "leave_orphans", 600.0)
-    command = [sys.executable, "-c", TRAINING, *given]
-    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) as recipe:
-        assert recipe.stdout is not None
-        while (line := recipe.stdout.readline()) and line != "step 1\n":
-            pass
+    folder = tmp_path / "smoke"
+    given = [*overrides(tmp_path, "leave_orphans", 600.0), "hardware.memory_gb=0"]
+    command = [sys.executable, "recipes/train.py", *given]
+    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.DEVNULL) as recipe:
+        while recipe.poll() is None and not (folder / "metrics" / "0000.jsonl").exists():
+            time.sleep(0.1)
         with (
             pytest.raises(FolderInUseError, match=f"process {recipe.pid} "),
             opened(config(tmp_path, "leave_orphans")),
         ):
             pass
         recipe.kill()
-    folder = tmp_path / "smoke"
     orphans = marked(mark_of(folder))
     assert len(orphans) == 2  # the trainer, and what it has started in a session of its own
     said: list[str] = []
