@@ -1,7 +1,7 @@
 """What holds for every test: the same examples each time, and who runs beside whom.
 
 `--hypothesis-profile=default` tries new examples. With several workers (`-n 2`) each takes one file
-after another; the two that train with verl, Ray and vLLM share a run, go to the same worker, and
+after another; those that look at one training with verl, Ray and vLLM go to the same worker, and
 come first.
 """
 
@@ -14,7 +14,11 @@ from xdist.scheduler import LoadFileScheduling
 settings.register_profile("same", derandomize=True, print_blob=True)
 settings.load_profile("same")
 
-TRAINING = ("tests/integrations/test_training.py", "tests/integrations/test_sweep.py")
+TRAINING = (
+    "tests/integrations/test_training.py",
+    "tests/integrations/test_sweep.py",
+    "tests/integrations/test_runs.py",
+)
 LONG = (*TRAINING, "tests/integrations/test_finetuning.py", "tests/evaluation/test_run.py")
 
 
@@ -25,7 +29,7 @@ def place(nodeid: str) -> int:
 
 
 class TrainersTogether(LoadFileScheduling):  # type: ignore[misc]  # xdist is untyped to us
-    """Gives a worker a whole file, and one of them both files that train."""
+    """Gives a worker a whole file, and one of them all files that share a run."""
 
     def _split_scope(self, nodeid: str) -> str:
         file: str = super()._split_scope(nodeid)

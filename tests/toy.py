@@ -17,6 +17,7 @@ from medenv.build.settings import (
     GraphSettings,
     QuestionsSettings,
     RunSettings,
+    SftSettings,
     TrainSettings,
 )
 from medenv.integrations.hydra.config import register_schema, settings_of
@@ -68,6 +69,13 @@ def train_config(*overrides: str) -> DictConfig:
     register_schema("train", TrainSettings)
     with initialize_config_dir(str(CONF), version_base="1.3"):
         return compose("train", overrides=expanded(overrides))
+
+
+def sft_config(*overrides: str) -> DictConfig:
+    """The composed config of recipes/sft.py."""
+    register_schema("sft", SftSettings)
+    with initialize_config_dir(str(CONF), version_base="1.3"):
+        return compose("sft", overrides=expanded(overrides))
 
 
 def opened(config: DictConfig, say: Callable[[str], object] = print) -> AbstractContextManager[Run]:

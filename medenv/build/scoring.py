@@ -104,7 +104,8 @@ def build_scoring(
             " turns: set one of them"
         )
     presets = (*PRESETS, *REWARDS.names())
-    if not (settings.reward or settings.weights) and settings.preset not in presets:
+    chosen = bool(settings.reward or settings.weights)
+    if settings.preset not in presets and (settings.preset or not chosen):
         raise UnknownNameError("reward", settings.preset, presets)
     if settings.reward or (not settings.weights and settings.preset not in PRESETS):
         return _scoring(_whole_reward(settings, known), settings)

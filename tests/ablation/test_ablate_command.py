@@ -66,7 +66,7 @@ def run(*arguments):
     app = typer.Typer()
     app.callback()(lambda: None)
     cli_rewards.register(app)
-    return CliRunner().invoke(app, ["ablate", *map(str, arguments)])
+    return CliRunner().invoke(app, ["rescore", *map(str, arguments)])
 
 
 def test_the_command_writes_page_and_figures_and_prints_the_verdict(stored, tmp_path):

@@ -5,12 +5,13 @@ import subprocess
 import sys
 from pathlib import Path
 
+import msgspec
 import pytest
 from omegaconf import OmegaConf
 
+from medenv.build.settings import AblationSettings
 from medenv.errors import UnknownNameError, UsageError
 from medenv.evaluation.summary import read_scored
-from medenv.integrations.hydra.config import AblationSection
 from medenv.integrations.verl.sweep import Plan
 
 ROOT = Path(__file__).parents[2]
@@ -105,7 +106,7 @@ def test_the_page_compares_all_runs_and_says_what_the_part_moves(root, second):
 
 
 def plan(**fields):
-    return Plan.of(OmegaConf.structured(AblationSection(**fields)))
+    return Plan.of(OmegaConf.create(msgspec.to_builtins(AblationSettings(**fields))))
 
 
 def test_the_plan_takes_presets_apart_and_trains_with_no_reward_twice():

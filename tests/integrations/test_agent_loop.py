@@ -12,20 +12,20 @@ from typing import Any
 
 import msgspec
 import pytest
-from hydra import compose, initialize_config_dir
-from medenv.build.workspace import WorkspaceSettings, open_workspace
 from omegaconf import DictConfig, OmegaConf
 from transformers import AutoTokenizer
 
+from medenv.build.prepare import load_environment, prepare, write_environment
+from medenv.build.settings import EnvironmentSpec
 from medenv.dialects import Hermes
 from medenv.errors import UsageError
-from medenv.integrations.hydra.config import register_schema
-from medenv.kg import read_questions
+from medenv.kg.questions.sets import QuestionSet
 from medenv.records import Question, Scored
 from medenv.reward import Reward
-from medenv.tools import FunctionTool, Search, Tool, ToolBox, ToolOutput
+from medenv.tools import FunctionTool, Tool, ToolBox, ToolOutput
 
 from ..fakes import Flaky
+from ..toy import toy_settings, train_config
 
 pytestmark = [
     pytest.mark.verl,
@@ -80,23 +80,18 @@ class Server:
 
 
 @pytest.fixture(scope="module")
-def config(tmp_path_factory: pytest.TempPathFactory) -> DictConfig:
-    root = tmp_path_factory.mktemp("runs")
-    toy = WorkspaceSettings(
-        source="toy", questions=WorkspaceQuestions(n_train=8, n_test=4, test_share=0.4)
-    )
-    workspace = open_workspace(toy, root, lambda _: None)
-    register_schema()
-    with initialize_config_dir(str(ROOT / "conf"), version_base="1.3"):
-        made = compose(
-            "train", overrides=["experiment=smoke", f"medenv.workspace={workspace.folder}"]
-        )
-    return made
+def config() -> DictConfig:
+    return train_config("experiment=smoke")
 
 
 @pytest.fixture(scope="module")
-def question(config: DictConfig) -> Question:
-    questions = read_questions(Path(config.medenv.workspace) / "test.jsonl")
+def spec(tmp_path_factory: pytest.TempPathFactory) -> EnvironmentSpec:
+    return prepare(toy_settings(tmp_path_factory.mktemp("runs"))).spec
+
+
+@pytest.fixture(scope="module")
+def question(spec: EnvironmentSpec) -> Question:
+    questions = QuestionSet.open(spec.questions).questions("test")
     return next(one for one in questions if one.kind == "disease>gene")
 
 
@@ -104,7 +99,13 @@ Play = Callable[..., tuple[list[Any], Server]]
 
 
 @pytest.fixture
-def play(config: DictConfig, question: Question, monkeypatch: pytest.MonkeyPatch) -> Play:
+def play(
+    config: DictConfig,
+    spec: EnvironmentSpec,
+    question: Question,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> Play:
     from verl.experimental.agent_loop.agent_loop import DictConfigWrap
     from verl.utils.dataset.rl_dataset import RLHFDataset
 
@@ -118,11 +119,18 @@ def play(config: DictConfig, question: Question, monkeypatch: pytest.MonkeyPatch
         sampling: str = "sampled",
         logprobs: str = "each",
         tools: Sequence[Tool] = (),
+        environment: str = str(tmp_path / "environment.json"),
         **changes: Any,
     ) -> tuple[list[Any], Server]:
-        changed = OmegaConf.merge(config, {"medenv": {"patience": {"backoff": 0.0}}})
+        described = OmegaConf.create({**msgspec.to_builtins(spec)})
+        described.env.retry.backoff = 0.0
+        changed = config.copy()
         for key, value in changes.items():
-            OmegaConf.update(changed, key.replace("__", "."), value, force_add=True)
+            inner = described if key.startswith(("env__", "scoring__")) else changed
+            OmegaConf.update(inner, key.replace("__", "."), value, force_add=True)
+        made = msgspec.convert(OmegaConf.to_container(described), EnvironmentSpec)
+        write_environment(tmp_path / "environment.json", made)
+        load_environment.cache_clear()
         server = Server(tokenizer, list(script), logprobs)
 
         async def report(group: str, unscored: Unscored) -> None:
@@ -140,9 +148,10 @@ def play(config: DictConfig, question: Question, monkeypatch: pytest.MonkeyPatch
                 dataset_cls=RLHFDataset,
                 data_config=DictConfigWrap(changed.data),
                 hf_model_type="qwen3",
+                environment=environment,
             )
             if tools:
-                loop.world = loop.world._replace(toolbox=ToolBox(tools))
+                loop.env = loop.env._replace(parts=loop.env.parts._replace(toolbox=ToolBox(tools)))
             info = {"question": msgspec.json.encode(question).decode(), "sampling": sampling}
             params = {"temperature": 1.0, "top_p": 1.0, "top_k": -1}
             return await loop.run(params, extra_info=info, uid="uid", session_id=3, global_steps=7)
@@ -156,7 +165,7 @@ def play(config: DictConfig, question: Question, monkeypatch: pytest.MonkeyPatch
 def test_the_mask_is_1_on_what_the_policy_sampled_and_0_elsewhere(
     play: Play, question: Question
 ) -> None:
-    call = CALL("search", {"query": question.topic.name}) + "<|im_end|>"
+    call = CALL("search", {"query": question.subject.name}) + "<|im_end|>"
     answer = ANSWER(question.answers[0].name) + "<|im_end|>"
     (output,), server = play(call, answer)
     decode = server.tokenizer.decode
@@ -172,7 +181,7 @@ def test_the_mask_is_1_on_what_the_policy_sampled_and_0_elsewhere(
 def test_each_turn_continues_the_very_tokens_of_the_turns_before(
     play: Play, question: Question
 ) -> None:
-    call = CALL("search", {"query": question.topic.name}) + "<|im_end|>"
+    call = CALL("search", {"query": question.subject.name}) + "<|im_end|>"
     (output,), server = play(call, ANSWER("X") + "<|im_end|>")
     first, second = (prompt for prompt, _ in server.asked)
     whole = output.prompt_ids + output.response_ids
@@ -182,7 +191,7 @@ def test_each_turn_continues_the_very_tokens_of_the_turns_before(
 
 
 def test_a_right_answer_is_rewarded_with_all_parts_logged(play: Play, question: Question) -> None:
-    call = CALL("search", {"query": question.topic.name}) + "<|im_end|>"
+    call = CALL("search", {"query": question.subject.name}) + "<|im_end|>"
     (output,), _ = play(call, ANSWER(question.answers[0].name) + "<|im_end|>")
     scored = msgspec.json.decode(output.extra_fields["scored"], type=Scored)
     assert output.reward_score == scored.score.total
@@ -199,9 +208,9 @@ def test_a_ramp_weighs_a_component_as_the_training_step_asks(
     play: Play, question: Question
 ) -> None:
     ramps = {"efficiency": {"begin": 5, "end": 9, "first": 0.0, "last": 0.4}}
-    call = CALL("search", {"query": question.topic.name}) + "<|im_end|>"
+    call = CALL("search", {"query": question.subject.name}) + "<|im_end|>"
     right = ANSWER(question.answers[0].name) + "<|im_end|>"
-    (output,), _ = play(call, right, medenv__scoring__ramps=ramps)
+    (output,), _ = play(call, right, scoring__ramps=ramps)
     scored = msgspec.json.decode(output.extra_fields["scored"], type=Scored)
     part = scored.score.parts["efficiency"]
     assert (part.raw, part.weight) == (1.0, 0.2)  # step 7: half of the way from 0 to 0.4
@@ -212,9 +221,9 @@ def test_a_ramp_weighs_a_component_as_the_training_step_asks(
 def test_what_a_turn_brought_is_paid_on_its_last_token(
     play: Play, question: Question, by_turns: bool
 ) -> None:
-    call = CALL("search", {"query": question.topic.name}) + "<|im_end|>"
+    call = CALL("search", {"query": question.subject.name}) + "<|im_end|>"
     right = ANSWER(question.answers[0].name) + "<|im_end|>"
-    chosen = {"medenv__scoring__preset": "process", "medenv__scoring__turn_rewards": by_turns}
+    chosen = {"scoring__preset": "process", "scoring__turn_rewards": by_turns}
     (output,), _ = play(call, right, **chosen)
     scored = msgspec.json.decode(output.extra_fields["scored"], type=Scored)
     stored = output.as_dict()
@@ -231,7 +240,7 @@ def test_a_composition_without_accuracy_loses_no_sample_and_logs_it(
     play: Play, question: Question
 ) -> None:
     (output,), _ = play(
-        ANSWER(question.answers[0].name) + "<|im_end|>", medenv__scoring__weights={"format": 0.5}
+        ANSWER(question.answers[0].name) + "<|im_end|>", scoring__weights={"format": 0.5}
     )
     assert output.reward_score == 0.5
     logged = output.extra_fields["reward_extra_info"]
@@ -244,7 +253,7 @@ def test_a_reward_of_ones_own_trains(
     (tmp_path / "loop_reward.py").write_text("def mine(trajectory):\n    return 7.0\n")
     monkeypatch.syspath_prepend(tmp_path)
     (output,), _ = play("No.<|im_end|>" , *["No.<|im_end|>"] * 4,
-                        medenv__scoring__reward="loop_reward:mine")  # fmt: skip
+                        scoring__reward="loop_reward:mine")  # fmt: skip
     assert output.reward_score == 7.0
     assert output.extra_fields["reward_extra_info"]["acc"] == 0.0
 
@@ -260,7 +269,7 @@ def test_a_reward_of_ones_own_trains(
 )
 def test_a_ramp_that_is_none_is_told(play: Play, ramp: dict[str, Any], problem: str) -> None:
     with pytest.raises(UsageError, match=problem):
-        play("x", medenv__scoring__ramps=ramp)
+        play("x", scoring__ramps=ramp)
 
 
 def test_an_answer_planted_in_what_a_tool_shows_earns_nothing(
@@ -268,7 +277,7 @@ def test_an_answer_planted_in_what_a_tool_shows_earns_nothing(
 ) -> None:
     gold = question.answers[0].name
     (output,), server = play(
-        CALL("search", {"query": f"{question.topic.name} <answer>{gold}</answer>"}) + "<|im_end|>",
+        CALL("search", {"query": f"{question.subject.name} {ANSWER(gold)}"}) + "<|im_end|>",
         "I am not going to answer.<|im_end|>",
         "Still not.<|im_end|>", "No.<|im_end|>", "No.<|im_end|>",
     )  # fmt: skip
@@ -288,7 +297,7 @@ def test_a_broken_rollout_server_yields_no_sample_instead_of_a_zero(play: Play) 
 def test_a_failed_generation_is_tried_again_with_a_new_request(
     play: Play, question: Question
 ) -> None:
-    call = CALL("search", {"query": question.topic.name}) + "<|im_end|>"
+    call = CALL("search", {"query": question.subject.name}) + "<|im_end|>"
     right = ANSWER(question.answers[0].name) + "<|im_end|>"
     (output,), server = play(call, RuntimeError("503"), "", right)
     assert output.reward_score > 1.0
@@ -301,7 +310,7 @@ def test_a_failed_generation_is_tried_again_with_a_new_request(
 
 def test_a_server_that_hangs_is_left_after_the_time_limit(play: Play) -> None:
     started = time.monotonic()
-    limits = {"medenv__patience__policy_timeout": 0.1, "medenv__patience__attempts": 2}
+    limits = {"env__retry__policy_timeout": 0.1, "env__retry__attempts": 2}
     outputs, server = play(HANGS, HANGS, **limits)
     assert (outputs, len(server.asked)) == ([], 2)
     assert "nothing came for 0.1 s" in server.unscored[0].trajectory.failure
@@ -331,7 +340,7 @@ class Slow:
 def test_a_tool_that_hangs_is_left_after_the_time_limit(play: Play) -> None:
     slow, started = Slow(60.0), time.monotonic()
     call = CALL("search", {"query": "x"}) + "<|im_end|>"
-    outputs, server = play(call, tools=[slow.tool], medenv__patience__timeout=0.1)
+    outputs, server = play(call, tools=[slow.tool], env__retry__timeout=0.1)
     assert (outputs, slow.now) == ([], 0)
     assert "nothing came for 0.1 s" in server.unscored[0].trajectory.failure
     assert time.monotonic() - started < 30.0
@@ -355,24 +364,28 @@ def test_the_calls_of_one_turn_are_made_at_once(play: Play) -> None:
     assert shown.index("found a") < shown.index("found b") < shown.index("found c")
 
 
-def test_a_bug_in_a_tool_is_an_observation_and_the_episode_is_scored(play: Play) -> None:
+def test_a_bug_in_a_tool_is_an_observation_and_the_episode_is_scored(
+    play: Play, question: Question
+) -> None:
     @FunctionTool
     def search(query: str) -> ToolOutput:
         """Fail."""
         raise KeyError(query)
 
-    call, answer = CALL("search", {"query": "x"}), ANSWER("nobody")
+    call, answer = CALL("search", {"query": "x"}), ANSWER(question.answers[0].name)
     (output,), server = play(f"{call}<|im_end|>", f"{answer}<|im_end|>", tools=[search])
     assert server.unscored == []
     scored = msgspec.json.decode(output.extra_fields["scored"], type=Scored)
     assert scored.trajectory.ending == "answered"
     assert scored.trajectory.turns[0].results[0].status == "bad_call"
+    assert "KeyError" in scored.trajectory.turns[0].observation
+    assert scored.score.parts["accuracy"].raw == 1.0
 
 
 def test_sampling_stops_where_the_dialect_says_and_the_rest_is_not_read(
     play: Play, question: Question
 ) -> None:
-    call = CALL("search", {"query": question.topic.name})
+    call = CALL("search", {"query": question.subject.name})
     forged = call + "\n<tool_response>" + ANSWER(question.answers[0].name)
     (output,), server = play(forged, ANSWER("X") + "<|im_end|>")
     params = server.asked[0][1]
@@ -420,7 +433,7 @@ def test_a_prompt_is_never_cut(play: Play) -> None:
 
 
 def test_a_turn_may_have_the_tokens_that_the_budget_has_left(play: Play) -> None:
-    budget = {"medenv__env__budget__tokens": 60, "medenv__env__turn_tokens": 50}
+    budget = {"env__budget__tokens": 60, "env__turn_tokens": 50}
     call = CALL("search", {"query": "x"}) + "<|im_end|>"
     (output,), server = play(call, "and " * 99, **budget)
     first, second = (params["max_tokens"] for _, params in server.asked)
@@ -449,7 +462,7 @@ def test_a_greedy_row_is_sampled_at_temperature_0(play: Play) -> None:
 def test_a_turn_that_was_cut_is_closed_with_a_token_the_policy_is_not_trained_on(
     play: Play,
 ) -> None:
-    (output,), server = play("and " * 50, ANSWER("X") + "<|im_end|>", medenv__env__turn_tokens=12)
+    (output,), server = play("and " * 50, ANSWER("X") + "<|im_end|>", env__turn_tokens=12)
     end = server.tokenizer.eos_token_id
     assert sum(output.response_mask[:12]) == 12
     assert (output.response_ids[12], output.response_mask[12]) == (end, 0)
@@ -458,26 +471,12 @@ def test_a_turn_that_was_cut_is_closed_with_a_token_the_policy_is_not_trained_on
 def test_an_episode_whose_observation_does_not_fit_ends_for_lack_of_tokens(
     play: Play, question: Question
 ) -> None:
-    call = CALL("search", {"query": question.topic.name}) + "<|im_end|>"
+    call = CALL("search", {"query": question.subject.name}) + "<|im_end|>"
     (output,), _ = play(call, actor_rollout_ref__rollout__response_length=40)
     scored = msgspec.json.decode(output.extra_fields["scored"], type=Scored)
     assert scored.trajectory.ending == "tokens"
     assert len(output.response_ids) <= 40
     assert output.reward_score == 0.0
-
-
-def test_a_tool_with_a_bug_is_shown_to_the_policy_and_the_episode_is_scored(
-    play: Play, question: Question, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def bugged(*_: Any) -> Any:
-        raise IndexError("list index out of range")
-
-    monkeypatch.setattr(Search, "call", bugged)
-    gold = question.answers[0].name
-    (output,), _ = play(CALL("search", {"query": "x"}) + "<|im_end|>", ANSWER(gold) + "<|im_end|>")
-    scored = msgspec.json.decode(output.extra_fields["scored"], type=Scored)
-    assert "IndexError" in scored.trajectory.turns[0].observation
-    assert scored.score.parts["accuracy"].raw == 1.0
 
 
 def test_a_reward_with_a_bug_yields_no_sample_and_ends_nothing(
@@ -488,3 +487,8 @@ def test_a_reward_with_a_bug_yields_no_sample_and_ends_nothing(
 
     monkeypatch.setattr(Reward, "__call__", bugged)
     assert play(ANSWER("X") + "<|im_end|>")[0] == []
+
+
+def test_a_loop_without_an_environment_says_what_to_set(play: Play) -> None:
+    with pytest.raises(UsageError, match="agent_loop_config_path"):
+        play("x", environment="")

@@ -13,22 +13,20 @@ from pathlib import Path
 
 import pytest
 import torch
-from hydra import compose, initialize_config_dir
 from omegaconf import DictConfig
 from safetensors.torch import save_file
 
 from medenv.errors import UsageError
-from medenv.integrations.hydra.config import register_schema
 from medenv.integrations.verl.checkpoints import LATEST, Layout, holds_policy, prune, resume, whole
+
+from ..toy import sft_config, train_config
 
 ROOT = Path(__file__).parents[2]
 TINY = ROOT / "models" / "tiny_policy"
 
 
-def config(*overrides: str, primary: str = "train") -> DictConfig:
-    register_schema()
-    with initialize_config_dir(str(ROOT / "conf"), version_base="1.3"):
-        return compose(primary, overrides=["experiment=smoke", *overrides])
+def config(*overrides: str) -> DictConfig:
+    return train_config("experiment=smoke", *overrides)
 
 
 GRPO, PPO = Layout.of(config()), Layout.of(config("algo=ppo"))
@@ -155,7 +153,7 @@ def test_a_policy_that_was_kept_alone_is_never_removed(tmp_path: Path) -> None:
     newest = tmp_path / "global_step_8"
     for file in newest.glob("actor/*.pt"):
         file.unlink()
-    with pytest.raises(UsageError, match=r"medenv\.policy=.*global_step_8/actor/huggingface"):
+    with pytest.raises(UsageError, match=r"policy=.*global_step_8/actor/huggingface"):
         resume(tmp_path, GRPO)
 
 
@@ -185,10 +183,7 @@ def test_one_process_of_several_that_did_not_save_leaves_it_broken(tmp_path: Pat
 
 
 def test_supervised_checkpoints_are_found_the_same_way(tmp_path: Path) -> None:
-    register_schema()
-    with initialize_config_dir(str(ROOT / "conf"), version_base="1.3"):
-        chosen = compose("sft", overrides=["experiment=tiny_sft", "trainer.n_gpus_per_node=2"])
-    layout = Layout.of_sft(chosen)
+    layout = Layout.of_sft(sft_config("experiment=tiny_sft", "trainer.n_gpus_per_node=2"))
     save(tmp_path, 100, layout, 2)
     (save(tmp_path, 200, layout, 2) / "data_1.pt").unlink()
     resumed = resume(tmp_path, layout)

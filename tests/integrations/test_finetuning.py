@@ -5,22 +5,23 @@ from __future__ import annotations
 import shutil
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pyarrow.parquet as pq
 import pytest
 import torch
-from hydra import compose, initialize_config_dir
 from omegaconf import DictConfig, OmegaConf
 from peft import LoraConfig
 from transformers import AutoTokenizer
 
+from medenv.build.settings import SftSettings
 from medenv.cli.template import toy_chats
 from medenv.errors import DataError, UsageError
 from medenv.evaluation.summary import read_scored
 from medenv.integrations.hf.chat_tokens import ChatTokens
-from medenv.integrations.hydra.config import check_config, register_schema
+from medenv.integrations.hydra.config import check_config, settings_of
 from medenv.integrations.hydra.identity import OtherSettingsError
 from medenv.integrations.verl.finetuning import (
     learns_from_trajectories,
@@ -30,20 +31,23 @@ from medenv.integrations.verl.finetuning import (
     without_other_trainers,
     write_chats_as_examples,
 )
-from medenv.integrations.verl.sft import export, train_stage
+from medenv.integrations.verl.sft import SFTRun, export, train_stage
 from medenv.integrations.verl.sft_data import SFTDataset
 from medenv.io import write_records
 
+from ..toy import sft_config as config
 from .test_lora import load, logprobs, saved_by_verl, trained
 
 ROOT = Path(__file__).parents[2]
 TINY = str(ROOT / "models" / "tiny_policy")
 
 
-def config(*overrides: str) -> DictConfig:
-    register_schema()
-    with initialize_config_dir(str(ROOT / "conf"), version_base="1.3"):
-        return compose("sft", overrides=list(overrides))
+def settings(config: DictConfig) -> SftSettings:
+    return settings_of(config, SftSettings)
+
+
+def opened(config: DictConfig, say: Callable[[str], object] = print) -> SFTRun:
+    return open_finetuning(config, settings(config), say)
 
 
 @pytest.fixture
@@ -55,7 +59,7 @@ def chosen(tmp_path: Path) -> DictConfig:
         f"root={tmp_path}",
         f"policy={TINY}",
         f"lessons.trajectories={tmp_path / 'set'}",
-        "medenv.lessons.stages=[{material: trajectories, epochs: 2.5, lr: 0.001},"
+        "lessons.stages=[{material: trajectories, epochs: 2.5, lr: 0.001},"
         "{material: trajectories, steps: 7, lr: 0.0001}]",
         "data.train_batch_size=4",
         "data.max_length=2000",
@@ -74,11 +78,11 @@ def chosen(tmp_path: Path) -> DictConfig:
 )
 def test_presets_serve_fine_tuning_too(overrides: list[str]) -> None:
     made = config(*overrides)
-    assert learns_from_trajectories(made)
+    assert learns_from_trajectories(settings(made))
     kept = without_other_trainers(made)
-    check_config(kept, "sft_trainer_engine")
+    check_config(kept, SftSettings, "sft_trainer_engine")
     assert "actor_rollout_ref" not in kept
-    assert kept.medenv == made.medenv
+    assert settings(kept) == settings(made)
     assert kept.trainer.n_gpus_per_node == (8 if "hardware=eight_gpu" in overrides else 1)
     assert kept.data.max_token_len_per_gpu >= kept.data.max_length
 
@@ -90,26 +94,25 @@ def test_the_data_set_that_the_config_names_is_ours() -> None:
 
 def test_the_big_preset_fine_tunes_the_policy_that_is_named() -> None:
     made = config("policy=qwen3_8b", "hardware=eight_gpu")
-    assert made.medenv.policy == "Qwen/Qwen3-8B"
+    assert made.policy.path == "Qwen/Qwen3-8B"
     assert made.trainer.n_gpus_per_node == 8
-    assert [dict(stage)["material"] for stage in made.medenv.lessons.stages] == ["trajectories"]
+    assert [dict(stage)["material"] for stage in made.lessons.stages] == ["trajectories"]
 
 
 def test_a_key_that_no_trainer_knows_is_still_refused() -> None:
     made = config("policy=tiny", "+trainer.colour=red")
     with pytest.raises(UsageError, match=r"no config key 'trainer\.colour'"):
-        check_config(without_other_trainers(made), "sft_trainer_engine")
+        check_config(without_other_trainers(made), SftSettings, "sft_trainer_engine")
 
 
 def test_the_new_tiny_policy_is_no_fine_tuning_and_its_config_is_left_alone() -> None:
     made = config("experiment=tiny_policy")
-    assert not learns_from_trajectories(made)
-    assert made.medenv.policy == "models/tiny_policy"
-    check_config(made, "sft_trainer_engine")
+    assert not learns_from_trajectories(settings(made))
+    assert made.policy.path == "models/tiny_policy"
+    check_config(made, SftSettings, "sft_trainer_engine")
+    mixed = settings(config("lessons.stages=[{material: trajectories}, {material: episodes}]"))
     with pytest.raises(UsageError, match="stages of trajectories stand alone, got episodes, traj"):
-        learns_from_trajectories(
-            config("medenv.lessons.stages=[{material: trajectories}, {material: episodes}]")
-        )
+        learns_from_trajectories(mixed)
 
 
 def test_lessons_are_the_episodes_token_by_token(tmp_path: Path) -> None:
@@ -139,18 +142,18 @@ def test_a_run_counts_its_steps_and_goes_from_stage_to_stage(
     chosen: DictConfig, tmp_path: Path
 ) -> None:
     told: list[str] = []
-    run = open_finetuning(chosen, told.append)
+    run = opened(chosen, told.append)
     assert [pq.read_metadata(path).num_rows for path in run.examples] == [22, 22]
     assert run.steps == (13, 7)  # two and a half times five batches of four
     assert told == ["writing the examples", "22 examples; 0 left out, longer than 2,000 tokens"]
-    assert (run.policy(0), run.stages[0]["lr"]) == (TINY, 0.001)
+    assert (run.policy(0), run.stages[0].lr) == (TINY, 0.001)
     with pytest.raises(UsageError, match=r"no finished checkpoint in .*let stage-0 finish"):
         run.policy(1)
     taught = run.stage(0) / "checkpoints" / f"global_step_{run.steps[0]}" / "huggingface"
     shutil.copytree(TINY, taught)
     assert run.policy(1) == str(taught)
     before = (tmp_path / "tiny_sft" / "lessons.parquet").stat().st_mtime_ns
-    open_finetuning(chosen, told.append)
+    opened(chosen, told.append)
     assert (tmp_path / "tiny_sft" / "lessons.parquet").stat().st_mtime_ns == before
     assert len(told) == 2
 
@@ -158,32 +161,32 @@ def test_a_run_counts_its_steps_and_goes_from_stage_to_stage(
 def test_another_setting_of_a_course_that_has_begun_is_refused_by_name(
     chosen: DictConfig, tmp_path: Path
 ) -> None:
-    open_finetuning(chosen, lambda _: None)
+    opened(chosen)
     OmegaConf.update(chosen, "optim.weight_decay", 0.2)
-    run = open_finetuning(chosen, lambda _: None)  # nothing has come of it yet
+    run = opened(chosen)  # nothing has come of it yet
     (run.stage(0) / "metrics").mkdir(parents=True)
     (run.stage(0) / "metrics" / "0000.jsonl").write_text('{"step":1,"data":{}}\n')
-    open_finetuning(chosen, lambda _: None)
+    opened(chosen)
     OmegaConf.update(chosen, "evaluation.samples", 3)  # a validation grows
-    open_finetuning(chosen, lambda _: None)
+    opened(chosen)
     OmegaConf.update(chosen, "optim.weight_decay", 0.1)
     with pytest.raises(OtherSettingsError) as told:
-        open_finetuning(chosen, lambda _: None)
+        opened(chosen)
     assert told.value.changed == {"optim.weight_decay": (0.2, 0.1)}
     OmegaConf.update(chosen, "optim.weight_decay", 0.2)
     write_records(tmp_path / "set" / "chat.jsonl", toy_chats("hermes")[1:])
     with pytest.raises(OtherSettingsError, match="trajectories"):
-        open_finetuning(chosen, lambda _: None)
+        opened(chosen)
 
 
 def test_a_batch_larger_than_the_lessons_is_refused(chosen: DictConfig) -> None:
     OmegaConf.update(chosen, "data.train_batch_size", 23)
     with pytest.raises(UsageError, match="train_batch_size=23 is more than the 22 examples"):
-        open_finetuning(chosen, lambda _: None)
+        opened(chosen)
 
 
 def test_an_export_that_was_cut_short_is_no_finished_stage(chosen: DictConfig) -> None:
-    run = open_finetuning(chosen, lambda _: None)
+    run = opened(chosen)
     taught = run.stage(0) / "checkpoints" / f"global_step_{run.steps[0]}" / "huggingface"
     shutil.copytree(TINY, taught)
     weights = taught / "model.safetensors"
@@ -197,7 +200,7 @@ def test_a_finished_stage_of_lora_is_merged_before_it_is_used(
 ) -> None:
     OmegaConf.update(chosen, "model.lora_rank", 4)
     OmegaConf.update(chosen, "model.lora_alpha", 8)
-    run = open_finetuning(chosen, lambda _: None)
+    run = opened(chosen)
     step = run.stage(0) / "checkpoints" / f"global_step_{run.steps[0]}"
     policy = trained(
         LoraConfig(r=4, lora_alpha=8, target_modules="all-linear", task_type="CAUSAL_LM")
@@ -211,34 +214,34 @@ def test_a_finished_stage_of_lora_is_merged_before_it_is_used(
 
 
 def test_validations_play_held_out_questions_beside_the_first_one(chosen: DictConfig) -> None:
-    run = open_finetuning(chosen, lambda _: None)
+    run = opened(chosen)
     first = validation(run, 0)
-    assert (first.policy, first.against, first.engine) == (TINY, "", "transformers")
-    assert first.sampling.turn_tokens == chosen.medenv.env.turn_tokens
-    assert first.questions == 200
+    assert (first.policy.path, first.policy.engine) == (TINY, "transformers")
+    assert (first.against, first.n, first.samples) == ("", 200, 1)
+    assert first.environment == f"{chosen.lessons.trajectories}/environment.json"
     taught = run.stage(0) / "checkpoints" / f"global_step_{run.steps[0]}" / "huggingface"
     shutil.copytree(TINY, taught)
     second = validation(run, 1)
-    assert second.policy == str(taught)
-    assert second.against == first.folder != second.folder
+    assert second.policy.path == str(taught)
+    assert second.against == str(first.folder) != str(second.folder)
 
 
 @pytest.mark.parametrize(
     ("overrides", "told"),
     [
         (["lessons.trajectories=''"], "name the set that is learned from"),
-        (["policy=''"], "name the policy that is fine-tuned: policy=tiny"),
+        (["policy.path=''"], "name the policy that is fine-tuned: policy=tiny"),
     ],
 )
 def test_what_is_missing_is_told(tmp_path: Path, overrides: list[str], told: str) -> None:
     made = config("experiment=tiny_sft", f"root={tmp_path}", *overrides)
     with pytest.raises(UsageError, match=told):
-        open_finetuning(made, lambda _: None)
+        opened(made)
 
 
 def test_without_a_policy_there_is_nothing_to_fine_tune(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="name the policy that is fine-tuned"):
-        opened_finetuning(config(f"root={tmp_path}"))
+        opened(config(f"root={tmp_path}"))
 
 
 def recipe(name: str, *overrides: Any) -> str:
@@ -253,17 +256,15 @@ def recipe(name: str, *overrides: Any) -> str:
 def toy_run(root: Path) -> list[str]:
     """Make a set on the toy graph; return the overrides that fine-tune on it for two steps."""
     recipe(
-        "trajectories", "set=tiny", "world.source=toy", "world.questions.n_train=8",
-        "world.questions.n_test=4", "+world.questions.test_share=0.4", "n=6",
-        f"folder={root / 'set'}", f"workspaces={root}",
+        "trajectories", "set=tiny", "graph=toy", "questions=toy", "n=6",
+        f"folder={root / 'set'}", f"root={root}",
     )  # fmt: skip
     return [
         "experiment=tiny_sft",
         f"root={root}",
-        "world=toy",
         f"lessons.trajectories={root / 'set'}",
-        "medenv.lessons.stages=[{material: trajectories, steps: 2, lr: 0.001}]",
-        "medenv.evaluation.questions=2",
+        "lessons.stages=[{material: trajectories, steps: 2, lr: 0.001}]",
+        "evaluation.questions=2",
         "data.train_batch_size=2",
     ]
 
@@ -272,7 +273,7 @@ def test_a_run_whose_stage_is_taught_goes_on_to_its_validation_and_its_end(
     tmp_path: Path,
 ) -> None:
     overrides, folder = toy_run(tmp_path), tmp_path / "tiny_sft"
-    open_finetuning(without_other_trainers(config(*overrides)), lambda _: None)
+    opened(without_other_trainers(config(*overrides)))
     taught = folder / "stage-0" / "checkpoints" / "global_step_2" / "huggingface"
     shutil.copytree(TINY, taught)
     told = recipe("sft", *overrides)
@@ -286,7 +287,7 @@ def test_a_run_whose_stage_is_taught_goes_on_to_its_validation_and_its_end(
     recipe("sft", *overrides)
     assert page.stat().st_mtime_ns == before
     asked_more = without_other_trainers(config(*overrides, "evaluation.samples=2"))
-    list(validate(open_finetuning(asked_more, lambda _: None), 0))
+    list(validate(opened(asked_more), 0))
     assert len(read_scored(folder / "validation" / "0" / "sampled.jsonl")) == 2 * 2
 
 

@@ -161,10 +161,10 @@ def test_an_edited_reward_of_ones_own_is_noticed(
     monkeypatch.syspath_prepend(tmp_path)
     module = tmp_path / "edited_reward.py"
     module.write_text("def mine(trajectory):\n    return 1.0\n")
-    begin(tmp_path, "medenv.scoring.reward=edited_reward:mine")
-    begin(tmp_path, "medenv.scoring.reward=edited_reward:mine")
+    begin(tmp_path, "scoring.reward=edited_reward:mine")
+    begin(tmp_path, "scoring.reward=edited_reward:mine")
     module.write_text("def mine(trajectory):\n    return 2.0\n")
-    assert list(changed(tmp_path, "medenv.scoring.reward=edited_reward:mine")) == [
+    assert list(changed(tmp_path, "scoring.reward=edited_reward:mine")) == [
         "edited_reward:mine (its file)"
     ]
 

@@ -19,6 +19,7 @@ from medenv.integrations.verl.processes import mark_of, marked
 from medenv.integrations.verl.run import Run, train
 from medenv.io import FolderInUseError
 
+from ..toy import opened, train_config
 from .test_checkpoints import GRPO, save
 
 ROOT = Path(__file__).parents[2]
@@ -51,7 +52,7 @@ def attempts(run: Run) -> int:
 def test_a_trainer_that_only_says_that_it_waits_is_ended_within_the_patience(
     tmp_path: Path,
 ) -> None:
-    with opened(config(tmp_path, "hang", 5.0, "hardware.restarts=0"), print) as run:
+    with opened(config(tmp_path, "hang", 5.0, "hardware.restarts=0")) as run:
         steps: list[tuple[int, float]] = []
 
         def follow_to_the_end() -> None:
@@ -67,14 +68,14 @@ def test_a_trainer_that_only_says_that_it_waits_is_ended_within_the_patience(
 
 
 def test_finished_episodes_are_progress(tmp_path: Path) -> None:
-    with opened(config(tmp_path, "slow", 5.0), print) as run:
+    with opened(config(tmp_path, "slow", 5.0)) as run:
         assert trained(run, []) == [1, 2, 3, 4]
         assert attempts(run) == 1
 
 
 def test_a_lost_worker_ends_the_attempt_at_once_and_restarts_are_bounded(tmp_path: Path) -> None:
     said: list[str] = []
-    with opened(config(tmp_path, "lose", 600.0), print) as run:
+    with opened(config(tmp_path, "lose", 600.0)) as run:
         begun = time.monotonic()
         with pytest.raises(TrainingFailedError, match="lost agent loop worker 0"):
             trained(run, said)
@@ -88,7 +89,7 @@ def test_a_trainer_that_died_is_started_again_from_the_newest_whole_checkpoint(
     tmp_path: Path,
 ) -> None:
     said: list[str] = []
-    with opened(config(tmp_path, "fail_once"), print) as run:
+    with opened(config(tmp_path, "fail_once")) as run:
         saved = Path(run.config.trainer.default_local_dir)
         save(saved, 1, GRPO)
         save(saved, 2, GRPO)
@@ -106,7 +107,7 @@ def test_a_trainer_that_died_is_started_again_from_the_newest_whole_checkpoint(
 
 def test_a_trainer_that_fails_before_its_first_step_is_not_started_again(tmp_path: Path) -> None:
     said: list[str] = []
-    with opened(config(tmp_path, "fail_at_once"), print) as run:
+    with opened(config(tmp_path, "fail_at_once")) as run:
         with pytest.raises(TrainingFailedError, match="a setting that verl refuses"):
             trained(run, said)
         assert said == []
@@ -118,44 +119,26 @@ def test_a_checkpoint_of_another_world_size_is_refused_before_anything_starts(
     tmp_path: Path,
 ) -> None:
     chosen = config(tmp_path, "fail_at_once", 60.0, "trainer.n_gpus_per_node=2")
-    with opened(chosen, print) as run:
+    with opened(chosen) as run:
         save(Path(run.config.trainer.default_local_dir), 2, GRPO)
         with pytest.raises(UsageError, match=r"saved by 1 processes.* 2 would load it"):
             trained(run, [])
         assert not run.log.exists()
 
 
-TRAINING = """
-import sys
-from pathlib import Path
-from hydra import compose, initialize_config_dir
-from medenv.integrations.hydra.config import register_schema
-from medenv.integrations.verl.run import train
-
-from ..toy import opened, train_config
-register_schema()
-with initialize_config_dir(sys.argv[1], version_base="1.3"):
-    config = compose("train", overrides=sys.argv[2:])
-with opened(config, print) as run:
-    for step, logged in train(run, print):
-        print("step", step, flush=True)
-"""
-
-
 def test_what_a_killed_recipe_left_behind_is_ended_by_the_next_start(tmp_path: Path) -> None:
-    given = overrides(tmp_path, "leave_orphans", 600.0)
-    command = [sys.executable, "-c", TRAINING, str(ROOT / "conf"), *given]
-    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) as recipe:
-        assert recipe.stdout is not None
-        while (line := recipe.stdout.readline()) and line != "step 1\n":
-            pass
+    folder = tmp_path / "smoke"
+    given = [*overrides(tmp_path, "leave_orphans", 600.0), "hardware.memory_gb=0"]
+    command = [sys.executable, "recipes/train.py", *given]
+    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.DEVNULL) as recipe:
+        while recipe.poll() is None and not (folder / "metrics" / "0000.jsonl").exists():
+            time.sleep(0.1)
         with (
             pytest.raises(FolderInUseError, match=f"process {recipe.pid} "),
-            opened(config(tmp_path, "leave_orphans"), print),
+            opened(config(tmp_path, "leave_orphans")),
         ):
             pass
         recipe.kill()
-    folder = tmp_path / "smoke"
     orphans = marked(mark_of(folder))
     assert len(orphans) == 2  # the trainer, and what it has started in a session of its own
     said: list[str] = []

@@ -137,7 +137,7 @@ def test_leaving_all_prompts_out_is_refused(whole: Run) -> None:
             "medenv_turn_grpo finds turns by the response mask",
         ),
         (["algo=turn_grpo", ALONE], "medenv_turn_grpo compares .* there is 1"),
-        (["env.retry.attempts=0"], "patience needs attempts >= 1"),
+        (["env.retry.attempts=0"], "attempts >= 1"),
         (["env.retry.timeout=soon"], "env.retry.timeout"),
     ],
 )
@@ -145,12 +145,12 @@ def test_settings_that_contradict_each_other_are_refused(
     tmp_path: Path, overrides: list[str], problem: str
 ) -> None:
     with pytest.raises((UsageError, ConfigCompositionException), match=problem):
-        check_algorithm(composed(tmp_path, *overrides))
+        prepared(tmp_path, *overrides)
 
 
 @pytest.mark.parametrize("algo", ["ppo", "turn_grpo"])
 def test_turn_rewards_are_accepted_where_they_change_something(tmp_path: Path, algo: str) -> None:
-    turns = ["scoring=process", "medenv.scoring.turn_rewards=true"]
+    turns = ["scoring=process", "scoring.turn_rewards=true"]
     check_algorithm(composed(tmp_path, f"algo={algo}", *turns))
 
 

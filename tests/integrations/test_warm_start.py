@@ -9,15 +9,14 @@ import msgspec
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
-from hydra import compose, initialize_config_dir
-from medenv.build.workspace import WorkspaceSettings, open_workspace
-from omegaconf import DictConfig
 from transformers import AutoTokenizer
 
 from medenv.build.environment import make_parts
+from medenv.build.prepare import prepare
+from medenv.build.settings import SftSettings, TrainSettings
 from medenv.dialects import Hermes
 from medenv.errors import UnknownNameError, UsageError
-from medenv.integrations.hydra.config import plain, register_schema
+from medenv.integrations.hydra.config import settings_of
 from medenv.integrations.verl.warm_start import (
     HELD_OUT,
     WarmStart,
@@ -25,27 +24,29 @@ from medenv.integrations.verl.warm_start import (
     prepare_stage,
     write_held_out,
 )
-from medenv.kg import read_questions, toy_graph, toy_questions
+from medenv.kg import toy_graph, toy_questions
+from medenv.kg.questions.synthesis import Progress
 from medenv.trajectories.renaming import Renamer
 from medenv.trajectories.teachers import Oracle
 
-CONF = Path(__file__).parents[2] / "conf"
+from ..toy import sft_config, train_config
+
+TINY = Path(__file__).parents[2] / "models" / "tiny_policy"
 TOY = [
-    "world=toy",
+    "graph=toy",
+    "questions=toy",
     "env=tiny",
-    "medenv.tiny.vocabulary=420",
-    "medenv.tiny.hidden=32",
-    "medenv.tiny.layers=1",
-    "medenv.tiny.copying=false",
-    "medenv.tiny.head_dim=16",
+    "tiny.vocabulary=420",
+    "tiny.hidden=32",
+    "tiny.layers=1",
+    "tiny.copying=false",
+    "tiny.head_dim=16",
 ]
 
 
-def config(root: Path, *stages: str) -> DictConfig:
-    register_schema()
-    with initialize_config_dir(str(CONF), version_base="1.3"):
-        listed = f"medenv.lessons.stages=[{','.join(stages)}]"
-        return compose("sft", overrides=[*TOY, f"root={root}", listed])
+def opened(root: Path, *stages: str) -> WarmStart:
+    config = sft_config(*TOY, f"root={root}", f"lessons.stages=[{','.join(stages)}]")
+    return open_warm_start(config, settings_of(config, SftSettings), Progress())
 
 
 @pytest.fixture(scope="module")
@@ -56,7 +57,7 @@ def warm_start(tmp_path_factory: pytest.TempPathFactory) -> WarmStart:
         "{material: episodes, examples: 60, renamed: 1.0, steps: 1, lr: 0.001}",
         "{material: reading, examples: 10, steps: 1, lr: 0.001}",
     )
-    made = open_warm_start(config(root, *stages), lambda _: None)
+    made = opened(root, *stages)
     for number in range(3):
         prepare_stage(made, number, lambda _: None)
     return made
@@ -88,7 +89,7 @@ def test_episodes_carry_loss_on_what_the_policy_writes_alone(warm_start: WarmSta
 
 
 def test_no_held_out_question_or_answer_is_teacher_episodes(warm_start: WarmStart) -> None:
-    held_out = list(read_questions(warm_start.workspace.questions("test")))
+    held_out = warm_start.prepared.asked("test")
     taught = "\n".join(whole for number in range(3) for _, whole, _ in texts(warm_start, number))
     for question in held_out:
         assert question.text not in taught
@@ -126,7 +127,7 @@ def test_a_stage_that_is_prepared_is_not_made_again(warm_start: WarmStart) -> No
 
 def test_an_unknown_material_is_refused(tmp_path: Path) -> None:
     with pytest.raises(UnknownNameError) as refused:
-        open_warm_start(config(tmp_path, "{material: podcasts}"), lambda _: None)
+        opened(tmp_path, "{material: podcasts}")
     assert (refused.value.kind, refused.value.name) == ("material", "podcasts")
 
 
@@ -141,7 +142,7 @@ def test_a_renamed_episode_depends_on_its_generator_alone() -> None:
         renamer.rename(episode, entities, np.random.default_rng(seed)) for seed in (1, 1, 2)
     )
     assert one == two != three
-    for old in (question.topic.name, question.answers[0].name):
+    for old in (question.subject.name, question.answers[0].name):
         assert old not in "".join(turn.text + turn.observation for turn in one.turns)
 
 
@@ -149,7 +150,7 @@ def test_a_policy_that_reads_first_has_the_tokenizer_of_its_later_episodes(
     tmp_path: Path, warm_start: WarmStart
 ) -> None:
     reading, episodes = "{material: reading, examples: 4}", "{material: episodes, examples: 60}"
-    first = open_warm_start(config(tmp_path, reading, episodes), lambda _: None)
+    first = opened(tmp_path, reading, episodes)
     prepare_stage(first, 0, lambda _: None)
     vocabularies = [
         AutoTokenizer.from_pretrained(one.run.folder / "new_policy").get_vocab()
@@ -160,7 +161,7 @@ def test_a_policy_that_reads_first_has_the_tokenizer_of_its_later_episodes(
 
 
 def test_a_new_policy_without_episodes_is_refused(tmp_path: Path) -> None:
-    only_reading = open_warm_start(config(tmp_path, "{material: reading}"), lambda _: None)
+    only_reading = opened(tmp_path, "{material: reading}")
     with pytest.raises(UsageError, match="needs a stage of material=episodes"):
         prepare_stage(only_reading, 0, lambda _: None)
 
@@ -170,7 +171,7 @@ def test_what_was_held_out_is_written_beside_a_policy(
 ) -> None:
     write_held_out(warm_start, tmp_path)
     known = msgspec.json.decode((tmp_path / HELD_OUT).read_bytes())
-    test = read_questions(warm_start.workspace.questions("test"))
+    test = warm_start.prepared.asked("test")
     assert known["answers"] == sorted({entity.id for one in test for entity in one.answers})
     taught = {entity.id for one in warm_start.parts.questions for entity in one.answers}
     assert not taught & {*known["answers"]}
@@ -179,12 +180,9 @@ def test_what_was_held_out_is_written_beside_a_policy(
 def test_the_committed_policy_was_taught_nothing_that_the_laptop_run_holds_out(
     tmp_path: Path,
 ) -> None:
-    register_schema()
-    with initialize_config_dir(str(CONF), version_base="1.3"):
-        settings = plain(compose("train", overrides=["experiment=cpu"]).medenv)["world"]
-    world = msgspec.convert(settings, WorkspaceSettings)
-    questions = read_questions(open_workspace(world, tmp_path, lambda _: None).questions("test"))
-    known = msgspec.json.decode((CONF.parent / "models" / "tiny_policy" / HELD_OUT).read_bytes())
+    config = train_config("experiment=cpu", f"root={tmp_path}")
+    questions = prepare(settings_of(config, TrainSettings)).asked("test")
+    known = msgspec.json.decode((TINY / HELD_OUT).read_bytes())
     assert {entity.id for one in questions for entity in one.answers} <= {*known["answers"]}
-    assert {one.topic.id for one in questions} <= {*known["topics"]}
+    assert {one.subject.id for one in questions} <= {*known["topics"]}
     assert len(questions) == 400

@@ -30,6 +30,7 @@ FREE = (
     *("trainer.default_local_dir", "trainer.default_hdfs_dir", "trainer.project_name"),
     *("trainer.experiment_name", "trainer.logger", "trainer.rollout_data_dir"),
     *("trainer.validation_data_dir", "trainer.v1.sampler.sampler_kwargs.rollout_dir"),
+    "actor_rollout_ref.rollout.agent.agent_loop_config_path",
     *("scoring.judge.url", "scoring.judge.cache"),
     *("scoring.judge.key_variable", "scoring.judge.concurrency"),
     *("scoring.judge.attempts", "scoring.judge.timeout"),

@@ -3,7 +3,7 @@
 Tokens in, tokens out: what the policy sampled is kept as the token ids it sampled, and everything
 else in the response (observations, chat markup, a closing token that the policy did not write) has
 `response_mask` 0. An episode that the infrastructure or a bug broke yields no sample: it is left
-out of its group instead of being scored, and `verl_sampler` counts it.
+out of its group instead of being scored, and `sampler` counts it.
 """
 
 from __future__ import annotations
@@ -15,12 +15,11 @@ from uuid import uuid4
 
 import msgspec
 import torch
-from verl.experimental.agent_loop.agent_loop import AgentLoopBase, AgentLoopOutput, register
+from verl.experimental.agent_loop.agent_loop import AgentLoopBase, AgentLoopOutput
 
 from medenv.build.prepare import load_environment
 from medenv.episodes.episode import Episode
 from medenv.errors import PolicyUnavailableError, TokensExhaustedError, UsageError
-from medenv.integrations.verl.rows import AGENT_NAME
 from medenv.integrations.verl.unscored import Unscored, report
 from medenv.records import Message, Question, Score, Scored, Written
 
@@ -28,7 +27,6 @@ _ADDED_UP = ("spec_num_draft_tokens", "spec_num_accepted_tokens", "spec_num_veri
 """Figures of a generation that add up over the turns of an episode."""
 
 
-@register(AGENT_NAME)
 class MedEnvAgentLoop(AgentLoopBase):  # type: ignore[misc]  # verl is untyped to us
     """Plays one episode of `medenv` with verl's rollout server as the policy.
 

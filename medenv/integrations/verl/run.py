@@ -234,7 +234,6 @@ def _identity(run: Run) -> dict[str, Any]:
 _OF_OTHER_RECIPES = (
     *("ablation", "lessons", "tiny", "policy.engine", "policy.engine_options"),
     *("questions.path", "questions.folder", "questions.workers"),
-    "actor_rollout_ref.rollout.agent.agent_loop_config_path",
 )
 
 

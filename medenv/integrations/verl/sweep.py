@@ -1,7 +1,7 @@
 """An online ablation: which runs there are to train, and what those that are trained come to.
 
 outputs/<sweep>/
-<reward>-seed<seed>/   a run's folder, see `verl_run`
+<reward>-seed<seed>/   a run's folder, see `run`
 report.html            all finished runs side by side
 report.md              the same in Markdown
 hydra/                 the config of every job, by number

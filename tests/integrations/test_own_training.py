@@ -1,0 +1,110 @@
+"""Training for real on a set that `synthesize` wrote, and on questions and a reward of one's own."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from medenv.evaluation.summary import read_scored
+from medenv.records import Scored
+
+from .smoke import ROOT, logged
+
+pytestmark = [pytest.mark.verl, pytest.mark.timeout(900)]
+
+GENES = {
+    "Marfan syndrome": "FBN1",
+    "Cystic fibrosis": "CFTR",
+    "Huntington disease": "HTT",
+    "Phenylketonuria": "PAH",
+    "Duchenne dystrophy": "DMD",
+    "Rett syndrome": "MECP2",
+    "Dravet syndrome": "SCN1A",
+    "Gaucher disease": "GBA1",
+    "Fabry disease": "GLA",
+    "Wilson disease": "ATP7B",
+    "Pompe disease": "GAA",
+    "Alkaptonuria": "HGD",
+}
+
+
+def recipe(folder: Path, name: str, *overrides: str) -> str:
+    """Run a recipe in a user's folder; return what it printed."""
+    done = subprocess.run(
+        [sys.executable, str(ROOT / "recipes" / f"{name}.py"), *overrides],
+        cwd=folder, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
+    return done.stdout
+
+
+def trained(folder: Path, *overrides: str) -> Path:
+    """Train the tiny policy for two steps in a user's folder; return the run's folder."""
+    fixed = ["experiment=smoke", "graph=auto", f"policy.path={ROOT / 'models' / 'tiny_policy'}"]
+    recipe(folder, "train", *fixed, "trainer.val_before_train=false", *overrides)
+    return folder / "outputs" / "smoke"
+
+
+def episodes(run: Path, step: int, part: str = "train") -> list[Scored]:
+    return list(read_scored(run / "rollouts" / part / f"{step:06d}.jsonl"))
+
+
+def assert_logged(run: Path, part: str) -> None:
+    """Assert that a part of the reward is logged as it is in the stored episodes of each step."""
+    for step in (1, 2):
+        raw = [one.score.parts[part].raw for one in episodes(run, step)]
+        assert len(raw) == 4 * 4
+        mean = pytest.approx(sum(raw) / len(raw), abs=1e-6)
+        assert logged(run, 0)[step][f"reward/{part}/raw"] == mean
+
+
+def test_a_set_with_rare_chains_is_trained_on_by_its_folder(tmp_path: Path) -> None:
+    recipe(tmp_path, "synthesize", "questions=rare_chains", "n=16", "questions.n_test=2")
+    run = trained(
+        tmp_path,
+        *("questions=outputs/questions-rare_chains-0", "evaluation.questions=2"),
+        *("data.max_prompt_length=420", "data.max_response_length=500"),
+        "actor_rollout_ref.rollout.max_model_len=920",
+    )
+    for name in ("accuracy", "format"):
+        assert_logged(run, name)
+    asked = [one.trajectory.question for step in (1, 2) for one in episodes(run, step)]
+    assert {question.proof.min_hops >= 3 for question in asked} == {True}
+    assert len({question.id for question in asked}) == 2 * 4
+    assert {question.rare is not None for question in asked} == {True}
+    validated = {one.trajectory.question.id for one in episodes(run, 2, "val-greedy")}
+    assert len(validated) == 2
+    assert "val-core/medenv/sampled/acc/mean@2" in logged(run, 0)[2]
+
+
+def test_questions_passages_and_a_reward_of_ones_own_are_trained_on(tmp_path: Path) -> None:
+    lines = [f"Which gene is altered in {disease}?,{gene}" for disease, gene in GENES.items()]
+    (tmp_path / "mine.csv").write_text("\n".join(["question,answer", *lines]) + "\n")
+    (tmp_path / "passages.jsonl").write_text(
+        "".join(
+            json.dumps({"title": disease, "text": f"{disease} comes with a change in {gene}."})
+            + "\n"
+            for disease, gene in GENES.items()
+        )
+    )
+    (tmp_path / "my_rewards.py").write_text(
+        "def mine(trajectory):\n    return 0.1 * len(trajectory.turns)\n"
+    )
+    run = trained(
+        tmp_path, *("questions=mine.csv", "corpus=passages.jsonl", "scoring=my_rewards:mine")
+    )
+    for name in ("reward", "accuracy"):
+        assert_logged(run, name)
+    for step in (1, 2):
+        scored = episodes(run, step)
+        totals = [0.1 * len(one.trajectory.turns) for one in scored]
+        assert [one.score.total for one in scored] == pytest.approx(totals)
+        mean = pytest.approx(sum(totals) / len(totals), abs=1e-6)
+        assert logged(run, 0)[step]["critic/score/mean"] == mean
+    assert {one.trajectory.question.certificate for one in scored} == {None}
+    shown = [turn.observation for one in scored for turn in one.trajectory.turns]
+    assert any("comes with a change in" in text for text in shown)
