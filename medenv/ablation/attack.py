@@ -115,9 +115,11 @@ class AttackEnvironment:
 
     Args:
         env_id: Id of a registered environment, ``"module:id"`` where a module registers it.
-        questions: How many of its questions are attacked at most, spread over all of them.
+        n: How many of its questions are attacked at most, spread over all of them.
         attacks: The attacks.
         dialect: Name of the dialect in which all write, or None for the environment's own.
+        questions: What is asked instead of the environment's own questions, as in
+            `medenv.build.environment.MakeSettings`; a folder brings its graph and corpus.
 
     Raises:
         UnknownNameError: No such dialect.
@@ -128,21 +130,23 @@ class AttackEnvironment:
         self,
         env_id: str,
         *,
-        questions: int = 64,
+        n: int = 64,
         attacks: Mapping[str, Attack] = ATTACKS,
         dialect: str | None = None,
+        questions: Any = None,
     ) -> None:
         self.env_id, self.attacks = env_id, attacks
-        self._settings = {} if dialect is None else {"dialect": dialect}
+        given = {"dialect": dialect, "questions": questions}
+        self._settings = {name: value for name, value in given.items() if value is not None}
         self._env = enter(env_id, **self._settings)
         asked = self._env.questions
-        if not asked or questions < 1:
+        if not asked or n < 1:
             raise UsageError(
-                f"{env_id!r} has {len(asked)} questions, {questions} are to be attacked; at least"
+                f"{env_id!r} has {len(asked)} questions, {n} are to be attacked; at least"
                 " one is needed"
             )
-        self.questions = tuple(asked[:: max(1, math.ceil(len(asked) / questions))])
-        self._withheld = _withheld(env_id, asked)
+        self.questions = tuple(asked[:: max(1, math.ceil(len(asked) / n))])
+        self._withheld = _withheld(env_id, asked, self._settings)
         self._names = _names(asked, self._withheld.values())
 
     def reward(self, scoring: Any) -> RewardFn:
@@ -335,10 +339,12 @@ def _beyond(score: Score, name: str, limit: float) -> float:
     return 0.0 if part is None or part.gated else max(0.0, part.raw - limit) * part.weight
 
 
-def _withheld(env_id: str, asked: Sequence[Question]) -> dict[str, tuple[Entity, ...]]:
+def _withheld(
+    env_id: str, asked: Sequence[Question], settings: Mapping[str, Any]
+) -> dict[str, tuple[Entity, ...]]:
     """Return the answers that questions would have, had nothing been withheld."""
     lost = {question.id for question in asked if not question.answers}
-    whole = enter(env_id, withhold=0.0).questions if lost else ()
+    whole = enter(env_id, **settings, withhold=0.0).questions if lost else ()
     return {question.id: question.answers for question in whole if question.id in lost}
 
 
