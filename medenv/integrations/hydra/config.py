@@ -11,7 +11,7 @@ import difflib
 import importlib.util
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeVar, get_args
 
 import msgspec
 from hydra import compose, initialize_config_dir
@@ -90,17 +90,23 @@ def settings_of(config: DictConfig, record: type[Settings]) -> Settings:
     names = [name for name in record.__struct_fields__ if name in config]
     values = plain(OmegaConf.masked_copy(config, names), complete=True)
     try:
-        return msgspec.convert(_without_blanks(values), record)
+        return msgspec.convert(_without_blanks(values, record), record)
     except msgspec.ValidationError as error:
         what, _, where = str(error).partition(" - at `$.")
         raise UsageError(f"{where.rstrip('`')}: {what}" if where else what) from error
 
 
-def _without_blanks(values: Any) -> Any:
-    """Return settings without empty mappings, for which the record's own default holds."""
-    if not isinstance(values, dict):
+def _without_blanks(values: Any, kind: Any) -> Any:
+    """Return a record's values without its empty mappings, for which its own defaults hold.
+
+    What a mapping holds stays as it is: ``{search: {}}`` names a tool without options.
+    """
+    classes = [one for one in (kind, *get_args(kind)) if isinstance(one, type)]
+    record = next((one for one in classes if issubclass(one, msgspec.Struct)), None)
+    if record is None or not isinstance(values, dict):
         return values
-    inner = {name: _without_blanks(value) for name, value in values.items()}
+    kinds = {field.name: field.type for field in msgspec.structs.fields(record)}
+    inner = {name: _without_blanks(value, kinds.get(name)) for name, value in values.items()}
     return {name: value for name, value in inner.items() if value != {}}
 
 
