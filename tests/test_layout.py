@@ -1,7 +1,8 @@
-"""The folders kg/ and reward/ stand at the root and are imported as medenv.kg and medenv.reward."""
+"""Folders at the root are imported as parts of medenv, and a wheel holds them all."""
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 import tomllib
@@ -10,17 +11,39 @@ from pathlib import Path
 
 import pytest
 
+from medenv.cli.recipes import RECIPES
+from medenv.kg.questions.sets import QuestionSet
+
 ROOT = Path(__file__).parents[1]
-ROOMS = ("kg", "reward")
+ROOMS = ("kg", "reward", "recipes")
+FILES = sorted(
+    f"medenv/{path.relative_to(ROOT)}"
+    for room in (*ROOMS, "conf")
+    for path in (ROOT / room).rglob("*")
+    if path.suffix in (".py", ".yaml")
+)
 
 
-def run(*arguments: str, cwd: Path = ROOT) -> subprocess.CompletedProcess[str]:
+def run(*arguments: str, cwd: Path = ROOT, **env: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [sys.executable, *arguments], cwd=cwd, capture_output=True, text=True, check=False
-    )
+        [sys.executable, *arguments],
+        cwd=cwd, env=os.environ | env, capture_output=True, text=True, check=False,
+    )  # fmt: skip
 
 
-@pytest.mark.parametrize("room", ROOMS)
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("wheel")
+    done = run(
+        "-m", "pip", "wheel", "--quiet", "--no-deps", "--no-build-isolation",
+        "--disable-pip-version-check", "--wheel-dir", str(folder), ".",
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    (built,) = folder.glob("medenv-*.whl")
+    return built
+
+
+@pytest.mark.parametrize("room", [*ROOMS, "conf"])
 def test_the_links_lead_to_the_root_folders(room: str) -> None:
     link = ROOT / "medenv" / room
     assert link.is_symlink()
@@ -53,17 +76,35 @@ def test_the_declared_packages_are_those_on_disk() -> None:
     assert sorted(declared["packages"]) == sorted(found)
 
 
-def test_the_wheel_holds_medenv_and_nothing_beside_it(tmp_path: Path) -> None:
-    done = run(
-        "-m", "pip", "wheel", "--quiet", "--no-deps", "--no-build-isolation",
-        "--disable-pip-version-check", "--wheel-dir", str(tmp_path), ".",
-    )  # fmt: skip
-    assert done.returncode == 0, done.stderr
-    (wheel,) = tmp_path.glob("medenv-*.whl")
+def test_the_wheel_holds_medenv_and_nothing_beside_it(wheel: Path) -> None:
     names = zipfile.ZipFile(wheel).namelist()
     assert {name.split("/")[0] for name in names if ".dist-info/" not in name} == {"medenv"}
-    for needed in ("medenv/kg/graph/graph.py", "medenv/reward/composition.py", "medenv/py.typed"):
+    for needed in ("medenv/recipes/train.py", "medenv/conf/train.yaml", "medenv/py.typed", *FILES):
         assert needed in names
+
+
+def test_recipes_run_where_nothing_but_the_wheel_is_installed(wheel: Path, tmp_path: Path) -> None:
+    site = tmp_path / "site"
+    done = run(
+        "-m", "pip", "install", "--quiet", "--no-deps", "--no-index", "--no-compile",
+        "--disable-pip-version-check", "--target", str(site), str(wheel),
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    code = "import medenv.kg, medenv.recipes.synthesize as s; print(medenv.__file__, s.__file__)"
+    where = run("-c", code, cwd=tmp_path, PYTHONPATH=str(site))
+    assert where.stdout.split() == [
+        str(site / "medenv" / "__init__.py"),
+        str(site / "medenv" / "recipes" / "synthesize.py"),
+    ], where.stderr
+    made = run(
+        "-m", "medenv.cli", "synthesize", "graph=toy", "questions=toy", f"root={tmp_path / 'runs'}",
+        cwd=tmp_path, PYTHONPATH=str(site),
+    )  # fmt: skip
+    assert made.returncode == 0, made.stdout + made.stderr
+    found = QuestionSet.open(tmp_path / "runs" / "questions-toy-toy-0")
+    assert found.contents.questions == {"train": 8, "test": 4}
+    helped = run("-m", "medenv.cli", "--help", cwd=tmp_path, PYTHONPATH=str(site))
+    assert all(recipe in helped.stdout for recipe in RECIPES)
 
 
 def test_importing_medenv_is_light() -> None:

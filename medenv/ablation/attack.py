@@ -115,9 +115,11 @@ class AttackEnvironment:
 
     Args:
         env_id: Id of a registered environment, or ``"module:id"`` to import a module first.
-        questions: Maximum number of questions to attack, evenly spaced.
+        n: Maximum number of questions to attack, evenly spaced.
         attacks: The attacks.
         dialect: Name of the dialect, or None for the environment's own.
+        questions: Other questions than the environment's own, as in
+            `medenv.build.environment.MakeSettings`; a folder brings its graph and corpus.
 
     Raises:
         UnknownNameError: Unknown dialect.
@@ -128,21 +130,23 @@ class AttackEnvironment:
         self,
         env_id: str,
         *,
-        questions: int = 64,
+        n: int = 64,
         attacks: Mapping[str, Attack] = ATTACKS,
         dialect: str | None = None,
+        questions: Any = None,
     ) -> None:
         self.env_id, self.attacks = env_id, attacks
-        self._settings = {} if dialect is None else {"dialect": dialect}
+        given = {"dialect": dialect, "questions": questions}
+        self._settings = {name: value for name, value in given.items() if value is not None}
         self._env = enter(env_id, **self._settings)
         asked = self._env.questions
-        if not asked or questions < 1:
+        if not asked or n < 1:
             raise UsageError(
-                f"expected at least one question to attack, got {questions} of the {len(asked)} "
+                f"expected at least one question to attack, got {n} of the {len(asked)} "
                 f"questions of {env_id!r}"
             )
-        self.questions = tuple(asked[:: max(1, math.ceil(len(asked) / questions))])
-        self._withheld = _withheld(env_id, asked)
+        self.questions = tuple(asked[:: max(1, math.ceil(len(asked) / n))])
+        self._withheld = _withheld(env_id, asked, self._settings)
         self._names = _names(asked, self._withheld.values())
 
     def reward(self, scoring: Any) -> RewardFn:
@@ -332,10 +336,12 @@ def _excess(score: Score, name: str, limit: float) -> float:
     return 0.0 if part is None or part.gated else max(0.0, part.raw - limit) * part.weight
 
 
-def _withheld(env_id: str, asked: Sequence[Question]) -> dict[str, tuple[Entity, ...]]:
+def _withheld(
+    env_id: str, asked: Sequence[Question], settings: Mapping[str, Any]
+) -> dict[str, tuple[Entity, ...]]:
     """Return the withheld answers by question id."""
     lost = {question.id for question in asked if not question.answers}
-    whole = enter(env_id, withhold=0.0).questions if lost else ()
+    whole = enter(env_id, **settings, withhold=0.0).questions if lost else ()
     return {question.id: question.answers for question in whole if question.id in lost}
 
 

@@ -13,7 +13,7 @@ from rich.console import Console
 from medenv.build.plugins import REWARDS
 from medenv.build.settings import ScoringSettings
 from medenv.envs.registration import ENVIRONMENTS
-from medenv.errors import UnknownNameError
+from medenv.errors import NoCertificateError, UnknownNameError
 from medenv.io import write_json
 from medenv.registry import load_object
 from medenv.reward import PRESETS, Composition, Knowledge
@@ -43,18 +43,22 @@ def register(app: typer.Typer) -> None:
 
 def attack(
     env_ids: Annotated[
-        list[str] | None, typer.Argument(help="Environments; by default all of medenv.")
+        list[str] | None,
+        typer.Argument(
+            help="Environments; all of medenv's without any, medenv/Research-v0 with --questions."
+        ),
     ] = None,
     scoring: Annotated[
         list[str] | None,
         typer.Option(
             help="Preset, registered reward, or package.module:object, a reward or a component;"
-            " all presets and registered rewards without any."
+            " without any, all presets and registered rewards that can score the questions."
         ),
     ] = None,
     questions: Annotated[
-        int, typer.Option(help="Number of questions to attack per environment.")
-    ] = 64,
+        str, typer.Option(help="Folder of a question set, such as a world, or a file of questions.")
+    ] = "",
+    n: Annotated[int, typer.Option(help="Questions attacked per environment.")] = 64,
     dialect: Annotated[
         list[str] | None,
         typer.Option(help="Dialect of the attacks; by default the environment's own."),
@@ -67,16 +71,22 @@ def attack(
     console, broken = Console(), 0
     names = scoring or [*PRESETS, *REWARDS.names()]
     scorings: dict[str, Any] = {name: scoring_of(name) for name in names}
-    for env_id, dialect_name in product(env_ids or ENVIRONMENTS, dialect or (None,)):
-        attacked = AttackEnvironment(env_id, questions=questions, dialect=dialect_name)
-        if dialect_name is not None:
-            console.print(f"dialect: {dialect_name}")
+    attacked = env_ids or (["medenv/Research-v0"] if questions else list(ENVIRONMENTS))
+    for env_id, how in product(attacked, dialect or (None,)):
+        environment = AttackEnvironment(env_id, n=n, dialect=how, questions=questions or None)
+        if how is not None:
+            console.print(f"dialect: {how}")
         own = {} if scoring else own_scoring(env_id)
-        found = [
-            finding
-            for name, settings in (scorings | own).items()
-            for finding in attacked.findings(name, attacked.reward(settings))
-        ]
+        found = []
+        for name, settings in (scorings | own).items():
+            try:
+                reward = environment.reward(settings)
+            except NoCertificateError as error:
+                if scoring:
+                    raise
+                console.print(f"{name} is left out: {error}", markup=False, soft_wrap=True)
+                continue
+            found += environment.findings(name, reward)
         console.print(attack_table(found))
         broken += sum(not finding.kept for finding in found)
         for finding in found:

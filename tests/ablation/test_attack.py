@@ -35,7 +35,7 @@ FEW = 6
 
 @pytest.fixture(scope="module")
 def arena():
-    return AttackEnvironment("medenv/Research-v0", questions=FEW)
+    return AttackEnvironment("medenv/Research-v0", n=FEW)
 
 
 @pytest.fixture(scope="module", params=ENVIRONMENTS)
@@ -255,7 +255,7 @@ def test_a_factory_that_takes_no_settings_says_so():
 
 def test_nothing_to_attack_is_a_mistake():
     with pytest.raises(UsageError, match=r"got 0 of the 22 questions"):
-        AttackEnvironment("medenv/Research-v0", questions=0)
+        AttackEnvironment("medenv/Research-v0", n=0)
 
 
 def run(*arguments):
@@ -266,7 +266,7 @@ def run(*arguments):
 
 
 def test_the_command_prints_a_table_per_environment_and_succeeds():
-    done = run("--questions", "2")
+    done = run("--n", "2")
     assert done.exit_code == 0, done.output
     for name in (*ENVIRONMENTS, "refusal with a guess", *PRESETS, "its own"):
         assert name in done.output
@@ -275,7 +275,7 @@ def test_the_command_prints_a_table_per_environment_and_succeeds():
 
 def test_the_command_fails_where_a_reward_pays_a_cheater_and_says_for_what():
     reward = f"{careless.__name__}:substring"
-    done = run("medenv/Research-v0", "--scoring", reward, "--scoring", "paper", "--questions", "2")
+    done = run("medenv/Research-v0", "--scoring", reward, "--scoring", "paper", "--n", "2")
     assert done.exit_code == 1
     assert "1.00 broken" in done.output
     assert "'hedge' is worth 1.00 on question 'train:0' with the answer" in done.output
@@ -300,7 +300,7 @@ def test_a_reward_that_is_none_says_so(reward, error, message):
 
 def test_a_component_of_ones_own_is_attacked_beside_accuracy():
     name = f"{careless.__name__}:kind"
-    done = run("medenv/Research-v0", "--scoring", name, "--questions", "2")
+    done = run("medenv/Research-v0", "--scoring", name, "--n", "2")
     assert done.exit_code == 0, done.output
     paid = build_scoring(cli_rewards.scoring_of(name)).reward.composition.weights
     assert paid == {"accuracy": 1.0, name: cli_rewards.COMPONENT_WEIGHT}
@@ -362,7 +362,7 @@ def test_an_answer_that_a_judge_cannot_read_leaves_no_episode_unscored(arena):
 @pytest.mark.parametrize("dialect", DIALECTS.names())
 @pytest.mark.parametrize("env_id", ["medenv/Research-v0", "medenv/Abstain-v0"])
 def test_bounds_are_kept_in_every_dialect(dialect, env_id):
-    arena = AttackEnvironment(env_id, questions=2, dialect=dialect)
+    arena = AttackEnvironment(env_id, n=2, dialect=dialect)
     for name in PRESETS:
         found = arena.findings(name, arena.reward(name))
         assert [one for one in found if not one.kept] == []
@@ -373,14 +373,14 @@ def test_bounds_are_kept_in_every_dialect(dialect, env_id):
 
 def test_a_careless_reward_is_found_out_in_every_dialect():
     for dialect in DIALECTS.names():
-        arena = AttackEnvironment("medenv/Research-v0", questions=2, dialect=dialect)
+        arena = AttackEnvironment("medenv/Research-v0", n=2, dialect=dialect)
         found = {one.attack: one for one in arena.findings("careless", careless.substring)}
         assert not found["hedge"].kept, dialect
 
 
 def test_the_command_takes_dialects():
     done = run(
-        *("medenv/ClosedBook-v0", "--scoring", "answer_only", "--questions", "1"),
+        *("medenv/ClosedBook-v0", "--scoring", "answer_only", "--n", "1"),
         *("--dialect", "react", "--dialect", "openai"),
     )
     assert done.exit_code == 0, done.output

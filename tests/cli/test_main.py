@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import sys
+from pathlib import Path
 
 import pytest
 from typer.testing import CliRunner
 
+from medenv.ablation.attack import AttackEnvironment
 from medenv.build.environment import make_parts
 from medenv.cli.main import app, main
 from medenv.envs.registration import ENVIRONMENTS
+from medenv.errors import NoCertificateError
 
 RUNNER = CliRunner()
 QUESTION = make_parts().questions[0]
@@ -45,6 +48,51 @@ def test_a_turn_can_be_typed_in_the_dialect() -> None:
     assert "0.000" in shown
 
 
+@pytest.fixture
+def own(tmp_path: Path) -> str:
+    path = tmp_path / "own.csv"
+    path.write_text(
+        "id,question,answer,passages\n"
+        "q1,Which vitamin is missing in scurvy?,Vitamin C,Scurvy: vitamin C is missing.\n"
+        "q2,Which gene is mutated in Marfan syndrome?,FBN1,Marfan syndrome: FBN1.\n"
+    )
+    return str(path)
+
+
+def test_a_file_of_ones_own_questions_is_played_over_its_own_passages(own: str) -> None:
+    arguments = ["play", "--questions", own, "--question", "q1"]
+    played = RUNNER.invoke(app, arguments, input="scurvy vitamin\n=vitamin C\n")
+    assert played.exit_code == 0, played.output
+    assert "Which vitamin is missing in scurvy?" in played.output
+    assert "Scurvy: vitamin C is missing." in played.output
+    assert "The answer was: Vitamin C" in played.output
+    assert "wrong" not in played.output
+
+
+def test_own_questions_are_attacked_under_the_rewards_that_can_score_them(own: str) -> None:
+    attacked = RUNNER.invoke(app, ["attack", "--questions", own])
+    assert attacked.exit_code == 0, attacked.output
+    assert "medenv/Research-v0" in attacked.output
+    assert not any(
+        env_id in attacked.output for env_id in set(ENVIRONMENTS) - {"medenv/Research-v0"}
+    )
+    assert "evidence is left out: question 'q1' has no certificate" in attacked.output
+    assert "composite is left out" not in attacked.output
+    named = RUNNER.invoke(app, ["attack", "--questions", own, "--scoring", "evidence"])
+    assert isinstance(named.exception, NoCertificateError)
+
+
+@pytest.mark.parametrize("variant", ["rewired", "unanswerable"])
+def test_a_world_is_attacked_by_its_folder(variant: str, tmp_path: Path) -> None:
+    folder = str(tmp_path / variant)
+    assert RUNNER.invoke(app, ["kg", "world", "make", variant, folder]).exit_code == 0
+    attacked = RUNNER.invoke(app, ["attack", "--questions", folder, "--n", "4"])
+    assert attacked.exit_code == 0, attacked.output
+    arena = AttackEnvironment("medenv/Research-v0", n=4, questions=folder)
+    assert {question.world for question in arena.questions} == {variant}
+    assert "All bounds are kept." in attacked.output
+
+
 def test_an_empty_line_stops() -> None:
     assert "Stopped; no score." in play("")
 
@@ -55,8 +103,11 @@ def test_an_empty_line_stops() -> None:
         (["play", "medenv/Resarch-v0"], "Did you mean: `Research`? (known: medenv/Research-v0"),
         (["play", "CartPole-v1"], "an environment of medenv, got 'CartPole-v1'"),
         (["play", "--question", "nope"], "no question has the id 'nope'"),
+        (["play", "--questions", "no.csv"], "no.csv"),
+        (["attack", "--questions", "no.csv"], "no.csv"),
+        (["attack", "--n", "0"], "0 are to be attacked"),
     ],
-    ids=["typo", "foreign", "question"],
+    ids=["typo", "foreign", "question", "no file to play", "no file to attack", "no questions"],
 )
 def test_a_mistake_is_one_line_and_exit_code_2(
     arguments: list[str],

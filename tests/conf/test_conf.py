@@ -135,6 +135,14 @@ def test_a_mapping_of_a_config_replaces_the_records_own_default() -> None:
     assert kinds == {**written["kinds"], "list": 7}
 
 
+def test_an_empty_mapping_within_a_mapping_is_a_name_without_options() -> None:
+    given = ["graph=custom", "graph.source=merged", "graph.options={sources: {toy: {}, hpo: {}}}"]
+    chosen = compose("train", overrides=[*given, "+env.tools.lookup={}"])
+    settings = schema.settings_of(chosen, TrainSettings)
+    assert settings.graph.options == {"sources": {"toy": {}, "hpo": {}}}
+    assert set(settings.env.tools) == {"search", "read", "lookup"}
+
+
 def test_settings_survive_the_way_to_a_file_and_back() -> None:
     made = schema.settings_of(compose("train", overrides=["experiment=cpu"]), TrainSettings)
     assert msgspec.json.decode(msgspec.json.encode(made), type=TrainSettings) == made
