@@ -1,4 +1,4 @@
-"""Training for real on a set that `synthesize` wrote, and on questions and a reward of one's own."""
+"""Training for real on a set that `synthesize` wrote, and on own questions with an own reward."""
 
 from __future__ import annotations
 
