@@ -324,8 +324,9 @@ def write_environment(path: Path, spec: EnvironmentSpec) -> None:
         return str(Path(name).absolute()) if name and "://" not in name else name
 
     options = dict(spec.retriever.options)
-    if Path(str(options.get("encoder", ""))).is_dir():
-        options["encoder"] = absolute(options["encoder"])
+    encoder = options.get("encoder")
+    if isinstance(encoder, str) and encoder and Path(encoder).is_dir():
+        options["encoder"] = absolute(encoder)
     spec = msgspec.structs.replace(
         spec,
         retriever=msgspec.structs.replace(spec.retriever, options=options),
