@@ -105,7 +105,7 @@ def test_an_empty_line_stops() -> None:
         (["play", "--question", "nope"], "no question has the id 'nope'"),
         (["play", "--questions", "no.csv"], "no.csv"),
         (["attack", "--questions", "no.csv"], "no.csv"),
-        (["attack", "--n", "0"], "0 are to be attacked"),
+        (["attack", "--n", "0"], "got 0 of the 22 questions"),
     ],
     ids=["typo", "foreign", "question", "no file to play", "no file to attack", "no questions"],
 )

@@ -158,8 +158,9 @@ def test_the_recipe_rewords_calibrates_and_makes_worlds_of_what_is_left(tmp_path
     with ChatServer(either) as server:
         command = [
             *(sys.executable, str(ROOT / "recipes" / "synthesize.py")),
-            *("source=saved", f"path={tmp_path / 'graph'}", f"folder={tmp_path / 'set'}"),
-            *("n=12", "n_test=4", "workers=1", "questions.levels=[0]", "worlds=[renamed]"),
+            *(f"graph={tmp_path / 'graph'}", f"questions.folder={tmp_path / 'set'}"),
+            *("n=12", "questions.n_test=4", "questions.workers=1", "questions.levels=[0]"),
+            "worlds=[renamed]",
             *("questions.rare_percent=100", "questions.chains.min_hops=2"),
             *(f"rewrite.url={server.url}", "rewrite.model=editor"),
             *(f"calibrate.url={server.url}", "calibrate.model=wise", "calibrate.samples=2"),

@@ -53,7 +53,11 @@ def run(recipe: str, *overrides: str, **env: str) -> subprocess.CompletedProcess
         ("train", "policy=4", "expected policy=NAME, where NAME is one of folder, qwen3_4b"),
         ("train", "world=null", "there is no config key 'world'; did you mean 'questions.world'"),
         ("train", "questions=no/set", "no/set: expected the folder of a question set"),
-        ("train", "scoring=no.module:reward", "scoring.reward: cannot import 'no.module'"),
+        (
+            "train",
+            "scoring=no.module:reward",
+            "reward 'no.module:reward' cannot be imported: Mod",
+        ),
         ("ablate", "ablation=3", "expected ablation.KEY=VALUE"),
         ("synthesize", "rewrite=3", "settings of a model: Expected `object`, got `int`"),
     ],

@@ -140,7 +140,7 @@ if __name__ == "__main__":
     config = msgspec.json.decode((folder / "config.json").read_bytes(), type=QuestionSpec)
     recipe = GenerationSpec(folder / "graph", config, 0)
     with workers(recipe, int(sys.argv[2])) as attempts:
-        produce(recipe.workshop(), "train", 1000000, folder / "j", attempts)
+        produce(recipe.generator(), "train", 1000000, folder / "j", attempts)
 """
 
 

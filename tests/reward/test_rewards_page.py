@@ -62,7 +62,7 @@ def test_the_examples_print_what_stands_below_them(tmp_path):
             text=True,
             check=False,
             cwd=tmp_path,
-            env={**os.environ, "COLUMNS": "118" if "ablate" in arguments else "100"},
+            env={**os.environ, "COLUMNS": "118" if "rescore" in arguments else "100"},
         )
         assert done.returncode == 0, done.stderr
         assert done.stdout.split() == printed.split()
