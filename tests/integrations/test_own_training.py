@@ -1,8 +1,4 @@
-<<<<<<< ours
-"""Training for real on a set that `synthesize` wrote, and on own questions with an own reward."""
-=======
 """Training for real: on a set that `synthesize` wrote, and on one's own questions and reward."""
->>>>>>> theirs
 
 from __future__ import annotations
 
