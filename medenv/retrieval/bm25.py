@@ -221,20 +221,20 @@ def saved_analysis(folder: Path | str, expected: AnalysisLike | None = None) -> 
 
 
 def save_bm25(
-    passages: Iterable[Passage], folder: Path | str, *, analysis: AnalysisLike = "plain"
+    passages: Iterable[Passage], folder: Path | str, *, analysis: AnalysisLike | None = None
 ) -> None:
     """Index passages for BM25.
 
     Args:
         passages: The corpus.
         folder: Where the index is written.
-        analysis: How text becomes terms, see `medenv.text.Analysis`.
+        analysis: How text becomes terms, see `medenv.text.Analysis`; None for ``"plain"``.
 
     Raises:
         DataError: The folder holds something else, or cannot be written.
         UsageError: No words at all, or two passages of one id.
     """
-    BM25Retriever(passages, analysis=analysis).save(folder)
+    BM25Retriever(passages, analysis=analysis or "plain").save(folder)
 
 
 def open_bm25(

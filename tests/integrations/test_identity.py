@@ -169,6 +169,15 @@ def test_an_edited_reward_of_ones_own_is_noticed(
     ]
 
 
+def test_an_edited_corpus_of_ones_own_is_noticed(tmp_path: Path) -> None:
+    passages = tmp_path / "passages.jsonl"
+    passages.write_text('{"text": "Scurvy follows when vitamin C is lacking."}\n')
+    begin(tmp_path, f"corpus={passages}")
+    begin(tmp_path, f"corpus={passages}")
+    passages.write_text('{"text": "Gout follows when urate abounds."}\n')
+    assert list(changed(tmp_path, f"corpus={passages}")) == ["corpus (its index)"]
+
+
 def test_settings_may_be_corrected_until_something_has_come_of_them(tmp_path: Path) -> None:
     with opened(config(tmp_path, "data.train_batch_size=64"), print):
         pass  # the preflight would refuse it

@@ -1,4 +1,4 @@
-"""Training for real on a set that `synthesize` wrote, and on questions and a reward of one's own."""
+"""Training for real: on a set that `synthesize` wrote, and on one's own questions and reward."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ def test_a_set_with_rare_chains_is_trained_on_by_its_folder(tmp_path: Path) -> N
     for name in ("accuracy", "format"):
         assert_logged(run, name)
     asked = [one.trajectory.question for step in (1, 2) for one in episodes(run, step)]
-    assert {question.proof.min_hops >= 3 for question in asked} == {True}
+    assert min(len(question.path) for question in asked) >= 3
     assert len({question.id for question in asked}) == 2 * 4
     assert {question.rare is not None for question in asked} == {True}
     validated = {one.trajectory.question.id for one in episodes(run, 2, "val-greedy")}

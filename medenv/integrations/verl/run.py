@@ -226,6 +226,8 @@ def _identity(run: Run) -> dict[str, Any]:
         },
         "questions (their set)": digest(questions.contents.made_with, 12),
         "questions (their graph)": questions.contents.graph,
+        # The folder of an index is named by a digest of its passages.
+        "corpus (its index)": Path(run.prepared.spec.corpus or "").name,
         # A learning rate that depends on the number of steps makes it part of the result.
         **({"trainer.total_training_steps": run.steps} if scheduled else {}),
     }
