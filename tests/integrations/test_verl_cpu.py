@@ -139,25 +139,25 @@ def test_the_vllm_plugin_acts_inside_verls_servers_alone(rank: str | None, untou
 LOOK = """
 import sys
 import verl
-print("medenv.integrations.verl.agent_loop" in sys.modules)
-from verl.experimental.agent_loop.agent_loop import _agent_loop_registry
+print("medenv.integrations.verl.advantages" in sys.modules)
 from verl.plugin.platform import get_platform
 from verl.workers.engine import EngineRegistry
 print(get_platform().device_name)
 print(EngineRegistry.get_engine_cls("language_model", "fsdp2").__name__)
 print(EngineRegistry.get_engine_cls("value_model", "fsdp2").__name__)
-print(_agent_loop_registry["medenv"]["_target_"])
+from verl.trainer.ppo.core_algos import get_adv_estimator_fn
+print(get_adv_estimator_fn("medenv_turn_grpo").__module__)
 """
 
 
 @pytest.mark.verl
 @WITHOUT_ACCELERATOR
-def test_a_process_that_imports_verl_finds_platform_engines_and_agent_loop() -> None:
+def test_a_process_that_imports_verl_finds_platform_engines_and_estimator() -> None:
     done = subprocess.run([sys.executable, "-c", LOOK], capture_output=True, text=True, check=True)
     assert done.stdout.split()[-5:] == [
-        "False",  # nobody has looked for agent loops yet
+        "False",  # nobody has looked for estimators yet
         "cpu",
         "CpuLanguageModelEngine",
         "CpuValueModelEngine",
-        "medenv.integrations.verl.agent_loop.MedEnvAgentLoop",
+        "medenv.integrations.verl.advantages",
     ]
