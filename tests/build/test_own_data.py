@@ -19,7 +19,7 @@ from medenv.kg import read_own_questions, toy_graph, toy_questions
 from medenv.records import Part, Score, Scored, Trajectory
 from medenv.report.headline import headline, pair
 from medenv.report.training import TrainingReport, write_training_report
-from medenv.reward import COMPONENTS, Composition, check_questions, compose
+from medenv.reward import COMPONENTS, Checked, Composition, check_questions, compose
 from medenv.rollouts.policies import Texts
 from medenv.trajectories.exports import chat_of
 from medenv.trajectories.leaks import guidance_text, leaks
@@ -128,10 +128,14 @@ def test_a_reward_of_ones_own_may_need_certificates_too(data: dict[str, Any]) ->
 
     questions = read_own_questions(data["questions"]).questions
     check_questions(mine, questions)
-    assert make_parts(**data, scoring=mine).reward is mine
+    checked = make_parts(**data, scoring=mine).reward
+    assert isinstance(checked, Checked)
+    assert checked.reward is mine
     mine.needs_certificate = ("my part",)  # type: ignore[attr-defined]  # as a reward of a package
     with pytest.raises(NoCertificateError, match="my part"):
         check_questions(mine, questions)
+    with pytest.raises(NoCertificateError, match="my part"):
+        make_parts(**data, scoring=mine)
 
 
 def test_withholding_needs_certificates(data: dict[str, Any]) -> None:

@@ -199,7 +199,7 @@ def test_the_files_of_ones_own_code_are_named(mine: str, tmp_path: Path) -> None
 def test_a_module_that_fails_says_why_in_one_line(tmp_path: Path, code: str) -> None:
     (tmp_path / "failing.py").write_text(code)
     done = subprocess.run(
-        [sys.executable, "-c", "from medenv.build.plugins import load_object as load\n"
+        [sys.executable, "-c", "from medenv.registry import load_object as load\n"
          "from medenv.errors import UsageError\n"
          "try:\n    load('reward', 'failing:it')\n"
          "except UsageError as error:\n    print(error)"],
