@@ -47,8 +47,8 @@ class Preference(Record, frozen=True, kw_only=True):
     Args:
         prompt: Common prompt.
         chosen: Turns and observations of the better one.
-        rejected: Of the worse.
-        reason: Its rejection.
+        rejected: The worse one's.
+        reason: Why it is worse.
         question: Id of the question.
     """
 

@@ -19,7 +19,7 @@ class FaultLog(Faulty):
 
     `Faulty` raises an error, and the driver retries without the agent seeing it. Here the agent
     reads an error message, so that an episode can show recovery. The failure is part of the
-    episode, not a failure of the infrastructure.
+    episode, made on purpose, not a failure of the infrastructure.
 
     Args:
         inner: The tool.

@@ -172,5 +172,5 @@ class _Gold:
 
 
 def _words(text: str) -> str:
-    """Normalise a text: remove accents, hyphens and punctuation."""
+    """Normalise spelling: remove accents, hyphens and punctuation."""
     return " ".join(_TOKENS.findall(fold(text, keep_case=True)))

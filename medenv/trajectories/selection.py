@@ -26,7 +26,7 @@ class Pair(Record, frozen=True, kw_only=True):
     Args:
         chosen: The better one.
         rejected: The worse one.
-        reason: Its rejection.
+        reason: Why it is worse.
     """
 
     chosen: Rollout

@@ -1,8 +1,7 @@
 """A scripted researcher that follows the certificate and writes only names that it has seen.
 
-The certificate determines only the choice of the next call. A query, thought or answer contains
-a name only after the question or an observation showed it; the walk gives up a step that it cannot
-show.
+The certificate determines only the choice of the next call. A query, thought or answer contains a
+name only after the question or an observation showed it; steps that cannot be shown are given up.
 """
 
 from __future__ import annotations
@@ -174,7 +173,7 @@ class Walk:
         return self.revealed.joins(self.book.name(step.hop.head), tail, *step.values)
 
     def moves(self, step: Step) -> Iterator[Move]:
-        """Yield calls that may show a step, the likeliest first.
+        """Yield calls that may show a step, the likeliest first; lazily.
 
         Args:
             step: The step to show.
