@@ -1,1 +1,1 @@
-"""Trajectories to learn from: teachers, filters, the leak detector, and what is written of them."""
+"""Trajectories for training: teachers, filters, leak detection and export."""

@@ -1,4 +1,4 @@
-"""The data card of a set of trajectories: what is in it, how it came about, on what terms."""
+"""The data card of a set of trajectories: contents, provenance and terms."""
 
 from __future__ import annotations
 
@@ -29,11 +29,11 @@ class Distribution(Record, frozen=True, kw_only=True):
     """Mean and quantiles of a number over a set.
 
     Args:
-        mean: Its mean.
-        least: Its least value.
-        median: Its median.
-        p95: What 95 % do not exceed.
-        most: Its greatest value.
+        mean: Mean.
+        least: Minimum.
+        median: Median.
+        p95: 95th percentile.
+        most: Maximum.
     """
 
     mean: float
@@ -44,32 +44,32 @@ class Distribution(Record, frozen=True, kw_only=True):
 
 
 class TrajectoryCard(Record, frozen=True, kw_only=True):
-    """What a set of trajectories holds.
+    """Statistics of a trajectory set.
 
     Args:
         source: Source and version of the graph.
         licence: Terms of the source.
-        acknowledgement: The sentence that users of the data have to show.
+        acknowledgement: Sentence that users of the data must show.
         teachers: Part to the name of its teacher.
-        wanted: Trajectories that were asked for.
+        wanted: Number of trajectories requested.
         parts: Number of trajectories by part.
         specialties: Number by specialty.
         hops: Number by hops of the gold path, ``"none"`` where there is none.
         levels: Number by obfuscation level.
-        kinds: Number by kind of the answer.
-        tools: Calls by tool, those that do not exist included.
-        calls: Tool calls of a trajectory.
-        turns: Assistant turns of a trajectory.
-        tokens: Tokens of a trajectory, taken as four characters each.
-        thought_words: Words of a thought.
-        judged: Episodes that were judged.
-        rejected: Episodes that were refused, by reason.
+        kinds: Number by answer kind.
+        tools: Calls by tool, nonexistent tools included.
+        calls: Tool calls per trajectory.
+        turns: Assistant turns per trajectory.
+        tokens: Tokens per trajectory, at four characters each.
+        thought_words: Words per thought.
+        judged: Number of episodes judged.
+        rejected: Rejected episodes by reason.
         faults: Tool failures injected, by kind, among the episodes judged.
-        failed_calls: Share of the calls judged that were made to fail.
-        leaks: Leaks that the detector finds in the set.
-        recovered: Trajectories of the set in which a tool had failed.
-        pairs: Preference pairs.
-        rewritten: Trajectories whose thoughts a model wrote anew, and why others were left.
+        failed_calls: Share of the calls judged that had a fault.
+        leaks: Leaks detected in the set.
+        recovered: Trajectories with a failed tool call.
+        pairs: Number of preference pairs.
+        rewritten: Rewriting outcome to its number.
     """
 
     source: str
@@ -98,15 +98,15 @@ class TrajectoryCard(Record, frozen=True, kw_only=True):
 
 
 class Provenance(Record, frozen=True, kw_only=True):
-    """What a card says that the set itself does not.
+    """Card fields that the set does not hold.
 
     Args:
         info: The graph's source and terms.
         teachers: Part to the name of its teacher.
-        wanted: Trajectories that were asked for.
-        leaks: Leaks that the detector finds in the set.
+        wanted: Number of trajectories requested.
+        leaks: Leaks detected in the set.
         prompt_chars: Characters of the system message.
-        rewritten: Outcome of rewriting to its number; empty where none was asked for.
+        rewritten: Rewriting outcome to its number; empty without rewriting.
     """
 
     info: GraphInfo
@@ -122,7 +122,7 @@ def trajectory_card(selection: Selection, provenance: Provenance) -> TrajectoryC
 
     Args:
         selection: The set.
-        provenance: What the set does not say itself.
+        provenance: Card fields beyond the set.
 
     Raises:
         UsageError: The set is empty.
@@ -166,7 +166,7 @@ def write_card(folder: Path, card: TrajectoryCard, kept: Sequence[Rollout]) -> N
     """Write ``card.json``, ``README.md`` and the figures.
 
     Args:
-        folder: Where to.
+        folder: Output.
         card: The card.
         kept: The set.
     """
@@ -197,7 +197,7 @@ def _calls(rollout: Rollout) -> int:
 def _by(
     parts: Mapping[str, Sequence[Rollout]], key: Callable[[Rollout], K]
 ) -> dict[str, dict[str, int]]:
-    """Return for each part the numbers by a key, all keys in order."""
+    """Count each part's rollouts by a key; sort the keys."""
     found = sorted({key(one) for kept in parts.values() for one in kept})
     names = [str(one) for one in found]
     numbers = [int(one) for one in found if not isinstance(one, str)]
@@ -269,7 +269,7 @@ def _table(name: str, counts: Mapping[str, int], what: str = "Trajectories") -> 
 
 
 def _bars(path: Path, what: str, counts: Mapping[str, Mapping[str, int]], axis: str = "") -> None:
-    """Draw stacked bars: upright where there is an axis of numbers, else lying."""
+    """Draw stacked bars: vertical with a numeric axis, else horizontal."""
     names = list(next(iter(counts.values())))
     with figure(path, 3 if axis else 0.8 + 0.26 * len(names)) as axes:
         base = np.zeros(len(names))

@@ -22,34 +22,34 @@ from medenv.trajectories.records import Part, Rollout
 from medenv.trajectories.selection import Selection
 
 SAMPLES = 1_000
-"""Most episodes of one question."""
+"""Maximum episodes per question."""
 
 ROUNDS = 3
-"""How often an episode is begun that the infrastructure breaks."""
+"""Attempts at an episode on infrastructure failures."""
 
 AHEAD = 4
-"""Questions begun ahead of the one that is judged next, for each episode that may run."""
+"""Questions started ahead of the one judged next, per concurrent episode."""
 
 
 AnyTeacher = Teacher[Policy | AsyncPolicy]
-"""A teacher whose policies answer at once, or are awaited."""
+"""A teacher with synchronous or asynchronous policies."""
 
 
 class Plan(Record, frozen=True, kw_only=True):
-    """What is played.
+    """Episode plan.
 
     Args:
-        n: Number of episodes wanted.
+        n: Target number of episodes.
         seed: Seed of the injected failures.
-        exploration: Share of the episodes that explore instead of following the gold path.
-        failures: Share of tool calls that are made to fail.
-        negatives: Share of the questions of which a worse episode is played too, for pairs.
-        samples: Episodes of one question; the good ones among them are kept.
-        per_question: Most of them that are kept.
-        concurrency: Episodes that run at the same time.
+        exploration: Share of episodes that explore instead of following the gold path.
+        failures: Share of tool calls that fail on purpose.
+        negatives: Share of questions that also get a worse episode, for pairs.
+        samples: Episodes per question; the accepted ones are kept.
+        per_question: Maximum kept per question.
+        concurrency: Number of concurrent episodes.
 
     Raises:
-        UsageError: A value out of range.
+        UsageError: Value out of range.
     """
 
     n: int = 2_200
@@ -62,7 +62,7 @@ class Plan(Record, frozen=True, kw_only=True):
     concurrency: int = 1
 
     def __post_init__(self) -> None:
-        """Check the values."""
+        """Validate values."""
         for name in ("exploration", "failures", "negatives"):
             if not 0 <= getattr(self, name) <= 1:
                 raise UsageError(f"{name} must be in [0, 1], got {getattr(self, name)}")
@@ -75,12 +75,12 @@ class Plan(Record, frozen=True, kw_only=True):
             raise UsageError(f"samples must be below {SAMPLES}, got {self.samples}")
 
     def wanted(self) -> dict[Part, int]:
-        """Return the number of episodes wanted of each part."""
+        """Return the target number of each part."""
         exploring = round(self.n * self.exploration)
         return {"guided": self.n - exploring, "exploration": exploring}
 
     def part(self, i: int) -> Part:
-        """Return the part that question `i` is played for."""
+        """Return the part of question `i`."""
         share = self.exploration
         return "exploration" if int((i + 1) * share) > int(i * share) else "guided"
 
@@ -98,14 +98,14 @@ class Plan(Record, frozen=True, kw_only=True):
 
 @dataclass(frozen=True)
 class RolloutCollector:
-    """Plays the episodes of a plan.
+    """Collect a plan's episodes.
 
     Args:
         parts: The environment.
-        questions: What is asked, in order.
+        questions: Questions, in order.
         teachers: Part to the teacher's name and the teacher; a part without one is not played.
-        plan: What is played.
-        patience: How often failures outside the episode are tried again.
+        plan: Episode plan.
+        patience: Retry policy for failures outside the episode.
     """
 
     parts: Parts
@@ -115,10 +115,10 @@ class RolloutCollector:
     patience: RolloutRetryPolicy
 
     def identity(self, teachers: str) -> dict[str, str]:
-        """Return what tells this run from others, by name: all but its size and pace.
+        """Return the run's identity by name, without its size and concurrency.
 
         Args:
-            teachers: What tells the teachers from others, such as their settings.
+            teachers: Key of the teachers, such as their settings.
         """
         played = {part: name for part, (name, _) in self.teachers.items()}
         plan = msgspec.structs.replace(self.plan, n=1, concurrency=1)
@@ -132,15 +132,15 @@ class RolloutCollector:
     async def fill(
         self, selection: Selection, journal: Journal[Rollout], report: Callable[[int, int], None]
     ) -> None:
-        """Play until the selection is full or the questions are used up.
+        """Play until the selection is full or no question is left.
 
         Args:
             selection: Judges the episodes, question by question.
             journal: Keeps them.
-            report: Receives the numbers of episodes accepted and judged.
+            report: Receives the numbers of accepted and judged episodes.
 
         Raises:
-            PolicyUnavailableError: An episode could not be played; the same run goes on later.
+            PolicyUnavailableError: An episode could not be played; the run is resumable.
         """
         known: dict[int, dict[int, Rollout]] = {}
         for rollout in journal.known:
@@ -168,13 +168,13 @@ class RolloutCollector:
                 job_left.cancel()
             raise
         finally:
-            gate.close()  # what has begun ends and is kept, nothing else begins
+            gate.close()  # running episodes finish; no new ones start
             await asyncio.gather(*waiting, return_exceptions=True)
 
     async def _question(
         self, i: int, known: Mapping[int, Rollout], journal: Journal[Rollout], gate: Gate
     ) -> list[Rollout]:
-        """Play what is not known yet of a question; journal each episode as it ends."""
+        """Play a question's missing episodes; journal each as it ends."""
 
         async def one(sample: int, part: Part) -> Rollout:
             async with gate:
@@ -217,7 +217,7 @@ class RolloutCollector:
 
 
 def without_times(scored: Scored) -> Scored:
-    """Return an episode without the times that it took, so that the same episode is the same bytes.
+    """Return an episode without durations, so that equal episodes are equal bytes.
 
     Args:
         scored: The episode.

@@ -1,4 +1,4 @@
-"""Near-duplicates among texts: MinHash signatures find them, the exact overlap decides.
+"""Near-duplicates among texts: MinHash candidates, exact overlap.
 
 Broder 1997, "On the resemblance and containment of documents"; bands after Leskovec, Rajaraman and
 Ullman, "Mining of Massive Datasets", chapter 3; hashing after Dietzfelbinger 1996,
@@ -16,18 +16,18 @@ from medenv.errors import UsageError
 from medenv.text import words
 
 SHINGLE = 5
-"""Words of a sequence."""
+"""Words per shingle."""
 
 BANDS, ROWS = 24, 4
-"""Texts that agree in all rows of one band are compared; at an overlap of 0.8 that misses one pair
+"""Texts that agree in all rows of one band are compared; at an overlap of 0.8 this misses one pair
 in a hundred thousand: (1 - 0.8^4)^24."""
 
 
 class NearDuplicates:
-    """Texts taken one after the other, each held against those before it.
+    """Sequence of texts, each compared with the earlier ones.
 
     Args:
-        similar: Share of common word sequences (Jaccard) from which two texts are near-duplicates.
+        similar: Jaccard threshold on word sequences for near-duplicates.
 
     Raises:
         UsageError: `similar` outside (0, 1].
@@ -44,7 +44,7 @@ class NearDuplicates:
         self._bands: dict[tuple[int, bytes], list[int]] = {}
 
     def add(self, text: str) -> int | None:
-        """Take in a text; return the number of one before it that it nearly repeats, or None.
+        """Add a text; return the index of an earlier near-duplicate, or None.
 
         A near-duplicate is not kept.
 
@@ -63,7 +63,7 @@ class NearDuplicates:
 
     def _keys(self, shingles: frozenset[int]) -> list[tuple[int, bytes]]:
         hashes = np.fromiter(sorted(shingles), dtype=np.uint64, count=len(shingles))
-        # Multiply-shift: the products wrap around at 2^64, their high halves are well mixed.
+        # Multiply-shift: products wrap around at 2^64; their high halves are well mixed.
         mixed = (hashes[:, None] * self._factors + self._offsets) >> np.uint64(32)
         signature: npt.NDArray[np.uint64] = mixed.min(axis=0)
         rows = signature.reshape(BANDS, ROWS)
@@ -71,7 +71,7 @@ class NearDuplicates:
 
 
 def _shingles(text: str) -> frozenset[int]:
-    """Return hashes of all sequences of words; a shorter text is one sequence."""
+    """Return hashes of all sequences of words; a shorter text is one."""
     found = words(text)
     last = max(1, len(found) - SHINGLE + 1)
     return frozenset(zlib.crc32(" ".join(found[at : at + SHINGLE]).encode()) for at in range(last))

@@ -1,4 +1,4 @@
-"""The thoughts of a whole set rewritten, episode by episode, with a journal of its own."""
+"""Rewrite the thoughts of a set, episode by episode; resumable."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ from medenv.trajectories.selection import Selection
 
 
 class Editor(NamedTuple):
-    """Who rewrites, and what holds for the result.
+    """Rewriting model and filters.
 
     Attributes:
         folder: The set's folder.
         model: The model that rewrites.
-        dialect: In which the episodes are written.
-        bench: What a rewritten episode is held against.
-        concurrency: Episodes rewritten at the same time.
+        dialect: Text format of the episodes.
+        bench: Filter context for the results.
+        concurrency: Episodes rewritten concurrently.
     """
 
     folder: Path
@@ -44,19 +44,19 @@ async def edit(
     run: Mapping[str, str],
     report: Callable[[int, int], None],
 ) -> Counter[str]:
-    """Rewrite the thoughts of a set, going on where the journal ends.
+    """Rewrite the thoughts of a set; resume from the journal.
 
     Args:
-        selection: The set; its episodes are replaced by what came of them.
-        editor: Who rewrites.
-        run: What tells this run from others, by name.
-        report: Receives the numbers of episodes done and to do.
+        selection: The set; its episodes are replaced by the results.
+        editor: Settings.
+        run: The run's identity by name.
+        report: Receives the numbers of done and total episodes.
 
     Returns:
-        Outcome to its number: ``"rewritten"``, or why an episode stays as it was.
+        Outcome to its number: ``"rewritten"``, or why it is unchanged.
 
     Raises:
-        ModelUnavailableError: The model did not answer; the same run goes on later.
+        ModelUnavailableError: The model did not answer; resumable.
     """
     path, gate = editor.folder / "rewritings.jsonl", Gate(editor.concurrency)
     run = {**run, "model": editor.model.model}
@@ -82,7 +82,7 @@ async def edit(
 
 
 async def _rewriting(rollout: Rollout, endpoint: Endpoint, editor: Editor) -> Rewriting:
-    """Rewrite one episode, and hold the result against all filters once more."""
+    """Rewrite one episode, and apply all filters to the result."""
     trajectory, reason = await rewritten(
         rollout.scored.trajectory, endpoint, editor.dialect, editor.bench.names
     )

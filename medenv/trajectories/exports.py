@@ -1,4 +1,4 @@
-"""A set in the forms that others read: chat messages, preference pairs, Hugging Face datasets."""
+"""Export a set as chat messages, preference pairs or Hugging Face datasets."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ class Chat(Record, frozen=True, kw_only=True):
     """An episode as chat messages.
 
     Args:
-        messages: System message where there is one, question, then turns and observations.
-        learn: For each message whether it is to be learned from: the policy's own turns, save
-            those whose call was refused.
+        messages: Optional system message, question, then turns and observations.
+        learn: Per message, whether it is trained on: the policy's turns, except those with a
+            refused call.
         question: Id of the question.
-        part: Why the episode was played.
+        part: Part of the episode.
         specialty: Medical specialty of the question.
         hops: Hops of its gold path; 0 where there is none.
-        calls: Tool calls made.
+        calls: Number of calls.
     """
 
     messages: list[dict[str, str]]
@@ -45,8 +45,8 @@ class Preference(Record, frozen=True, kw_only=True):
     """A better and a worse episode of one question, as chat messages after a common prompt.
 
     Args:
-        prompt: What both begin with.
-        chosen: The better one's turns and observations.
+        prompt: Common prompt.
+        chosen: Turns and observations of the better one.
         rejected: The worse one's.
         reason: Why it is worse.
         question: Id of the question.
@@ -60,11 +60,11 @@ class Preference(Record, frozen=True, kw_only=True):
 
 
 def messages_of(trajectory: Trajectory, rules: EpisodeRules) -> list[Message]:
-    """Return a finished episode as the messages that it consisted of.
+    """Return the messages of a finished episode.
 
     Args:
         trajectory: The episode.
-        rules: Those by which it was played.
+        rules: Rules of the episode.
     """
     messages = Episode(trajectory.question, rules).prompt()
     for turn in trajectory.turns:
@@ -75,12 +75,12 @@ def messages_of(trajectory: Trajectory, rules: EpisodeRules) -> list[Message]:
 
 
 def chat_of(trajectory: Trajectory, rules: EpisodeRules, part: str = "") -> Chat:
-    """Return an episode as chat messages with what is to be learned from.
+    """Return an episode as chat messages with training flags.
 
     Args:
         trajectory: The episode.
-        rules: Those by which it was played.
-        part: Why it was played.
+        rules: Rules of the episode.
+        part: Its part.
     """
     learn = [False] * len(Episode(trajectory.question, rules).prompt())
     for turn in trajectory.turns:
@@ -101,7 +101,7 @@ def chat(rollout: Rollout, rules: EpisodeRules) -> Chat:
 
     Args:
         rollout: The rollout.
-        rules: Those by which it was played.
+        rules: Rules of the episode.
     """
     return chat_of(rollout.scored.trajectory, rules, rollout.part)
 
@@ -111,7 +111,7 @@ def preference(pair: Pair, rules: EpisodeRules) -> Preference:
 
     Args:
         pair: The pair.
-        rules: Those by which both were played.
+        rules: Rules of both episodes.
     """
     chosen, rejected = (
         list(_plain(messages_of(one.scored.trajectory, rules)))
@@ -134,7 +134,7 @@ def write_chat(path: Path, rollouts: Iterable[Rollout], rules: EpisodeRules) -> 
     Args:
         path: The file.
         rollouts: The episodes.
-        rules: Those by which they were played.
+        rules: Rules of the episodes.
     """
     return write_records(path, (chat(one, rules) for one in rollouts))
 
@@ -145,7 +145,7 @@ def write_preferences(path: Path, pairs: Iterable[Pair], rules: EpisodeRules) ->
     Args:
         path: The file.
         pairs: The pairs.
-        rules: Those by which they were played.
+        rules: Rules of the episodes.
     """
     return write_records(path, (preference(one, rules) for one in pairs))
 
@@ -155,7 +155,7 @@ def to_dataset(rollouts: Iterable[Rollout], rules: EpisodeRules) -> datasets.Dat
 
     Args:
         rollouts: The episodes.
-        rules: Those by which they were played.
+        rules: Rules of the episodes.
 
     Raises:
         UsageError: ``datasets`` is not installed.
@@ -188,7 +188,7 @@ def read_chats(path: Path) -> list[Chat]:
         path: Its folder, or its file of chat lines.
 
     Raises:
-        DataError: There are none.
+        DataError: No episodes.
     """
     file = chats_file(path)
     chats = list(read_records(file, Chat))

@@ -1,4 +1,4 @@
-"""Tool failures that the agent sees: it has to notice them and to go on all the same."""
+"""Injected tool failures that the agent sees and must recover from."""
 
 from __future__ import annotations
 
@@ -11,20 +11,20 @@ from medenv.tools.faults import FAULTS, Faulty, InjectedError
 from medenv.trajectories.records import InjectedFault
 
 FAILED = "The tool gave no answer"
-"""Beginning of the message about a failed call; policies read it, code reads the status."""
+"""Prefix of a failed call's message, for policies; code reads the status."""
 
 
 class FaultLog(Faulty):
-    """A tool of which a part of the calls fails, with a message that the agent reads.
+    """A tool that fails for a share of its calls, with a message to the agent.
 
-    `Faulty` raises where a backend fails, and the driver tries again unseen. Here the agent reads
-    an error message instead, so that an episode can show how one recovers. The failure is a part of
-    the episode, made on purpose, and no failure of the infrastructure.
+    `Faulty` raises an error, and the driver retries without the agent seeing it. Here the agent
+    reads an error message, so that an episode can show recovery. The failure is part of the
+    episode, made on purpose, not a failure of the infrastructure.
 
     Args:
         inner: The tool.
-        rate: Share of calls that go wrong, in [0, 1].
-        kinds: What can go wrong, each alike.
+        rate: Share of calls that fail, in [0, 1].
+        kinds: Fault kinds, equally likely.
         seed: Seed of the draws.
 
     Attributes:
@@ -38,7 +38,7 @@ class FaultLog(Faulty):
         self.events: list[InjectedFault] = []
 
     def before(self, arguments: tuple[Any, ...]) -> ToolOutput | None:
-        """Answer with an error message, where the draw says so."""
+        """Return an error message if a fault is drawn."""
         try:
             return super().before(arguments)
         except InjectedError as error:
@@ -47,7 +47,7 @@ class FaultLog(Faulty):
             return ToolOutput(text=f"{FAILED} ({why}). Try again.", status="failed")
 
     def after(self, arguments: tuple[Any, ...], output: ToolOutput) -> ToolOutput:
-        """Spoil the output, where the draw says so."""
+        """Corrupt the output if a fault is drawn."""
         spoilt = super().after(arguments, output)
         if spoilt is not output:
             kind = self.drawn_fault(digest((self.name, arguments)))
@@ -57,15 +57,15 @@ class FaultLog(Faulty):
 
 
 def faulty_box(tools: Iterable[Tool], rate: float, seed: int) -> tuple[ToolBox, list[FaultLog]]:
-    """Return a box whose tools fail now and then, the same way whenever it is made.
+    """Return a box of tools with reproducible faults.
 
     Args:
         tools: The tools.
-        rate: Share of calls that go wrong, in [0, 1].
-        seed: Seed of the draws, one for each episode.
+        rate: Share of calls that fail, in [0, 1].
+        seed: Seed of the draws, one per episode.
 
     Returns:
-        The box, and its tools with the faults so far.
+        The box, and its tools with their faults.
     """
     wrapped = [FaultLog(tool, rate, seed=seed) for tool in tools]
     return ToolBox(wrapped), wrapped

@@ -1,7 +1,7 @@
-"""What keeps an episode from being learned from: filters in order, each with a counted name.
+"""Quality filters for episodes, in order; rejections are counted by reason.
 
-An episode counts under the first filter that refuses it. None of them reads a tool's text for an
-answer; what was seen is read off the ids of passages, and names are looked for in what was shown.
+An episode counts under the first filter that rejects it. No filter parses a tool's text for an
+answer: filters compare the ids of shown passages, and search shown texts for names.
 """
 
 from __future__ import annotations
@@ -27,19 +27,19 @@ _CONTROL = re.compile(r"<\|[^|>]*\|>|<｜")
 
 
 class Limits(Record, frozen=True, kw_only=True):
-    """What an episode may be at most, and what it must be at least.
+    """Minima and maxima that an episode must meet.
 
     Args:
-        turns: Fewest assistant turns where the question needs as many.
-        calls: Most tool calls.
-        tokens: Most tokens of the whole episode, prompt included.
-        thought_chars: Longest thought, characters.
+        turns: Minimum assistant turns if the question needs as many.
+        calls: Max tool calls.
+        tokens: Maximum tokens of the episode, prompt included.
+        thought_chars: Maximum thought, characters.
         thoughts: Whether every turn must have a thought.
-        foreign: Greatest share of letters of another script, Greek ones not counted.
-        similar: Share of common word sequences from which two episodes are near-duplicates.
+        foreign: Maximum share of letters of another script, Greek excluded.
+        similar: Jaccard threshold on word sequences for near-duplicates.
 
     Raises:
-        UsageError: A value out of range.
+        UsageError: Value out of range.
     """
 
     turns: int = 3
@@ -51,7 +51,7 @@ class Limits(Record, frozen=True, kw_only=True):
     similar: float = 0.8
 
     def __post_init__(self) -> None:
-        """Check the values."""
+        """Validate values."""
         if min(self.turns, self.calls, self.tokens, self.thought_chars) < 1:
             raise UsageError(f"limits must be at least 1, got {self}")
         if not 0 <= self.foreign <= 1 or not 0 < self.similar <= 1:
@@ -62,12 +62,12 @@ class Limits(Record, frozen=True, kw_only=True):
 
 
 class FilterContext(NamedTuple):
-    """What filters hold an episode against.
+    """Limits and names for the filters.
 
     Attributes:
-        limits: What it may be.
-        names: Entity id to all of its names.
-        prompt_chars: Characters before the question: the system message.
+        limits: The limits.
+        names: Entity id to all its names.
+        prompt_chars: Characters of the system message.
     """
 
     limits: Limits
@@ -76,7 +76,7 @@ class FilterContext(NamedTuple):
 
 
 class Rejection(StrEnum):
-    """The reasons for which an episode is not kept."""
+    """Reason to reject an episode."""
 
     NO_ANSWER = "no answer"
     WRONG_ANSWER = "wrong answer"
@@ -96,11 +96,11 @@ class Rejection(StrEnum):
 
 
 class Refusal(NamedTuple):
-    """Why an episode is not kept.
+    """Rejection of an episode.
 
     Attributes:
-        reason: The reason, on which code decides.
-        detail: Which ending, or which leak; for counts and people.
+        reason: The reason, for code.
+        detail: The ending or the leak; for counts and people.
     """
 
     reason: Rejection
@@ -111,15 +111,15 @@ class Refusal(NamedTuple):
 
 
 Filter = Callable[[Rollout, FilterContext], Refusal | None]
-"""Returns why an episode is refused, or None."""
+"""Returns the episode's refusal, or None."""
 
 
 def first_refusal(rollout: Rollout, bench: FilterContext) -> Refusal | None:
-    """Return the reason for which an episode is refused, or None.
+    """Return the first refusal of an episode, or None.
 
     Args:
         rollout: The episode.
-        bench: What it is held against.
+        bench: The filter context.
     """
     for check in FILTERS:
         if reason := check(rollout, bench):
@@ -166,7 +166,7 @@ def _every_call_answered(rollout: Rollout, _: FilterContext) -> Refusal | None:
 
 
 def _no_loops(rollout: Rollout, _: FilterContext) -> Refusal | None:
-    """Refuse a call that was made before and answered; one that failed may be made again."""
+    """Refuse a repeated call that had succeeded; a failed call may be repeated."""
     answered: set[bytes] = set()
     for turn in rollout.scored.trajectory.turns:
         for call, result in zip(turn.calls, turn.results, strict=True):
@@ -179,7 +179,7 @@ def _no_loops(rollout: Rollout, _: FilterContext) -> Refusal | None:
 
 
 def _grounded(rollout: Rollout, _: FilterContext) -> Refusal | None:
-    """Refuse an episode in which a step of the gold path, or the answer, was never shown."""
+    """Refuse an episode that never showed a step of the gold path, or the answer."""
     trajectory = rollout.scored.trajectory
     passages = {
         passage
@@ -236,11 +236,11 @@ FILTERS: tuple[Filter, ...] = (
     _grounded,
     _without_leaks,
 )
-"""All filters of one episode, in the order in which they are asked."""
+"""All filters of one episode, in order of application."""
 
 
 def token_count(trajectory: Trajectory, prompt_chars: int = 0) -> int:
-    """Return about how many tokens an episode has, prompt included.
+    """Estimate an episode's number of tokens, prompt included.
 
     Args:
         trajectory: The episode.
@@ -252,7 +252,7 @@ def token_count(trajectory: Trajectory, prompt_chars: int = 0) -> int:
 
 
 def mistaken(turn: Turn) -> bool:
-    """Return whether a turn is one that nobody should imitate: a call that was refused.
+    """Return whether a turn holds a refused call, which is not trained on.
 
     Args:
         turn: The turn.

@@ -1,4 +1,4 @@
-"""Many jobs, a bounded number at a time, that end in good order when one of them fails."""
+"""Run jobs with bounded concurrency; stop cleanly when one of them fails."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ T = TypeVar("T")
 
 
 class ClosedError(MedEnvError):
-    """The job was not begun: another one had failed, or no more were wanted."""
+    """The job did not start: another one failed, or the gate was closed."""
 
 
 class Gate:
-    """Lets jobs begin: ``async with gate: ...``.
+    """Limit jobs: ``async with gate: ...``.
 
-    A job that fails for a reason outside closes it. What has begun then ends in its own time, so
-    that nothing half done is thrown away; what has not begun is refused with `ClosedError`.
+    An infrastructure failure in a job closes the gate. Running jobs then finish, so that no work
+    is lost; later jobs raise `ClosedError`.
 
     Args:
-        room: Most jobs at the same time.
+        room: Maximum concurrent jobs.
     """
 
     def __init__(self, room: int) -> None:
@@ -31,11 +31,11 @@ class Gate:
         self._error: InfraError | None = None
 
     def close(self) -> None:
-        """Let no more jobs begin."""
+        """Start no more jobs."""
         self._closed = True
 
     def why(self) -> InfraError:
-        """Return what closed it."""
+        """Return the cause."""
         return self._error or PolicyUnavailableError("no more was wanted")
 
     async def __aenter__(self) -> None:
@@ -56,10 +56,10 @@ class Gate:
             self.close()
 
     async def all_of(self, jobs: Sequence[Coroutine[Any, Any, T]]) -> list[T]:
-        """Wait for all jobs to end; raise what one of them raised, else return what they returned.
+        """Wait for all jobs; raise the error of one, or return their results.
 
         Args:
-            jobs: The jobs, each of which begins through the gate.
+            jobs: The jobs; each enters the gate.
         """
         ended = await asyncio.gather(*jobs, return_exceptions=True)
         errors = [one for one in ended if isinstance(one, BaseException)]

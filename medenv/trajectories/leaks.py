@@ -1,9 +1,9 @@
-"""Does a text say what its writer could not know? The detector behind "no leak".
+"""Detect privileged information in the texts of an episode.
 
-A teacher may be given the gold path with its entities masked, and a scripted one knows it outright.
-Nothing of that may stand in what is learned from: no mask, no placeholder, no name of a relation as
-the guidance writes it, no talk of the guidance, and no gold entity before the agent has seen it, in
-the question or in an observation. The detector reads the finished episode alone.
+Guided teachers receive the gold path with masked entities; scripted teachers have the whole path.
+Training data must not contain any of it: no mask, no placeholder, no relation name as the guidance
+writes it, no mention of the guidance, and no gold entity before the question or an observation
+shows it. The detector reads only the finished episode.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from medenv.text import fold, whole_words
 Kind = Literal["mask", "placeholder", "relation", "guidance", "entity"]
 
 MASK = "[MASK]"
-"""What stands for an entity in the guidance."""
+"""Entity placeholder in the guidance."""
 
 _MASKS = re.compile(r"[\[<‹{]\s*mask(?:ed)?(?:[_ ]?\w+)?\s*[\]}>]", re.IGNORECASE)
 _PLACEHOLDERS = re.compile(
@@ -34,12 +34,12 @@ _TOKENS = re.compile(r"[^\W_]+")
 
 
 class Leak(NamedTuple):
-    """One thing that could not be known.
+    """One leak in an episode.
 
     Attributes:
-        kind: What it is.
+        kind: Its kind.
         turn: 0-based number of the turn.
-        found: The words.
+        found: Its text.
     """
 
     kind: Kind
@@ -52,11 +52,11 @@ Names = Mapping[str, Sequence[str]]
 
 
 def leaks(trajectory: Trajectory, names: Names) -> list[Leak]:
-    """Return what an episode says before it could be known, in order.
+    """Return the leaks of an episode in order.
 
     Args:
         trajectory: The episode.
-        names: The names of at least all entities on its gold path and of its answers.
+        names: Names that cover at least its gold path and answers.
     """
     question = trajectory.question
     gold = [_Gold(one) for one in _gold_names(question, names)]
@@ -77,7 +77,7 @@ def leaks(trajectory: Trajectory, names: Names) -> list[Leak]:
 
 
 def written(turn: Turn) -> Iterator[str]:
-    """Yield what a policy wrote in a turn: the text, and the strings in its calls as they count.
+    """Yield the policy's texts in a turn: the text, and the strings in its calls.
 
     Args:
         turn: The turn.
@@ -88,7 +88,7 @@ def written(turn: Turn) -> Iterator[str]:
 
 
 def guidance_text(question: Question) -> str:
-    """Return what a teacher is told: the gold path, entity by entity masked.
+    """Return a teacher's guidance: the gold path with masked entities.
 
     Args:
         question: The question.
@@ -109,13 +109,13 @@ def _strings(value: Any) -> Iterator[str]:
 
 
 def _relations(question: Question) -> re.Pattern[str] | None:
-    """Return what finds the path's relations as identifiers; words such as "is a" are none."""
+    """Return a pattern for the path's relation identifiers; words like "is a" are none."""
     found = sorted({hop.relation for hop in question.path if "_" in hop.relation})
     return re.compile(whole_words(*found)) if found else None
 
 
 def _forms(text: str, relations: re.Pattern[str] | None) -> Iterator[tuple[Kind, str]]:
-    """Yield what of the guidance itself stands in a text."""
+    """Yield parts of the guidance in a text."""
     patterns: tuple[tuple[Kind, re.Pattern[str] | None], ...] = (
         ("mask", _MASKS),
         ("placeholder", _PLACEHOLDERS),
@@ -128,7 +128,7 @@ def _forms(text: str, relations: re.Pattern[str] | None) -> Iterator[tuple[Kind,
 
 
 def _gold_names(question: Question, names: Names) -> list[str]:
-    """Return every name and id of every gold entity, the topic's too: clues alone may give it."""
+    """Return every name and id of every gold entity, the topic included: clues may imply it."""
     ids = [] if question.topic is None else [question.topic.id]
     if (proof := question.certificate) is not None:
         ids += [*(end for hop in proof.path for end in (hop.head, hop.tail)), *proof.answers]
@@ -140,13 +140,13 @@ def _gold_names(question: Question, names: Names) -> list[str]:
 
 
 def _telling(name: str) -> bool:
-    """Whether a name can be told from other words: not a number, not a single letter."""
+    """Return whether a name is distinctive: not a number, not a single letter."""
     letters = [character for character in name if character.isalpha()]
     return len(letters) >= 2 or (len(letters) == 1 and any(c.isdigit() for c in name))
 
 
 class _Seen:
-    """Texts as their words parted by single spaces, with case and without."""
+    """Texts as words joined by single spaces, with and without case."""
 
     def __init__(self, text: str) -> None:
         self.exact, self.folded = " ", " "
@@ -159,7 +159,7 @@ class _Seen:
 
 
 class _Gold:
-    """A name to look for; symbols, which are written in capitals, with their case."""
+    """A name to search for; case-sensitive for symbols (capitals)."""
 
     def __init__(self, name: str) -> None:
         self.name = name
@@ -172,5 +172,5 @@ class _Gold:
 
 
 def _words(text: str) -> str:
-    """Return a text without accents, hyphens and punctuation, so that spelling hides nothing."""
+    """Normalise spelling: remove accents, hyphens and punctuation."""
     return " ".join(_TOKENS.findall(fold(text, keep_case=True)))

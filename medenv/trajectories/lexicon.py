@@ -1,7 +1,7 @@
-"""What scripted teachers think aloud: sentences by occasion, each in several wordings.
+"""Thoughts of scripted teachers: sentence templates by occasion, several for each.
 
-A sentence has slots for names, and a teacher fills them with names that the agent has seen. No
-wording is drawn twice in a row on one occasion, so that the wordings of a set are spread evenly.
+A teacher fills the slots of a template with names that the agent has seen. No template is drawn
+twice in a row for one occasion, so that a set uses all of them.
 """
 
 from __future__ import annotations
@@ -167,14 +167,14 @@ OCCASIONS: dict[str, tuple[str, ...]] = {
         "I settle for {name} without checking the rest.",
     ),
 }
-"""What a teacher may say, by occasion; slots stand in braces."""
+"""Sentence templates by occasion; slots are in braces."""
 
 
 class Words:
-    """Draws wordings for one episode.
+    """Draw the wordings of an episode.
 
     Args:
-        rng: Decides the wordings.
+        rng: Random generator.
     """
 
     def __init__(self, rng: np.random.Generator) -> None:
@@ -186,10 +186,10 @@ class Words:
 
         Args:
             occasion: One of `OCCASIONS`.
-            **slots: What its slots are filled with.
+            **slots: Slot name to its text.
 
         Raises:
-            UnknownNameError: There is no such occasion.
+            UnknownNameError: Unknown occasion.
         """
         if occasion not in OCCASIONS:
             raise UnknownNameError("occasion", occasion, OCCASIONS)

@@ -1,4 +1,4 @@
-"""What is kept of every episode that was played for learning from."""
+"""Records of the episodes played for a set."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from medenv.records import Record, Scored
 from medenv.tools.faults import Fault
 
 Part = Literal["guided", "exploration", "foil"]
-"""Why an episode was played: along the gold path, freely, or to be the worse of a pair."""
+"""Purpose of an episode: follow the gold path, explore, or be the worse of a pair."""
 
 
 class InjectedFault(Record, frozen=True, kw_only=True):
@@ -16,7 +16,7 @@ class InjectedFault(Record, frozen=True, kw_only=True):
 
     Args:
         tool: Name of the tool.
-        kind: What went wrong.
+        kind: Fault kind.
     """
 
     tool: str
@@ -24,15 +24,15 @@ class InjectedFault(Record, frozen=True, kw_only=True):
 
 
 class Rollout(Record, frozen=True, kw_only=True):
-    """An episode and how it came about, one line of a journal.
+    """An episode and its origin, one line of a journal.
 
     Args:
-        i: Number of the question in the order of playing.
-        sample: Number of the episode among those of the question.
-        part: Why it was played.
+        i: Index of the question in playing order.
+        sample: Index of the episode within the question.
+        part: Its purpose.
         teacher: Name of the teacher.
         scored: The episode and its score.
-        faults: Tool failures that were injected.
+        faults: Injected tool failures.
     """
 
     i: int
@@ -44,7 +44,7 @@ class Rollout(Record, frozen=True, kw_only=True):
 
     @property
     def key(self) -> tuple[int, int]:
-        """What tells it from all others."""
+        """Unique key."""
         return self.i, self.sample
 
     @property
@@ -54,13 +54,13 @@ class Rollout(Record, frozen=True, kw_only=True):
 
 
 class Rewriting(Record, frozen=True, kw_only=True):
-    """What came of rewriting an episode's thoughts, one line of a journal.
+    """Result of rewriting an episode, one line of a journal.
 
     Args:
         i: Number of the question.
-        sample: Number of the episode among those of the question.
-        rollout: The episode with its new thoughts, or None where it stays as it was.
-        reason: Why it stays, or ``""``.
+        sample: Index of the episode within the question.
+        rollout: The episode with its new thoughts, or None if unchanged.
+        reason: Refusal, or ``""``.
     """
 
     i: int
@@ -70,5 +70,5 @@ class Rewriting(Record, frozen=True, kw_only=True):
 
     @property
     def key(self) -> tuple[int, int]:
-        """What tells it from all others."""
+        """Unique key."""
         return self.i, self.sample

@@ -1,8 +1,8 @@
-"""Invented names for the entities of an episode, so that it can be followed only by reading.
+"""Rename the entities of an episode, so that the answer can only be read, not recalled.
 
-A small policy that sees the same few thousand names again and again learns them by heart instead of
-learning to copy. An episode whose gold entities bear names that nobody has ever seen leaves it no
-choice. Renamed episodes are fiction for practice: they are never shown as a source's content.
+A small policy that sees the same few thousand names repeatedly memorises them instead of learning
+to copy. Invented names for the gold entities force it to copy. Renamed episodes are fictional
+training data and are never presented as a source's content.
 """
 
 from __future__ import annotations
@@ -21,10 +21,10 @@ _LETTERS = "ABCDEFGHIKLMNPQRSTUVWXYZ"
 
 
 class Renamer:
-    """Invents names out of the pieces of real ones.
+    """Invent names from pieces of real names.
 
     Args:
-        entities: Whose names give the pieces; entities of the kind "gene" give symbols.
+        entities: Source of the pieces; entities of kind "gene" give symbols.
     """
 
     def __init__(self, entities: Iterable[Entity]) -> None:
@@ -39,7 +39,7 @@ class Renamer:
 
         Args:
             kind: "gene" for a symbol, anything else for words.
-            rng: Decides.
+            rng: Random source.
         """
         make = self._symbol if kind == "gene" else self._phrase
         while (name := make(rng)) in self._real:
@@ -49,12 +49,12 @@ class Renamer:
     def rename(
         self, trajectory: Trajectory, entities: Mapping[str, Entity], rng: np.random.Generator
     ) -> Trajectory:
-        """Return the episode with its topic and all gold entities renamed wherever they stand.
+        """Return the episode with its topic and all gold entities renamed everywhere.
 
         Args:
             trajectory: A finished episode.
             entities: Entity id to entity, for the whole gold path.
-            rng: Decides the names.
+            rng: Random source.
         """
         question = trajectory.question
         swap = self.swap(question, entities, rng)
@@ -70,9 +70,9 @@ class Renamer:
         """Return the function that renames a question's topic and gold entities in a text.
 
         Args:
-            question: Whose gold path is renamed.
+            question: The question.
             entities: Entity id to entity, for the whole gold path.
-            rng: Decides the names.
+            rng: Random source.
         """
         path = question.proof.path
         ids = dict.fromkeys([path[0].head, *(hop.tail for hop in path)])

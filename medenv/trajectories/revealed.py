@@ -1,4 +1,4 @@
-"""What an agent has seen in an episode, and whether that shows a step of the gold path."""
+"""Texts that an agent has seen, and the gold-path steps that they reveal."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ class RevealedEntities:
     """The texts that an agent has seen so far.
 
     Args:
-        text: What it sees first: the question.
+        text: First text: the question.
     """
 
     def __init__(self, text: str) -> None:
@@ -21,7 +21,7 @@ class RevealedEntities:
         self._lines = [text]
 
     def see(self, observation: str, *, as_one: bool = False) -> None:
-        """Take in what a tool showed.
+        """Add an observation.
 
         Args:
             observation: The text.
@@ -31,15 +31,15 @@ class RevealedEntities:
         self._lines += [observation] if as_one else observation.split("\n")
 
     def includes(self, name: str) -> bool:
-        """Return whether a name occurs in anything seen."""
+        """Return whether a seen text has a name."""
         return any(names(text, name) for text in reversed(self._texts))
 
     def joins(self, *wanted: str) -> bool:
-        """Return whether one result, or one document, names everything wanted."""
+        """Return whether one result or document contains all names."""
         return any(all(names(line, one) for one in wanted) for line in reversed(self._lines[1:]))
 
     def ends_with(self, words: str) -> bool:
-        """Return whether the last line of what was seen last holds these words."""
+        """Return whether the last line of the last text has these words."""
         return words in self._texts[-1].rpartition("\n")[2]
 
     def passage_of(self, entity: str) -> str:
@@ -60,7 +60,7 @@ class RevealedEntities:
 def names(text: str, name: str) -> bool:
     """Return whether a name occurs in a text as whole words.
 
-    Accents and case are ignored, save for the case of symbols such as those of genes: ``"REST"`` is
+    Accents and case are ignored, except the case of symbols such as gene symbols: ``"REST"`` is
     not ``"rest"``.
 
     Args:
@@ -72,12 +72,12 @@ def names(text: str, name: str) -> bool:
 
 
 def is_symbol(name: str) -> bool:
-    """Return whether a name is a symbol, to be told from words by its capitals."""
+    """Return whether a name is a symbol, recognised by its capitals."""
     return len(name) <= 12 and " " not in name and name.upper() == name
 
 
 def shown(hop: Hop, passages: Iterable[str]) -> bool:
-    """Return whether one of the passages that state a hop is among those shown.
+    """Return whether a passage that states the hop was shown.
 
     Args:
         hop: A step of the gold path.

@@ -1,7 +1,7 @@
-"""Thoughts written anew by a model, and nothing but thoughts.
+"""Rewrite thoughts, and only thoughts, with a model.
 
-A rewriting is taken only as a whole: every call, observation and answer is the same byte for byte,
-every thought is there, and the leak detector finds nothing. Else the episode stays as it was.
+A rewriting is accepted only as a whole: every call, observation and answer is byte-identical, every
+thought is present, and the leak detector finds nothing. Else the episode is unchanged.
 """
 
 from __future__ import annotations
@@ -26,25 +26,25 @@ _ASK = (
     "What the researcher does next: {action}\n\nNote:\n{thought}"
 )
 SHOWN_CHARS = 1_500
-"""How much of the last observation the model sees, characters."""
+"""Length of the last observation in the request, characters."""
 
 
 async def rewritten(
     trajectory: Trajectory, endpoint: Endpoint, dialect: Dialect, names: Names
 ) -> tuple[Trajectory, str]:
-    """Return an episode with its thoughts rewritten, or as it was with the reason.
+    """Return the rewritten episode, or the original with a reason.
 
     Args:
         trajectory: The episode.
         endpoint: The model that rewrites.
-        dialect: In which the episode is written.
+        dialect: Text format of the episode.
         names: The names of the entities on its gold path.
 
     Returns:
-        The episode, and why it was left as it was, or ``""``.
+        The episode, and the refusal reason, or ``""``.
 
     Raises:
-        ModelUnavailableError: The model did not answer, however often it was asked.
+        ModelUnavailableError: The model did not answer in any attempt.
     """
     asked = [_request(trajectory, at) for at in range(len(trajectory.turns))]
     if not any(asked):
@@ -66,13 +66,13 @@ async def _thought(endpoint: Endpoint, request: list[Message] | None) -> str:
         return ""
     try:
         text = await endpoint.acomplete(request)
-    except TokensExhaustedError:  # this thought stays as it is
+    except TokensExhaustedError:  # keep this thought
         return ""
     return " ".join(_THOUGHT.sub(r"\1", text).split())
 
 
 def _request(trajectory: Trajectory, at: int) -> list[Message] | None:
-    """Return what the model is asked for a turn, or None where the turn has no thought."""
+    """Return the model request for a turn, or None if the turn has no thought."""
     turn = trajectory.turns[at]
     found = _THOUGHT.search(turn.text)
     if found is None:
@@ -89,12 +89,12 @@ def _request(trajectory: Trajectory, at: int) -> list[Message] | None:
 
 
 def with_thought(turn: Turn, thought: str, dialect: Dialect) -> Turn:
-    """Return a turn whose thought is another; all else of its text stays.
+    """Return a turn with another thought; keep the rest of its text.
 
     Args:
         turn: The turn.
         thought: The new thought; an empty one changes nothing.
-        dialect: In which it is written.
+        dialect: Its text format.
     """
     found = _THOUGHT.search(turn.text)
     if found is None or not thought:
@@ -104,7 +104,7 @@ def with_thought(turn: Turn, thought: str, dialect: Dialect) -> Turn:
 
 
 def refusal(before: Trajectory, after: Trajectory, names: Names) -> str:
-    """Return why a rewriting is not taken, or ``""``.
+    """Return why to refuse a rewriting, or ``""``.
 
     Args:
         before: The episode.
@@ -125,7 +125,7 @@ def refusal(before: Trajectory, after: Trajectory, names: Names) -> str:
 
 
 def _deeds(turn: Turn) -> tuple[object, ...]:
-    """Return all of a turn that a rewriting may not touch: its text but for the thought, too."""
+    """Return a turn's fixed parts, including its text except the thought."""
     frame: Sequence[str] = _THOUGHT.split(turn.text)[::2]
     return (
         tuple(frame), turn.parsed.calls, turn.parsed.answer, turn.calls, turn.results,

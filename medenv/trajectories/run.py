@@ -1,17 +1,17 @@
-"""From settings to a finished set on disk: what ``recipes/trajectories.py`` does, as a function.
+"""Make a trajectory set on disk from settings, as ``recipes/trajectories.py`` does.
 
 The folder holds
 
-    rollouts.jsonl        the journal: every episode that was played
+    rollouts.jsonl        the journal: every episode played
     trajectories.jsonl    the set, one `Rollout` a line
-    settings.json         what it was made with
-    environment.json      the environment it was played in, which evaluations and trainers open
+    settings.json         the settings
+    environment.json      the environment, for evaluations and trainers
     preferences.jsonl     better and worse episodes of one question
     chat.jsonl            the set as chat messages
     card.json, README.md and figures
-    rewritings.jsonl      where thoughts were rewritten: their journal
+    rewritings.jsonl      journal of rewritten thoughts, if any
 
-The same call goes on where an earlier one ended, however that was; a larger n extends the set.
+The same call resumes an interrupted one; a larger n extends the set.
 """
 
 from __future__ import annotations
@@ -42,16 +42,16 @@ from medenv.trajectories.settings import TeacherSettings, TrajectorySettings
 from medenv.trajectories.teachers import Explorer, Hasty, Thinker
 
 QUESTIONS_PER_TRAJECTORY = 1.45
-"""Training questions that are made for each trajectory wanted; filters leave some episodes out."""
+"""Training questions made per requested trajectory; filters reject some episodes."""
 
 
 class Stage(NamedTuple):
-    """What is played on.
+    """Environment of a set.
 
     Attributes:
         graph: The graph.
         parts: The environment with its training questions.
-        names: Entity id to all of its names.
+        names: Entity id to all its names.
     """
 
     graph: Graph
@@ -64,19 +64,19 @@ def make_trajectories(
     say: Callable[[str], None] = lambda _: None,
     report: Callable[[int, int], None] = lambda *_: None,
 ) -> TrajectoryCard:
-    """Make a set, or go on with it.
+    """Make a set, or resume it.
 
     Args:
-        settings: What to make, and where.
-        say: Receives what is being done, in words.
-        report: Receives the numbers of trajectories accepted and episodes judged.
+        settings: Settings and folder.
+        say: Receives a text for each step.
+        report: Receives the numbers of accepted and judged episodes.
 
     Raises:
-        UsageError: A setting cannot be, or no episode was accepted.
-        NoCertificateError: A scripted teacher is given questions of one's own.
-        FolderInUseError: Another process makes a set in the folder.
+        UsageError: A setting is invalid, or no episode passed.
+        NoCertificateError: A scripted teacher got your own questions.
+        FolderInUseError: Another process uses the folder.
         DataError: The folder holds another run, or a file is damaged.
-        PolicyUnavailableError: The teacher could not be reached; the same call goes on later.
+        PolicyUnavailableError: The teacher is unreachable; the call is resumable.
     """
     with FolderLock(settings.target):
         return _make(settings, say, report)
@@ -129,7 +129,7 @@ async def _filled(
     journal: Journal[Rollout],
     report: Callable[[int, int], None],
 ) -> None:
-    """Play, and close the connections of teachers that have any."""
+    """Play, then close the teachers' connections, if any."""
     try:
         await collector.fill(selection, journal, report)
     finally:
@@ -139,14 +139,14 @@ async def _filled(
 
 
 def open_stage(settings: TrajectorySettings, say: Callable[[str], object]) -> Stage:
-    """Make what is played on, or find it made; the environment is written into the set's folder.
+    """Make or reuse the environment, and write it to the set's folder.
 
     Args:
-        settings: What to make.
+        settings: Settings.
         say: Receives a description of each step.
 
     Raises:
-        UsageError: The questions have no graph, which teachers follow, or no corpus.
+        UsageError: The questions lack a graph, needed by teachers, or a corpus.
     """
     asked = settings.questions
     made = asked.path is None and asked.n is None and settings.environment is None
@@ -172,7 +172,7 @@ def open_stage(settings: TrajectorySettings, say: Callable[[str], object]) -> St
 def _teachers(
     settings: TrajectorySettings, stage: Stage
 ) -> tuple[Mapping[Part, tuple[str, AnyTeacher]], str]:
-    """Return the teacher of each part, and what tells them from others."""
+    """Return the teacher of each part, and the teachers' key."""
     wanted, dialect = settings.teacher, stage.parts.rules.dialect
     tools, seed = tuple(stage.parts.toolbox.tools), wanted.seed
     if wanted.endpoint is not None:
@@ -202,13 +202,13 @@ def _teachers(
 
 
 def _longest(teacher: TeacherSettings) -> float:
-    """Return how long the driver waits for one text: all tries of a request and the waits."""
+    """Return the driver's timeout for one text: all tries and waits of a request."""
     retry = teacher.endpoint or RetryPolicy()
     return retry.attempts * (retry.timeout + retry.longest_wait + 10.0)
 
 
 def _write(settings: TrajectorySettings, selection: Selection, stage: Stage) -> None:
-    """Write the set, what it was made with, and the further forms."""
+    """Write the set, its settings and the other exports."""
     folder, rules = settings.target, stage.parts.rules
     write_records(folder / "trajectories.jsonl", selection.accepted)
     write_records(folder / "settings.json", [settings])

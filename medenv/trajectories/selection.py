@@ -1,7 +1,7 @@
-"""Which episodes become the set: filters, near-duplicates, quotas and pairs, in a fixed order.
+"""Select the episodes of a set: filters, near-duplicates, quotas and pairs, in this order.
 
-Questions are judged in the order of their numbers, whatever the order in which their episodes
-ended, so the set depends on neither interruptions nor on how many episodes ran at a time.
+Questions are judged by number, not by the order in which their episodes ended, so the set does not
+depend on interruptions or concurrency.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from medenv.trajectories.filters import FilterContext, Refusal, Rejection, first
 from medenv.trajectories.records import Part, Rollout
 
 PARTS: tuple[Part, ...] = ("guided", "exploration")
-"""The parts that a set is the union of."""
+"""The parts of a set."""
 
 
 class Pair(Record, frozen=True, kw_only=True):
@@ -35,20 +35,20 @@ class Pair(Record, frozen=True, kw_only=True):
 
 
 class Selection:
-    """The set as it grows.
+    """The growing set.
 
     Args:
-        wanted: Part to the number of episodes wanted of it.
-        bench: What episodes are held against.
-        per_question: Most episodes of one question.
+        wanted: Part to its target number of episodes.
+        bench: Filter context.
+        per_question: Maximum per question.
 
     Attributes:
         accepted: The set.
         pairs: Better and worse episodes.
-        rejected: Reason to number of episodes, negatives not counted.
-        judged: Episodes judged, negatives not counted.
+        rejected: Reason to number of episodes, without negatives.
+        judged: Episodes judged, without negatives.
         calls: Tool calls of the episodes judged.
-        faults: Kind of injected fault to its number, among the episodes judged.
+        faults: Fault kind to its number in the judged episodes.
     """
 
     def __init__(
@@ -67,11 +67,11 @@ class Selection:
 
     @property
     def full(self) -> bool:
-        """Whether no more is wanted."""
+        """Whether it is full."""
         return not any(self.wants(part) for part in PARTS)
 
     def wants(self, part: Part) -> bool:
-        """Return whether more episodes of a part are wanted."""
+        """Return whether a part is below its target."""
         return self._counts[part] < self._wanted.get(part, 0)
 
     def take(self, rollouts: Sequence[Rollout]) -> None:
@@ -98,7 +98,7 @@ class Selection:
             self.pairs.append(Pair(chosen=good[0], rejected=worse[0], reason=str(worse[1])))
 
     def _judge(self, rollout: Rollout, kept: int) -> Refusal | None:
-        """Return why an episode is not kept, or None; what is kept is remembered."""
+        """Return the episode's refusal, or None; record accepted ones."""
         refusal = first_refusal(rollout, self._bench)
         if rollout.part == "foil":
             return refusal
@@ -122,7 +122,7 @@ _WORSE = frozenset(
         Rejection.REPEATED_CALL,
     )
 )
-"""Reasons for which an episode is worse than a good one, not merely unfit for a set."""
+"""Reasons that make an episode worse than a good one, not merely unfit."""
 
 
 def _policy_text(rollout: Rollout) -> str:

@@ -1,6 +1,6 @@
-"""Teachers behind an OpenAI-compatible endpoint, with masked guidance or without.
+"""Teachers behind an OpenAI-compatible endpoint, with or without masked guidance.
 
-The guidance stands in the request alone. The episode, from which is learned, never holds it.
+Only the request contains the guidance. The episode, used as training data, never does.
 """
 
 from __future__ import annotations
@@ -35,12 +35,12 @@ GUIDANCE = (
 
 
 class ServedSettings(Record, frozen=True, kw_only=True):
-    """How a served teacher is asked.
+    """Request settings of a teacher.
 
     Args:
         tool_role: The role in which observations are sent.
-        seeded: Whether each request carries a seed, for servers that take one.
-        seed: Decides, with the episode's number and turn, the seeds of the requests.
+        seeded: Whether each request has a seed, for servers that accept it.
+        seed: Base of the request seeds, with the episode's number and turn.
         params: Further fields of every request.
     """
 
@@ -51,13 +51,13 @@ class ServedSettings(Record, frozen=True, kw_only=True):
 
 
 class ServedTeacher:
-    """A teacher that a server plays.
+    """A teacher behind a server.
 
     Args:
         endpoint: The server.
-        dialect: How it is to write; where it is to stop.
-        guided: Whether its instructions hold the masked gold path.
-        settings: How it is asked.
+        dialect: Text format and stop strings.
+        guided: Whether its prompt has the masked gold path.
+        settings: The settings.
     """
 
     def __init__(
@@ -75,7 +75,7 @@ class ServedTeacher:
         """Return the policy for one episode.
 
         Args:
-            question: What will be asked.
+            question: The question.
             i: Number of the episode.
         """
         instructions = [MANNER]
@@ -95,9 +95,9 @@ class ServedPolicy:
 
     Args:
         endpoint: The server.
-        instructions: Go to the end of the system message; may be empty.
-        stop: Where it is to stop.
-        settings: How it is asked.
+        instructions: End of the system message; may be empty.
+        stop: Stop strings.
+        settings: The settings.
         i: Number of the episode.
     """
 
@@ -119,7 +119,7 @@ class ServedPolicy:
             messages: The conversation so far.
 
         Raises:
-            ModelUnavailableError: The server did not answer, however often it was asked.
+            ModelUnavailableError: The server did not answer in any attempt.
         """
         return (await self.act_within(messages, None)).text
 
@@ -128,10 +128,10 @@ class ServedPolicy:
 
         Args:
             messages: The conversation so far.
-            max_tokens: Most tokens of the text, or None for what the settings allow.
+            max_tokens: Maximum tokens, or None for the limit of the settings.
 
         Raises:
-            ModelUnavailableError: The server did not answer, however often it was asked.
+            ModelUnavailableError: The server did not answer in any attempt.
         """
         params: dict[str, Any] = {"stop": self._stop, **self._settings.params}
         if max_tokens is not None:
@@ -148,11 +148,11 @@ class ServedPolicy:
 def with_instructions(
     messages: Sequence[Message], instructions: str, tool_role: ToolRole
 ) -> list[Message]:
-    """Return a conversation as it is sent to a teacher.
+    """Return the conversation to send to a teacher.
 
     Args:
         messages: The conversation.
-        instructions: Go to the end of the system message; may be empty.
+        instructions: End of the system message; may be empty.
         tool_role: The role in which observations are sent.
     """
     sent = [_observation(one) if one["role"] == "tool" else one for one in messages]
@@ -172,11 +172,11 @@ def _observation(message: Message) -> Message:
 
 
 def teacher_key(endpoint: Endpoint, settings: ServedSettings) -> str:
-    """Return a key of the model and of how it samples.
+    """Return a key of the model and its sampling.
 
     Args:
         endpoint: The server.
-        settings: How it is asked.
+        settings: The settings.
     """
     reached = endpoint.settings
     return msgspec.json.encode((reached.model, reached.options, settings)).decode()

@@ -1,4 +1,4 @@
-"""The settings of a set of trajectories, as its recipe takes them and its folder keeps them."""
+"""Settings of a trajectory set, for its recipe and its folder."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ class TeacherSettings(Record, frozen=True, kw_only=True):
 
     Args:
         kind: ``"oracle"`` for the scripted teachers, ``"openai"`` for a served model.
-        seed: Decides, with an episode's number, what a teacher can decide.
+        seed: Seed of the choices, with an episode's number.
         thoughts: Whether scripted teachers think aloud.
         endpoint: The served model, for ``"openai"``.
-        tool_role: The role in which a served model is sent observations.
-        seeded: Whether requests to a served model carry a seed.
+        tool_role: Role of observations sent to a served model.
+        seeded: Whether requests to a served model have a seed.
     """
 
     kind: str = "oracle"
@@ -49,16 +49,16 @@ class TeacherSettings(Record, frozen=True, kw_only=True):
 
 
 class TrajectorySettings(RunSettings, frozen=True, kw_only=True):
-    """What `recipes/trajectories.py` composes from.
+    """Settings of `recipes/trajectories.py`.
 
     Args:
-        folder: Where the set is written; empty for ``<root>/<run>``.
-        plan: What is played; `n` replaces its number of episodes.
-        limits: What an episode may be.
-        teacher: Who teaches.
+        folder: Output folder; empty for ``<root>/<run>``.
+        plan: Episode plan; `n` overrides its number of episodes.
+        limits: Filter limits.
+        teacher: Teachers.
         rewrite: The model that rewrites thoughts, or None.
-        exports: Further forms to write, of `EXPORTS`.
-        tokenizer: A policy whose tokenizer writes the set as token ids, or None.
+        exports: Further exports, of `EXPORTS`.
+        tokenizer: Policy whose tokenizer encodes the set, or None.
     """
 
     folder: str = ""
@@ -77,7 +77,7 @@ class TrajectorySettings(RunSettings, frozen=True, kw_only=True):
 
     @property
     def played(self) -> Plan:
-        """The plan, of `n` episodes where that is given."""
+        """The plan, with `n` episodes if given."""
         return self.plan if self.n is None else msgspec.structs.replace(self.plan, n=self.n)
 
     @property

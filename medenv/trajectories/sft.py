@@ -1,7 +1,7 @@
-"""Examples for supervised fine-tuning, and episodes of scripted teachers to make them from.
+"""Examples for supervised fine-tuning, and scripted teachers' episodes as their source.
 
 `medenv.integrations.hf.chat_tokens.ChatTokens.stream` renders an episode as an example. The loss
-mask covers what a policy would write and nothing else: not the prompt, not an observation, not the
+mask covers only the tokens that a policy would write: no prompt, no observation, and not the
 markup of the chat template.
 """
 
@@ -18,7 +18,7 @@ from medenv.rollouts.policies import Teacher
 
 
 class SFTExample(Record, frozen=True, kw_only=True):
-    """One token sequence to learn from.
+    """A token sequence to train on.
 
     Args:
         input_ids: Token ids of the whole episode.
@@ -39,11 +39,11 @@ def teacher_episodes(
     n: int,
     seed: int,
 ) -> Iterator[tuple[str, Scored]]:
-    """Yield `n` episodes, teacher and question drawn for each by (seed, its number) alone.
+    """Yield `n` episodes; (seed, number) determines each one's teacher and question.
 
     Args:
         rollouts: Drives the environment.
-        questions: What is asked.
+        questions: Questions.
         teachers: Name to its share and the teacher; shares are relative.
         n: Number of episodes.
         seed: Seed of the draw.
@@ -68,8 +68,8 @@ def teacher_episodes(
 def grounded(trajectory: Trajectory) -> bool:
     """Return whether every gold entity after the topic was shown before the episode ended.
 
-    An oracle knows the answer from the certificate; only an episode in which the passages showed
-    it too is worth imitating.
+    An oracle reads the answer from the certificate; only an episode whose passages also show it
+    is worth imitating.
 
     Args:
         trajectory: An episode of a question with one gold answer.

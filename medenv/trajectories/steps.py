@@ -1,4 +1,4 @@
-"""A question's certificate as the steps that an agent has to see, with the words for each."""
+"""A question's certificate as the steps that an agent must see, with words for each."""
 
 from __future__ import annotations
 
@@ -13,18 +13,18 @@ from medenv.kg.questions.phrases import predicates, said
 from medenv.records import Hop, Question
 
 SEARCHED_CHARS = 240
-"""How much of a definition is searched for, characters."""
+"""Length of a definition in a query, characters."""
 
 
 class Step(NamedTuple):
-    """One step to be shown.
+    """One step to show.
 
     Attributes:
-        hop: The edge. Where an entity is given by its definition, its head is ``""``.
-        clues: What singles its tail out.
-        text: The definition that is searched for, or ``""``.
-        asked: Whether it is a step of the gold path, not of finding where that begins.
-        values: What has to be shown beside both ends: a frequency that is asked for or compared.
+        hop: The edge; its head is ``""`` if a definition identifies the entity.
+        clues: Clues to its tail.
+        text: The definition to search for, or ``""``.
+        asked: Whether it is on the gold path, not before its start.
+        values: Other values to show: a frequency that is asked for or compared.
     """
 
     hop: Hop
@@ -35,10 +35,10 @@ class Step(NamedTuple):
 
 
 def steps_of(graph: Graph, question: Question) -> list[Step]:
-    """Return what has to be shown to answer a question, in order.
+    """Return the steps to an answer, in order.
 
     Args:
-        graph: The graph that it is about.
+        graph: Its graph.
         question: The question.
     """
     query, path = question.proof.query, question.proof.path
@@ -55,7 +55,7 @@ def steps_of(graph: Graph, question: Question) -> list[Step]:
 
 
 def _frequency(graph: Graph, hop: Hop) -> tuple[str, ...]:
-    """Return how a disease's document states the frequency of a finding."""
+    """Return the frequency text of a finding in a disease's document."""
     disease, finding = (graph.number(end) for end in (hop.head, hop.tail))
     relation = hop.relation
     if graph.kind(disease) != "disease":
@@ -65,7 +65,7 @@ def _frequency(graph: Graph, hop: Hop) -> tuple[str, ...]:
 
 
 def _root(graph: Graph, root: Any, question: Question) -> list[Step]:
-    """Return the step that finds a topic which the question does not name."""
+    """Return the step that finds an unnamed topic."""
     if isinstance(root, str):
         return []
     topic = question.proof.path[0].head
@@ -91,7 +91,7 @@ def _without(graph: Graph, clues: Sequence[Clue], entity: str) -> tuple[Clue, ..
 
 
 class Wordbook:
-    """Names, kinds and sayings of a graph's entities by their ids.
+    """Names, kinds and clauses of a graph's entities by id.
 
     Args:
         graph: The graph.
@@ -110,7 +110,7 @@ class Wordbook:
         return (self.graph.nodes.names[node], *self.graph.nodes.aliases[node])
 
     def called(self, entity: str) -> str:
-        """Return how an entity is named in a sentence."""
+        """Return an entity's name in a sentence."""
         return called(self.graph, self.graph.number(entity))
 
     def kind(self, entity: str) -> str:
@@ -126,20 +126,20 @@ class Wordbook:
         return f"{self.called(hop.head)} {said(hop.relation)} {self.called(hop.tail)}"
 
     def clue_names(self, clues: Sequence[Clue]) -> list[str]:
-        """Return the names of the entities that clues say something positive of."""
+        """Return the names of the entities in positive clues."""
         return [self.graph.nodes.names[c.entity] for c in clues if c.entity >= 0 and not c.negated]
 
     def findings(self, clues: Sequence[Clue]) -> list[str]:
-        """Return the names of the findings that clues say an entity has."""
+        """Return the names of the findings in positive clues."""
         found = [c for c in clues if c.relation == "has_phenotype"]
         return self.clue_names(found)
 
     def predicates(self, clues: Sequence[Clue]) -> str:
-        """Return what clues say of their entity: ``"has childhood onset"``."""
+        """Return clues as predicates: ``"has childhood onset"``."""
         return predicates(self.graph, clues)
 
     def beside(self, hop: Hop) -> list[str]:
-        """Return the ids of what else a hop's relation leads to from its head, sorted."""
+        """Return the sorted ids of the other tails of a hop's relation and head."""
         graph = self.graph
         tails = graph.step(graph.number(hop.head), hop.relation) if hop.head else ()
         ids = [graph.nodes.ids[int(tail)] for tail in tails]

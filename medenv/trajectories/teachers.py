@@ -22,30 +22,30 @@ from medenv.trajectories.steps import Step, Wordbook
 from medenv.trajectories.walk import Move, Setting, Walk
 
 WRONG_ID = "DOC:{number}#0"
-"""An id that no document has."""
+"""An unused document id."""
 
 WITHHELD = ("lookup", "visit", "web_search")
-"""Tools that somebody may ask for where they are not on offer."""
+"""Tools that an episode may call although unavailable."""
 
 DETOURS = (1, 3)
-"""Fewest and most detours of an explorer's episode."""
+"""Minimum and maximum detours per explorer episode."""
 
 GLANCED = 4
-"""Wrong candidates of which one is followed."""
+"""Wrong candidates to choose from."""
 
 ANYTHING = {"disease": "disease findings", "gene": "associated gene", "phenotype": "reported in"}
-"""What is searched for when somebody searches too broadly, by the kind that is wanted."""
+"""Queries that are too broad, by target kind."""
 
 
 class Oracle:
-    """Walks the certificate's path through the real tools, then answers with the gold name.
+    """Follow the certificate's path with the real tools, then answer with the gold name.
 
-    It searches the name of each hop's head once. Whether every hop was shown in the end is for the
-    caller to check: an oracle answers from the certificate.
+    An oracle searches the name of each hop's head once and answers from the certificate. Callers
+    must check that every hop was shown.
 
     Args:
-        names: Entity id to the name under which the corpus knows it.
-        dialect: How to write.
+        names: Entity id to its name in the corpus.
+        dialect: Text format.
         thoughts: Whether a short thought comes before each call and the answer.
     """
 
@@ -62,7 +62,7 @@ class Oracle:
         """Search the head of each hop once, then answer.
 
         Args:
-            question: What is asked.
+            question: The question.
         """
         searched: set[str] = set()
         for hop in question.proof.path:
@@ -94,12 +94,12 @@ class Oracle:
 
 
 class Guesser:
-    """Answers at once with an entity of the right kind, drawn uniformly.
+    """Answer at once with a uniformly drawn entity of the right kind.
 
     Args:
-        candidates: What can be guessed.
-        dialect: How to write.
-        seed: Decides, with the episode's number, what is drawn.
+        candidates: Possible guesses.
+        dialect: Text format.
+        seed: Seed of the draws, with the episode's number.
     """
 
     def __init__(self, candidates: Iterable[Entity], dialect: Dialect, *, seed: int = 0) -> None:
@@ -119,7 +119,7 @@ class Guesser:
 
 
 class Wanderer:
-    """Explores: detours, repeats, stops early or answers wrongly, each in a quarter of episodes.
+    """Explore: detour, repeat, stop early or answer wrongly, each in a quarter of episodes.
 
     - ``detour``: an unhelpful query first, then the gold path.
     - ``repeat``: the gold path with its first search made twice.
@@ -127,9 +127,9 @@ class Wanderer:
     - ``wrong``: the gold path, then a wrong entity of the right kind among what was shown.
 
     Args:
-        oracle: Knows the gold path and the dialect.
-        candidates: Entities that can be recognised in an observation and guessed.
-        seed: Decides, with the episode's number, what is done.
+        oracle: Has the gold path and dialect.
+        candidates: Entities to recognise in observations and to guess.
+        seed: Seed of the choices, with the episode's number.
     """
 
     ways = ("detour", "repeat", "early", "wrong")
@@ -139,7 +139,7 @@ class Wanderer:
         self._candidates = tuple(sorted(candidates, key=lambda entity: entity.id))
 
     def begin(self, question: Question, i: int = 0) -> Policy:
-        """Return a policy that wanders in the way that (seed, `i`) decides.
+        """Return a policy whose behaviour (seed, `i`) determines.
 
         Raises:
             UsageError: No candidate is of the answer's kind.
@@ -167,14 +167,14 @@ class Wanderer:
 
 
 def names_of_kind(candidates: Iterable[Entity], question: Question) -> list[str]:
-    """Return the names of the candidates of the kind that the question asks for, but its topic's.
+    """Return the names of candidates of the answer's kind, without the topic.
 
     Args:
         candidates: Entities.
-        question: What is asked.
+        question: The question.
 
     Raises:
-        UsageError: There are none.
+        UsageError: No names.
     """
     kind = answer_kind(question)
     topic = question.topic.id if question.topic is not None else ""
@@ -185,13 +185,13 @@ def names_of_kind(candidates: Iterable[Entity], question: Question) -> list[str]
 
 
 class Thinker:
-    """An oracle that follows the certificate through the tools and says why at every step.
+    """An oracle that follows the certificate and explains every step.
 
     Args:
         graph: The graph that the questions are about.
-        dialect: How to write.
-        tools: Names of the tools that can be called.
-        seed: Decides, with the episode's number, tools and wordings.
+        dialect: Text format.
+        tools: Names of the available tools.
+        seed: Seed of tools and wordings, with the episode's number.
         thoughts: Whether to think aloud.
     """
 
@@ -216,7 +216,7 @@ class Thinker:
         """Return the policy for one episode.
 
         Args:
-            question: What will be asked.
+            question: The question.
             i: Number of the episode.
         """
         rng = np.random.default_rng([self._seed, i])
@@ -224,7 +224,7 @@ class Thinker:
 
 
 class _DetourWalk(Walk):
-    """A walk that turns wrong now and then, notices it, and goes back."""
+    """A walk with occasional wrong turns, which it corrects."""
 
     def __init__(self, setting: Setting, question: Question, rng: np.random.Generator) -> None:
         super().__init__(setting, question, rng)
@@ -233,10 +233,10 @@ class _DetourWalk(Walk):
         self._places = {int(place) for place in places}
 
     def take(self, step: Step) -> Generator[str, str, bool]:
-        """Turn wrong before some steps, then take the step.
+        """Make wrong turns before some steps, then take the step.
 
         Args:
-            step: What has to be shown.
+            step: The step to show.
         """
         if self.steps.index(step) in self._places and not self.shows(step):
             detours = self._detours(step)
@@ -247,7 +247,7 @@ class _DetourWalk(Walk):
         return (yield from super().take(step))
 
     def _detours(self, step: Step) -> list[tuple[Move, str, str]]:
-        """Return wrong turns that can be taken here: the call, how it is regretted, and of whom."""
+        """Return possible wrong turns: the call, the regret and its subject."""
         head = self.book.name(step.hop.head) if step.hop.head else ""
         about = head if head and self.revealed.includes(head) else "the description"
         kind = self.book.kind(step.hop.tail)
@@ -265,14 +265,14 @@ class _DetourWalk(Walk):
         return found if stray is None else [*found, stray, stray, stray]
 
     def _vague(self, step: Step, kind: str) -> tuple[Move, str, str]:
-        """Search for what many entities share."""
+        """Search for a common property."""
         clues = [name for name in self.book.clue_names(step.clues) if self.revealed.includes(name)]
         query = clues[0] if clues else ANYTHING.get(kind, kind)
         tool = "search" if "search" in self.setting.tools else "med_search"
         return Move(tool, {"query": query}, "vague", f'"{query}"'), "vague_over", query
 
     def _stray(self, step: Step) -> tuple[Move, str, str] | None:
-        """Follow a candidate that was shown and is wrong."""
+        """Follow a wrong candidate that was shown."""
         gold = {one.hop.tail for one in self.steps} | {one.hop.head for one in self.steps}
         shown = [
             self.book.name(one)
@@ -287,10 +287,10 @@ class _DetourWalk(Walk):
 
 
 class Explorer(Thinker):
-    """Explores: follows wrong candidates, searches too broadly, calls tools that do not exist.
+    """Explore: follow wrong candidates, search too broadly, call nonexistent tools.
 
-    Every wrong turn is noticed and put right, so that its episodes show how one recovers. In each
-    episode one to three detours are taken, by (seed, number) alone. Arguments as for `Thinker`.
+    Every wrong turn is corrected, so that the episodes show recovery. Each episode has one to
+    three detours, which (seed, number) determines. Arguments as for `Thinker`.
     """
 
     walk = _DetourWalk
@@ -300,7 +300,7 @@ class _HastyWalk(Walk):
     """A walk that stops at the first candidate of the right kind."""
 
     def script(self) -> Script:
-        """Take the first step, then answer with something shown that is wrong."""
+        """Take the first step, then give a wrong answer that was shown."""
         self.note(self._opening())
         step = self.steps[0]
         move = next(self.moves(step))
@@ -330,7 +330,7 @@ class _HastyWalk(Walk):
 
 
 class Hasty(Thinker):
-    """A foil: one call, then an answer of the right kind that is wrong. For preference pairs.
+    """A negative for preference pairs: one call, then a wrong answer of the right kind.
 
     Arguments as for `Thinker`.
     """

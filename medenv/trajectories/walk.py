@@ -1,8 +1,7 @@
-"""A researcher that follows the certificate and says nothing that it has not seen.
+"""A scripted researcher that follows the certificate and writes only names that it has seen.
 
-It knows from the certificate what has to be shown next, and nothing more comes of that knowledge
-than the choice of the next call. A name enters a query, a thought or the answer only once it stood
-in the question or in an observation; what cannot be shown is given up.
+The certificate determines only the choice of the next call. A query, thought or answer contains a
+name only after the question or an observation showed it; steps that cannot be shown are given up.
 """
 
 from __future__ import annotations
@@ -23,22 +22,22 @@ from medenv.trajectories.revealed import RevealedEntities
 from medenv.trajectories.steps import Step, Wordbook, steps_of
 
 READ_ON = 1_850
-"""Where a document is read on, characters: a little before the first window ends."""
+"""Offset of the next read, characters: shortly before the first window ends."""
 
 GOES_ON = "it goes on: start="
-"""How a window of a document says that there is more."""
+"""Text that marks a document window as incomplete."""
 
 ANNOUNCED = 0.5
-"""How often a thought says which link comes next."""
+"""Probability that a thought names the next link."""
 
 MEDICAL_FIRST = 0.3
-"""How often the medical search comes before the general one."""
+"""Probability of medical before general search."""
 
 TRIES = 3
-"""How often a call is made that no tool answers."""
+"""Attempts at a call without an answer."""
 
 Acting = Generator[str, str, str]
-"""Yields the policy's texts, is sent observations, and returns the last one."""
+"""Yields policy texts, receives observations, and returns the last one."""
 
 
 class Move(NamedTuple):
@@ -47,8 +46,8 @@ class Move(NamedTuple):
     Attributes:
         tool: Name of the tool.
         arguments: Its arguments.
-        why: The occasion for the thought.
-        about: What the thought names.
+        why: Occasion of the thought.
+        about: Name in the thought.
     """
 
     tool: str
@@ -58,12 +57,12 @@ class Move(NamedTuple):
 
 
 class Setting(NamedTuple):
-    """What all episodes of a teacher share.
+    """Shared state of a teacher's episodes.
 
     Attributes:
         book: Names of the graph's entities.
-        dialect: How to write.
-        tools: Names of the tools that can be called.
+        dialect: Text format.
+        tools: Names of the available tools.
         thoughts: Whether to think aloud.
     """
 
@@ -77,9 +76,9 @@ class Walk:
     """One episode of a scripted researcher.
 
     Args:
-        setting: What it shares with others.
-        question: What is asked.
-        rng: Decides tools and wordings.
+        setting: Shared state.
+        question: The question.
+        rng: Draws tools and wordings.
     """
 
     def __init__(self, setting: Setting, question: Question, rng: np.random.Generator) -> None:
@@ -105,7 +104,7 @@ class Walk:
         """Make calls until a step is shown; return whether it is.
 
         Args:
-            step: What has to be shown.
+            step: The step to show.
         """
         if self.shows(step):
             self.note(self.words.say("found", fact=self._fact(step)))
@@ -127,7 +126,7 @@ class Walk:
         return False
 
     def act(self, move: Move) -> Acting:
-        """Make a call, again where the tool does not answer; return what it shows.
+        """Make a call, retry without an answer; return the observation.
 
         Args:
             move: The call.
@@ -146,7 +145,7 @@ class Walk:
         self._notes.append(sentence)
 
     def write_call(self, move: Move, *, repeated: bool = False) -> str:
-        """Write a call with the thought that leads to it.
+        """Write a call with its thought.
 
         Args:
             move: The call.
@@ -174,10 +173,10 @@ class Walk:
         return self.revealed.joins(self.book.name(step.hop.head), tail, *step.values)
 
     def moves(self, step: Step) -> Iterator[Move]:
-        """Yield calls that may show a step, the likeliest first, as long as they are asked for.
+        """Yield calls that may show a step, the likeliest first; lazily.
 
         Args:
-            step: What has to be shown.
+            step: The step to show.
         """
         if not step.hop.head:
             yield from self._searches([step.text], "the definition")
@@ -193,7 +192,7 @@ class Walk:
         yield from self._documents(head, step)
 
     def _by_names(self, step: Step) -> Iterator[Move]:
-        """Search the head's name with those that single the tail out, then by itself."""
+        """Search the head's name with the tail's clues, then alone."""
         head, kind = self.book.name(step.hop.head), self.book.noun(step.hop.tail)
         beside = [name for name in self.book.clue_names(step.clues) if self.revealed.includes(name)]
         yield from self._searches([head, *beside], _listed([head, *beside]), f"{kind}s")
@@ -201,7 +200,7 @@ class Walk:
             yield from self._searches([head], self.book.called(step.hop.head), f"{kind}s")
 
     def _by_findings(self, step: Step) -> Iterator[Move]:
-        """Rank diseases by the findings that are known."""
+        """Rank diseases by the known findings."""
         book, hop = self.book, step.hop
         if "diagnose" not in self.setting.tools or book.kind(hop.tail) != "disease":
             return
@@ -213,7 +212,7 @@ class Walk:
             yield Move("diagnose", {"present": present}, "diagnose", _listed(present))
 
     def _documents(self, entity: str, step: Step) -> Iterator[Move]:
-        """Read the document of a step's end whose name was seen, as far as need be."""
+        """Read the document of a step's seen end, as far as needed."""
         name = self.book.name(entity)
         if not self.revealed.includes(name):
             return
@@ -231,7 +230,7 @@ class Walk:
         yield Move("read", {"passage_id": first, "start": READ_ON}, "read_on", name)
 
     def _searches(self, wanted: Sequence[str], about: str, more: str = "") -> Iterator[Move]:
-        """Search with one tool, then with the other and more words."""
+        """Search with one tool, then the other and more words."""
         tools = [one for one in ("search", "med_search") if one in self.setting.tools]
         if self.rng.random() < MEDICAL_FIRST:
             tools.reverse()
@@ -259,7 +258,7 @@ class Walk:
         return f"the description is that of {self.book.called(step.hop.tail)}"
 
     def _reflect(self, step: Step) -> None:
-        """Say what was shown, and of a clue what can be said of it."""
+        """State the shown fact and the sayable clues."""
         hop = step.hop
         self._notes.clear()
         self.note(self.words.say("found", fact=self._fact(step)))
@@ -293,7 +292,7 @@ class Walk:
 
 
 MOST_FACTS = 8
-"""Steps that the last thought tells one by one."""
+"""Maximum steps listed in the last thought."""
 
 
 def _listed(wanted: Sequence[str]) -> str:
