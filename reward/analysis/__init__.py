@@ -1,1 +1,1 @@
-"""Rewards analysed: groups, rescoring, variants, shuffled controls."""
+"""Analyse rewards: groups, rescoring, variants, shuffled controls."""

@@ -1,4 +1,4 @@
-"""Statistics of GRPO groups: which rollouts push the policy, how hard, and which component pushes.
+"""Compute statistics of GRPO groups: advantages, dead groups and the components' shares.
 
 A group is the set of rollouts of one question in one step. All functions take flat arrays of shape
 ``(n,)`` with one entry per rollout and an array ``group`` of shape ``(n,)`` with its group's label.
@@ -26,8 +26,8 @@ Floats = NDArray[np.float64]
 def group_advantages(totals: ArrayLike, group: ArrayLike, epsilon: float = EPSILON) -> Floats:
     """Return the GRPO advantage of every rollout: ``(r - mean_g) / (std_g + epsilon)``.
 
-    The standard deviation has n - 1 in its denominator. A group of one rollout has nothing to be
-    compared with and the advantage 0: verl's own function would return its reward there, so
+    The standard deviation has n - 1 in its denominator. A group of one rollout has the
+    advantage 0, since it has no baseline; verl's own function returns its reward instead, so
     training leaves such a group out of the batch.
 
     Args:
@@ -47,7 +47,7 @@ def group_advantages(totals: ArrayLike, group: ArrayLike, epsilon: float = EPSIL
 
 
 def dead_group_rate(totals: ArrayLike, group: ArrayLike) -> float:
-    """Return the share of groups whose rollouts all got the same reward: they teach nothing.
+    """Return the share of groups whose rollouts all got the same reward, and so give no gradient.
 
     Args:
         totals: Rewards, shape (n,).
@@ -65,10 +65,10 @@ def dead_group_rate(totals: ArrayLike, group: ArrayLike) -> float:
 
 
 def phantom_advantage_rate(totals: ArrayLike, correct: ArrayLike, group: ArrayLike) -> float:
-    """Return the share of groups without a right answer in which rewards differ all the same.
+    """Return the share of groups whose rewards differ although no answer is right.
 
-    Such a group pushes the policy towards whatever its shaping terms pay for, away from wrong
-    answers that were no worse.
+    In such a group the shaping terms alone decide the advantage: some wrong answers are
+    reinforced over others that are no better.
 
     Args:
         totals: Rewards, shape (n,).
@@ -95,7 +95,7 @@ def advantage_shares(weighted: Mapping[str, ArrayLike], group: ArrayLike) -> dic
     the shares sum to 1 where some group is live. A negative share works against the others.
 
     Args:
-        weighted: Component name to what it contributed to each total, shape (n,).
+        weighted: Component name to its contribution to each total, shape (n,).
         group: Group labels, shape (n,).
 
     Returns:
@@ -114,7 +114,7 @@ def shares_by_group(weighted: Mapping[str, ArrayLike], group: ArrayLike) -> dict
     """Return each component's signed share of the advantage in every group.
 
     Args:
-        weighted: Component name to what it contributed to each total, shape (n,).
+        weighted: Component name to its contribution to each total, shape (n,).
         group: Group labels, shape (n,).
 
     Returns:
@@ -142,7 +142,7 @@ def shares_by_group(weighted: Mapping[str, ArrayLike], group: ArrayLike) -> dict
 def liveness_by_group(
     totals: ArrayLike, correct: ArrayLike, group: ArrayLike
 ) -> tuple[Floats, Floats]:
-    """Return of every group whether it is dead, and whether its advantage is a phantom.
+    """Return whether each group is dead, and whether its advantage is a phantom.
 
     Args:
         totals: Rewards, shape (n,).
@@ -165,11 +165,11 @@ def liveness_by_group(
 
 
 def rank_correlations(totals: ArrayLike, correct: ArrayLike, group: ArrayLike) -> Floats:
-    """Return within every group Spearman's rank correlation of the reward with being right.
+    """Return Spearman's rank correlation of reward and correctness within each group.
 
     Args:
         totals: Rewards, shape (n,).
-        correct: How right each answer is, shape (n,).
+        correct: Correctness of each answer, shape (n,).
         group: Group labels, shape (n,).
 
     Returns:
@@ -195,7 +195,7 @@ def rank_correlations(totals: ArrayLike, correct: ArrayLike, group: ArrayLike) -
 
 
 def _ranks(values: Floats, index: NDArray[np.intp]) -> Floats:
-    """Return ranks that are right within groups up to a constant; equal values share theirs."""
+    """Return ranks, exact within each group up to a constant; ties share their mean rank."""
     rounded = np.round(values, 9)
     order = np.lexsort((rounded, index))
     new = np.ones(len(order), dtype=bool)
@@ -208,7 +208,7 @@ def _ranks(values: Floats, index: NDArray[np.intp]) -> Floats:
 
 
 def _flat(values: ArrayLike, group: ArrayLike) -> tuple[Floats, NDArray[np.intp], NDArray[np.intp]]:
-    """Return values, the number of each value's group, and the groups' sizes."""
+    """Return the values, the group index of each value, and the group sizes."""
     rewards = np.asarray(values, dtype=np.float64)
     labels = np.asarray(group)
     if rewards.ndim != 1 or rewards.shape != labels.shape:
@@ -227,12 +227,12 @@ def _flat(values: ArrayLike, group: ArrayLike) -> tuple[Floats, NDArray[np.intp]
 def _moments(
     rewards: Floats, index: NDArray[np.intp], size: NDArray[np.intp]
 ) -> tuple[Floats, Floats]:
-    """Return mean and sample standard deviation of every group; 0 for a group of one."""
+    """Return the mean and the sample standard deviation of each group; 0 for a group of one."""
     mean = np.bincount(index, weights=rewards, minlength=len(size)) / np.maximum(size, 1)
     squares = np.bincount(index, weights=(rewards - mean[index]) ** 2, minlength=len(size))
     return mean, np.sqrt(squares / np.maximum(size - 1, 1))
 
 
 def _share(hit: NDArray[np.bool_], among: NDArray[np.bool_]) -> float:
-    """Return the share of hits among the groups that count."""
+    """Return the share of hits among the selected groups."""
     return float(np.mean(hit[among])) if among.any() else float("nan")

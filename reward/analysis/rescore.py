@@ -1,7 +1,7 @@
-"""Many trajectories under many compositions: measured once, weighed as often as there are arms.
+"""Score trajectories under many compositions while measuring each component once.
 
-What a component says of a trajectory does not hang on its weight, so all compositions share one
-matrix of raw values, and each is a few products of its columns. The result is what `Reward` gives.
+A component's raw value does not depend on its weight, so all compositions share one matrix of raw
+values, and each total is a few products of its columns. The results equal those of `Reward`.
 """
 
 from __future__ import annotations
@@ -24,15 +24,15 @@ Floats = NDArray[np.float64]
 
 
 class ComponentMatrix:
-    """The raw values of trajectories, one row each, gathered one after the other.
+    """Collect the raw component values of trajectories, one row each.
 
-    A component that calls an outside service is measured behind `correct` alone; where the answer
-    is wrong its value is nan. So is that of a component that needs a certificate where the question
-    has none.
+    A component that calls an outside service is measured only for right answers; otherwise its
+    value is nan. The value of a component that needs a certificate is nan for questions without
+    one.
 
     Args:
         components: What is measured, by name.
-        knowledge: What components may know besides a trajectory.
+        knowledge: Data that components may use besides a trajectory.
 
     Attributes:
         uncertified: Id of the first question without a certificate, or ``""``.
@@ -79,7 +79,7 @@ class ComponentMatrix:
         return len(self._values) // max(1, len(self.names))
 
     def last(self, name: str) -> float:
-        """Return a component's value of the trajectory measured last.
+        """Return a component's value for the most recently measured trajectory.
 
         Args:
             name: Component name.
@@ -100,7 +100,7 @@ class ComponentMatrix:
         return self.matrix[:, self.names.index(name)]
 
     def needs_certificate(self, name: str) -> bool:
-        """Return whether a component is measured against certificates.
+        """Return whether a component needs certificates.
 
         Args:
             name: Component name.
@@ -114,10 +114,10 @@ class ComponentMatrix:
 
 
 class Rescored(NamedTuple):
-    """What trajectories earn under one composition.
+    """Rewards of trajectories under one composition.
 
     Attributes:
-        weighted: Component name to what it contributed, shape (trajectories,).
+        weighted: Component name to its contributions, shape (trajectories,).
         totals: The totals, shape (trajectories,).
     """
 
@@ -126,16 +126,16 @@ class Rescored(NamedTuple):
 
 
 def rescore(raws: ComponentMatrix, composition: Composition) -> Rescored:
-    """Weigh raw values by a composition, as `Reward` would trajectory by trajectory.
+    """Compute totals from raw values, as `Reward` does for single trajectories.
 
     Args:
         raws: The raw values.
         composition: Weights and gates.
 
     Raises:
-        UnknownNameError: A weight or gate names nothing that was measured.
+        UnknownNameError: A weight or gate names a component that was not measured.
         NoCertificateError: A component that needs certificates would pay where there is none.
-        UsageError: A weight is no weight, or a component that calls an outside service would pay
+        UsageError: A weight is invalid, or a component that calls an outside service would pay
             where it was not measured.
     """
     check_composition(composition, raws.names)
@@ -160,7 +160,7 @@ def rescore(raws: ComponentMatrix, composition: Composition) -> Rescored:
 
 
 def _open(name: str, columns: Mapping[str, Floats], count: int) -> NDArray[np.bool_]:
-    """Return of every trajectory whether a gate is open."""
+    """Return whether a gate is open for each trajectory."""
     gate = GATES[name]
     if not gate.component:
         return np.ones(count, dtype=bool)
@@ -179,7 +179,7 @@ def measure(
 
     Args:
         trajectories: Finished episodes that no infrastructure failure ended.
-        knowledge: What components may know besides.
+        knowledge: Data that components may use besides.
         components: What is measured, by name.
 
     Raises:

@@ -1,4 +1,4 @@
-"""The control condition: rewards that carry no information but keep their distribution."""
+"""Shuffle rewards for a control that keeps their distribution but carries no information."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from medenv.errors import UsageError
 def shuffle_batch(
     totals: Sequence[float | None], groups: Sequence[int], *, seed: int, step: int
 ) -> list[float | None]:
-    """Return the totals of a training batch, dealt out again at random.
+    """Return the totals of a training batch in a random order.
 
-    Totals stay within their group, so that every question keeps its rewards. Where a group has one
-    member, as in PPO, that would change nothing: then totals are dealt out across the batch.
+    Totals are permuted within their group, so that every question keeps its rewards. Where groups
+    have one member, as in PPO, totals are permuted across the batch instead.
 
     Args:
         totals: Totals of the rollouts, shape (n,).
@@ -49,11 +49,11 @@ def shuffle_batch(
 def shuffle_within_group(
     totals: Sequence[float | None], *, seed: int, step: int, group: int
 ) -> list[float | None]:
-    """Return the totals of one question's rollouts, dealt out again at random.
+    """Return the totals of one question's rollouts in a random order.
 
-    A policy trained on shuffled totals sees the same rewards in every group, but which rollout
-    got which says nothing: what it still learns is the optimiser's doing. A rollout without a
-    total (None) keeps its place, since it is masked and not rewarded.
+    Each group keeps its rewards, but their assignment to rollouts carries no information, so any
+    remaining improvement comes from the optimiser. A rollout without a total (None) keeps its
+    place, since it is masked and not rewarded.
 
     Args:
         totals: Totals of the rollouts of one question.

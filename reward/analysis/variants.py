@@ -1,4 +1,4 @@
-"""Arms of an ablation: compositions with a name, their variations, and how they are written."""
+"""Define the arms of an ablation: named compositions, their variations and their syntax."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ from medenv.reward.components.catalogue import COMPONENTS
 from medenv.reward.composition import PRESETS, Composition, check_composition
 
 OPEN_GATES = "open gates"
-"""What an arm has that pays its components whatever the answer."""
+"""Label of the difference between an arm and its copy with all gates open."""
 
 _WEIGHT = re.compile(r"([\w-]+)=([^@,]+)(?:@([\w-]+))?")
 
 
 class RewardVariant(Record, frozen=True, kw_only=True):
-    """One reward among those that are compared.
+    """One arm of a reward comparison.
 
     Args:
-        name: What it is called.
+        name: Name of the arm.
         composition: Weights and gates.
     """
 
@@ -32,15 +32,15 @@ class RewardVariant(Record, frozen=True, kw_only=True):
 
 
 def check_arms(arms: Sequence[RewardVariant], components: Collection[str] = COMPONENTS) -> None:
-    """Refuse arms that cannot be told apart or cannot be scored.
+    """Validate names, weights and gates of arms.
 
     Args:
         arms: The arms.
-        components: Names of all components that are measured.
+        components: Names of all measured components.
 
     Raises:
         UnknownNameError: A weight or gate names nothing that exists.
-        UsageError: There is no arm, two have one name, or a weight is no weight.
+        UsageError: There is no arm, two have the same name, or a weight is invalid.
     """
     if not arms:
         raise UsageError("an ablation needs at least one arm, got none")
@@ -73,14 +73,14 @@ def preset_arm(name: str) -> RewardVariant:
 
 
 def read_arm(text: str) -> RewardVariant:
-    """Read an arm as it is written on a command line.
+    """Parse an arm from its command-line form.
 
     Args:
-        text: ``"name:component=weight,component=weight@gate"``; without a gate a component pays
-            behind the one that is its default.
+        text: ``"name:component=weight,component=weight@gate"``; a component without a gate pays
+            behind its default gate.
 
     Raises:
-        UsageError: The text is no arm; names and weights are checked by `check_arms`.
+        UsageError: The text is malformed; `check_arms` checks names and weights.
     """
     name, colon, weights = text.partition(":")
     shape = f"expected an arm as name:component=weight,component=weight@gate, got {text!r}"
@@ -107,7 +107,7 @@ def read_arm(text: str) -> RewardVariant:
 
 
 def leave_one_out(arm: RewardVariant) -> list[RewardVariant]:
-    """Return for each component of an arm but accuracy the arm without it.
+    """Return one arm per component other than accuracy, with that component removed.
 
     Args:
         arm: The whole.
@@ -120,7 +120,7 @@ def leave_one_out(arm: RewardVariant) -> list[RewardVariant]:
 
 
 def one_at_a_time(arm: RewardVariant) -> list[RewardVariant]:
-    """Return for each component of an arm but accuracy the arm of accuracy and it alone.
+    """Return one arm per component other than accuracy, with only accuracy and that component.
 
     Args:
         arm: The whole.
@@ -133,7 +133,7 @@ def one_at_a_time(arm: RewardVariant) -> list[RewardVariant]:
 
 
 def taken_apart(arm: RewardVariant) -> list[RewardVariant]:
-    """Return an arm, without each of its parts, with each alone, and with all gates open.
+    """Return an arm with its leave-one-out, one-at-a-time and ungated variants.
 
     Args:
         arm: The whole.
@@ -142,10 +142,10 @@ def taken_apart(arm: RewardVariant) -> list[RewardVariant]:
 
 
 def distinct(arms: Iterable[RewardVariant]) -> list[RewardVariant]:
-    """Return the arms without those that pay the same as an earlier one, whatever they are called.
+    """Return the arms without those that pay the same as an earlier one.
 
-    With two shaping components "without the one" is "only the other"; to train with both would cost
-    a run and show nothing.
+    With two shaping components, "without the first" equals "only the second"; training both would
+    waste a run.
 
     Args:
         arms: The arms.
@@ -157,10 +157,10 @@ def distinct(arms: Iterable[RewardVariant]) -> list[RewardVariant]:
 
 
 class Contrast(Record, frozen=True, kw_only=True):
-    """Two arms that differ in one thing, so that the difference between them is that thing's doing.
+    """Two arms that differ in exactly one component or in their gates.
 
     Args:
-        what: The component that only the second weighs, or `OPEN_GATES`.
+        what: The component that only the second arm weighs, or `OPEN_GATES`.
         before: Name of the arm without it.
         after: Name of the arm with it.
     """
@@ -171,7 +171,7 @@ class Contrast(Record, frozen=True, kw_only=True):
 
 
 def contrasts(arms: Sequence[RewardVariant]) -> list[Contrast]:
-    """Return all pairs of arms of which the second has one component more, or open gates.
+    """Return all pairs of arms whose second arm adds one component or opens the gates.
 
     Args:
         arms: The arms.
@@ -186,7 +186,7 @@ def contrasts(arms: Sequence[RewardVariant]) -> list[Contrast]:
 
 
 def _added(before: Composition, after: Composition) -> str | None:
-    """Return the one thing that a composition has more than another, or None."""
+    """Return the single addition of one composition over another, or None."""
     pays = {name for name, weight in before.weights.items() if weight}
     more = [name for name, weight in after.weights.items() if weight and name not in pays]
     if len(more) == 1 and _payment(_only(after, pays)) == _payment(before):
@@ -196,14 +196,14 @@ def _added(before: Composition, after: Composition) -> str | None:
 
 
 def _payment(composition: Composition) -> tuple[object, ...]:
-    """Return what decides how a composition pays."""
+    """Return a key of a composition's payment."""
     weights = composition.weights.items()
     paid = sorted((name, weight, composition.gate_of(name)) for name, weight in weights if weight)
     return tuple(paid), tuple(sorted(composition.vetoes))
 
 
 def ungated(arm: RewardVariant) -> RewardVariant:
-    """Return an arm with all gates open, to see what they keep out.
+    """Return an arm with all gates open, to measure the effect of the gates.
 
     Args:
         arm: The arm.

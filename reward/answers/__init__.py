@@ -1,1 +1,1 @@
-"""Whether an answer is the right one: names, lists, quantities, presentation."""
+"""Judge answers: names, lists, quantities, presentation."""

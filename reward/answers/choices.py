@@ -1,4 +1,4 @@
-"""Whether an answer picks the right option of a multiple choice, by its letter or by its text."""
+"""Match an answer to the options of a multiple choice, by letter or by text."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ _LISTS = (re.compile(r"\s*(?:[,;&\n]|\band\b)\s*", re.IGNORECASE), re.compile(r"
 
 
 class _Sheet:
-    """The options of a question by what they are called.
+    """Index of a question's options by letter and by text.
 
     Args:
         options: The texts of the options.
@@ -60,18 +60,18 @@ class _Sheet:
         self._normal[normalise(name)].add(number)
 
     def named(self, text: str) -> int | None:
-        """Return the only option that a text is a name of, or None."""
+        """Return the only option that a text names, or None."""
         exact = self._folded.get(_plain(text), set())
         found = exact or self._normal.get(normalise(text), set())
         return next(iter(found)) if len(found) == 1 else None
 
     def picked(self, text: str) -> int | None:
-        """Return the option that a text picks and does not contradict, or None."""
+        """Return the option that a text picks without contradiction, or None."""
         labelled = _LABELLED.fullmatch(text)
         letter = self._number(labelled) if labelled else None
         rest = labelled[4].strip() if labelled else ""
         if letter is not None and not rest:
-            return letter  # a letter alone is a letter, whatever an option is called
+            return letter  # a single letter is a label, even if an option has that text
         if (named := self.named(text)) is not None:
             return named
         if letter is not None:
@@ -92,8 +92,8 @@ class _Sheet:
 def picks(answer: str, question: Question) -> frozenset[int]:
     """Return the numbers of the options that an answer picks, counted from 0.
 
-    The letter, "(D)", "D.", "Option D", "D) text" and the text are one answer. Where letter and
-    text are of two options, or an item of a list is no option, nothing is picked.
+    The letter, "(D)", "D.", "Option D", "D) text" and the text are equivalent. Nothing is picked
+    where letter and text belong to two options, or an item of a list matches no option.
 
     Args:
         answer: The answer that the policy wrote.
@@ -124,18 +124,18 @@ def right_picks(answer: str, question: Question) -> frozenset[int]:
 
 
 def judge_choice(answer: str | None, question: Question) -> Match:
-    """Judge whether an answer picks the right option of a multiple choice, and no other.
+    """Judge whether an answer picks exactly the right options of a multiple choice.
 
     Args:
         answer: The answer that the policy wrote, or None.
         question: A multiple choice with gold answers.
 
     Returns:
-        The kind of match and the reason for it. Where all gold answers are asked for, exactly
-        these have to be picked; else exactly one of them.
+        The kind of match and the reason for it. Where all gold answers are asked for, the answer
+        must pick exactly these; else exactly one of them.
 
     Raises:
-        UsageError: A gold answer is none of the options.
+        UsageError: A gold answer is not among the options.
     """
     if answer is None or not answer.strip():
         return Match("empty", "no answer was given")

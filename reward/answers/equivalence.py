@@ -1,11 +1,11 @@
-"""Whether an answer names the gold entity, and nothing else.
+"""Judge whether an answer names the gold entity, and nothing else.
 
-An answer is paid only when the whole of it, once its presentation is taken off (see
-`medenv.reward.answers.presentation`), is a name or the id of the gold entity; what stands in
-brackets behind it must say the same. A slip of the pen is forgiven only where an index of all names
-shows that the answer is nobody else's name and that the slip is in a long ordinary word, never in a
-number, a letter, a gene symbol or a prefix that turns the meaning round. Quantities are compared as
-numbers. Where all gold answers are asked for, only a list of them all is right.
+An answer is right only if all of it, without its presentation (see
+`medenv.reward.answers.presentation`), is a name or the id of the gold entity; an aside in brackets
+must mean the same. A misspelling is accepted only where an index of all names shows that the answer
+is no other entity's name and that the error is in a long ordinary word, never in a number, a
+letter, a gene symbol or a prefix that reverses the meaning. Quantities are compared as numbers.
+Where all gold answers are asked for, only a list of them all is right.
 """
 
 from __future__ import annotations
@@ -36,19 +36,19 @@ Kind = Literal[
     "hedged",
     "incomplete",
 ]
-"""What an answer is: four ways of being right, six of not being."""
+"""Kinds of matches: four are right, six are wrong."""
 
 RIGHT: frozenset[Kind] = frozenset(("exact", "alias", "near", "list"))
-"""The kinds that name what is asked for."""
+"""The kinds that count as right."""
 
 MAX_CHARS = 400
-"""Longest answer that is looked at; the longest name in OMIM and HPO has 145 characters."""
+"""Longest answer that is judged, characters; the longest name in OMIM and HPO has 145."""
 
 MAX_LISTED = 4
-"""Longest list that is read, in items for each gold answer."""
+"""Longest list that is read, in items per gold answer."""
 
 MIN_NEAR_CHARS = 8
-"""Shortest answer that may hold a slip of the pen."""
+"""Shortest answer that may be misspelt, characters."""
 
 _ASIDE = re.compile(r"(.+?)\s*\(((?:[^()]|\([^()]*\))+)\)", re.DOTALL)
 _ALSO = re.compile(
@@ -68,7 +68,7 @@ _NEGATIVES = frozenset(("EXCL", "NO", "NONE", "NOR", "NOT", "RO"))
 _WORD = re.compile(r"(?<!')[a-z]+|(?<=')[a-z]{2,}")
 _SMALL_WORDS = frozenset(("a", "and", "by", "due", "in", "of", "or", "the", "to", "with"))
 _MOST_ASIDES = 4
-_SEPARATORS = 2  # in the names of others, where those of the gold answers have fewer
+_SEPARATORS = 2  # minimum, since names of other entities may have more than the gold names
 _BEHIND = re.compile(r"(?:\([^()]*\)|\[[^\[\]]*\])\s*$")
 _ABOUT = re.compile(r"(?:≈|~|about|approximately|approx\.?|ca\.?|i\.e\.,?)\s*", re.IGNORECASE)
 _LABELS = {
@@ -77,7 +77,7 @@ _LABELS = {
     "omim": frozenset(("mim", "omim")),
     "orpha": frozenset(("orpha", "orphanet")),
 }
-"""Namespaces to what people call them."""
+"""Namespace to the labels in common use."""
 _LIST = re.compile(
     r"[,;/|&\n()?]|\b(?:or|and|vs|versus|either|also|alternatively|possibly)\b", re.IGNORECASE
 )
@@ -101,11 +101,11 @@ _CHEMICAL = re.compile("yl|oic$|ate$|ose$|ase$|ine$")
 
 
 class Match(NamedTuple):
-    """What an answer was judged to be, and why.
+    """Judgement of an answer, with its reason.
 
     Attributes:
-        kind: What it is.
-        reason: Why, in words.
+        kind: Kind of match.
+        reason: Reason, in words.
         entity: Id of the gold answer that it names, or "" for none or several.
     """
 
@@ -115,22 +115,22 @@ class Match(NamedTuple):
 
     @property
     def right(self) -> bool:
-        """Whether the answer names what is asked for."""
+        """Whether the answer is right."""
         return self.kind in RIGHT
 
 
 class _Gold:
-    """The gold answers by their canonical names.
+    """Index of the gold answers by canonical name.
 
     Attributes:
         entities: The answers, without the names that are quantities.
-        measured: Those that are quantities.
+        measured: The answers that are quantities.
         kinds: Their kinds.
         ids: Their ids.
         by_id: Canonical id to id.
         preferred: Canonical preferred name to its bearer.
         aliases: Any other canonical name to its bearer.
-        separators: Most separators of lists that stand in one of their names.
+        separators: Most list separators in one of their names.
     """
 
     def __init__(self, gold: Sequence[Entity]) -> None:
@@ -151,7 +151,7 @@ class _Gold:
         self.preferred.pop("", None)
 
     def only(self, entity_id: str) -> _Gold:
-        """Return one of the answers alone."""
+        """Return the index of one answer."""
         if len(self.ids) == 1:
             return self
         measured = [one for one in self.measured if one.id == entity_id]
@@ -171,13 +171,13 @@ def judge_answer(
     *,
     all_of: bool = False,
 ) -> Match:
-    """Judge whether an answer names what it should, and nothing else.
+    """Judge whether an answer names the gold entity, and nothing else.
 
     Args:
         answer: The answer that the policy wrote, or None.
         gold: The gold answers.
-        names: All names known, which a near miss is held against; without it only exact names
-            and aliases count.
+        names: Index of all names, for judging near misses; without it only exact names and
+            aliases count.
         all_of: Whether all gold answers are asked for. Otherwise one of them is right, and so is
             any list of nothing but gold answers.
 
@@ -214,7 +214,7 @@ def read_list(answer: str, gold: Sequence[Entity], names: EntityNames | None = N
         names: All names known.
 
     Returns:
-        What each item names; nothing for more than `MAX_LISTED` items for each gold answer.
+        The entity of each item; empty for more than `MAX_LISTED` items per gold answer.
     """
     if len(answer) > MAX_CHARS * len(gold):
         return NO_LIST
@@ -231,7 +231,7 @@ def read_list(answer: str, gold: Sequence[Entity], names: EntityNames | None = N
 
 
 def _may_be_name(text: str, gold: _Gold, names: EntityNames | None) -> bool:
-    """Return whether a text is a known name, whatever stands in brackets behind it."""
+    """Return whether a text is a known name, ignoring asides in brackets."""
     for _ in range(_MOST_ASIDES):
         key = normalise(text)
         if key in gold.preferred or key in gold.aliases or (names is not None and key in names):
@@ -244,13 +244,13 @@ def _may_be_name(text: str, gold: _Gold, names: EntityNames | None) -> bool:
 
 @lru_cache(maxsize=1 << 14)
 def _judged(answer: str, gold: tuple[Entity, ...], names: EntityNames | None) -> Match:
-    """Judge an answer of bearable length; several components ask the same of one trajectory."""
+    """Judge an answer of at most `MAX_CHARS`; cached, since several components need the result."""
     key = normalise(answer)
     if not key:
         return Match("empty", "the answer holds no legible character")
     target = _gold(gold)
     read = list(readings(answer, names))
-    # "X [2]" is X with a source, though there may be an "X 2".
+    # "X [2]" is X with a source, although an "X 2" may exist.
     for reading in sorted(read, key=lambda one: one.marked):
         if match := _match(reading.text, target, names):
             return _contradicted(reading.cited, target, names) or match
@@ -262,12 +262,12 @@ def _judged(answer: str, gold: tuple[Entity, ...], names: EntityNames | None) ->
 
 
 def _match(text: str, gold: _Gold, names: EntityNames | None) -> Match | None:
-    """Return what a text is whole, or None where it is nothing that is known."""
+    """Return the match of a whole text, or None where it is unknown."""
     return _plain_match(text, gold, names) or _with_asides(text, gold, names)
 
 
 def _quantity(text: str, gold: Sequence[Entity]) -> Match | None:
-    """Return whether a text that is a quantity is a gold one, or None where either is none."""
+    """Return the match of a quantity, or None where text or gold answer is no quantity."""
     verdicts = {entity.id: same_quantity(text, entity) for entity in gold}
     equal = [name for name, same in verdicts.items() if same]
     if equal:
@@ -277,15 +277,15 @@ def _quantity(text: str, gold: Sequence[Entity]) -> Match | None:
 
 
 def _without_quantities(entity: Entity) -> Entity:
-    """Return an answer by its names alone: of numbers, words do not say whether they are equal."""
+    """Return an answer without quantities, which are compared as numbers and not as words."""
     return without_quantities(entity) if entity.kind in QUANTITY_KINDS else entity
 
 
 def _without_kind(key: str, gold: _Gold, *, indexed: bool) -> Iterator[str]:
-    """Yield a canonical name as it stands, then without a word that says its kind.
+    """Yield a canonical name unchanged, then without a word for its kind.
 
-    A trailing "disease" goes only where an index shows whose name the rest is: "Cushing disease"
-    and "Cushing syndrome" are two diseases.
+    A trailing "disease" is removed only where an index shows which entity bears the rest:
+    "Cushing disease" and "Cushing syndrome" are two diseases.
     """
     yield key
     if "gene" in gold.kinds and key.endswith(" gene"):
@@ -295,7 +295,7 @@ def _without_kind(key: str, gold: _Gold, *, indexed: bool) -> Iterator[str]:
 
 
 def _match_key(key: str, gold: _Gold, names: EntityNames | None) -> Match | None:
-    """Return how a canonical name is one of a gold or of another entity, or None."""
+    """Return the match of a canonical name with a gold or another entity, or None."""
     if entity := gold.preferred.get(key):
         return Match("exact", f"is the name of {entity.id}", entity.id)
     aliased = gold.aliases.get(key)
@@ -309,7 +309,7 @@ def _match_key(key: str, gold: _Gold, names: EntityNames | None) -> Match | None
 def _other(
     key: str, names: EntityNames | None, kind: str, gold_ids: frozenset[str] = frozenset()
 ) -> Match | None:
-    """Return the match with an entity that is not gold, of the given kind or of any ("")."""
+    """Return the match with an entity that is not gold, of the given kind or any ("")."""
     if names is None:
         return None
     others = sorted(
@@ -321,7 +321,7 @@ def _other(
 def _with_asides(
     text: str, gold: _Gold, names: EntityNames | None, left: int = _MOST_ASIDES
 ) -> Match | None:
-    """Accept "name (aside)" where the name is gold and the aside says nothing but the same."""
+    """Accept "name (aside)" where the name is gold and the aside means only the same."""
     parts = _ASIDE.fullmatch(text) or _ALSO.fullmatch(text) or _BESIDE.fullmatch(text)
     if parts is None or not left:
         return None
@@ -338,7 +338,7 @@ def _with_asides(
 
 
 def _plain_match(text: str, gold: _Gold, names: EntityNames | None) -> Match | None:
-    """Return what a text without asides is: a quantity, a name or an id, or None."""
+    """Return the match of a text without asides, a quantity, a name or an id, or None."""
     if gold.measured and (measured := _quantity(text, gold.measured)):
         return measured
     key = normalise(text)
@@ -385,7 +385,7 @@ def _says_the_same(piece: str, gold: _Gold, names: EntityNames | None) -> bool:
 
 
 def _id_in(key: str, gold: _Gold) -> str:
-    """Return the id of the gold answer that a canonical text is, or ""; "MIM 1" is "OMIM:1"."""
+    """Return the id of the gold answer in a canonical text, or ""; "MIM 1" is "OMIM:1"."""
     if key in gold.by_id:
         return gold.by_id[key]
     *said, number = key.split() or [""]
@@ -403,9 +403,9 @@ def _id_words(words: Sequence[str]) -> list[str]:
 def _abbreviates(short: str, name: str) -> Literal["", "maybe", "surely"]:
     """Return whether a text is an abbreviation of a name, as "CMT1A" is of one that ends in 1A.
 
-    Surely it is one where it is the first letters of the name's words. Maybe it is one where its
-    letters stand in the name in their order, the first at the beginning of a word. Its number, if
-    it has one, is the name's.
+    The result is "surely" for the first letters of the name's words, and "maybe" where the
+    letters occur in the name in their order, the first at the beginning of a word. A number in
+    the text must be the name's.
 
     Source: Schwartz and Hearst 2003, A simple algorithm for identifying abbreviation definitions.
     """
@@ -431,7 +431,7 @@ def _abbreviates(short: str, name: str) -> Literal["", "maybe", "surely"]:
 
 
 def _contradicted(cited: Sequence[str], gold: _Gold, names: EntityNames | None) -> Match | None:
-    """Return the match with another entity whose id stands in brackets behind a gold name."""
+    """Return the match with another entity whose id follows a gold name in brackets."""
     spaces = {gold_id.partition(":")[0] for gold_id in gold.by_id.values()}
     for one in cited:
         known = names.kind(one) if names is not None else ""
@@ -442,7 +442,7 @@ def _contradicted(cited: Sequence[str], gold: _Gold, names: EntityNames | None) 
 
 
 def _near(key: str, gold: Sequence[Entity], names: EntityNames | None) -> Match | None:
-    """Accept a slip of the pen that is nearer to the gold name than to any other."""
+    """Accept a misspelling that is nearer to the gold name than to any other."""
     if names is None or len(key) < MIN_NEAR_CHARS or not key.isascii():
         return None
     gold_ids = {entity.id for entity in gold}
@@ -459,19 +459,19 @@ def _near(key: str, gold: Sequence[Entity], names: EntityNames | None) -> Match 
 
 
 def _one_edit_away(key: str, names: EntityNames) -> list[str]:
-    """Return the canonical names that one edit turns the answer into."""
+    """Return the canonical names at an edit distance of one."""
     known = names.of_length(len(key) - 1, len(key) + 1)
     found = extract(key, known, scorer=OSA.distance, processor=None, score_cutoff=1, limit=None)
     return [name for name, _, _ in found]
 
 
 def is_slip(answer: str, name: str, names: EntityNames) -> bool:
-    """Return whether an answer is a name misspelt.
+    """Return whether an answer is a misspelt name.
 
-    Misspelt means: the same words in the same order but for one edit, which is either a space too
-    many or too few between ordinary words, or one letter in a word of seven letters or more. The
-    first three letters of that word are right; as written it occurs in no name at all; it is no
-    chemical ("decanoyl", "decenoyl"); and what carries its meaning is untouched ("hypo-", "-itis",
+    A misspelt name has the same words in the same order except for one edit: an extra or missing
+    space between ordinary words, or one letter in a word of seven letters or more. The first three
+    letters of that word are right; its misspelt form occurs in no name; it is not a chemical
+    ("decanoyl", "decenoyl"); and its meaningful parts are unchanged ("hypo-", "-itis",
     "ureter").
 
     Args:
@@ -498,7 +498,7 @@ def _same_but_for_a_space(ours: list[str], theirs: list[str]) -> bool:
 
 
 def _is_word_slip(word: str, gold: str, names: EntityNames) -> bool:
-    """Return whether a word is another one misspelt."""
+    """Return whether a word is a misspelling of another."""
     if min(len(word), len(gold)) < 7 or not (word.isalpha() and gold.isalpha()):
         return False
     if word[:3] != gold[:3] or names.knows_word(word):
@@ -510,7 +510,7 @@ def _is_word_slip(word: str, gold: str, names: EntityNames) -> bool:
 
 @lru_cache(maxsize=1 << 14)
 def meaning(word: str) -> tuple[str, str, tuple[str, ...]]:
-    """Return the parts that carry a word's meaning: its prefix, its suffix and its stems.
+    """Return a word's meaningful parts: its prefix, its suffix and its stems.
 
     Args:
         word: A canonical word.
@@ -528,7 +528,7 @@ def owners_of(answer: str, gold: Sequence[Entity], names: EntityNames) -> frozen
 
     Args:
         answer: The answer that the policy wrote.
-        gold: The gold answers, whose kind decides which word that says a kind may go.
+        gold: The gold answers; their kind decides which kind words are removed.
         names: All names known.
     """
     return _owners(answer[: MAX_CHARS + 1], tuple(gold), names)
@@ -545,7 +545,7 @@ def _owners(answer: str, gold: tuple[Entity, ...], names: EntityNames) -> frozen
 
 
 def _why_not(answer: str, key: str, gold: _Gold) -> Match:
-    """Say how an answer that names no gold entity goes wrong."""
+    """Return the kind of error of an answer that names no gold entity."""
     wanted = {*gold.preferred, *gold.aliases}
     parts = {normalise(part) for part in _LIST.split(answer)}
     if len(parts - {""}) > 1 and parts & wanted:

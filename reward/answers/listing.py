@@ -1,8 +1,8 @@
-"""Lists as people write them: the names that an answer lists, however they are parted.
+"""Parse lists in free text into the names of their items.
 
-Items are numbered or bulleted, one to a line, or parted by commas, semicolons and "and". Names have
-commas and "and" in them too, so the names decide: of all ways to part a text, the one is taken that
-leaves the fewest items that name no gold answer.
+Items are numbered or bulleted, one per line, or separated by commas, semicolons and "and". Names
+contain commas and "and" too, so the parser chooses the segmentation with the fewest items that name
+no gold answer.
 """
 
 from __future__ import annotations
@@ -25,10 +25,10 @@ _MOST_JOINED = 8
 
 
 class Listed(NamedTuple):
-    """What a list names.
+    """The parsed items of a list.
 
     Attributes:
-        named: For each item the id of the gold answer that it names, or "".
+        named: Id of the gold answer for each item, or "".
         alternatives: Whether some items are offered as alternatives ("or").
     """
 
@@ -41,7 +41,7 @@ class Listed(NamedTuple):
         return len(set(self.named) - {""})
 
     def f1(self, gold: int) -> float:
-        """Return the F1 between the items and the gold answers; an item named twice counts once.
+        """Return the F1 between the items and the gold answers; a repeated item counts once.
 
         Args:
             gold: Number of gold answers.
@@ -50,11 +50,11 @@ class Listed(NamedTuple):
 
 
 NO_LIST = Listed((), alternatives=False)
-"""A list that is too long to be read."""
+"""The result for a list that is too long."""
 
 
 class _Part(NamedTuple):
-    """What stands between two separators: where, and whether "or" stands before it."""
+    """The span between two separators, and whether "or" precedes it."""
 
     start: int
     end: int
@@ -64,25 +64,25 @@ class _Part(NamedTuple):
 def segment(
     text: str, named: Callable[[str, bool], str | None], *, separators: int, most: int
 ) -> Listed:
-    """Part a text into the items of a list.
+    """Split a text into the items of a list.
 
     Args:
-        text: The list, without what introduces it.
-        named: Says of a text what it names: the id of a gold answer, "" for something else that is
-            known, None for nothing known. The second argument is whether it holds a separator.
-        separators: Most separators that stand in one name.
+        text: The list, without its introduction.
+        named: Returns the id of the gold answer in a text, "" for another known entity, None for
+            an unknown text. The second argument says whether the text holds a separator.
+        separators: Most separators in one name.
         most: Most items.
 
     Returns:
-        What each item names; `NO_LIST` where there are more than `most`.
+        The items; `NO_LIST` where there are more than `most`.
     """
     text = _one_a_line(text)
     parts = list(_parts(text))
     joined = 1 + min(_MOST_JOINED, separators)
     if len(parts) > most * joined:
         return NO_LIST
-    wrong = [0] * (len(parts) + 1)  # items that name no gold answer, from a part on
-    taken = [(1, "")] * len(parts)  # how many parts the item that begins here has, what it names
+    wrong = [0] * (len(parts) + 1)  # items from each part on that name no gold answer
+    taken = [(1, "")] * len(parts)  # number of parts of the item that begins here, and its entity
     for first in reversed(range(len(parts))):
         wrong[first] = wrong[first + 1] + 1
         for last in range(first, min(first + joined, len(parts))):
@@ -100,7 +100,7 @@ def segment(
 
 
 def separators_in(name: str) -> int:
-    """Return how many separators of lists stand in a name.
+    """Return the number of list separators in a name.
 
     Args:
         name: A name.
@@ -109,7 +109,7 @@ def separators_in(name: str) -> int:
 
 
 def _one_a_line(text: str) -> str:
-    """Return a list with its numbered items on lines of their own ("1. A 2. B")."""
+    """Return a list with each numbered item ("1. A 2. B") on its own line."""
     inside = _in_brackets(text)
     marks = [mark for mark in _NUMBER.finditer(text) if mark.start() not in inside]
     first = int(marks[0][1]) if marks else 0
@@ -121,13 +121,13 @@ def _one_a_line(text: str) -> str:
 
 
 def _in_brackets(text: str) -> frozenset[int]:
-    """Return the places that stand in brackets."""
+    """Return the positions inside brackets."""
     spans = [found.span() for found in _BRACKETS.finditer(text)]
     return frozenset(at for start, end in spans for at in range(start + 1, end))
 
 
 def _parts(text: str) -> Iterator[_Part]:
-    """Yield what stands between the separators of a text that are not in brackets."""
+    """Yield the spans between the separators outside brackets."""
     inside = _in_brackets(text)
     start, alternative = 0, False
     for separator in (*_SEPARATOR.finditer(text), None):

@@ -1,4 +1,4 @@
-"""Names of entities: one canonical form per name, and an index of which entity owns which name."""
+"""Normalise names of entities, and index the entities by canonical name."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ _TOKEN = re.compile(
     r"|(?<=\d)\.(?=\d)|(?<!\S)\.(?=\d)"  # a decimal point
     r"|(?<=\w)-(?![\w-]|\s+(?:and\b|or\b|to\b|&))"  # a charge
     r"|(?<=\de)-(?=\d)|(?<![\w-])-(?=\.?\d)|(?<=[(\[])-(?=[)\]])|(?<=\s)-(?=\s*$)"  # a minus
-    r"|\[\s\](?=\s)"  # a box that is not ticked
+    r"|\[\s\](?=\s)"  # an unticked box
     r"|(?<=\w)\*(?=\w)|(?<!\w)!(?=[\w=])"  # a product, a negation
 )
-"""Words, numbers and the symbols that carry meaning; all other punctuation only parts them."""
+"""Words, numbers and meaningful symbols; other punctuation only separates tokens."""
 
 _MARKS = frozenset("?|~^$!*")
-"""Marks on words, which say nothing by themselves."""
+"""Marks on words, without a meaning of their own."""
 
 _SYMBOL = re.compile(r"(?<![^\W\d_])[^\W\d_]{5,}+(?=-?\d)")
 _ARTICLE = re.compile(r"\s*(?:the|an?)\s+(?=\S)")
@@ -55,7 +55,7 @@ _ROMAN_VALUE = {
 }
 
 STATEMENTS = frozenset(("option", "prevalence", "value"))
-"""Kinds of answers that state something instead of naming it; what they list has an order."""
+"""Kinds of answers that are statements, not names; the order of their parts matters."""
 
 _DIRECTION = re.compile(
     r"(?:increas|decreas|elevat|reduc|rais|lower)ed|high|low|normal|positive|negative|absent"
@@ -68,20 +68,20 @@ _DIRECTION = re.compile(
 def normalise(text: str) -> str:
     """Return the canonical form of a name: two spellings of one name have one canonical form.
 
-    Folded: compatibility forms (NFKC), case, accents, invisible characters, punctuation and
+    It folds compatibility forms (NFKC), case, accents, invisible characters, punctuation and
     spacing, a leading article, the possessive 's, Greek letters against their names, British
     against American spelling, plurals, "&" against "and", and "type II" against "type 2", "II" and
     "2". Letters and digits are separate tokens: "IL-2" is "IL2" while "NKX2-1" is not "NKX21".
 
-    Not folded: look-alike letters of other scripts, digits, every word that can tell two entities
-    apart ("disease", "syndrome", "gene"), and every symbol that carries meaning: arrows, signs and
+    It keeps look-alike letters of other scripts, digits, every word that can distinguish two
+    entities ("disease", "syndrome", "gene"), and every meaningful symbol: arrows, signs and
     charges ("HER2+", "-80"), comparisons, decimal points, powers, negations and question marks.
 
     Args:
         text: A name or an answer.
 
     Returns:
-        Lower-case tokens joined by one space; empty where nothing legible is left.
+        Lower-case tokens joined by one space; empty where no token is left.
     """
     folded = fold(_SUBTYPE_I.sub(r"\1 i", text))
     if not folded.isascii():
@@ -96,14 +96,14 @@ def normalise(text: str) -> str:
 
 
 def _unless_punctuation(char: str) -> str:
-    """Return a character, or a space for punctuation of other scripts, which only parts words."""
+    """Return a character, or a space for punctuation of other scripts."""
     return " " if char > "\x7f" and unicodedata.category(char)[0] == "P" and char != "‰" else char
 
 
 def _fold_words(tokens: list[str], symbols: frozenset[str]) -> list[str]:
     """Fold spelling, plural and numbering of the tokens of one name.
 
-    Symbols are words that a number is part of, and keep their last letter: CAPNS1 is not CAPN1.
+    Symbols are words that contain a number, and keep their last letter: CAPNS1 is not CAPN1.
     """
     out: list[str] = []
     for place, word in enumerate(tokens, start=1):
@@ -127,8 +127,8 @@ def _fold_words(tokens: list[str], symbols: frozenset[str]) -> list[str]:
 def _arabic(token: str, before: str, *, last: bool) -> tuple[str, str]:
     """Read a Roman numeral with an optional letter after it ("iib" is "2", "b"), or nothing.
 
-    Without a word such as "type" before it, one letter is a numeral only behind a word, and "x"
-    only where it ends what has numbers: the X of "trisomy X" is no ten.
+    Without a word such as "type" before it, a single letter is a numeral only after a word, and
+    "x" only at the end of a numbered name: the X of "trisomy X" does not mean ten.
     """
     match = _ROMAN.fullmatch(token)
     if match is None or not match[1]:
@@ -153,8 +153,8 @@ def _fold_word(word: str) -> str:
 def keys_of(entity: Entity) -> tuple[str, tuple[str, ...]]:
     """Return the canonical forms of an entity's preferred name and of its other names.
 
-    A name is also known in the other forms in which people write it, see `forms`, and without a
-    catalogue's question mark.
+    Each name also has its other written forms, see `forms`, and a form without a catalogue's
+    question mark.
 
     Args:
         entity: The entity.
@@ -170,14 +170,14 @@ def keys_of(entity: Entity) -> tuple[str, tuple[str, ...]]:
 
 
 def forms(name: str, kind: str) -> list[str]:
-    """Return a name as it stands and as people write it otherwise.
+    """Return a name and its other written forms.
 
-    In its spoken order where it has commas ("Deafness, autosomal recessive 12" is "autosomal
-    recessive deafness 12"), its type last ("type 2 diabetes"), and without its hyphens ("Xlinked").
+    These are its spoken order where it has commas ("Deafness, autosomal recessive 12" is "autosomal
+    recessive deafness 12"), its type last ("type 2 diabetes"), and no hyphens ("Xlinked").
 
     Args:
         name: The name.
-        kind: The kind of its entity; of what states something the order counts.
+        kind: The kind of its entity; `STATEMENTS` keep their order.
     """
     found = [name]
     if kind not in STATEMENTS:
@@ -190,7 +190,7 @@ def forms(name: str, kind: str) -> list[str]:
 
 
 def _spoken(name: str) -> list[str]:
-    """Return a name with commas in the orders in which it is spoken, its number last or not."""
+    """Return the spoken orders of a name with commas, with its number last or not."""
     parts = [part.strip() for part in name.split(",")]
     if not 2 <= len(parts) <= 4 or not all(parts) or all(map(_DIRECTION.match, parts)):
         return []
@@ -213,11 +213,11 @@ _ORDERS = {
     3: ((2, 1, 0), (1, 0, 2), (2, 0, 1), (1, 2, 0), (0, 2, 1)),
     4: ((3, 2, 1, 0),),
 }
-"""How many parts a name has, to the orders in which it is spoken."""
+"""Number of parts of a name to its spoken orders."""
 
 
 class NameTable(Record, frozen=True, kw_only=True):
-    """What an `EntityNames` holds, as it lies on disk.
+    """The content of an `EntityNames` on disk.
 
     Args:
         kinds: Entity id to its kind.
@@ -234,7 +234,7 @@ class EntityNames:
     """Index from canonical names to the entities that bear them; small, picklable, saved as JSON.
 
     Args:
-        entities: The entities whose names are known.
+        entities: The entities to index.
     """
 
     def __init__(self, entities: Iterable[Entity]) -> None:
@@ -274,7 +274,7 @@ class EntityNames:
             path: The file.
 
         Raises:
-            DataError: The file is missing or is no such index.
+            DataError: The file is missing or is not such an index.
         """
         index = cls(())
         index._fill(read_json(path, NameTable, "an index of names"))
@@ -314,7 +314,7 @@ class EntityNames:
         return self.table.kinds.get(entity_id, "")
 
     def knows_word(self, word: str) -> bool:
-        """Return whether a token occurs in any name: a known word is not a slip of the pen."""
+        """Return whether a token occurs in any name: a known word is not a misspelling."""
         return word in self._words
 
     def of_length(self, low: int, high: int) -> list[str]:

@@ -1,9 +1,9 @@
-"""What people put around an answer: markup, lead-ins, list marks and citations.
+"""Remove presentation from answers: markup, lead-ins, list marks and citations.
 
-It is taken off here and nowhere else, layer by layer from the outside, so that "So the answer is
-**FBN1** [1]." is read as "FBN1". Only what says nothing about the answer comes off, from closed
-lists: a negation, a doubt, a struck-out text or a second name stays, and so the answer is none.
-Every step is linear in the text.
+Only this module removes it, layer by layer from the outside: "So the answer is **FBN1** [1]." is
+read as "FBN1". Closed lists define the layers, none of which changes the meaning: a negation, a
+doubt, a struck-out text or a second name stays, and then nothing matches. Every step takes linear
+time in the length of the text.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from typing import NamedTuple
 from medenv.reward.answers.names import EntityNames, normalise
 
 MAX_LAYERS = 8
-"""Most layers that are taken off."""
+"""Most layers that are removed."""
 
 KIND_NOUNS = (
     "gene",
@@ -28,16 +28,16 @@ KIND_NOUNS = (
     "drug",
     "medication",
 )
-"""Nouns that say of what kind the entity behind them is ("the gene FBN1")."""
+"""Nouns for the kind of the entity that follows them ("the gene FBN1")."""
 
 
 class Reading(NamedTuple):
     """An answer without some of the layers around it.
 
     Attributes:
-        text: What is left.
-        cited: What stood in square brackets behind it, without the brackets.
-        marked: Whether it still has a list mark or a source, whose number is no part of a name.
+        text: The remaining text.
+        cited: The citations after it, without their square brackets.
+        marked: Whether it still has a list mark or a source; their numbers belong to no name.
     """
 
     text: str
@@ -46,11 +46,11 @@ class Reading(NamedTuple):
 
 
 def readings(answer: str, names: EntityNames | None = None) -> Iterator[Reading]:
-    """Yield an answer as it stands, then without one layer of presentation after the other.
+    """Yield an answer unchanged, then with one more layer of presentation removed each time.
 
     Args:
-        answer: What the policy wrote as its answer.
-        names: All names known, for a lead-in that repeats what was asked: "The gene associated with
+        answer: The answer that the policy wrote.
+        names: All known names, for a lead-in that repeats the question: "The gene associated with
             Marfan syndrome is FBN1".
     """
     text = _trimmed(_SPACES.sub(" ", without_markup(answer)))
@@ -75,7 +75,7 @@ def readings(answer: str, names: EntityNames | None = None) -> Iterator[Reading]
 
 
 def without_subject(text: str) -> str:
-    """Return a text without what is asked for at its beginning: "The gene cannot be determined".
+    """Return a text without its subject at the beginning: "The gene cannot be determined".
 
     Args:
         text: A reading of an answer.
@@ -85,9 +85,9 @@ def without_subject(text: str) -> str:
 
 
 def without_markup(text: str) -> str:
-    """Return a text without HTML, Markdown and LaTeX that only says how it looks.
+    """Return a text without HTML, Markdown and LaTeX that only change its look.
 
-    Strokes through a text are kept in every notation: they say that it does not hold.
+    Strike-through is kept in every notation, because it negates the text.
 
     Args:
         text: Any text.
@@ -181,19 +181,19 @@ IS_SOURCE = re.compile(
     rf"(?:passage|source|ref)\s\d{{1,3}}|{_SOURCE}(?:\S+\#\d+|PMID:?\s?\d+|\[(?:{_CITED_NUMBERS}|{_CITED_IDS})\])",
     re.IGNORECASE,
 )
-"""What says where an answer is from, in round brackets behind it."""
+"""A source after an answer, in round brackets."""
 
 _FLOURISHES = " \t\r\n,;:\N{WHITE HEAVY CHECK MARK}\N{HEAVY CHECK MARK}\N{CHECK MARK}\ufe0f"
 _QUOTES = {'"': '"', "'": "'", "“": "”", "‘": "’", "«": "»", "(": ")", "[": "]", "{": "}"}
 
 
 def _trimmed(text: str) -> str:
-    """Return a text without what ends a sentence; before a text a point or "!" may mean more."""
+    """Return a text without sentence-final marks; a leading point or "!" may carry meaning."""
     return text.lstrip(_FLOURISHES).rstrip(_FLOURISHES + ".!")
 
 
 def _without_layer(text: str, names: EntityNames | None) -> str:
-    """Return a text without its outermost layer, or as it is."""
+    """Return a text without its outermost layer, or unchanged."""
     closing = _QUOTES.get(text[:1])
     if closing and text[-1] == closing and not {text[0], closing} & set(text[1:-1]):
         return text if text[1:-1].strip().isdigit() and closing == "]" else text[1:-1]
@@ -210,7 +210,7 @@ def _without_layer(text: str, names: EntityNames | None) -> str:
 
 
 def _without_topic(text: str, names: EntityNames) -> str:
-    """Return a text without what repeats the question: "The gene associated with X is", "X has"."""
+    """Return a text without a repeated question: "The gene associated with X is", "X has"."""
     if (subject := _SUBJECT.match(text)) and (of := _OF.match(text, subject.end())):
         for link in _LINK_VERB.finditer(text, of.end(), of.end() + _LONGEST_TOPIC):
             if _is_topic(text[of.end() : link.start()], names):
@@ -225,7 +225,7 @@ def _without_topic(text: str, names: EntityNames) -> str:
 
 
 def _is_topic(phrase: str, names: EntityNames) -> bool:
-    """Return whether a phrase is what a question may be about: a known name, or "this patient"."""
+    """Return whether a phrase can be a question's topic: a known name, or "this patient"."""
     if _SET_PHRASE.fullmatch(phrase.strip()):
         return True
     key = normalise(phrase)

@@ -1,10 +1,10 @@
-"""Numbers with units: whether an answer states the very quantity that was asked for.
+"""Compare numbers with units: judge whether an answer states the gold quantity.
 
 Quantities are compared exactly, as fractions of whole numbers: 5 % is 0.05 and 1 in 20, 12 weeks
-are 84 days but not 3 months. What is rounded is equal where rounding explains the difference:
-66.7 % is two thirds. Whatever is not certainly one quantity is none: a list of two, a vague one
-("about 5"), an unknown unit, digits of other scripts. Units are a closed list; a library that knows
-them all would also read what nobody meant.
+are 84 days but not 3 months. Quantities are equal where rounding explains the difference: 66.7 % is
+two thirds. An ambiguous text is no quantity: a list of two, a vague number ("about 5"), an unknown
+unit, digits of other scripts. Units are a closed list; a library of all units would also accept
+unintended readings.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from typing import NamedTuple
 from medenv.records import Entity
 
 QUANTITY_KINDS = frozenset(("value", "prevalence"))
-"""Kinds of answers that are quantities: what an edge is qualified by, a count, a prevalence."""
+"""Kinds of answers that are quantities: an edge's qualifier, a count, a prevalence."""
 
 MAX_CHARS = 80
 """Longest text that is read as a quantity."""
@@ -31,13 +31,13 @@ SHARE: Dimension = (("share", 1),)
 
 
 class Quantity(NamedTuple):
-    """A number or a range of numbers with a dimension; equal where it says the same.
+    """A number or a range with a dimension; equal where its meaning is the same.
 
     Attributes:
         low: Lower end in base units, or None for a range without one.
-        high: Upper end likewise; the same as `low` where it is one number.
-        open: Whether the end that is given is not part of the range ("less than").
-        dimension: What it measures; empty for a plain number.
+        high: Upper end likewise; equal to `low` for a single number.
+        open: Whether the range excludes its given end ("less than").
+        dimension: Its dimension; empty for a plain number.
     """
 
     low: Fraction | None
@@ -66,7 +66,7 @@ _SYMBOLS: dict[str, tuple[Fraction, str]] = {
     **_scaled("°C", **{"°C": "1"}),
     **_scaled("kcal", kcal="1"),
 }
-"""Symbols, in the case in which they are written; months and years have no days in them."""
+"""Unit symbols, case-sensitive; months and years are not converted to days."""
 
 _WORDS: dict[str, tuple[Fraction, str]] = {
     **_scaled("day", second="1/86400", minute="1/1440", hour="1/24", day="1", week="7"),
@@ -77,7 +77,7 @@ _WORDS: dict[str, tuple[Fraction, str]] = {
     **_scaled("m", millimetre="1/1000", millimeter="1/1000"),
     **_scaled("share", percent="1/100"),
 }
-"""Words, in any case and number."""
+"""Unit words, in any case, singular or plural."""
 
 _SPELLED = str.maketrans(
     {
@@ -151,14 +151,14 @@ _PARENTHESIS = re.compile(r"([^()]+)\(([^()]+)\)")
 
 @lru_cache(maxsize=1 << 14)
 def quantity(text: str) -> Quantity | None:
-    """Read a text that states one quantity and nothing else.
+    """Parse a text that states one quantity and nothing else.
 
     Args:
         text: Such as ``"5 %"``, ``"3/4"``, ``"1-9 / 100 000"``, ``"<1 in 1,000,000"``,
             ``"2.5 mg/dL"``, ``"12 weeks"``, ``"two diseases"`` or ``"75 % of patients"``.
 
     Returns:
-        The quantity, or None where the text is not certainly one.
+        The quantity, or None where the text is ambiguous or no quantity.
     """
     clean = _cleaned(text)
     bound = _BOUND.match(clean)
@@ -168,7 +168,7 @@ def quantity(text: str) -> Quantity | None:
 
 
 def _cleaned(text: str) -> str:
-    """Return a text with numbers in digits and without what is counted; "" where it is too long."""
+    """Return a text with numbers in digits and without counted nouns; "" if it is too long."""
     if len(text) > MAX_CHARS:
         return ""
     if not text.isascii():
@@ -198,10 +198,10 @@ def _in_digits(worded: re.Match[str]) -> str:
 
 
 def same_quantity(answer: str, gold: Entity) -> bool | None:
-    """Return whether an answer states the quantity that a gold answer is.
+    """Return whether an answer states the quantity of a gold answer.
 
     Args:
-        answer: One quantity, or one with the same in other words behind it: ``"3/4 (75 %)"``.
+        answer: One quantity, or one with an equal quantity after it: ``"3/4 (75 %)"``.
         gold: The gold answer; each of its names that is a quantity counts.
 
     Returns:
@@ -215,7 +215,7 @@ def same_quantity(answer: str, gold: Entity) -> bool | None:
         return None
     known = {name: _measured(name) for name in names}
     exact = [name for name, found in known.items() if found and not found.step]
-    # Of an exact share its percentages are roundings, which are right as far as they go.
+    # Percentages of an exact share are roundings; `_differs_by_rounding` judges them.
     wanted = {
         quantity(name) for name, found in known.items() if not (exact and found and found.step)
     }
@@ -226,11 +226,11 @@ def same_quantity(answer: str, gold: Entity) -> bool | None:
 
 
 class _Measured(NamedTuple):
-    """A number as it is written.
+    """A number in its written precision.
 
     Attributes:
         value: The number in base units.
-        step: What one more in its last digit adds, in base units; 0 where it is exact.
+        step: Value of one unit in its last digit, in base units; 0 where it is exact.
         dimension: What it measures.
     """
 
@@ -242,9 +242,9 @@ class _Measured(NamedTuple):
 def _differs_by_rounding(answer: str, names: Sequence[str]) -> bool:
     """Return whether rounding explains how an answer differs from a gold quantity.
 
-    A share of so many is exact: the answer is it, rounded to at least whole percents. What is
-    measured has as many digits as it has: an answer with more is right where it rounds to that. A
-    count is never rounded, and a part never to all or none.
+    A fraction is exact: the answer must be its value, rounded to whole percents or finer. A
+    measured value has limited digits: an answer with more digits is right where it rounds to
+    that value. A count is never rounded, and a part never to all or none.
     """
     said = _measured(answer)
     known = [found for name in names if (found := _measured(name))]
@@ -265,7 +265,7 @@ _PERCENT = Fraction(1, 100)
 
 
 def _measured(text: str) -> _Measured | None:
-    """Read one number as it is written, or None where it is a range, a bound or no number."""
+    """Parse one number with its precision; None for a range, a bound or no number."""
     clean = _cleaned(text)
     if found := _OF.fullmatch(clean):
         share = _share_of(found)
@@ -284,7 +284,7 @@ def _measured(text: str) -> _Measured | None:
 
 @lru_cache(maxsize=1 << 12)
 def without_quantities(entity: Entity) -> Entity:
-    """Return an entity with those of its names that are no quantities, ``""`` for the first.
+    """Return an entity without the names that are quantities; ``""`` replaces the first name.
 
     Args:
         entity: An entity.
@@ -294,7 +294,7 @@ def without_quantities(entity: Entity) -> Entity:
 
 
 def _bounded(found: Quantity | None, bound: str) -> Quantity | None:
-    """Return all that lies below or above a quantity."""
+    """Return the open range below or above a quantity."""
     if found is None or found.low != found.high:
         return None
     below, strict = bound in ("below", "most"), bound in ("below", "above")
@@ -303,7 +303,7 @@ def _bounded(found: Quantity | None, bound: str) -> Quantity | None:
 
 
 def _between(text: str) -> Quantity | None:
-    """Read a share, a number or a range, in this order."""
+    """Parse a share, a number or a range, in this order."""
     if found := _OF.fullmatch(text):
         return _share_of(found)
     if found := _SINGLE.fullmatch(text):
@@ -316,7 +316,7 @@ def _between(text: str) -> Quantity | None:
 
 
 def _share_of(found: re.Match[str]) -> Quantity | None:
-    """Return so many of so many."""
+    """Return the share in "a of b"."""
     low, whole = _number(found[1]), _number(found[3])
     high = _number(found[2]) if found[2] else low
     if not 0 <= low <= high <= whole or whole == 0:
@@ -325,7 +325,7 @@ def _share_of(found: re.Match[str]) -> Quantity | None:
 
 
 def _made(first: str, last: str, first_unit: str, last_unit: str) -> Quantity | None:
-    """Return the range between two numbers, or the number where both are the same."""
+    """Return the range between two numbers, or a single number where both are equal."""
     units = _unit(first_unit), _unit(last_unit)
     if units[0] is None or units[1] is None or units[0][1] != units[1][1]:
         return None
