@@ -35,6 +35,11 @@ class Record(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     # Those that every step makes have gc=False: of what JSON can hold no cycle can be made.
 
 
+EVIDENCE = ("guideline", "curated", "review", "literature", "reference", "consumer")
+"""Kinds of sources, by declining authority: dosing guidelines; databases whose entries curators
+check; expert summaries; articles; ontologies and nomenclatures; texts for patients."""
+
+
 class Message(TypedDict):
     """One chat message as chat templates take it."""
 
@@ -67,6 +72,9 @@ class Passage(Record, frozen=True, kw_only=True):
         text: The text itself.
         source: Source and version, e.g. ``"HPO 2025-01-16"``.
         entity: Id of the entity that the document is about, or ``""``.
+        date: Date of the text, as precise as the source has it (``"2025-01-16"``, ``"2019"``), or
+            ``""``.
+        evidence: Kind of source, one of `EVIDENCE`, or ``""``.
     """
 
     id: str
@@ -74,6 +82,8 @@ class Passage(Record, frozen=True, kw_only=True):
     text: str
     source: str = ""
     entity: str = ""
+    date: str = ""
+    evidence: str = ""
 
 
 class Hop(Record, frozen=True, kw_only=True):

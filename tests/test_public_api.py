@@ -12,7 +12,7 @@ import pytest
 
 import medenv
 from medenv.build.environment import make_env
-from medenv.build.plugins import REWARDS
+from medenv.build.plugins import RETRIEVERS, REWARDS, TOOLS
 from medenv.errors import UnknownNameError, UsageError
 from medenv.kg import Graph, toy_graph
 from medenv.kg.sources import open_source
@@ -21,6 +21,13 @@ from medenv.records import Part, Score, Trajectory
 from medenv.reward import PRESETS
 
 from .fakes import ANSWER, PASSAGES, Shelf, question
+
+
+@pytest.fixture(autouse=True)
+def _own_names(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What a test registers is forgotten after it."""
+    for registry in (TOOLS, RETRIEVERS, REWARDS):
+        monkeypatch.setattr(registry, "_registered", {})
 
 
 def test_an_environment_is_made_by_its_id_and_by_settings() -> None:
@@ -123,30 +130,26 @@ def test_a_name_has_one_owner() -> None:
             tool(other)
 
 
-@tool
-def shout(word: str) -> str:
-    """Say it loudly."""
-    return word.upper()
-
-
-def test_an_object_is_named_by_its_module(tmp_path: Path) -> None:
-    env = make_env(tools=(f"{__name__}:shout",))
+def test_an_object_is_named_by_its_module(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "loud_tools.py").write_text(
+        "from medenv.plugins import tool\n\n"
+        "@tool\ndef shout(word: str) -> str:\n"
+        '    """Say it loudly."""\n    return word.upper()\n'
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    env = make_env(tools=("loud_tools:shout",))
     env.reset(seed=0)
     assert env.step(env.rules.dialect.write_call("shout", {"word": "fever"}))[0] == "FEVER"
     (tmp_path / "broken_module_of_a_user.py").write_text("raise RuntimeError('no such thing')\n")
-    sys.path.insert(0, str(tmp_path))
-    try:
-        for name, why in (
-            ("broken_module_of_a_user:x", "RuntimeError: no such thing"),
-            ("no_such_module_at_all:x", "ModuleNotFoundError"),
-            (f"{__name__}:nothing", "AttributeError"),
-            (":c", "package.module:object"),
-        ):
-            with pytest.raises(UsageError, match=why) as caught:
-                make_env(tools=(name,))
-            assert "\n" not in str(caught.value)
-    finally:
-        sys.path.remove(str(tmp_path))
+    for name, why in (
+        ("broken_module_of_a_user:x", "RuntimeError: no such thing"),
+        ("no_such_module_at_all:x", "ModuleNotFoundError"),
+        (f"{__name__}:nothing", "AttributeError"),
+        (":c", "package.module:object"),
+    ):
+        with pytest.raises(UsageError, match=why) as caught:
+            make_env(tools=(name,))
+        assert "\n" not in str(caught.value)
 
 
 def test_the_decorators_import_nothing_heavy() -> None:

@@ -10,13 +10,15 @@ import msgspec
 import numpy as np
 
 from medenv.errors import DataError
-from medenv.io import atomic_folder, read_json
-from medenv.kg.graph import Column, Graph, GraphInfo, Nodes, Rows
+from medenv.io import atomic_folder, read_json, read_records, write_records
+from medenv.kg.graph import Column, Graph, GraphInfo, Nodes, Prose, Rows
 from medenv.kg.graph.schema import Relation
 from medenv.records import Record
 
 FORMAT = 1
 """Version of the layout; increment it when older graphs can no longer be read."""
+
+_PROSE = "prose.jsonl"
 
 
 class _Header(Record, frozen=True, kw_only=True):
@@ -50,6 +52,8 @@ def save_graph(graph: Graph, folder: Path) -> None:
         (partial / "graph.json").write_bytes(raw)
         for name, values in _arrays(graph).items():
             np.save(partial / f"{name}.npy", values, allow_pickle=False)
+        if graph.prose:
+            write_records(partial / _PROSE, graph.prose)
     present = folder / "graph.json"  # may be written by a faster process
     if not present.is_file() or present.read_bytes() != raw:
         raise DataError(folder, "exists and is not empty; choose a new folder")
@@ -72,6 +76,7 @@ def load_graph(folder: Path | str) -> Graph:
     if header.format != FORMAT:
         problem = f"has format {header.format}, expected {FORMAT}; save it again"
         raise DataError(folder / "graph.json", problem)
+    prose = folder / _PROSE
     relations = {relation.name: relation for relation in header.relations}
     directions = [name for r in header.relations for name in (r.name, r.inverse)]
     size = len(header.nodes.ids)
@@ -95,6 +100,7 @@ def load_graph(folder: Path | str) -> Graph:
         rows=rows,
         columns=columns,
         replaced=header.replaced,
+        prose=tuple(read_records(prose, Prose, "a text")) if prose.is_file() else (),
     )
 
 
@@ -117,7 +123,9 @@ def fingerprint(graph: Graph) -> str:
     Args:
         graph: The graph.
     """
-    digest = hashlib.sha256(msgspec.json.encode((graph.info, graph.kinds, graph.nodes)))
+    digest = hashlib.sha256(
+        msgspec.json.encode((graph.info, graph.kinds, graph.nodes, graph.prose))
+    )
     for name, values in sorted(_arrays(graph).items()):
         digest.update(name.encode())
         digest.update(np.ascontiguousarray(values).tobytes())

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from medenv.errors import UsageError
-from medenv.kg.graph import Column, Graph, GraphInfo, IntArray, Nodes, Rows
+from medenv.kg.graph import Column, Graph, GraphInfo, IntArray, Nodes, Prose, Rows
 from medenv.kg.graph.schema import Relation
 
 BoolArray = npt.NDArray[np.bool_]
@@ -52,6 +52,7 @@ class GraphBuilder:
         self._texts: list[str] = []
         self._edges: dict[str, _Edges] = {}
         self._replaced: dict[str, str] = {}
+        self._prose: list[Prose] = []
 
     def __contains__(self, entity_id: object) -> bool:
         return entity_id in self._numbers
@@ -109,6 +110,15 @@ class GraphBuilder:
         self._number(new)
         self._replaced[old] = new
 
+    def prose(self, prose: Prose) -> None:
+        """Add a text about an existing node.
+
+        Raises:
+            UsageError: The node does not exist.
+        """
+        self._number(prose.entity)
+        self._prose.append(prose)
+
     def _number(self, entity_id: str) -> int:
         try:
             return self._numbers[entity_id]
@@ -142,6 +152,7 @@ class GraphBuilder:
             rows=rows,
             columns=columns,
             replaced=dict(sorted(self._replaced.items())),
+            prose=tuple(sorted(self._prose, key=lambda p: (p.entity, p.source, p.heading))),
         )
 
 

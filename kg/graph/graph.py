@@ -7,12 +7,13 @@ to the edges of the forward direction, with codes into a vocabulary.
 
 from __future__ import annotations
 
+import itertools
 from bisect import bisect_left
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
 import msgspec
 import numpy as np
@@ -28,6 +29,8 @@ if TYPE_CHECKING:
 
 IntArray = npt.NDArray[np.int32]
 
+Rendering = Literal["lists", "sentences"]
+
 
 class GraphInfo(Record, frozen=True, kw_only=True):
     """Origin and licence of a graph.
@@ -39,6 +42,7 @@ class GraphInfo(Record, frozen=True, kw_only=True):
         acknowledgement: Sentence that users of the data must show.
         notes: Counts of skipped or unusual entries by name.
         world: Kind of alteration, which makes the graph fiction; ``""`` for the original content.
+        rendering: How documents are written: ``"lists"`` of names, or ``"sentences"``.
     """
 
     source: str
@@ -47,6 +51,7 @@ class GraphInfo(Record, frozen=True, kw_only=True):
     acknowledgement: str = ""
     notes: dict[str, int] = msgspec.field(default_factory=dict)
     world: str = ""
+    rendering: Rendering = "lists"
 
     @property
     def label(self) -> str:
@@ -70,6 +75,30 @@ class Nodes(Record, frozen=True, kw_only=True):
     aliases: tuple[tuple[str, ...], ...]
     xrefs: tuple[tuple[str, ...], ...]
     texts: tuple[str, ...]
+
+
+class Prose(Record, frozen=True, kw_only=True):
+    """A text about one entity, as a source has it.
+
+    Args:
+        entity: Id of the entity.
+        source: Name of the source and its version, e.g. ``"UniProtKB 2024"``.
+        text: The text, unchanged; paragraphs are separated by empty lines.
+        heading: What the text is about, e.g. ``"Treatment"``, or ``""``.
+        date: Date of the text, as precise as the source has it, or ``""``.
+        evidence: Kind of source, one of `medenv.records.EVIDENCE`.
+        states: Edges that the text states, as (head, relation, tail) ids, forward.
+        contradicts: Edges that the text contradicts, in the same form.
+    """
+
+    entity: str
+    source: str
+    text: str
+    heading: str = ""
+    date: str = ""
+    evidence: str = "reference"
+    states: tuple[tuple[str, str, str], ...] = ()
+    contradicts: tuple[tuple[str, str, str], ...] = ()
 
 
 class Rows(NamedTuple):
@@ -99,6 +128,7 @@ class Graph:
         rows: Edges by relation name, forward and inverse.
         columns: Qualifiers by forward relation name and qualifier name.
         replaced: Ids of merged and withdrawn entities to their present ids.
+        prose: Texts of the sources, sorted by entity, source and heading.
     """
 
     info: GraphInfo
@@ -109,6 +139,7 @@ class Graph:
     rows: Mapping[str, Rows]
     columns: Mapping[str, Mapping[str, Column]]
     replaced: Mapping[str, str] = field(default_factory=dict)
+    prose: tuple[Prose, ...] = ()
 
     def __len__(self) -> int:
         """Return the number of nodes."""
@@ -195,6 +226,15 @@ class Graph:
         for nodes in found.values():
             nodes.flags.writeable = False  # shared by all callers
         return found
+
+    def prose_of(self, node: int) -> tuple[Prose, ...]:
+        """Return the texts about a node, in the order of `prose`."""
+        return self._prose.get(self.nodes.ids[node], ())
+
+    @cached_property
+    def _prose(self) -> dict[str, tuple[Prose, ...]]:
+        grouped = itertools.groupby(self.prose, key=lambda prose: prose.entity)
+        return {entity: tuple(texts) for entity, texts in grouped}
 
     def find(self, name: str) -> tuple[int, ...]:
         """Return the nodes with a name or alias in any spelling, ascending."""

@@ -50,6 +50,7 @@ def merge(
         dropped += len(named) - len(qualifiers)
         builder.relation(declared.pop(), tuple(qualifiers))
         within += sum(_add_edges(builder, graph, name, qualifiers, table) for graph in mine)
+    _add_prose(builder, graphs, table)
     moved = {old: new for old, new in sorted(table.items()) if old != new}
     for old, new in moved.items():
         builder.replace(old, new)
@@ -162,3 +163,15 @@ def _add_edges(
                 continue
             builder.edge(ends[0], name, ends[1], [column[place] for column in columns])
     return within
+
+
+def _add_prose(builder: GraphBuilder, graphs: Sequence[Graph], table: dict[str, str]) -> None:
+    def present(edges: tuple[tuple[str, str, str], ...]) -> tuple[tuple[str, str, str], ...]:
+        return tuple((table[head], name, table[tail]) for head, name, tail in edges)
+
+    for prose in (prose for graph in graphs for prose in graph.prose):
+        states, contradicts = present(prose.states), present(prose.contradicts)
+        entity = table[prose.entity]
+        builder.prose(
+            msgspec.structs.replace(prose, entity=entity, states=states, contradicts=contradicts)
+        )

@@ -64,7 +64,7 @@ class Renaming:
             for relation, named in unsourced(self.true.columns).items()
         }
         info = fictional(self.true.info, "renamed", self.seed)
-        return replace(self.true, info=info, nodes=renamed, columns=columns, replaced={})
+        return replace(self.true, info=info, nodes=renamed, columns=columns, replaced={}, prose=())
 
     def _column(self, name: str, column: Column) -> Column:
         """Return a qualifier with invented ids; frequencies keep their term ids."""

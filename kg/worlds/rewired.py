@@ -48,7 +48,7 @@ class _Target(NamedTuple):
 
 
 def swapped(graph: Graph, swaps: Mapping[str, Sequence[tuple[int, int]]]) -> Graph:
-    """Return a graph in which pairs of edges exchange their tails.
+    """Return a graph in which pairs of edges exchange their tails, without the sources' texts.
 
     Args:
         graph: The graph.
@@ -71,7 +71,7 @@ def swapped(graph: Graph, swaps: Mapping[str, Sequence[tuple[int, int]]]) -> Gra
             key: Column(np.asarray(column.codes)[order], column.values)
             for key, column in columns.get(name, {}).items()
         }
-    return replace(graph, rows=rows, columns=columns)
+    return replace(graph, rows=rows, columns=columns, prose=())
 
 
 @dataclass(frozen=True, eq=False)

@@ -43,8 +43,9 @@ class Removal:
 
     @cached_property
     def graph(self) -> Graph:
-        """The true graph, labelled as fiction."""
-        return replace(self.true, info=fictional(self.true.info, "unanswerable", self.seed))
+        """The true graph, labelled as fiction; texts could state what the passages withhold."""
+        info = fictional(self.true.info, "unanswerable", self.seed)
+        return replace(self.true, info=info, prose=())
 
     @cached_property
     def documents(self) -> Documents:
