@@ -30,6 +30,19 @@ HAS_MODIFIER = Relation(name="has_modifier", inverse="modifier_of")
 HAS_HISTORY = Relation(name="has_history", inverse="history_of")
 HAS_PREVALENCE = Relation(name="has_prevalence", inverse="prevalence_of")
 IS_A = Relation(name="is_a", inverse="has_subtype")
+IN_CLASS = Relation(name="in_class", inverse="class_of")  # disease, disease class to disease class
+IN_PATHWAY = Relation(name="in_pathway", inverse="has_member_gene", factual=True)  # gene to pathway
+IN_FAMILY = Relation(name="in_family", inverse="has_member", factual=True)  # gene, family to family
+HAS_ACTIVITY = Relation(name="has_activity", inverse="activity_of", factual=True)  # gene to enzyme
+HAS_VARIANT = Relation(name="has_variant", inverse="variant_of", factual=True)  # gene to variant
+VARIANT_IN = Relation(name="found_in", inverse="has_known_variant", factual=True)  # to disease
+INHIBITS = Relation(name="inhibits", inverse="inhibited_by", factual=True)  # drug to enzyme
+RESPONSE_DEPENDS_ON = Relation(
+    name="response_depends_on", inverse="affects_response_to", factual=True
+)
+HAS_ROLE = Relation(name="has_role", inverse="role_of")  # drug to role
+HAS_KEYWORD = Relation(name="has_keyword", inverse="keyword_of")  # disease to keyword
+LOCATED_AT = Relation(name="located_at", inverse="location_of")  # gene to chromosome band
 
 ATTRIBUTES = {
     "phenotype": HAS_PHENOTYPE,
