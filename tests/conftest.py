@@ -5,6 +5,8 @@ after another; those that look at one training with verl, Ray and vLLM go to the
 come first.
 """
 
+import os
+import tempfile
 from typing import Any
 
 import pytest
@@ -13,6 +15,8 @@ from xdist.scheduler import LoadFileScheduling
 
 settings.register_profile("same", derandomize=True, print_blob=True)
 settings.load_profile("same")
+
+os.environ["MEDENV_HOME"] = tempfile.mkdtemp()  # what a user has fetched changes no test
 
 TRAINING = (
     "tests/integrations/test_training.py",

@@ -206,7 +206,7 @@ def leaks_of(graph: Graph, outcome: Outcome, text: str) -> tuple[str, ...]:
     """
     names: list[str] = []
     for node in outcome.hidden:
-        names += [graph.nodes.names[node], *graph.nodes.aliases[node]]
+        names += graph.names_of(node)
     return mentions(text, names)
 
 

@@ -48,6 +48,7 @@ class GraphBuilder:
         self._kinds: list[str] = []
         self._names: list[str] = []
         self._aliases: list[tuple[str, ...]] = []
+        self._accepted: list[tuple[str, ...]] = []
         self._xrefs: list[tuple[str, ...]] = []
         self._texts: list[str] = []
         self._edges: dict[str, _Edges] = {}
@@ -61,13 +62,14 @@ class GraphBuilder:
         """Return the kind of an existing node."""
         return self._kinds[self._number(entity_id)]
 
-    def node(
+    def node(  # noqa: PLR0913 - the fields of a node; all but the first three have defaults
         self,
         entity_id: str,
         *,
         kind: str,
         name: str,
         aliases: Iterable[str] = (),
+        accepted: Iterable[str] = (),
         xrefs: Iterable[str] = (),
         text: str = "",
     ) -> None:
@@ -81,7 +83,11 @@ class GraphBuilder:
         self._numbers[entity_id] = len(self._numbers)
         self._kinds.append(kind)
         self._names.append(name)
-        self._aliases.append(tuple(alias for alias in dict.fromkeys(aliases) if alias != name))
+        shown = dict.fromkeys((name, *aliases))
+        self._aliases.append(tuple(shown)[1:])
+        self._accepted.append(
+            tuple(other for other in dict.fromkeys(accepted) if other not in shown)
+        )
         self._xrefs.append(tuple(dict.fromkeys(xrefs)))
         self._texts.append(text)
 
@@ -145,6 +151,7 @@ class GraphBuilder:
                 aliases=tuple(self._aliases[i] for i in order),
                 xrefs=tuple(self._xrefs[i] for i in order),
                 texts=tuple(self._texts[i] for i in order),
+                accepted=tuple(self._accepted[i] for i in order) if any(self._accepted) else (),
             ),
             kinds=kinds,
             kind_codes=np.array([codes[self._kinds[i]] for i in order], dtype=np.int8),

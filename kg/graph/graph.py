@@ -66,6 +66,8 @@ class Nodes(Record, frozen=True, kw_only=True):
         ids: Sorted identifiers with their namespace.
         names: Preferred names.
         aliases: Other names of the same entity.
+        accepted: Names that mean the entity when others write them and that are never shown:
+            archaic, offensive or of unknown scope. Empty where no node has any.
         xrefs: Identifiers of the same entity in other vocabularies.
         texts: Definitions, or ``""``.
     """
@@ -75,6 +77,7 @@ class Nodes(Record, frozen=True, kw_only=True):
     aliases: tuple[tuple[str, ...], ...]
     xrefs: tuple[tuple[str, ...], ...]
     texts: tuple[str, ...]
+    accepted: tuple[tuple[str, ...], ...] = ()
 
 
 class Prose(Record, frozen=True, kw_only=True):
@@ -200,8 +203,14 @@ class Graph:
             id=nodes.ids[node],
             kind=self.kind(node),
             name=nodes.names[node],
-            aliases=nodes.aliases[node],
+            aliases=self.names_of(node)[1:],
         )
+
+    def names_of(self, node: int) -> tuple[str, ...]:
+        """Return all names of a node: the preferred one, its aliases, and those only accepted."""
+        nodes = self.nodes
+        accepted = nodes.accepted[node] if nodes.accepted else ()
+        return (nodes.names[node], *nodes.aliases[node], *accepted)
 
     def kind(self, node: int) -> str:
         """Return the kind of a node."""
@@ -237,16 +246,14 @@ class Graph:
         return {entity: tuple(texts) for entity, texts in grouped}
 
     def find(self, name: str) -> tuple[int, ...]:
-        """Return the nodes with a name or alias in any spelling, ascending."""
+        """Return the nodes with a name in any spelling, ascending."""
         return tuple(self._by_name.get(name_key(name), ()))
 
     @cached_property
     def _by_name(self) -> dict[str, list[int]]:
         index: dict[str, list[int]] = {}
-        for node, (name, aliases) in enumerate(
-            zip(self.nodes.names, self.nodes.aliases, strict=True)
-        ):
-            for key in {name_key(text) for text in (name, *aliases)}:
+        for node in range(len(self)):
+            for key in {name_key(text) for text in self.names_of(node)}:
                 index.setdefault(key, []).append(node)
         return index
 

@@ -143,6 +143,7 @@ def _add_nodes(builder: GraphBuilder, graphs: Sequence[Graph], table: dict[str, 
             kind=graph.kind(node),
             name=graph.nodes.names[node],
             aliases=[a for g, n in same for a in (g.nodes.names[n], *g.nodes.aliases[n])],
+            accepted=[a for g, n in same if g.nodes.accepted for a in g.nodes.accepted[n]],
             xrefs=[x for g, n in same for x in (*g.nodes.xrefs[n], g.nodes.ids[n]) if x != entity],
             text=next((t for g, n in same if (t := g.nodes.texts[n])), ""),
         )

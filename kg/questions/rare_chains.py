@@ -194,7 +194,7 @@ def introduce(
 def _described(graph: Graph, topic: int, order: SampleSpec) -> _Introduction | None:
     kind = graph.kind(topic)
     text = graph.nodes.texts[topic].strip().replace('"', "'")
-    named = mentions(text, [graph.nodes.names[topic], *graph.nodes.aliases[topic]])
+    named = mentions(text, graph.names_of(topic))
     if not text or named or len(text) > _LONGEST_DEFINITION:
         return None
     root = ["described", graph.nodes.ids[topic]]

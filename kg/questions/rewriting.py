@@ -300,5 +300,5 @@ def _strangers(graph: Graph, before: str, text: str) -> list[str]:
 
 def _meant(graph: Graph, node: int, name: str, words: int) -> bool:
     """Whether a name means a disease or gene; a single word has to be written as its symbol is."""
-    written = name in (graph.nodes.names[node], *graph.nodes.aliases[node])
+    written = name in graph.names_of(node)
     return graph.kind(node) in ("disease", "gene") and (written or words > 1)

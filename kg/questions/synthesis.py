@@ -43,6 +43,7 @@ class QuestionsSettings(QuestionSpec, frozen=True, kw_only=True):
         graded: Whether to search each question and store its difficulty.
         world: ``"true"``, or a counterfactual world of `medenv.kg.worlds`, which is fiction.
         columns: For a file of one's own: our name of a column to the file's.
+        graphs: Sources to make them from where the graph is ``"auto"``: the first that is here.
     """
 
     name: str = "questions"
@@ -55,6 +56,7 @@ class QuestionsSettings(QuestionSpec, frozen=True, kw_only=True):
     graded: bool = True
     world: str = "true"
     columns: dict[str, str] = msgspec.field(default_factory=dict)
+    graphs: tuple[str, ...] = ("hpo",)
 
     def __post_init__(self) -> None:
         """Validate the settings."""

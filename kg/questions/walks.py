@@ -172,7 +172,7 @@ def _problem(graph: Graph, walk: Walk, own: BoolArray, max_name_chars: int) -> R
             return problem
     relations, wordings = WALKS[walk.kind]
     gold = relations if len(relations) == 1 else ()
-    names = [n for node in others for n in (graph.nodes.names[node], *graph.nodes.aliases[node])]
+    names = [name for node in others for name in graph.names_of(node)]
     if any(shares_name(graph, node) for node in others):
         return Rejection.SHARED_NAME
     if any(mentions(_worded(graph, topic, wording), names) for wording in wordings):

@@ -1,15 +1,20 @@
 """DrugMechDB: curated paths from a drug to the disease that it treats.
 
-Reads JSON lines with ``nodes`` (id, label, name) and ``links`` (source, key, target).
+Reads the repository's archive, or JSON lines with ``nodes`` (id, label, name) and ``links``
+(source, key, target).
 Source: A. C. Gonzalez-Cavazos et al.: DrugMechDB (Scientific Data, 2023).
 """
 
 from __future__ import annotations
 
+import zipfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import msgspec
+import yaml
 
+from medenv.data import require_file
 from medenv.errors import DataError
 from medenv.io import numbered_records
 from medenv.kg.graph import Graph, GraphInfo
@@ -39,18 +44,18 @@ class _Path(msgspec.Struct):
     references: list[str] | None = None
 
 
-def load_drugmechdb(path: Path | str, *, version: str = "") -> Graph:
+def load_drugmechdb(path: Path | str | None = None, *, version: str = "") -> Graph:
     """Read the graph of all mechanisms; further names of a node become aliases.
 
     Args:
-        path: The file, plain or ``.gz``.
+        path: The archive, or the file, plain or ``.gz``; by default the data set `drugmechdb`.
         version: Version or date of the file.
 
     Raises:
         DataError: The file is missing, or a line is not a mechanism.
     """
-    path = Path(path)
-    paths = list(numbered_records(path, _Path, "a mechanism"))
+    path = require_file("drugmechdb") if path is None else Path(path)
+    paths = list(_mechanisms(path))
     if not paths:
         raise DataError(path, "expected mechanisms, got an empty file")
     names: dict[str, dict[str, None]] = {}
@@ -75,3 +80,19 @@ def load_drugmechdb(path: Path | str, *, version: str = "") -> Graph:
                     raise DataError(path, f"unknown node {end!r} of the link {link.key!r}", number)
             builder.edge(link.source, name, link.target, (reference,))
     return builder.build()
+
+
+def _mechanisms(path: Path) -> Iterator[tuple[int, _Path]]:
+    if path.suffix != ".zip":
+        yield from numbered_records(path, _Path, "a mechanism")
+        return
+    name = path.name
+    try:
+        with zipfile.ZipFile(path) as archive:
+            for number, name in enumerate(sorted(archive.namelist()), 1):
+                if "/kb/paths/" in name and name.endswith(".yaml"):
+                    read = yaml.load(archive.read(name), yaml.CSafeLoader)
+                    yield number, msgspec.convert(read, _Path)
+    except (zipfile.BadZipFile, yaml.YAMLError, msgspec.ValidationError) as error:
+        problem = " ".join(str(error).split())
+        raise DataError(path, f"{name}: expected a mechanism, got: {problem}") from error

@@ -7,13 +7,15 @@ https://github.com/Orphanet/orphapacket
 
 from __future__ import annotations
 
+import zipfile
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from medenv.data import require_file
 from medenv.errors import DataError, UsageError
-from medenv.io import numbered_records, read_json
+from medenv.io import DecodingError, decode_json, numbered_records, read_json
 from medenv.kg.documents.frequencies import EXCLUDED, canonical
 from medenv.kg.graph import Graph, GraphInfo
 from medenv.kg.graph.builder import GraphBuilder
@@ -36,16 +38,17 @@ _NO_DATA = ("", "no data", "Unknown", "Not yet documented")
 _PREVALENCE = ("type", "area", "reference")
 
 
-def load_orphapackets(path: Path | str) -> Graph:
+def load_orphapackets(path: Path | str | None = None) -> Graph:
     """Read a graph of orphapackets.
 
     Args:
-        path: A JSONL file of packets, plain or ``.gz``, or a folder of ``*.json`` files.
+        path: A JSONL file of packets, plain or ``.gz``, a folder of ``*.json`` files, or the
+            repository's archive; by default the data set `orphapackets`.
 
     Raises:
         DataError: The file is missing, or a line is not an orphapacket.
     """
-    path = Path(path)
+    path = require_file("orphapackets") if path is None else Path(path)
     packets = list(_packets(path))
     if not packets:
         raise DataError(path, "expected orphapackets, got none")
@@ -82,8 +85,22 @@ def _packets(path: Path) -> Iterator[tuple[Path, int | None, dict[str, Any]]]:
             packet = read_json(file, dict[str, Any], "an orphapacket")
             yield file, None, packet.get("Orphapacket", packet)
         return
+    if path.suffix == ".zip":
+        yield from _archived(path)
+        return
     for number, packet in numbered_records(path, dict[str, Any], "an orphapacket"):
         yield path, number, packet.get("Orphapacket", packet)
+
+
+def _archived(path: Path) -> Iterator[tuple[Path, int | None, dict[str, Any]]]:
+    try:
+        with zipfile.ZipFile(path) as archive:
+            for name in sorted(archive.namelist()):
+                if "/json/" in name and name.endswith(".json"):
+                    packet = decode_json(archive.read(name), dict[str, Any])
+                    yield path / name, None, packet.get("Orphapacket", packet)
+    except (zipfile.BadZipFile, DecodingError) as error:
+        raise DataError(path, f"expected an archive of orphapackets, got: {error}") from error
 
 
 def _many(packet: dict[str, Any], names: str, name: str) -> list[Any]:

@@ -39,7 +39,7 @@ class Renaming:
     def coiner(self) -> Pseudonymizer:
         """The generator of invented words."""
         nodes = self.true.nodes
-        names = [*nodes.names, *(alias for aliases in nodes.aliases for alias in aliases)]
+        names = [name for node in range(len(self.true)) for name in self.true.names_of(node)]
         return Pseudonymizer(names, nodes.texts, self.seed)
 
     @cached_property
@@ -58,6 +58,7 @@ class Renaming:
             aliases=tuple(tuple(map(coiner.name, aliases)) for aliases in nodes.aliases),
             xrefs=((),) * len(nodes.ids),
             texts=tuple(map(coiner.text, nodes.texts)),
+            accepted=tuple(tuple(map(coiner.name, names)) for names in nodes.accepted),
         )
         columns = {
             relation: {name: self._column(name, column) for name, column in named.items()}

@@ -15,6 +15,7 @@ from medenv.build.plugins import RETRIEVERS, TOOLS
 from medenv.build.retrieval import open_retriever, prepare_corpus
 from medenv.build.scoring import build_scoring
 from medenv.build.settings import EnvironmentSpec, QuestionsSettings, RunSettings
+from medenv.data import is_here
 from medenv.errors import UsageError
 from medenv.io import atomic_folder, digest, file_digest, read_json, write_json
 from medenv.kg import Graph, read_own_questions, write_questions
@@ -154,13 +155,26 @@ def question_set(
         DataError: A path is neither a question set nor a file of questions.
     """
     if questions.path is None:
-        origin = DEFAULT_GRAPH if graph.source == "auto" else graph
-        base = make_question_set(set_folder(questions, graph, root), origin, questions, progress)
+        folder = set_folder(questions, graph, root)
+        origin = _origin(folder, questions, progress.say) if graph.source == "auto" else graph
+        base = make_question_set(folder, origin, questions, progress)
     elif Path(questions.path).is_file():
         base = own_question_set(questions, root, progress.say)
     else:
         base = QuestionSet.open(questions.path)
     return open_world(base, questions.world, questions.seed, progress.say)
+
+
+def _origin(
+    folder: Path, questions: QuestionsSettings, say: Callable[[str], object]
+) -> GraphSettings:
+    """Return the graph of a set that is there, else the first of those asked for that is here."""
+    if is_question_set(folder):
+        return QuestionSet.open(folder).contents.origin or DEFAULT_GRAPH
+    if questions.graphs[0] == "atlas" and not is_here("atlas"):
+        say("the atlas is not here, `medenv data fetch atlas` brings it: the HPO alone is used")
+    here = [name for name in questions.graphs if name != "atlas" or is_here("atlas")]
+    return GraphSettings(source=here[0]) if here else DEFAULT_GRAPH
 
 
 def own_question_set(

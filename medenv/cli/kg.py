@@ -20,7 +20,9 @@ if TYPE_CHECKING:
 
 kg_app = typer.Typer(no_args_is_help=True, help="Inspect and export knowledge graphs.")
 
-_Source = Annotated[str, typer.Option(help="Source of the graph: hpo, toy, saved, ...")]
+_Graph = Annotated[
+    str, typer.Option("--graph", help="Source of the graph: hpo, atlas, toy, saved, ...")
+]
 _Path = Annotated[str | None, typer.Option(help="Path of the source's files, if needed.")]
 _Namespace = Annotated[list[str] | None, typer.Option(help="Disease namespaces of the HPO.")]
 _Options = Annotated[
@@ -55,7 +57,7 @@ def _open(
 
 @kg_app.command("info")
 def info(
-    source: _Source = "hpo",
+    source: _Graph = "hpo",
     path: _Path = None,
     namespace: _Namespace = None,
     option: _Options = None,
@@ -101,7 +103,7 @@ def show(
     hops: Annotated[int, typer.Option(help="Maximum distance from the entity.")] = 2,
     max_nodes: Annotated[int, typer.Option(help="Maximum number of entities.")] = 80,
     out: Annotated[Path | None, typer.Option(help="The HTML file.")] = None,
-    source: _Source = "hpo",
+    source: _Graph = "hpo",
     path: _Path = None,
 ) -> None:
     """Draw the neighbourhood of an entity, with its longest chain, as one HTML page."""
@@ -127,7 +129,7 @@ def export(
     to: Annotated[Path, typer.Option(help="The file, e.g. graph.graphml.")],
     around: Annotated[str | None, typer.Option(help="Only what lies around this entity.")] = None,
     hops: Annotated[int, typer.Option(help="How far around it.", min=1)] = 2,
-    source: _Source = "hpo",
+    source: _Graph = "hpo",
     path: _Path = None,
     option: _Options = None,
 ) -> None:

@@ -24,8 +24,9 @@ MADE_IN = "outputs"
 """Default output folder of ``recipes/synthesize.py``."""
 
 _File = Annotated[Path, typer.Argument(help="A JSONL file of questions, sealed or not.")]
-_Source = Annotated[
-    str | None, typer.Option(help="Source of the graph; by default the source of the set.")
+_Graph = Annotated[
+    str | None,
+    typer.Option("--graph", help="Source of the graph; by default the source of the set."),
 ]
 _Path = Annotated[str | None, typer.Option(help="Path of the source's files, if needed.")]
 _Namespace = Annotated[list[str] | None, typer.Option(help="Disease namespaces of the HPO.")]
@@ -72,7 +73,7 @@ def show(
     file: Annotated[
         Path | None, typer.Option(help="File of the question; by default the newest set.")
     ] = None,
-    source: _Source = None,
+    source: _Graph = None,
     path: _Path = None,
     namespace: _Namespace = None,
 ) -> None:
@@ -199,7 +200,7 @@ def _proved(question: Question) -> list[tuple[str, str]]:
 @questions_app.command("verify")
 def verify_file(
     file: Annotated[Path, typer.Argument(help="A file of questions, or the folder of a set.")],
-    source: _Source = None,
+    source: _Graph = None,
     path: _Path = None,
     namespace: _Namespace = None,
     search: Annotated[bool, typer.Option(help="Search for graded questions again.")] = True,
@@ -257,7 +258,7 @@ def _check_leakage(folder: Path, sets: dict[str, tuple[Question, ...]], console:
 def browse(
     file: _File,
     out: Annotated[Path | None, typer.Option(help="The HTML file.")] = None,
-    source: _Source = None,
+    source: _Graph = None,
     path: _Path = None,
     namespace: _Namespace = None,
 ) -> None:

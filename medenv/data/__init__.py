@@ -3,7 +3,7 @@
 from medenv.data.catalogue import DATASETS, GROUPS, Commit, Dataset, Member, Wheel
 from medenv.data.fetching import add, fetch
 from medenv.data.pickles import load_plain
-from medenv.data.store import check, find, home, require, require_file
+from medenv.data.store import check, find, home, is_here, require, require_file
 
 __all__ = [
     "DATASETS",
@@ -17,6 +17,7 @@ __all__ = [
     "fetch",
     "find",
     "home",
+    "is_here",
     "load_plain",
     "require",
     "require_file",

@@ -231,8 +231,8 @@ def _append(
     if response.status_code not in (httpx.codes.OK, httpx.codes.PARTIAL_CONTENT):
         raise DataError(url, f"expected status 200, got {response.status_code}")
     goes_on = response.status_code == httpx.codes.PARTIAL_CONTENT
-    with partial.open("ab" if goes_on else "wb") as file:
-        for chunk in response.iter_bytes(_CHUNK):
+    with partial.open("ab" if goes_on else "wb", buffering=0) as file:  # a kill loses nothing
+        for chunk in response.iter_bytes():
             file.write(chunk)
             report(file.tell())
 

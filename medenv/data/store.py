@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from medenv.data.catalogue import DATASETS, Dataset
+from medenv.data.catalogue import DATASETS, GROUPS, Dataset
 from medenv.errors import DataError, UnknownNameError
 from medenv.io import file_digest, read_json
 from medenv.records import Record
@@ -64,6 +64,18 @@ def find(name: str) -> Path | None:
     """
     folder = folder_of(name)
     return folder if (folder / RECORD).is_file() else None
+
+
+def is_here(name: str) -> bool:
+    """Return whether a data set, or every data set of a group, is on this machine.
+
+    Args:
+        name: Name of the data set or group.
+
+    Raises:
+        UnknownNameError: The catalogue has neither of that name.
+    """
+    return all(find(member) is not None for member in GROUPS.get(name, (name,)))
 
 
 def require(name: str) -> Path:

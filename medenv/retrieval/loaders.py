@@ -20,20 +20,9 @@ from medenv.records import Passage
 from medenv.retrieval.bm25 import BM25Retriever
 from medenv.retrieval.disk import PassageFile, Passages
 from medenv.retrieval.documents import DOCUMENTS, pieces, read_documents, read_passage_lines
+from medenv.retrieval.medquad import read_medquad
 from medenv.retrieval.store import PassageStore
 from medenv.text import AnalysisLike
-
-
-class _QA(msgspec.Struct):
-    question: str
-    answer: str
-
-
-class _MedQuad(msgspec.Struct):
-    id: str | int
-    source: str
-    focus: str
-    qa: list[_QA]
 
 
 class _Synonym(msgspec.Struct):
@@ -71,9 +60,11 @@ class _PubMed(msgspec.Struct):
 
 
 def _medquad(path: Path) -> Iterator[Passage]:
-    for one in read_records(path, _MedQuad, "a MedQuAD document"):
+    for one in read_medquad(path):
         text = " ".join(f"{pair.question} {pair.answer}" for pair in one.qa if pair.answer)
-        yield from cut(f"MEDQUAD:{one.id}", one.focus, text, f"MedQuAD {one.source}")
+        yield from cut(
+            f"MEDQUAD:{one.id}", one.focus, text, f"MedQuAD {one.source}", evidence="consumer"
+        )
 
 
 def _orphanet(path: Path) -> Iterator[Passage]:
@@ -82,8 +73,9 @@ def _orphanet(path: Path) -> Iterator[Passage]:
         prose = " ".join(part.Contents for part in sections if part and part.Contents)
         names = "; ".join(synonym.Synonym for synonym in one.Synonyms or () if synonym.Synonym)
         text = f"{prose} Also known as: {names}." if names else prose
-        source = f"Orphanet {(one.creationDate or '')[:10]}".strip()
-        yield from cut(f"ORPHA:{one.ORPHAcode}", one.Label, text, source)
+        date = (one.creationDate or "")[:10]
+        source = f"Orphanet {date}".strip()
+        yield from cut(f"ORPHA:{one.ORPHAcode}", one.Label, text, source, date, "curated")
 
 
 def _bioasq(path: Path) -> Iterator[Passage]:
@@ -95,6 +87,7 @@ def _bioasq(path: Path) -> Iterator[Passage]:
                 title=title,
                 text=text.strip(),
                 source="BioASQ PubMed",
+                evidence="literature",
             )
 
 
@@ -103,7 +96,10 @@ def _pubmed(path: Path) -> Iterator[Passage]:
         parts = [f"{part.label}: {part.text}" if part.label else part.text for part in one.sections]
         text = " ".join([one.text, *parts]).strip()
         title = one.title or f"PubMed {one.pmid}"
-        yield from cut(f"PMID:{one.pmid}", title, text, f"PubMed {one.year or ''}".strip())
+        date = str(one.year or "")
+        yield from cut(
+            f"PMID:{one.pmid}", title, text, f"PubMed {date}".strip(), date, "literature"
+        )
 
 
 class _Source(msgspec.Struct, frozen=True):
@@ -199,7 +195,9 @@ def open_passages(path: Path | str) -> Passages:
         return PassageStore(read_passage_lines(path))
 
 
-def cut(document: str, title: str, text: str, source: str) -> Iterator[Passage]:
+def cut(
+    document: str, title: str, text: str, source: str, date: str = "", evidence: str = ""
+) -> Iterator[Passage]:
     """Cut a document into passages of at most `PASSAGE_CHARS`, between words.
 
     Args:
@@ -207,9 +205,18 @@ def cut(document: str, title: str, text: str, source: str) -> Iterator[Passage]:
         title: Its title.
         text: Its text; without any it has no passage.
         source: Source and version.
+        date: Date of the text, or ``""``.
+        evidence: Kind of source, one of `medenv.records.EVIDENCE`, or ``""``.
     """
     for number, piece in enumerate(pieces(text)):
-        yield Passage(id=f"{document}#{number}", title=title, text=piece, source=source)
+        yield Passage(
+            id=f"{document}#{number}",
+            title=title,
+            text=piece,
+            source=source,
+            date=date,
+            evidence=evidence,
+        )
 
 
 def _file_of(name: str, folder: Path) -> Path | None:

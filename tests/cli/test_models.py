@@ -52,7 +52,7 @@ def test_a_graph_is_extracted_and_is_a_source_of_the_other_commands(tmp_path):
     assert "6 edges, 7 passages read" in done.output
     assert "left out, reply: no JSON: 1" in done.output
     assert "own graph, extracted by m" in done.output
-    shown = run("kg", "info", "--source", "extracted", "--path", tmp_path / "own")
+    shown = run("kg", "info", "--graph", "extracted", "--path", tmp_path / "own")
     assert "own graph, extracted by m" in shown.output
     assert "passages read: 7" in shown.output
 
@@ -88,7 +88,7 @@ def test_questions_are_calibrated_and_what_the_model_knows_is_dropped(toy, tmp_p
     hard = read_questions(tmp_path / "hard.jsonl")
     assert {q.text for q in hard} == set(questions) - known
     assert {q.calibration["m"] for q in hard} == {(0, 2)}
-    where = ["--file", tmp_path / "hard.jsonl", "--source", "saved", "--path", tmp_path / "graph"]
+    where = ["--file", tmp_path / "hard.jsonl", "--graph", "saved", "--path", tmp_path / "graph"]
     shown = run("questions", "show", hard[0].id, *where)
     assert "m 0/2" in shown.output
 

@@ -28,20 +28,20 @@ def run(*arguments: str) -> str:
 def test_info_counts_what_was_merged(tmp_path: Path) -> None:
     random_graph(1).save(tmp_path / "saved")
     sources = {"toy": {}, "saved": {"path": str(tmp_path / "saved")}}
-    shown = run("info", "--source", "merged", "--option", f"sources={json.dumps(sources)}")
+    shown = run("info", "--graph", "merged", "--option", f"sources={json.dumps(sources)}")
     assert "entities merged into others: 0" in shown
     assert "edges that several graphs state: 0" in shown
     with pytest.raises(UsageError, match="NAME=VALUE"):
-        run("info", "--source", "merged", "--option", "sources")
+        run("info", "--graph", "merged", "--option", "sources")
     with pytest.raises(UsageError, match="cannot be opened like this"):
-        run("info", "--source", "merged")
+        run("info", "--graph", "merged")
 
 
 def test_a_graph_is_exported_with_its_qualifiers_and_licence(tmp_path: Path) -> None:
     graph = random_graph(2)
     graph.save(tmp_path / "saved")
     to = tmp_path / "graph.graphml"
-    shown = run("export", "--source", "saved", "--path", str(tmp_path / "saved"), "--to", str(to))
+    shown = run("export", "--graph", "saved", "--path", str(tmp_path / "saved"), "--to", str(to))
     assert f"{len(graph):,} nodes, {graph.edge_count:,} edges" in shown
     read = nx.read_graphml(to)
     assert set(read) == set(graph.nodes.ids)
@@ -56,9 +56,9 @@ def test_a_graph_is_exported_with_its_qualifiers_and_licence(tmp_path: Path) -> 
 
 def test_a_part_of_a_graph_is_exported(tmp_path: Path) -> None:
     graph, to = toy_graph(), tmp_path / "part.graphml"
-    arguments = ("--source", "toy", "--around", "ZORI4", "--to", str(to))
+    arguments = ("--graph", "toy", "--around", "ZORI4", "--to", str(to))
     run("export", *arguments, "--hops", "1")
     near = Topology(graph).around(graph.number("TOYGENE:ZORI4"), hops=1, max_nodes=len(graph))
     assert set(nx.read_graphml(to)) == {graph.nodes.ids[node] for node in near.nodes}
     with pytest.raises(UsageError, match="has no entity 'ZORI5'"):
-        run("export", "--source", "toy", "--around", "ZORI5", "--to", str(to))
+        run("export", "--graph", "toy", "--around", "ZORI5", "--to", str(to))

@@ -140,28 +140,28 @@ def question_file(tmp_path: Path, questions: ToyQuestions) -> Path:
 
 
 def test_kg_info_tells_version_terms_counts_and_degrees() -> None:
-    told = run("kg", "info", "--source", "toy")
+    told = run("kg", "info", "--graph", "toy")
     for part in ("medenv toy 1", "33 nodes", "phenotype", "has_gene", "every name is invented"):
         assert part in told
 
 
 def test_kg_show_writes_a_page(tmp_path: Path) -> None:
     out = tmp_path / "page.html"
-    told = run("kg", "show", "night LAKE syndrome", "--source", "toy", "--out", str(out))
+    told = run("kg", "show", "night LAKE syndrome", "--graph", "toy", "--out", str(out))
     assert "entities, longest chain" in told
     assert embedded(out.read_text())["nodes"][0][0] == "TOY:D6"  # type: ignore[index]  # a list
 
 
 def test_a_name_nobody_bears_is_answered_with_the_nearest() -> None:
     with pytest.raises(UsageError, match="did you mean 'Night lake syndrome'"):
-        run("kg", "show", "Night lake", "--source", "toy")
+        run("kg", "show", "Night lake", "--graph", "toy")
 
 
 def test_questions_show_draws_the_path_and_tells_the_whole_certificate(
     question_file: Path, graph: Graph, questions: ToyQuestions
 ) -> None:
     file = str(question_file.parent / "test.jsonl")
-    told = run("questions", "show", "test:2", "--file", file, "--source", "toy")
+    told = run("questions", "show", "test:2", "--file", file, "--graph", "toy")
     for part in ("answer", "chance", "search rank", "shortcuts", "query", "fewest calls", "│", "●"):
         assert part in told
     (shown,) = [q for q in questions.test if q.id == "test:2"]
@@ -177,11 +177,11 @@ def test_questions_verify_proves_all_or_names_what_is_wrong(
     question_file: Path, questions: ToyQuestions
 ) -> None:
     assert "16 questions, 0 problems" in run(
-        "questions", "verify", str(question_file), "--source", "toy"
+        "questions", "verify", str(question_file), "--graph", "toy"
     )
     wrong: Question = msgspec.structs.replace(questions.train[0], text="Which?")
     write_questions(question_file, [wrong, *questions.train[1:]])
-    told = run("questions", "verify", str(question_file), "--source", "toy", code=1)
+    told = run("questions", "verify", str(question_file), "--graph", "toy", code=1)
     assert "train:0: the text does not name" in told
 
 
@@ -245,8 +245,8 @@ def test_a_set_whose_card_is_damaged_is_named(made: Path) -> None:
 
 
 def test_questions_browse_writes_a_page(question_file: Path) -> None:
-    run("questions", "browse", str(question_file), "--source", "toy")
+    run("questions", "browse", str(question_file), "--graph", "toy")
     data = embedded(question_file.with_suffix(".html").read_text())
     assert len(data["questions"]) == 16  # type: ignore[arg-type]  # a list
     with pytest.raises(DataError, match="cannot be read"):
-        run("questions", "browse", "none.jsonl", "--source", "toy")
+        run("questions", "browse", "none.jsonl", "--graph", "toy")
