@@ -1,0 +1,212 @@
+"""The atlas and its sources: one node for one entity, names that mean one, and what was dropped."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import os
+import pickle
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from medenv import data
+from medenv.cli.main import app
+from medenv.errors import DataError, UsageError
+from medenv.kg import Graph
+from medenv.kg.sources import open_source
+
+from .atlas_files import FILES, MONDO, add_all, term, write
+
+REAL = os.environ.get("MEDENV_ATLAS", "")
+
+
+@pytest.fixture
+def atlas(hpo_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Graph:
+    monkeypatch.setenv("MEDENV_HOME", str(tmp_path / "home"))
+    add_all(tmp_path / "raw")
+    return open_source("atlas", hpo_folder)
+
+
+def tails(graph: Graph, head: str, relation: str) -> list[str]:
+    return [graph.nodes.ids[n] for n in graph.step(graph.number(head), relation).tolist()]
+
+
+def test_one_disease_is_one_node(atlas: Graph) -> None:
+    assert "ORPHA:1" not in atlas.nodes.ids
+    assert atlas.number("ORPHA:1") == atlas.number("OMIM:1") == atlas.number("MONDO:0000010")
+    assert atlas.entity(atlas.number("OMIM:1")).name == "Nail disease"
+    assert atlas.info.notes["Mondo: diseases of several vocabularies that are one"] == 1
+    assert tails(atlas, "OMIM:1", "in_class") == ["MONDO:0000002"]
+    assert tails(atlas, "OMIM:2", "in_class") == ["MONDO:0000002", "MONDO:0000003"]
+
+
+def test_names_without_scope_are_accepted_and_not_shown(atlas: Graph) -> None:
+    node = atlas.number("OMIM:1")
+    shown = {"Nail disorder", "Disease of the nails", "DNAILS", "nail illness"}
+    assert shown <= {*atlas.nodes.aliases[node]}
+    accepted = {*atlas.nodes.accepted[node]}
+    assert {"hangnail plague", "Onychosis", "painted nails"} <= accepted
+    assert accepted <= {*atlas.entity(node).aliases}
+    assert not {"N1", "NAIL1", "nail disease, susceptibility to"} & {*atlas.names_of(node)}
+    assert atlas.find("hangnail plague") == (node,)
+    assert atlas.find("N1") == ()  # of two diseases
+    assert atlas.info.notes["accepted names that mean several entities, dropped"] >= 2
+
+
+def test_a_gene_has_its_former_symbols_place_enzyme_pathway_and_family(atlas: Graph) -> None:
+    gene = atlas.number("NCBIGene:10")
+    assert {"NGF1", "OLDNAIL", "nail growth factor 1"} <= {*atlas.nodes.aliases[gene]}
+    assert "SHARED" not in atlas.names_of(gene)
+    assert tails(atlas, "NCBIGene:10", "has_activity") == ["EC:1.1.1.1"]
+    assert tails(atlas, "NCBIGene:10", "located_at") == ["BAND:1q21.3"]
+    assert tails(atlas, "NCBIGene:10", "in_family") == ["FPLX:NAIL_family"]
+    assert tails(atlas, "FPLX:NAIL_family", "in_family") == ["FPLX:NAIL_complex"]
+
+
+def test_variants_are_pathogenic_and_named_without_their_gene(atlas: Graph) -> None:
+    assert tails(atlas, "NCBIGene:10", "has_variant") == ["VAR_1", "VAR_2", "VAR_3"]
+    names = {v: atlas.entity(atlas.number(v)).name for v in ("VAR_1", "VAR_2", "VAR_3")}
+    assert names == {"VAR_1": "rs1", "VAR_2": "VAR_2", "VAR_3": "VAR_3"}
+    assert tails(atlas, "VAR_2", "found_in") == ["OMIM:1"]
+    assert atlas.info.notes["UniProtKB: variants without a dbSNP id, dropped"] == 1
+
+
+def test_drugs_have_roles_enzymes_and_genes(atlas: Graph) -> None:
+    assert tails(atlas, "CHEBI:4", "has_role") == ["CHEBI:1"]
+    assert tails(atlas, "CHEBI:4", "inhibits") == ["EC:1.1.1.1"]
+    assert tails(atlas, "CHEBI:4", "response_depends_on") == ["NCBIGene:11"]
+    toe, drug = atlas.number("NCBIGene:11"), atlas.number("CHEBI:4")
+    assert atlas.qualifiers(drug, "response_depends_on", toe) == {
+        "level": "A",
+        "label": "Testing required",
+        "reference": "1|2",
+    }
+    assert "CHEBI:5" not in atlas.nodes.ids
+    assert "Blueaway" in atlas.names_of(drug)
+
+
+def test_texts_state_and_contradict_edges(atlas: Graph) -> None:
+    (text,) = atlas.prose_of(atlas.number("OMIM:1"))
+    assert (text.heading, text.evidence) == ("Description", "curated")
+    assert set(text.states) == {
+        ("OMIM:1", "has_phenotype", "HP:1"),
+        ("OMIM:1", "has_gene", "NCBIGene:10"),
+    }
+    (dose,) = atlas.prose_of(atlas.number("CHEBI:4"))
+    assert (dose.text, dose.evidence) == ("Give half the dose.", "guideline")
+    assert dose.heading == "Recommendation for TOE1 Poor Metabolizer"
+
+
+def test_the_card_counts_and_credits_every_source(atlas: Graph, hpo_folder: Path) -> None:
+    shown = CliRunner().invoke(
+        app, ["kg", "info", "--graph", "atlas", "--path", str(hpo_folder)], env={"COLUMNS": "120"}
+    )
+    assert shown.exit_code == 0, shown.output
+    for name in ("Mondo", "UniProt", "Reactome", "ChEBI", "CPIC", "HGNC", "Human Phenotype"):
+        assert name in shown.stdout
+    for note, count in atlas.info.notes.items():
+        assert f"{note}: {count:,}" in shown.stdout.replace("\n", " ")
+    assert atlas.info.rendering == "sentences"
+
+
+def test_the_atlas_is_built_once_for_its_data(
+    atlas: Graph, hpo_folder: Path, tmp_path: Path
+) -> None:
+    (saved,) = (tmp_path / "home" / "graphs").glob("atlas-*")
+    assert open_source("atlas", hpo_folder).nodes == atlas.nodes
+    more = json.dumps([*MONDO, term("0000099", "more", relations={"is_a": ["0000002"]})])
+    data.add("mondo", write(tmp_path / "other", "mondo", mondo=more), verified=False)
+    open_source("atlas", hpo_folder)
+    assert len(list((tmp_path / "home" / "graphs").glob("atlas-*"))) == 2
+    (saved / "has_gene.tails.npy").write_bytes(b"cut")
+    data.add("mondo", write(tmp_path / "raw", "mondo"), verified=False)
+    with pytest.raises(DataError, match=r"has_gene\.tails\.npy"):
+        open_source("atlas", hpo_folder)
+
+
+def test_diseases_with_different_genes_stay_apart(hpo_folder: Path, atlas: Graph) -> None:
+    genes = hpo_folder / "genes_to_phenotype.txt"
+    genes.write_text(
+        genes.read_text().replace(
+            "10\tNAIL1\tHP:1\tBlue nails\t-\tORPHA:1", "11\tTOE1\tHP:1\tBlue nails\t-\tORPHA:1"
+        )
+    )
+    apart = open_source("atlas", hpo_folder)
+    assert apart.number("ORPHA:1") != apart.number("OMIM:1")
+    assert apart.info.notes["Mondo: pairs of diseases with different genes, not merged"] == 1
+
+
+def test_an_absent_data_set_and_an_unknown_extra_are_named(
+    hpo_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MEDENV_HOME", str(tmp_path / "empty"))
+    with pytest.raises(DataError, match="medenv data fetch mondo"):
+        open_source("atlas", hpo_folder)
+    with pytest.raises(UsageError, match="orphapackets, drugmechdb, medquad"):
+        open_source("atlas", hpo_folder, {"extras": ["drugbank"]})
+
+
+CYCLE = json.dumps(
+    [term("1", "a", relations={"is_a": ["2"]}), term("2", "b", relations={"is_a": ["1"]})]
+)
+
+
+@pytest.mark.parametrize(
+    ("name", "changed", "told"),
+    [
+        ("mondo", {"mondo": CYCLE}, "without a cycle"),
+        ("mondo", {"mondo": json.dumps(MONDO)[:-40]}, r"mondo\.json"),
+        ("doid", {"doid": "[]"}, "empty list"),
+        ("hgnc", {"hgnc_entries": "a\tb\n"}, "expected the column 'Approved symbol'"),
+        (
+            "famplex",
+            {"relations": "HGNC,NAIL1,isa\n"},
+            r"relations\.csv:1: expected 5 cells, got 3",
+        ),
+        ("mesh", {"mesh_id_label_mappings": "D1\tx\n"}, "expected 5 cells, got 2"),
+        ("uniprot", {"gene_variants": FILES["uniprot"]["gene_variants.xml"][:-30]}, "cut short"),
+        ("genes", {"human_genes_grch38": "<tryton/>"}, r"records of gnuhealth\.gene, got none"),
+        ("reactome", {"reactome": pickle.dumps(Path("x"))}, "plain containers"),
+        ("reactome", {"reactome": pickle.dumps([1, 2])}, "expected pathways"),
+        ("cpic", {"cpic_table": "Gene,Drug\n"}, "expected the column 'CPICLevel'"),
+        ("cpic", {"recommendation_table": "Drug,Recommendation,Gene1\nx\n"}, "expected 3 cells"),
+        ("chebi", {"chebi": '{"a": 1}'}, r"chebi\.json"),
+    ],
+)
+def test_a_malformed_file_is_one_line(
+    tmp_path: Path, name: str, changed: dict[str, str | bytes], told: str
+) -> None:
+    with pytest.raises(DataError, match=told) as caught:
+        open_source(name, write(tmp_path, name, **changed))
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("name", [name for name in FILES if name != "icd10cm"])
+def test_each_source_is_a_graph_of_its_own(tmp_path: Path, name: str) -> None:
+    graph = open_source(name, write(tmp_path, name))
+    assert len(graph)
+    assert graph.info.licence
+
+
+@pytest.fixture(scope="module")
+def real() -> Graph:
+    if not REAL:
+        pytest.skip("MEDENV_ATLAS names no folder with the atlas' data sets")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("MEDENV_HOME", REAL)
+        return open_source("atlas", None, {"extras": []})
+
+
+def test_the_real_atlas_merges_no_diseases_of_different_genes(real: Graph) -> None:
+    hpo = open_source("hpo", None, {"namespaces": ["OMIM", "ORPHA", "DECIPHER"]})
+    merged: dict[int, list[set[str]]] = {}
+    for node in hpo.of_kind("disease").tolist():
+        genes = {hpo.nodes.ids[gene] for gene in hpo.step(node, "has_gene").tolist()}
+        if genes:
+            merged.setdefault(real.number(hpo.nodes.ids[node]), []).append(genes)
+    several = [sets for sets in merged.values() if len(sets) > 1]
+    assert len(several) > 1_000
+    for sets in several:
+        assert all(one & other for one, other in itertools.combinations(sets, 2))
