@@ -6,12 +6,14 @@ those of the source, unchanged. The edges that each passage states are recorded.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from typing import NamedTuple
 
 from medenv.kg.documents.frequencies import bounds, in_words
+from medenv.kg.documents.sentences import Sentence, prose_pieces, sentences
 from medenv.kg.graph import Graph
 from medenv.kg.graph.schema import (
     HAS_COURSE,
@@ -25,6 +27,7 @@ from medenv.kg.graph.schema import (
     IS_A,
 )
 from medenv.records import Passage
+from medenv.text import slug
 
 PASSAGE_CHARS = 1_200
 """Maximum length of a passage, characters; a longer single name gets its own passage."""
@@ -121,20 +124,59 @@ class Documents:
 
 def render(graph: Graph, node: int) -> tuple[Stated, ...]:
     """Return the passages of a node's document, or none if its kind has no document."""
-    sections = _SECTIONS.get(graph.kind(node), _anything)
+    if graph.info.rendering == "sentences":
+        packed = _pack_sentences(sentences(graph, node))
+    else:
+        packed = _pack(_SECTIONS.get(graph.kind(node), _anything)(graph, node))
+    written = graph.info.rendering == "sentences"
     out = []
-    for number, (text, edges) in enumerate(_pack(sections(graph, node))):
+    for number, (text, edges) in enumerate(packed):
         passage = Passage(
             id=f"{graph.nodes.ids[node]}#{number}",
             title=graph.nodes.names[node],
             text=text,
             source=graph.info.label,
             entity=graph.nodes.ids[node],
+            evidence="reference" if written else "",
         )
         stated = {(node, relation, tail) for relation, tail in edges}
         stated |= {(tail, graph.inverses[relation], node) for relation, tail in edges}
         out.append(Stated(passage, frozenset(stated)))
-    return tuple(out)
+    return (*out, *_prose_passages(graph, node))
+
+
+def _prose_passages(graph: Graph, node: int) -> Iterator[Stated]:
+    """Yield the passages of the sources' texts about a node, each with its source and date."""
+    numbers: Counter[str] = Counter()
+    for prose in graph.prose_of(node):
+        for piece, edges in prose_pieces(graph, prose):
+            source = slug(prose.source)
+            numbers[source] += 1
+            passage = Passage(
+                id=f"{prose.entity}#{source}_{numbers[source]}",
+                title=graph.nodes.names[node],
+                text=piece,
+                source=prose.source,
+                entity=prose.entity,
+                date=prose.date,
+                evidence=prose.evidence,
+            )
+            stated = {(graph.number(h), r, graph.number(t)) for h, r, t in edges}
+            stated |= {(tail, graph.inverses[r], head) for head, r, tail in stated}
+            yield Stated(passage, frozenset(stated))
+
+
+def _pack_sentences(written: Iterable[Sentence]) -> Iterator[tuple[str, list[_Edge]]]:
+    """Join sentences to passages; one that is longer than a passage gets its own."""
+    text, edges = "", list[_Edge]()
+    for sentence in written:
+        if text and (sentence.apart or len(text) + 1 + len(sentence.text) > PASSAGE_CHARS):
+            yield text, edges
+            text, edges = "", []
+        text = f"{text} {sentence.text}" if text else sentence.opening or sentence.text
+        edges += sentence.edges
+    if text:
+        yield text, edges
 
 
 def _pack(sections: Iterable[_Section]) -> Iterator[tuple[str, list[_Edge]]]:

@@ -15,11 +15,21 @@ import numpy as np
 from medenv.kg.certificates.conditions import Clue, entailed_counts, narrow, satisfying
 from medenv.kg.graph import Graph, IntArray
 from medenv.kg.graph.schema import (
+    HAS_ACTIVITY,
     HAS_GENE,
     HAS_INHERITANCE,
     HAS_ONSET,
     HAS_PHENOTYPE,
+    HAS_ROLE,
+    HAS_VARIANT,
+    IN_CLASS,
+    IN_FAMILY,
+    IN_PATHWAY,
+    INHIBITS,
     IS_A,
+    LOCATED_AT,
+    RESPONSE_DEPENDS_ON,
+    VARIANT_IN,
 )
 from medenv.kg.questions.drafts import telling_words, unnameable
 
@@ -30,9 +40,14 @@ RANGES = ((1, 1), (2, 3), (4, 6), (7, 10), (11, 20), (21, 50), (51, 100), (101, 
 """Ranges in which numbers of diseases are told."""
 
 _SAYABLE = {
-    "disease": (*ATTRIBUTES, HAS_PHENOTYPE.name, HAS_GENE.name),
-    "gene": (HAS_GENE.inverse,),
+    "disease": (*ATTRIBUTES, HAS_PHENOTYPE.name, HAS_GENE.name, IN_CLASS.name),
+    "gene": (HAS_GENE.inverse, LOCATED_AT.name, IN_PATHWAY.name),
     "phenotype": (IS_A.name, HAS_PHENOTYPE.inverse),
+    "drug": (HAS_ROLE.name, INHIBITS.name, RESPONSE_DEPENDS_ON.name),
+    "enzyme": (HAS_ACTIVITY.inverse, INHIBITS.inverse),
+    "pathway": (IN_PATHWAY.inverse,),
+    "gene_family": (IN_FAMILY.inverse,),
+    "variant": (HAS_VARIANT.inverse, VARIANT_IN.name),
 }
 FITTING_RANGE = 10
 """A range of numbers is preferred to an entity that so few others share, and to no other clue."""
@@ -74,7 +89,8 @@ def offers(graph: Graph, node: int, counted: bool = True) -> list[Clue]:
 def _offered(graph: Graph, node: int, counted: bool) -> list[tuple[Any, ...]]:
     """Return what `offers` returns as plain tuples: most are never drawn, and these are cheap."""
     kind = graph.kind(node)
-    relations = [name for name in _SAYABLE.get(kind, graph.factual) if name in graph.rows]
+    sayable = [name for name in _SAYABLE.get(kind, ()) if name in graph.rows]
+    relations = sayable or graph.factual
     found: list[tuple[Any, ...]] = [
         (relation, tail)
         for relation in relations

@@ -12,7 +12,20 @@ from typing import NamedTuple
 from medenv.kg.certificates.conditions import Clue
 from medenv.kg.documents.naming import NOUNS, a_noun, called, joined, lowered, noun, nouns, titled
 from medenv.kg.graph import Graph
-from medenv.kg.graph.schema import ATTRIBUTES
+from medenv.kg.graph.schema import (
+    ATTRIBUTES,
+    HAS_ACTIVITY,
+    HAS_KEYWORD,
+    HAS_ROLE,
+    HAS_VARIANT,
+    IN_CLASS,
+    IN_FAMILY,
+    IN_PATHWAY,
+    INHIBITS,
+    LOCATED_AT,
+    RESPONSE_DEPENDS_ON,
+    VARIANT_IN,
+)
 
 VOICES = 4
 """Number of voices; the last one is kept for tests."""
@@ -62,6 +75,40 @@ _STEPS = {
         ),
         "reported in {from}",
     ),
+}
+
+
+def _relative(clause: str) -> _Step:
+    """Return a step that is said by a relative clause after the noun."""
+    return _Step(
+        (
+            f"There is exactly one {{other}}{{noun}} {clause}.",
+            f"Just one {{other}}{{noun}} is recorded {clause}.",
+            f"Only one {{other}}{{noun}} is known {clause}.",
+            f"A single {{other}}{{noun}} is on record {clause}.",
+        ),
+        clause,
+    )
+
+
+_STEPS |= {
+    relation: _relative(clause)
+    for relation, clause in {
+        IN_PATHWAY.name: "in which the product of {from} takes part",
+        IN_PATHWAY.inverse: "whose product takes part in {from}",
+        IN_FAMILY.name: "to which {from} belongs",
+        IN_FAMILY.inverse: "that belongs to {from}",
+        HAS_ACTIVITY.name: "that {from} encodes",
+        HAS_ACTIVITY.inverse: "that encodes {from}",
+        HAS_VARIANT.name: "that changes {from} and causes disease",
+        HAS_VARIANT.inverse: "that {from} changes",
+        VARIANT_IN.name: "in which {from} has been found",
+        VARIANT_IN.inverse: "that has been found in patients with {from}",
+        INHIBITS.name: "that {from} inhibits",
+        INHIBITS.inverse: "that inhibits {from}",
+        RESPONSE_DEPENDS_ON.name: "on which the response to {from} depends",
+        RESPONSE_DEPENDS_ON.inverse: "to which the response depends on {from}",
+    }.items()
 }
 _ANY_STEP = _Step(
     (
@@ -117,6 +164,21 @@ _SINGLE = {
     "gene_of": "is associated with {names}",
     "phenotype_of": "is reported in {names}",
     "is_a": "is a kind of {names}",
+    IN_CLASS.name: "is classified under {names}",
+    LOCATED_AT.name: "lies at {names}",
+    HAS_KEYWORD.name: "is filed under {names}",
+    HAS_ROLE.name: "is described as {names}",
+    IN_PATHWAY.name: "has a product that takes part in {names}",
+    IN_FAMILY.name: "belongs to {names}",
+    HAS_ACTIVITY.name: "encodes {names}",
+    INHIBITS.name: "inhibits {names}",
+    RESPONSE_DEPENDS_ON.name: "has an effect that depends on {names}",
+    VARIANT_IN.name: "has been found in {names}",
+    HAS_VARIANT.inverse: "changes {names}",
+    HAS_ACTIVITY.inverse: "is encoded by {names}",
+    INHIBITS.inverse: "is inhibited by {names}",
+    IN_PATHWAY.inverse: "involves the products of {names}",
+    IN_FAMILY.inverse: "includes {names}",
 }
 """What is said of an entity by a relation; several clues of one relation make one list."""
 
@@ -126,6 +188,20 @@ _VERBS = {relation.name: "has" for relation in ATTRIBUTES.values()} | {
     "has_phenotype": "is reported with",
     "phenotype_of": "is reported in",
     "is_a": "is a kind of",
+    IN_CLASS.name: "is classified under",
+    IN_PATHWAY.name: "takes part in",
+    IN_PATHWAY.inverse: "involves",
+    IN_FAMILY.name: "belongs to",
+    IN_FAMILY.inverse: "includes",
+    HAS_ACTIVITY.name: "encodes",
+    HAS_ACTIVITY.inverse: "is encoded by",
+    HAS_VARIANT.name: "is changed by",
+    HAS_VARIANT.inverse: "changes",
+    VARIANT_IN.name: "has been found in",
+    VARIANT_IN.inverse: "can be caused by",
+    INHIBITS.inverse: "is inhibited by",
+    RESPONSE_DEPENDS_ON.name: "depends in its effect on",
+    RESPONSE_DEPENDS_ON.inverse: "affects the response to",
 }
 _COUNTS = {"phenotype_of": "is reported in {n}", "gene_of": "is associated with {n}"}
 

@@ -45,7 +45,7 @@ from medenv.text import name_key
 EXTRAS = ("orphapackets", "drugmechdb", "medquad")
 """Data sets that are merged where they are on this machine."""
 
-_READER = "1"  # increment it when the same data give another atlas
+_READER = "2"  # increment it when the same data give another atlas
 _NAMED = ("disease", "disease_class", "gene", "phenotype", "drug", "enzyme")
 """Kinds whose names must tell one entity from another."""
 
@@ -130,7 +130,8 @@ def build_atlas(path: Path | str | None, extras: Sequence[str]) -> Graph:
     info = msgspec.structs.replace(
         atlas.info,
         source="Atlas",
-        version=", ".join(graph.info.label for graph in graphs),
+        version=f"({hpo.info.label})",
+        acknowledgement=f"{', '.join(g.info.label for g in graphs)}. {atlas.info.acknowledgement}",
         notes=notes | stated,
         rendering="sentences",
     )

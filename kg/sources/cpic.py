@@ -16,7 +16,7 @@ from medenv.io import read_text
 from medenv.kg.graph import Graph, GraphInfo, Prose
 from medenv.kg.graph.builder import GraphBuilder
 from medenv.kg.graph.schema import RESPONSE_DEPENDS_ON
-from medenv.kg.sources.snapshots import slug
+from medenv.text import slug
 
 _QUALIFIERS = {"level": "CPICLevel", "label": "FDALabel", "reference": "PMID"}
 _NONE = ("", "None")

@@ -8,8 +8,8 @@ from pathlib import Path
 from medenv.data import require_file
 from medenv.kg.graph import Graph, GraphInfo, Prose
 from medenv.kg.graph.builder import GraphBuilder
-from medenv.kg.sources.snapshots import slug
 from medenv.retrieval.medquad import QA, Document, read_medquad
+from medenv.text import slug
 
 LICENCE = "MedQuAD, CC BY 4.0: https://github.com/abachaa/MedQuAD"
 

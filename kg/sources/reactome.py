@@ -11,7 +11,7 @@ from medenv.errors import DataError
 from medenv.kg.graph import Graph, GraphInfo
 from medenv.kg.graph.builder import GraphBuilder
 from medenv.kg.graph.schema import IN_PATHWAY
-from medenv.kg.sources.snapshots import slug
+from medenv.text import slug
 
 FEWEST_GENES = 3
 """Pathways of fewer genes are reactions rather than pathways."""

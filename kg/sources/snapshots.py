@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
 
 import msgspec
 
 from medenv.errors import DataError
 from medenv.io import read_json
-
-_SUFFIX = re.compile(r"[^a-z0-9]+")
 
 
 class Reference(msgspec.Struct):
@@ -52,8 +49,3 @@ def read_terms(path: Path, what: str) -> list[Term]:
     if not terms:
         raise DataError(path, f"expected {what}, got an empty list")
     return terms
-
-
-def slug(name: str) -> str:
-    """Return a name as part of an identifier: lower-case letters, digits and underscores."""
-    return _SUFFIX.sub("_", name.lower()).strip("_")

@@ -10,8 +10,8 @@ from medenv.data import require
 from medenv.kg.graph import Graph, GraphInfo, Prose
 from medenv.kg.graph.builder import GraphBuilder
 from medenv.kg.graph.schema import HAS_KEYWORD, HAS_VARIANT, VARIANT_IN
-from medenv.kg.sources.snapshots import slug
 from medenv.kg.sources.tryton import read_records_of
+from medenv.text import slug
 
 SOURCE = "UniProtKB (GNU Health 5.0.4)"
 _PATHOGENIC = "lpp"

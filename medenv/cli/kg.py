@@ -93,8 +93,8 @@ def info(
         console.print(specialties)
     for name, count in graph.info.notes.items():
         console.print(f"{escape(name)}: {count:,}", soft_wrap=True)
-    console.print(escape(graph.info.acknowledgement))
-    console.print(escape(graph.info.licence))
+    console.print(escape(graph.info.acknowledgement), soft_wrap=True)
+    console.print(escape(graph.info.licence), soft_wrap=True)
 
 
 @kg_app.command("show")

@@ -13,7 +13,7 @@ from medenv.text.analysis import (
     write_analysis,
 )
 from medenv.text.boundaries import occurs, whole_words, words
-from medenv.text.folding import fold, fold_name, name_key
+from medenv.text.folding import fold, fold_name, name_key, slug
 from medenv.text.spelling import GREEK, american, singular
 
 __all__ = [
@@ -33,6 +33,7 @@ __all__ = [
     "occurs",
     "read_analysis",
     "singular",
+    "slug",
     "whole_words",
     "words",
     "write_analysis",

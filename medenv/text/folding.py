@@ -96,3 +96,11 @@ def name_key(name: str) -> str:
 
 fold_name = lru_cache(1 << 16)(fold)
 """`fold` with a cache, for names that are folded repeatedly."""
+
+
+_NO_ID = re.compile(r"[^a-z0-9]+")
+
+
+def slug(name: str) -> str:
+    """Return a name as part of an identifier: lower-case letters, digits and underscores."""
+    return _NO_ID.sub("_", name.lower()).strip("_")
