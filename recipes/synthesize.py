@@ -24,7 +24,7 @@ from omegaconf import DictConfig
 from rich.console import Console
 
 from medenv.build.llm_stages import Improvement, model_use
-from medenv.build.prepare import DEFAULT_GRAPH, Prepared, prepare, set_folder
+from medenv.build.prepare import Prepared, origin_of, prepare, set_folder
 from medenv.build.settings import SynthesizeSettings
 from medenv.integrations.hydra.config import register_schema, settings_of
 from medenv.integrations.hydra.launching import CONF, launch, told_in_one_line
@@ -43,7 +43,7 @@ def make(settings: SynthesizeSettings, progress: ConsoleProgress) -> Prepared:
     if settings.n is not None:
         questions = msgspec.structs.replace(questions, n=settings.n)
     folder = set_folder(questions, settings.graph, Path(settings.root))
-    graph = DEFAULT_GRAPH if settings.graph.source == "auto" else settings.graph
+    graph = origin_of(folder, questions, settings.graph, progress.say)
     rewrite, calibrate = model_use(settings.rewrite), model_use(settings.calibrate)
     improvement = Improvement(folder / "work", rewrite, calibrate, progress.say)
     extras = Extras(

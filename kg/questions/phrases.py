@@ -78,8 +78,8 @@ _STEPS = {
 }
 
 
-def _relative(clause: str) -> _Step:
-    """Return a step that is said by a relative clause after the noun."""
+def _relative(clause: str, group: str = "") -> _Step:
+    """Return a step that is said after the noun by a relative clause, or as a group otherwise."""
     return _Step(
         (
             f"There is exactly one {{other}}{{noun}} {clause}.",
@@ -87,27 +87,30 @@ def _relative(clause: str) -> _Step:
             f"Only one {{other}}{{noun}} is known {clause}.",
             f"A single {{other}}{{noun}} is on record {clause}.",
         ),
-        clause,
+        group or clause,
     )
 
 
 _STEPS |= {
-    relation: _relative(clause)
-    for relation, clause in {
-        IN_PATHWAY.name: "in which the product of {from} takes part",
-        IN_PATHWAY.inverse: "whose product takes part in {from}",
-        IN_FAMILY.name: "to which {from} belongs",
-        IN_FAMILY.inverse: "that belongs to {from}",
-        HAS_ACTIVITY.name: "that {from} encodes",
-        HAS_ACTIVITY.inverse: "that encodes {from}",
-        HAS_VARIANT.name: "that changes {from} and causes disease",
-        HAS_VARIANT.inverse: "that {from} changes",
-        VARIANT_IN.name: "in which {from} has been found",
-        VARIANT_IN.inverse: "that has been found in patients with {from}",
-        INHIBITS.name: "that {from} inhibits",
-        INHIBITS.inverse: "that inhibits {from}",
-        RESPONSE_DEPENDS_ON.name: "on which the response to {from} depends",
-        RESPONSE_DEPENDS_ON.inverse: "to which the response depends on {from}",
+    relation: _relative(*clauses)
+    for relation, clauses in {
+        IN_PATHWAY.name: ("in which the product of {from} takes part",),
+        IN_PATHWAY.inverse: ("whose product takes part in {from}", "with a product in {from}"),
+        IN_FAMILY.name: ("to which {from} belongs",),
+        IN_FAMILY.inverse: ("that belongs to {from}", "belonging to {from}"),
+        HAS_ACTIVITY.name: ("for which {from} codes",),
+        HAS_ACTIVITY.inverse: ("that codes for {from}", "coding for {from}"),
+        HAS_VARIANT.name: ("that lies in {from} and causes disease", "in {from} causing disease"),
+        HAS_VARIANT.inverse: ("in which {from} lies",),
+        VARIANT_IN.name: ("in which {from} has been found",),
+        VARIANT_IN.inverse: (
+            "that has been found in patients with {from}",
+            "found in patients with {from}",
+        ),
+        INHIBITS.name: ("on which {from} acts as an inhibitor",),
+        INHIBITS.inverse: ("that inhibits {from}", "inhibiting {from}"),
+        RESPONSE_DEPENDS_ON.name: ("on which the response to {from} depends",),
+        RESPONSE_DEPENDS_ON.inverse: ("to which the response depends on {from}",),
     }.items()
 }
 _ANY_STEP = _Step(
@@ -170,11 +173,11 @@ _SINGLE = {
     HAS_ROLE.name: "is described as {names}",
     IN_PATHWAY.name: "has a product that takes part in {names}",
     IN_FAMILY.name: "belongs to {names}",
-    HAS_ACTIVITY.name: "encodes {names}",
+    HAS_ACTIVITY.name: "codes for {names}",
     INHIBITS.name: "inhibits {names}",
     RESPONSE_DEPENDS_ON.name: "has an effect that depends on {names}",
     VARIANT_IN.name: "has been found in {names}",
-    HAS_VARIANT.inverse: "changes {names}",
+    HAS_VARIANT.inverse: "lies in {names}",
     HAS_ACTIVITY.inverse: "is encoded by {names}",
     INHIBITS.inverse: "is inhibited by {names}",
     IN_PATHWAY.inverse: "involves the products of {names}",

@@ -195,7 +195,7 @@ def _described(graph: Graph, topic: int, order: SampleSpec) -> _Introduction | N
     kind = graph.kind(topic)
     text = graph.nodes.texts[topic].strip().replace('"', "'")
     named = mentions(text, graph.names_of(topic))
-    if not text or named or len(text) > _LONGEST_DEFINITION:
+    if " " not in text or named or len(text) > _LONGEST_DEFINITION:
         return None
     root = ["described", graph.nodes.ids[topic]]
     return root, phrases.described(order.voice, kind, text), f"that {noun(kind)}"

@@ -156,7 +156,7 @@ def question_set(
     """
     if questions.path is None:
         folder = set_folder(questions, graph, root)
-        origin = _origin(folder, questions, progress.say) if graph.source == "auto" else graph
+        origin = origin_of(folder, questions, graph, progress.say)
         base = make_question_set(folder, origin, questions, progress)
     elif Path(questions.path).is_file():
         base = own_question_set(questions, root, progress.say)
@@ -165,14 +165,26 @@ def question_set(
     return open_world(base, questions.world, questions.seed, progress.say)
 
 
-def _origin(
-    folder: Path, questions: QuestionsSettings, say: Callable[[str], object]
+def origin_of(
+    folder: Path, questions: QuestionsSettings, graph: GraphSettings, say: Callable[[str], object]
 ) -> GraphSettings:
-    """Return the graph of a set that is there, else the first of those asked for that is here."""
+    """Return the graph that a set is made from.
+
+    With ``"auto"`` it is that of a set that is there, else the first of `questions.graphs` that is
+    on this machine.
+
+    Args:
+        folder: Folder of the set.
+        questions: Which questions.
+        graph: The graph as it was asked for.
+        say: Receives a line where the atlas would be taken and is not here.
+    """
+    if graph.source != "auto":
+        return graph
     if is_question_set(folder):
         return QuestionSet.open(folder).contents.origin or DEFAULT_GRAPH
-    if questions.graphs[0] == "atlas" and not is_here("atlas"):
-        say("the atlas is not here, `medenv data fetch atlas` brings it: the HPO alone is used")
+    if questions.graphs[:1] == ("atlas",) and not is_here("atlas"):
+        say("the atlas is not here (`medenv data fetch atlas`), taking the HPO alone")
     here = [name for name in questions.graphs if name != "atlas" or is_here("atlas")]
     return GraphSettings(source=here[0]) if here else DEFAULT_GRAPH
 
