@@ -32,6 +32,18 @@ TIERS: Mapping[str, float] = MappingProxyType(
 )
 """Word in a source's name to its authority in [0, 1]; the highest match counts."""
 
+EVIDENCE_TIERS: Mapping[str, float] = MappingProxyType(
+    {
+        "guideline": 1.0,
+        "review": 0.95,
+        "curated": 0.85,
+        "reference": 0.8,
+        "literature": 0.6,
+        "consumer": 0.5,
+    }
+)
+"""Kind of source (`medenv.records.EVIDENCE`) to its authority in [0, 1]; before its name."""
+
 UNKNOWN_TIER = 0.3
 """Authority of a source whose name contains no word of the tiers."""
 
@@ -45,8 +57,8 @@ class MedSearch(Tool):
     """Tool that ranks passages by ``weight * relevance + (1 - weight) * authority``.
 
     Relevance is the retriever's score divided by the best score of the query. Authority is the tier
-    of the passage's source, halved for every `half_life` years of age if set. The candidates are
-    the retriever's best ``10 * k`` passages.
+    of the passage's kind of source, or of its source's name, halved for every `half_life` years of
+    age if set. The candidates are the retriever's best ``10 * k`` passages.
 
     Args:
         retriever: The corpus.
@@ -54,7 +66,8 @@ class MedSearch(Tool):
         weight: Weight of relevance, in [0, 1].
         tiers: Word in a source's name to its authority, in [0, 1].
         half_life: Years after which authority is halved, or None; the year is the last one in the
-            passage's source, and a passage without a year counts as one half-life old.
+            passage's date, or else in its source, and a passage without a year counts as one
+            half-life old.
         as_of: The year from which ages are computed.
 
     Raises:
@@ -91,7 +104,8 @@ class MedSearch(Tool):
 
         Args:
             query: Words to look for, such as the name of a disease, gene or symptom.
-            sources: Words of which one must be in the name of a passage's source; empty for all.
+            sources: Words of which one must be in the name of a passage's source, or kinds of
+                sources such as guideline, curated or consumer; empty for all.
         """
         if problem := problem_of([query]):
             return ToolOutput(text=problem, status="bad_call")
@@ -105,7 +119,9 @@ class MedSearch(Tool):
         scored = [(self.score(passage, found / best), passage) for passage, found in hits]
         scored.sort(key=lambda pair: (-pair[0], pair[1].id))
         shown = [passage for _, passage in scored[: self._k]]
-        return ToolOutput(text=show_hits(shown), passages=tuple(passage.id for passage in shown))
+        return ToolOutput(
+            text=show_hits(shown, graded=True), passages=tuple(passage.id for passage in shown)
+        )
 
     def score(self, passage: Passage, relevance: float) -> float:
         """Return the score of a passage.
@@ -119,10 +135,11 @@ class MedSearch(Tool):
     def authority(self, passage: Passage) -> float:
         """Return the authority of a passage's source, in [0, 1]."""
         source = fold_name(passage.source)
-        tier = max((t for word, t in self._tiers.items() if word in source), default=UNKNOWN_TIER)
+        named = max((t for word, t in self._tiers.items() if word in source), default=UNKNOWN_TIER)
+        tier = EVIDENCE_TIERS.get(passage.evidence, named)
         if self._half_life is None:
             return tier
-        years = _YEAR.findall(source)
+        years = _YEAR.findall(passage.date) or _YEAR.findall(source)
         age = max(0, self._as_of - int(years[-1])) if years else self._half_life
         return float(tier * 0.5 ** (age / self._half_life))
 
@@ -134,7 +151,9 @@ class MedSearch(Tool):
             candidates = [
                 hit
                 for hit in hits
-                if not sources or any(word in fold_name(hit[0].source) for word in sources)
+                if not sources
+                or {*sources} & {hit[0].evidence}
+                or any(word in fold_name(hit[0].source) for word in sources)
             ]
             if len(candidates) >= pool or len(hits) < limit or limit >= _MAX_HITS:
                 return candidates[:pool]

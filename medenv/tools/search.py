@@ -96,15 +96,27 @@ class Search(Tool):
         return known
 
 
-def show_hits(passages: Iterable[Passage], snippet_chars: int = 400) -> str:
+def show_hits(
+    passages: Iterable[Passage], snippet_chars: int = 400, *, graded: bool = False
+) -> str:
     """Return passages as numbered lines with their ids.
 
     Args:
         passages: The passages, best first.
         snippet_chars: Number of characters to show of each passage's text.
+        graded: Whether to show source, kind and date of passages that have a kind or date.
     """
-    lines = (f"[{n}]{write_line(hit, snippet_chars)}" for n, hit in enumerate(passages, 1))
+    lines = (
+        f"[{n}]{write_line(hit, snippet_chars)}{_grade(hit) if graded else ''}"
+        for n, hit in enumerate(passages, 1)
+    )
     return "\n".join(lines)
+
+
+def _grade(passage: Passage) -> str:
+    if not passage.evidence and not passage.date:
+        return ""
+    return f" [{', '.join(filter(None, (passage.source, passage.evidence, passage.date)))}]"
 
 
 def write_line(passage: Passage, snippet_chars: int, *, show_id: bool = True) -> str:

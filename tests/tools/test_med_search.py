@@ -9,6 +9,7 @@ import pytest
 
 from medenv.errors import UsageError
 from medenv.records import Passage, ToolCall, ToolResult
+from medenv.retrieval.bm25 import BM25Retriever
 from medenv.tools import Tool, ToolBox
 from medenv.tools.med_search import TIERS, UNKNOWN_TIER, MedSearch
 
@@ -87,3 +88,28 @@ def test_sources_are_named_in_any_spelling_and_not_too_many_at_once() -> None:
     refused = run(MedSearch(Ranked()), query="x", sources=["a"] * 10_000)
     assert refused.status == "bad_call"
     assert "at most 16 sources" in refused.text
+
+
+def test_the_kind_of_source_and_the_date_count_before_its_name() -> None:
+    kinds = ("consumer", "guideline", "curated")
+    passages = [
+        Passage(id=kind, title="Dose", text="warfarin dose", source="Web 1999", evidence=kind)
+        for kind in kinds
+    ]
+    dated = Passage(
+        id="dated",
+        title="Dose",
+        text="warfarin dose",
+        source="Web 1999",
+        evidence="guideline",
+        date="2016-05",
+    )
+    tool = MedSearch(BM25Retriever([*passages, dated]), half_life=10.0, as_of=2026)
+    authority = {p.id: tool.authority(p) for p in (*passages, dated)}
+    assert authority["dated"] == pytest.approx(0.5)
+    assert authority["consumer"] < authority["curated"] < authority["guideline"]
+    assert authority["guideline"] == pytest.approx(0.5**2.7)
+    out = tool.call("warfarin dose")
+    assert out.passages == ("dated", "guideline", "curated", "consumer")
+    assert out.text.splitlines()[0].endswith("[Web 1999, guideline, 2016-05]")
+    assert tool.call("warfarin", ["Curated"]).passages == ("curated",)
