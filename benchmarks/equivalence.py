@@ -2,6 +2,7 @@
 
     python benchmarks/equivalence.py                      # prints the table
     python benchmarks/equivalence.py --write docs/results/equivalence.md
+    python benchmarks/equivalence.py --graph atlas        # with the aliases of the atlas
     python benchmarks/equivalence.py --pairs pairs.jsonl  # the pairs themselves, for your own use
 
 A pair is a gold entity and an answer. "same" pairs name the gold entity: a synonym that no other
@@ -27,7 +28,8 @@ from rich.console import Console
 from rich.table import Table
 
 from medenv.errors import MedEnvError
-from medenv.kg import Graph, load_hpo
+from medenv.kg import Graph
+from medenv.kg.sources import open_source
 from medenv.records import Entity
 from medenv.reward import EntityNames, judge_answer
 
@@ -136,11 +138,12 @@ def page(rows: Sequence[Row], graph: Graph, command: str) -> str:
 def main(
     count: Annotated[int, typer.Option(help="Pairs of each family at most.")] = 1000,
     folder: Annotated[Path | None, typer.Option(help="Folder of the HPO's files.")] = None,
+    source: Annotated[str, typer.Option("--graph", help="hpo, or atlas.")] = "hpo",
     write: Annotated[Path | None, typer.Option(help="Markdown page to write.")] = None,
     pairs: Annotated[Path | None, typer.Option(help="JSONL file of the pairs to write.")] = None,
 ) -> None:
     """Measure false accepts and false rejects; exit code 1 where a goal is missed."""
-    graph = load_hpo(folder)
+    graph = open_source(source, folder)
     world = World(graph)
     makers = (same, slips, different, close, quantities)
     made = [pair for make in makers for pair in make(world, count)]

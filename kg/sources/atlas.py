@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Literal
 
@@ -20,6 +20,7 @@ from medenv.data import GROUPS, find, home, require
 from medenv.data.store import RECORD, Stored
 from medenv.errors import UsageError
 from medenv.io import FolderLock, digest, read_json
+from medenv.kg.documents.display import with_shown_names
 from medenv.kg.graph import Graph, Prose
 from medenv.kg.graph.archive import load_graph, save_graph
 from medenv.kg.graph.mentions import mark_stated
@@ -36,7 +37,7 @@ from medenv.kg.sources.hgnc import load_hgnc, present_symbols
 from medenv.kg.sources.hpo import NAMESPACES, hpo_files, load_hpo
 from medenv.kg.sources.medquad import with_medquad
 from medenv.kg.sources.mesh import load_mesh
-from medenv.kg.sources.mondo import link, mondo_graph, read_mondo
+from medenv.kg.sources.mondo import Links, link, mondo_graph, read_mondo
 from medenv.kg.sources.orphapackets import load_orphapackets
 from medenv.kg.sources.reactome import load_reactome
 from medenv.kg.sources.uniprot import load_uniprot
@@ -45,7 +46,7 @@ from medenv.text import name_key
 EXTRAS = ("orphapackets", "drugmechdb", "medquad")
 """Data sets that are merged where they are on this machine."""
 
-_READER = "2"  # increment it when the same data give another atlas
+_READER = "5"  # increment it when the same data give another atlas
 _NAMED = ("disease", "disease_class", "gene", "phenotype", "drug", "enzyme")
 """Kinds whose names must tell one entity from another."""
 
@@ -102,9 +103,11 @@ def build_atlas(path: Path | str | None, extras: Sequence[str]) -> Graph:
     cpic, symbols = load_cpic(), present_symbols()
     known = {g.nodes.names[n] for g in (hpo, cpic) for n in g.of_kind("gene").tolist()}
     terms = read_mondo()
+    links = link(terms, genes)
+    alike = _named_alike(hpo, genes, links)
     graphs = [
-        hpo,
-        mondo_graph(terms, link(terms, genes)),
+        _with_xrefs(hpo, alike),
+        mondo_graph(terms, links),
         load_doid(),
         load_mesh(),
         _of_genes(load_hgnc(), known),
@@ -121,8 +124,10 @@ def build_atlas(path: Path | str | None, extras: Sequence[str]) -> Graph:
         graphs.append(load_drugmechdb())
     merged = merge(graphs, NAMESPACES, same_name=("gene", "drug"))
     atlas, dropped = _connected(merged, {*ids}, known)
+    atlas, shown = with_shown_names(atlas)
     atlas, ambiguous = _unambiguous(atlas)
-    notes = merged.info.notes | dropped | ambiguous
+    notes = merged.info.notes | dropped | shown | ambiguous
+    notes["diseases of OMIM and Orphanet with one name and a common gene, merged"] = len(alike)
     if "medquad" in extras:
         atlas, answers = with_medquad(atlas)
         notes |= answers
@@ -136,6 +141,34 @@ def build_atlas(path: Path | str | None, extras: Sequence[str]) -> Graph:
         rendering="sentences",
     )
     return dataclasses.replace(atlas, info=info)
+
+
+def _named_alike(hpo: Graph, genes: Mapping[str, tuple[str, ...]], links: Links) -> dict[str, str]:
+    """Return diseases of OMIM with the one of Orphanet that has their name and one of their genes.
+
+    Those that Mondo has made one with another disease are left alone.
+    """
+    paired = {disease for same in links.same.values() if len(same) > 1 for disease in same}
+    named: dict[tuple[str, str], list[str]] = {}
+    for node in hpo.of_kind("disease").tolist():
+        entity = hpo.nodes.ids[node]
+        key = entity.partition(":")[0], name_key(hpo.nodes.names[node])
+        named.setdefault(key, []).append(entity)
+    found = {}
+    for (namespace, name), (first, *others) in named.items():
+        twins = named.get(("ORPHA", name), [])
+        if namespace != "OMIM" or others or len(twins) != 1 or paired & {first, *twins}:
+            continue
+        if {*genes[first]} & {*genes[twins[0]]}:
+            found[first] = twins[0]
+    return found
+
+
+def _with_xrefs(graph: Graph, xrefs: Mapping[str, str]) -> Graph:
+    """Return a graph whose entities have further references."""
+    listed = zip(graph.nodes.ids, graph.nodes.xrefs, strict=True)
+    more = tuple((*own, xrefs[entity]) if entity in xrefs else own for entity, own in listed)
+    return dataclasses.replace(graph, nodes=msgspec.structs.replace(graph.nodes, xrefs=more))
 
 
 def _of_genes(graph: Graph, symbols: set[str]) -> Graph:
@@ -211,21 +244,35 @@ def _degrees(graph: Graph, keep: BoolArray) -> npt.NDArray[np.int64]:
 
 
 def _unambiguous(graph: Graph) -> tuple[Graph, dict[str, int]]:
-    """Return a graph in which no further name means two entities, and counts of dropped names."""
+    """Return a graph in which no further name means two entities, and counts of dropped names.
+
+    A former symbol of a gene gives way to the same abbreviation of a disease.
+    """
     meant: dict[str, set[int]] = {}
+    symbols: dict[str, set[int]] = {}
     for node in range(len(graph)):
         if graph.kind(node) in _NAMED:
-            for name in graph.names_of(node):
-                meant.setdefault(name_key(name), set()).add(node)
+            name, *others = graph.names_of(node)
+            meant.setdefault(name_key(name), set()).add(node)
+            index = symbols if graph.kind(node) == "gene" else meant
+            for other in others:
+                index.setdefault(name_key(other), set()).add(node)
     counts: Counter[str] = Counter()
 
-    def own(names: Sequence[str], what: str) -> tuple[str, ...]:
-        kept = tuple(name for name in names if len(meant.get(name_key(name), ())) < 2)
+    def own(node: int, names: Sequence[str], what: str) -> tuple[str, ...]:
+        former = symbols if graph.kind(node) == "gene" else {}
+        kept = tuple(
+            name
+            for name in names
+            if len({node, *meant.get(key := name_key(name), ()), *former.get(key, ())}) == 1
+        )
         counts[f"{what} that mean several entities, dropped"] += len(names) - len(kept)
         return kept
 
     nodes = graph.nodes
-    aliases = tuple(own(names, "names") for names in nodes.aliases)
-    accepted = tuple(own(names, "accepted names") for names in nodes.accepted)
-    changed = msgspec.structs.replace(nodes, aliases=aliases, accepted=accepted)
+    changed = msgspec.structs.replace(
+        nodes,
+        aliases=tuple(own(n, names, "names") for n, names in enumerate(nodes.aliases)),
+        accepted=tuple(own(n, names, "accepted names") for n, names in enumerate(nodes.accepted)),
+    )
     return dataclasses.replace(graph, nodes=changed), dict(counts)

@@ -15,6 +15,9 @@ from medenv import data
 from medenv.cli.main import app
 from medenv.errors import DataError, UsageError
 from medenv.kg import Graph
+from medenv.kg.documents.display import with_shown_names
+from medenv.kg.graph import GraphInfo
+from medenv.kg.graph.builder import GraphBuilder
 from medenv.kg.sources import open_source
 
 from .atlas_files import FILES, MONDO, add_all, term, write
@@ -211,3 +214,23 @@ def test_the_real_atlas_merges_no_diseases_of_different_genes(real: Graph) -> No
     assert len(several) > 1_000
     for sets in several:
         assert all(one & other for one, other in itertools.combinations(sets, 2))
+
+
+def test_names_are_repaired_and_offensive_ones_are_not_shown() -> None:
+    builder = GraphBuilder(GraphInfo(source="names", version="1", licence=""))
+    for n in range(3):
+        builder.node(f"D:{n}", kind="disease", name=f"Cataract {n} with coloboma")
+    builder.node("D:3", kind="disease", name="Colobomawith cataract,and deafness")
+    builder.node("D:4", kind="disease", name="Mental retardation 4", aliases=("ID4",))
+    builder.node("D:5", kind="disease", name="Deafness with mental retardation")
+    builder.node("D:6", kind="disease", name="Andersonwith disease, 2,4-dienoyl type")
+    shown, counts = with_shown_names(builder.build())
+    assert shown.nodes.names[3:] == (
+        "Coloboma with cataract, and deafness",
+        "ID4",
+        "Deafness with intellectual disability",
+        "Andersonwith disease, 2,4-dienoyl type",
+    )
+    assert shown.find("Mental retardation 4") == (4,)
+    assert shown.entity(5).aliases == ("Deafness with mental retardation",)
+    assert counts["offensive names, accepted and not shown"] == 2
