@@ -43,12 +43,12 @@ def make(settings: SynthesizeSettings, progress: ConsoleProgress) -> Prepared:
     if settings.n is not None:
         questions = msgspec.structs.replace(questions, n=settings.n)
     folder = set_folder(questions, settings.graph, Path(settings.root))
-    graph = origin_of(folder, questions, settings.graph, progress.say)
     rewrite, calibrate = model_use(settings.rewrite), model_use(settings.calibrate)
     improvement = Improvement(folder / "work", rewrite, calibrate, progress.say)
     extras = Extras(
         improvement if rewrite or calibrate else None, settings.worlds, settings.benchmarks
     )
+    graph = origin_of(folder, questions, settings.graph, progress.say)
     make_question_set(folder, graph, questions, progress, extras)
     return prepare(settings, progress, n=settings.n)
 
