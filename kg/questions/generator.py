@@ -66,7 +66,7 @@ class QuestionSpec(Record, frozen=True, kw_only=True):
             all kinds are short walks (see `medenv.kg.questions.splits`).
         max_name_chars: Longest name of an entity that a question names or asks for.
         max_per_answer: Most questions of one kind with the same answer.
-        specialties: Specialties to spread the questions over; empty means all twelve. That of a
+        specialties: Specialties to spread the questions over; empty means all. That of a
             question is the answer's, or where that has none, that of the path.
         min_difficulty: Least difficulty of a question, in [0, 1]; needs a retriever.
         max_difficulty: Greatest difficulty.

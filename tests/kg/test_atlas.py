@@ -18,6 +18,8 @@ from medenv.kg import Graph
 from medenv.kg.documents.display import with_shown_names
 from medenv.kg.graph import GraphInfo
 from medenv.kg.graph.builder import GraphBuilder
+from medenv.kg.graph.schema import IN_CLASS
+from medenv.kg.graph.specialties import CLASSES, SPECIALTIES, Specialties
 from medenv.kg.sources import open_source
 
 from .atlas_files import FILES, MONDO, add_all, term, write
@@ -234,3 +236,42 @@ def test_names_are_repaired_and_offensive_ones_are_not_shown() -> None:
     assert shown.find("Mental retardation 4") == (4,)
     assert shown.entity(5).aliases == ("Deafness with mental retardation",)
     assert counts["offensive names, accepted and not shown"] == 2
+
+
+def labels() -> dict[str, set[str]]:
+    lines = (Path(__file__).parent / "specialties.tsv").read_text().splitlines()
+    rows = [line.split("\t") for line in lines if not line.startswith("#")]
+    return {entity: set(accepted.split("|")) for entity, accepted in rows}
+
+
+def test_labels_name_specialties() -> None:
+    made = labels()
+    assert len(made) == 200
+    assert set().union(*made.values()) <= set(SPECIALTIES)
+    assert set(CLASSES) == set(SPECIALTIES)
+
+
+def test_the_first_specialty_is_right_for_nine_diseases_in_ten(real: Graph) -> None:
+    specialties = Specialties(real)
+    first = {entity: specialties.all_of(real.number(entity))[:1] for entity in labels()}
+    right = [entity for entity, accepted in labels().items() if set(first[entity]) & accepted]
+    assert len(right) >= 180
+    assert any(len(specialties.all_of(node)) > 1 for node in real.of_kind("disease").tolist())
+
+
+def test_a_disease_has_the_specialties_of_its_classes() -> None:
+    info = GraphInfo(source="classes", version="1", licence="")
+    builder = GraphBuilder(info)
+    for root in ("MONDO:0002025", "MONDO:0005071", "MONDO:0005070"):
+        builder.node(root, kind="disease_class", name=root)
+    builder.node("MONDO:9", kind="disease_class", name="below")
+    builder.node("D:1", kind="disease", name="One")
+    builder.node("D:2", kind="disease", name="Two")
+    builder.relation(IN_CLASS)
+    builder.edge("MONDO:9", "in_class", "MONDO:0002025")
+    builder.edge("D:1", "in_class", "MONDO:9")
+    builder.edge("D:1", "in_class", "MONDO:0005071")
+    graph = builder.build()
+    specialties = Specialties(graph)
+    assert set(specialties.all_of(graph.number("D:1"))) == {"psychiatry", "neurology"}
+    assert specialties.all_of(graph.number("D:2")) == ()

@@ -28,7 +28,7 @@ def hpo() -> Graph:
 def test_every_organ_system_is_mapped_to_one_specialty_or_said_not_to_be(hpo: Graph) -> None:
     systems = {hpo.nodes.ids[n] for n in hpo.step(hpo.number("HP:0000118"), "has_subtype")}
     mapped = [root for roots in SPECIALTIES.values() for root in roots]
-    assert len(SPECIALTIES) == 12
+    assert len([roots for roots in SPECIALTIES.values() if roots]) == 12
     assert len(mapped) == len(set(mapped))
     assert set(mapped) | UNMAPPED == systems
     assert not set(mapped) & UNMAPPED
@@ -65,6 +65,9 @@ def test_the_excess_is_that_of_the_formula(hpo: Graph) -> None:
     findings = hpo.step(node, "has_phenotype")
     all_findings = hpo.rows["has_phenotype"].tails
     for name, roots in SPECIALTIES.items():
+        if not roots:  # told by classes of diseases alone
+            assert found.excess[node, columns.index(name)] < 0
+            continue
         nodes = np.array([hpo.number(root) for root in roots], dtype=np.int32)
         inside = set(closure(hpo, nodes, "has_subtype").tolist())
         k = sum(int(f) in inside for f in findings)
