@@ -126,17 +126,19 @@ def show(
 
 @kg_app.command("export")
 def export(
-    to: Annotated[Path, typer.Option(help="The file, e.g. graph.graphml.")],
+    to: Annotated[
+        Path, typer.Option(help="A file such as graph.graphml, or a folder for Parquet.")
+    ],
     around: Annotated[str | None, typer.Option(help="Only what lies around this entity.")] = None,
     hops: Annotated[int, typer.Option(help="How far around it.", min=1)] = 2,
     source: _Graph = "hpo",
     path: _Path = None,
     option: _Options = None,
 ) -> None:
-    """Write a graph as GraphML, which networkx, Gephi, Cytoscape and igraph read."""
+    """Write a graph as GraphML (networkx, Gephi, Cytoscape, igraph) or as two Parquet tables."""
     import networkx as nx  # type: ignore[import-untyped]  # ships no types
 
-    from medenv.io import atomic_path
+    from medenv.io import atomic_folder, atomic_path
     from medenv.kg.graph.topology import Topology
 
     graph = _open(source, path, option=option)
@@ -145,8 +147,16 @@ def export(
         part = Topology(graph).around(find(graph, around), hops=hops, max_nodes=len(graph))
         nodes = part.nodes.tolist()
     exported = graph.to_networkx(nodes)
-    with atomic_path(to) as partial:
-        nx.write_graphml(exported, partial, named_key_ids=True)
+    if to.suffix:
+        with atomic_path(to) as partial:
+            nx.write_graphml(exported, partial, named_key_ids=True)
+    else:
+        try:
+            from medenv.kg.graph.tables import write_tables
+        except ImportError as error:
+            raise UsageError(f"{error}: install pyarrow, or write a file .graphml") from error
+        with atomic_folder(to) as folder:
+            write_tables(exported, folder)
     Console().print(
         f"wrote {to}: {exported.number_of_nodes():,} nodes, {exported.number_of_edges():,} edges",
         soft_wrap=True,

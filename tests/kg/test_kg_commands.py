@@ -6,11 +6,12 @@ import json
 from pathlib import Path
 
 import networkx as nx
+import pyarrow.parquet as pq
 import pytest
 from typer.testing import CliRunner
 
 from medenv.cli.main import app
-from medenv.errors import UsageError
+from medenv.errors import DataError, UsageError
 from medenv.kg import toy_graph
 from medenv.kg.graph.topology import Topology
 
@@ -62,3 +63,22 @@ def test_a_part_of_a_graph_is_exported(tmp_path: Path) -> None:
     assert set(nx.read_graphml(to)) == {graph.nodes.ids[node] for node in near.nodes}
     with pytest.raises(UsageError, match="has no entity 'ZORI5'"):
         run("export", "--graph", "toy", "--around", "ZORI5", "--to", str(to))
+
+
+def test_a_graph_is_exported_as_tables(tmp_path: Path) -> None:
+    graph = random_graph(2)
+    graph.save(tmp_path / "saved")
+    to = tmp_path / "tables"
+    run("export", "--graph", "saved", "--path", str(tmp_path / "saved"), "--to", str(to))
+    nodes, edges = (pq.read_table(to / f"{name}.parquet") for name in ("nodes", "edges"))
+    assert nodes["id"].to_pylist() == list(graph.nodes.ids)
+    assert nodes["name"].to_pylist() == list(graph.nodes.names)
+    assert edges.num_rows == graph.edge_count
+    assert edges.schema.metadata[b"licence"].decode() == graph.info.licence
+    for row in edges.to_pylist():
+        head, relation, tail = (row.pop(key) for key in ("head", "relation", "tail"))
+        found = {name: value for name, value in row.items() if value is not None}
+        ends = graph.number(head), graph.number(tail)
+        assert found == graph.qualifiers(ends[0], relation, ends[1])
+    with pytest.raises(DataError, match="not empty"):
+        run("export", "--graph", "toy", "--to", str(to))
