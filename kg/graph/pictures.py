@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 from typing import TypedDict
+
+import numpy as np
 
 from medenv.kg.graph import Graph
 from medenv.kg.graph.topology import Topology, longest_chain
@@ -29,17 +32,27 @@ class Picture(TypedDict):
 def neighbourhood(
     graph: Graph, node: int, *, hops: int = 2, max_nodes: int = 80, max_degree: int = 200
 ) -> Picture:
-    """Return the neighbourhood of a node, rare neighbours first, with the longest chain from it.
+    """Return the neighbourhood of a node, with the longest chain from it.
+
+    Neighbours of each kind take turns, the rare ones first, so that many of one kind leave room for
+    the others.
 
     Args:
         graph: The graph.
         node: The centre.
         hops: Maximum distance from the centre.
         max_nodes: Maximum number of nodes.
-        max_degree: Maximum number of factual edges of a node.
+        max_degree: Maximum number of factual edges of a node other than the centre.
     """
-    topology = Topology(graph, max_degree)
-    around = topology.around(node, hops=hops, max_nodes=max_nodes, fan=FAN)
+    topology = Topology(graph, max(max_degree, int(graph.degrees()[node])))
+    chosen, frontier = {node: None}, [node]
+    for _ in range(hops):
+        near = [tail for one in frontier for tail in _by_turns(topology, one)[:FAN]]
+        frontier = [tail for tail in dict.fromkeys(near) if tail not in chosen]
+        frontier = [t for t in frontier if topology.degrees[t] <= max_degree]
+        frontier = frontier[: max_nodes - len(chosen)]
+        chosen |= dict.fromkeys(frontier)
+    around = topology.induced(np.fromiter(chosen, dtype=np.int32, count=len(chosen)))
     chain = longest_chain(around)
     place = {int(n): i for i, n in enumerate(around.nodes)}
     edges = [
@@ -56,6 +69,15 @@ def neighbourhood(
         chain=[place[n] for n in chain.nodes],
         proved=chain.proved,
     )
+
+
+def _by_turns(topology: Topology, node: int) -> list[int]:
+    """Return a node's neighbours, one of each kind at a time."""
+    kinds: dict[str, list[int]] = {}
+    for tail in topology.neighbours(node).tolist():
+        kinds.setdefault(topology.graph.kind(tail), []).append(tail)
+    turns = itertools.zip_longest(*(kinds[kind] for kind in sorted(kinds)))
+    return [tail for turn in turns for tail in turn if tail is not None]
 
 
 def pictured(graph: Graph, question: Question) -> Picture:

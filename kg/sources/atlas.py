@@ -37,7 +37,7 @@ from medenv.kg.sources.hgnc import load_hgnc, present_symbols
 from medenv.kg.sources.hpo import NAMESPACES, hpo_files, load_hpo
 from medenv.kg.sources.medquad import with_medquad
 from medenv.kg.sources.mesh import load_mesh
-from medenv.kg.sources.mondo import Links, link, mondo_graph, read_mondo
+from medenv.kg.sources.mondo import Links, differ, link, mondo_graph, read_mondo
 from medenv.kg.sources.orphapackets import load_orphapackets
 from medenv.kg.sources.reactome import load_reactome
 from medenv.kg.sources.uniprot import load_uniprot
@@ -46,7 +46,7 @@ from medenv.text import name_key
 EXTRAS = ("orphapackets", "drugmechdb", "medquad")
 """Data sets that are merged where they are on this machine."""
 
-_READER = "5"  # increment it when the same data give another atlas
+_READER = "6"  # increment it when the same data give another atlas
 _NAMED = ("disease", "disease_class", "gene", "phenotype", "drug", "enzyme")
 """Kinds whose names must tell one entity from another."""
 
@@ -127,7 +127,7 @@ def build_atlas(path: Path | str | None, extras: Sequence[str]) -> Graph:
     atlas, shown = with_shown_names(atlas)
     atlas, ambiguous = _unambiguous(atlas)
     notes = merged.info.notes | dropped | shown | ambiguous
-    notes["diseases of OMIM and Orphanet with one name and a common gene, merged"] = len(alike)
+    notes["diseases of OMIM and Orphanet with one name, merged"] = len(alike)
     if "medquad" in extras:
         atlas, answers = with_medquad(atlas)
         notes |= answers
@@ -144,7 +144,7 @@ def build_atlas(path: Path | str | None, extras: Sequence[str]) -> Graph:
 
 
 def _named_alike(hpo: Graph, genes: Mapping[str, tuple[str, ...]], links: Links) -> dict[str, str]:
-    """Return diseases of OMIM with the one of Orphanet that has their name and one of their genes.
+    """Return diseases of OMIM with the one of Orphanet of the same name, unless genes differ.
 
     Those that Mondo has made one with another disease are left alone.
     """
@@ -159,7 +159,7 @@ def _named_alike(hpo: Graph, genes: Mapping[str, tuple[str, ...]], links: Links)
         twins = named.get(("ORPHA", name), [])
         if namespace != "OMIM" or others or len(twins) != 1 or paired & {first, *twins}:
             continue
-        if {*genes[first]} & {*genes[twins[0]]}:
+        if not differ([first, *twins], genes):
             found[first] = twins[0]
     return found
 

@@ -136,7 +136,7 @@ def link(terms: list[Term], genes: Mapping[str, tuple[str, ...]]) -> Links:
             if len(several) == 1 and named[several[0]] == 1
         ]
         notes["references that are not one to one, not merged"] += len(known) - len(own)
-        if len(own) > 1 and _differ(own, genes):
+        if len(own) > 1 and differ(own, genes):
             notes["pairs of diseases with different genes, not merged"] += 1
             own = own[:1]
         if len(own) > 1:
@@ -148,8 +148,13 @@ def link(terms: list[Term], genes: Mapping[str, tuple[str, ...]]) -> Links:
     return Links(same, classed, dict(notes))
 
 
-def _differ(diseases: list[str], genes: Mapping[str, tuple[str, ...]]) -> bool:
-    """Return whether two of the diseases have genes and share none."""
+def differ(diseases: list[str], genes: Mapping[str, tuple[str, ...]]) -> bool:
+    """Return whether two of the diseases have genes and share none.
+
+    Args:
+        diseases: Ids of the diseases.
+        genes: Each disease's genes.
+    """
     known = [{*genes[disease]} for disease in diseases if genes[disease]]
     return any(not known[0] & other for other in known[1:])
 
