@@ -15,7 +15,10 @@ from typer.testing import CliRunner
 from medenv.cli.kg import register
 from medenv.errors import DataError, UsageError
 from medenv.kg import Graph, read_questions, write_questions
-from medenv.kg.graph.pictures import catalogue, neighbourhood, pictured
+from medenv.kg.graph import GraphInfo
+from medenv.kg.graph.builder import GraphBuilder
+from medenv.kg.graph.pictures import FAN, catalogue, neighbourhood, pictured, terms
+from medenv.kg.graph.schema import HAS_GENE
 from medenv.kg.questions.synthesis import QuestionsSettings, make_question_set
 from medenv.kg.sources import GraphSettings
 from medenv.kg.sources.toy import ToyQuestions
@@ -250,3 +253,47 @@ def test_questions_browse_writes_a_page(question_file: Path) -> None:
     assert len(data["questions"]) == 16  # type: ignore[arg-type]  # a list
     with pytest.raises(DataError, match="cannot be read"):
         run("questions", "browse", "none.jsonl", "--graph", "toy")
+
+
+@pytest.mark.parametrize("neighbours", [5, 24, 39])
+def test_labels_hide_neither_each_other_nor_marks(tmp_path: Path, neighbours: int) -> None:
+    builder = GraphBuilder(GraphInfo(source="star", version="1", licence=""))
+    builder.relation(HAS_GENE)
+    builder.node("D:0", kind="disease", name="A disease with a rather long name")
+    kinds = ("gene", "variant", "pathway", "drug", "enzyme")
+    for n in range(neighbours):
+        builder.node(f"X:{n:02}", kind=kinds[n % 5], name=f"Neighbour with a long name, number {n}")
+        builder.edge("D:0", HAS_GENE.name, f"X:{n:02}")
+    graph = builder.build()
+    page = tmp_path / "page.html"
+    picture = neighbourhood(graph, graph.number("D:0"), max_nodes=60)
+    write_explorer(page, "Star", "", terms(graph), picture)
+    shown = dom(page)
+    marks = re.findall(
+        r'<g class="node([^"]*)" transform="translate\((\S+) (\S+)\)">(<\w+)(.*?)</g>', shown
+    )
+    assert len(marks) == min(neighbours, FAN) + 1
+    boxes, points = [], []
+    for kind, x, y, _, inner in marks:
+        points.append((float(x), float(y)))
+        text = re.search(r"<text([^>]*)>([^<]*)<", inner)
+        assert text is not None
+        if "quiet" in kind:
+            continue
+        fields = dict(re.findall(r'([\w-]+)="([^"]*)"', text[1]))
+        wide = 4.5 * len(text[2])  # no glyph of the font at 11 px is narrower on average
+        left = float(x) + float(fields["x"])
+        left -= {"start": 0.0, "middle": wide / 2, "end": wide}[fields["text-anchor"]]
+        top = float(y) + float(fields["y"]) - 9
+        boxes.append((left, top, left + wide, top + 11))
+    assert len(boxes) >= 5
+    for place, one in enumerate(boxes):
+        for other in boxes[place + 1 :]:
+            assert (
+                one[2] <= other[0] or other[2] <= one[0] or one[3] <= other[1] or other[3] <= one[1]
+            )
+        for x, y in points:
+            inside = one[0] < x < one[2] and one[1] < y < one[3]
+            assert not inside
+    drawn = {(re.findall("k[0-9]", inner)[0], tag) for *_, tag, inner in marks if "mark k" in inner}
+    assert len(drawn) >= 4
