@@ -25,6 +25,7 @@ ENCODERS = Registry(
     {
         "hashed": "medenv.retrieval.encoders:HashedEncoder",
         "huggingface": "medenv.integrations.hf.encoder:HuggingFaceEncoder",
+        "minilm": "medenv.integrations.hf.encoder:minilm",
     },
 )
 """Encoders: callables that make an `Encode` of options."""

@@ -11,6 +11,7 @@ import torch
 from numpy.typing import NDArray
 from transformers import AutoModel, AutoTokenizer
 
+from medenv.data import require
 from medenv.errors import DataError
 from medenv.io import digest, file_digest
 
@@ -79,6 +80,18 @@ class HuggingFaceEncoder:
         mean = (states * seen).sum(1) / seen.sum(1).clamp(min=1)
         vectors: NDArray[np.float32] = mean.float().cpu().numpy()
         return vectors
+
+
+def minilm(**options: Any) -> HuggingFaceEncoder:
+    """Return the encoder of the data set `minilm`, all-MiniLM-L6-v2, which reads 256 tokens.
+
+    Args:
+        **options: Options of `HuggingFaceEncoder`.
+
+    Raises:
+        DataError: The data set is not on this machine.
+    """
+    return HuggingFaceEncoder(str(require("minilm")), **{"max_tokens": 256, **options})
 
 
 def _weights(folder: Path) -> str:
