@@ -1,6 +1,7 @@
 """How well findings rank diseases, and how long it takes: the diagnose tool on real cases.
 
     python benchmarks/diagnose.py --cases phenopackets.jsonl.gz
+    python benchmarks/diagnose.py --cases ... --graph atlas
     python benchmarks/diagnose.py --cases ... --orphanet orphapackets.jsonl.gz --write docs/...
 
 Cases are lines of ``{"id", "disease", "observed": [[id, name], ...], "excluded": [...], "pmids":
@@ -36,8 +37,9 @@ from medenv.build.diagnosis import COMMONEST, disease_model
 from medenv.diagnosis.cases import Case, phenopacket_cases
 from medenv.diagnosis.model import DiseaseModel, Weights
 from medenv.errors import MedEnvError
-from medenv.kg import Graph, load_hpo
+from medenv.kg import Graph
 from medenv.kg.graph.rarity import by_prevalence
+from medenv.kg.sources import open_source
 from medenv.kg.sources.orphapackets import load_orphapackets
 from medenv.tools.ask import Patient
 from medenv.tools.diagnose import MAX_FINDINGS, MAX_SUGGESTIONS, Diagnose
@@ -263,11 +265,12 @@ def page(
 def main(
     cases: Annotated[Path, typer.Option(help="File of cases.")],
     hpo: Annotated[Path | None, typer.Option(help="Folder of the HPO's files.")] = None,
+    source: Annotated[str, typer.Option("--graph", help="hpo, or atlas.")] = "hpo",
     orphanet: Annotated[Path | None, typer.Option(help="File of orphapackets.")] = None,
     write: Annotated[Path | None, typer.Option(help="Markdown page to write.")] = None,
 ) -> None:
     """Measure and print."""
-    graph = load_hpo(hpo)
+    graph = open_source(source, hpo)
     known = priors(load_orphapackets(orphanet)) if orphanet else {}
     model = disease_model(graph)
     notes: dict[str, int] = {}
