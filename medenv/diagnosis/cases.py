@@ -150,7 +150,9 @@ def phenopacket_cases(
     files = [source]
     if source.is_dir():
         files = sorted([*source.glob("*.jsonl"), *source.glob("*.jsonl.gz")])
-    for packet in chain.from_iterable(read_records(file, _Packet) for file in files):
+    for packet in chain.from_iterable(
+        read_records(file, _Packet, "a phenopacket") for file in files
+    ):
         counts["cases"] += 1
         present, absent = (
             [model.find_finding(finding) for finding, _ in named]
