@@ -26,7 +26,7 @@ from medenv.kg.graph.archive import load_graph, save_graph
 from medenv.kg.graph.mentions import mark_stated
 from medenv.kg.graph.merging import merge
 from medenv.kg.graph.parts import BoolArray, part
-from medenv.kg.graph.schema import HAS_GENE, IN_CLASS
+from medenv.kg.graph.schema import HAS_GENE, IN_CLASS, Relation
 from medenv.kg.sources.chebi import load_chebi
 from medenv.kg.sources.cpic import load_cpic
 from medenv.kg.sources.doid import load_doid
@@ -46,7 +46,7 @@ from medenv.text import name_key
 EXTRAS = ("orphapackets", "drugmechdb", "medquad")
 """Data sets that are merged where they are on this machine."""
 
-_READER = "6"  # increment it when the same data give another atlas
+_READER = "7"  # increment it when the same data give another atlas
 _NAMED = ("disease", "disease_class", "gene", "phenotype", "drug", "enzyme")
 """Kinds whose names must tell one entity from another."""
 
@@ -118,12 +118,16 @@ def build_atlas(path: Path | str | None, extras: Sequence[str]) -> Graph:
         cpic,
         load_famplex(),
     ]
+    own = {*ids}
     if "orphapackets" in extras:
         graphs.append(_texts_as_prose(load_orphapackets(), "Definition", "curated"))
     if "drugmechdb" in extras:
-        graphs.append(load_drugmechdb())
+        taken = {name for graph in graphs for name in graph.relations}
+        mechanisms = _with_own_relations(load_drugmechdb(), taken)
+        own.update(mechanisms.nodes.ids)  # each path is kept whole
+        graphs.append(mechanisms)
     merged = merge(graphs, NAMESPACES, same_name=("gene", "drug"))
-    atlas, dropped = _connected(merged, {*ids}, known)
+    atlas, dropped = _connected(merged, own, known)
     atlas, shown = with_shown_names(atlas)
     atlas, ambiguous = _unambiguous(atlas)
     notes = merged.info.notes | dropped | shown | ambiguous
@@ -171,6 +175,20 @@ def _with_xrefs(graph: Graph, xrefs: Mapping[str, str]) -> Graph:
     return dataclasses.replace(graph, nodes=msgspec.structs.replace(graph.nodes, xrefs=more))
 
 
+def _with_own_relations(graph: Graph, taken: set[str]) -> Graph:
+    """Return a graph whose relations have names of their own, since they mean something else."""
+    relations, rows, columns = dict(graph.relations), dict(graph.rows), dict(graph.columns)
+    for name in sorted(taken & set(relations)):
+        old = relations.pop(name)
+        new = Relation(
+            name=f"mechanism_{name}", inverse=f"inverse_mechanism_{name}", factual=old.factual
+        )
+        relations[new.name] = new
+        rows[new.name], rows[new.inverse] = rows.pop(name), rows.pop(old.inverse)
+        columns[new.name] = columns.pop(name, {})
+    return dataclasses.replace(graph, relations=relations, rows=rows, columns=columns)
+
+
 def _of_genes(graph: Graph, symbols: set[str]) -> Graph:
     """Return the part of a graph about genes with these symbols, and what they point at."""
     own = [name in symbols for name in graph.nodes.names]
@@ -195,7 +213,7 @@ def _connected(graph: Graph, own: set[str], symbols: set[str]) -> tuple[Graph, d
 
     Args:
         graph: The merged graph.
-        own: Ids of the Human Phenotype Ontology.
+        own: Ids that are kept, connected or not.
         symbols: Symbols of the genes that are kept.
     """
     present = {graph.replaced.get(entity, entity) for entity in own}

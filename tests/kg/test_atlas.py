@@ -275,3 +275,44 @@ def test_a_disease_has_the_specialties_of_its_classes() -> None:
     specialties = Specialties(graph)
     assert set(specialties.all_of(graph.number("D:1"))) == {"psychiatry", "neurology"}
     assert specialties.all_of(graph.number("D:2")) == ()
+
+
+def test_extras_add_mechanisms_and_answers(atlas: Graph, hpo_folder: Path, tmp_path: Path) -> None:
+    nodes = [
+        {"id": "MESH:D2", "label": "Drug", "name": "nailazole"},
+        {"id": "UniProt:P1", "label": "Protein", "name": "Nail protein"},
+        {"id": "MESH:D9", "label": "Disease", "name": "Common nail disease"},
+    ]
+    links = [
+        {"key": "decreases activity of", "source": "MESH:D2", "target": "UniProt:P1"},
+        {"key": "has phenotype", "source": "UniProt:P1", "target": "MESH:D9"},
+    ]
+    mechanism = tmp_path / "mechanisms.jsonl"
+    mechanism.write_text(json.dumps({"nodes": nodes, "links": links}) + "\n")
+    answers = tmp_path / "answers.jsonl"
+    rows = [
+        {
+            "id": n,
+            "source": "GARD",
+            "focus": focus,
+            "qa": [{"question": "?", "answer": "Blue nails are cut.", "qtype": "treatment"}],
+        }
+        for n, focus in enumerate(("Nail disease", "Unheard of"))
+    ]
+    answers.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    data.add("drugmechdb", mechanism)
+    data.add("medquad", answers)
+    more = open_source("atlas", hpo_folder)
+    assert tails(more, "MESH:D2", "decreases_activity_of") == ["UniProt:P1"]
+    assert more.number("MESH:D2") == more.number("CHEBI:4")
+    assert tails(more, "UniProt:P1", "mechanism_has_phenotype") == ["MESH:D9"]
+    frequency = more.qualifiers(more.number("OMIM:1"), "has_phenotype", more.number("HP:1"))
+    assert frequency == atlas.qualifiers(
+        atlas.number("OMIM:1"), "has_phenotype", atlas.number("HP:1")
+    )
+    told = {prose.source: prose for prose in more.prose_of(more.number("OMIM:1"))}
+    assert told["MedQuAD (GARD)"].heading == "Treatment"
+    assert ("OMIM:1", "has_phenotype", "HP:1") in told["MedQuAD (GARD)"].states
+    dropped = "MedQuAD: answers about no single disease here, dropped"
+    assert more.info.notes[dropped] == 1
+    assert open_source("atlas", hpo_folder, {"extras": []}).nodes == atlas.nodes
