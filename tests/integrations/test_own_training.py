@@ -94,9 +94,9 @@ def test_questions_passages_and_a_reward_of_ones_own_are_trained_on(tmp_path: Pa
     (tmp_path / "my_rewards.py").write_text(
         "def mine(trajectory):\n    return 0.1 * len(trajectory.turns)\n"
     )
-    run = trained(
-        tmp_path, *("questions=mine.csv", "corpus=passages.jsonl", "scoring=my_rewards:mine")
-    )
+    # Dense: whatever words the tiny policy searches for, its search shows passages.
+    chosen = ("questions=mine.csv", "corpus=passages.jsonl", "scoring=my_rewards:mine")
+    run = trained(tmp_path, *chosen, "retriever=dense")
     for name in ("reward", "accuracy"):
         assert_logged(run, name)
     for step in (1, 2):
@@ -105,6 +105,7 @@ def test_questions_passages_and_a_reward_of_ones_own_are_trained_on(tmp_path: Pa
         assert [one.score.total for one in scored] == pytest.approx(totals)
         mean = pytest.approx(sum(totals) / len(totals), abs=1e-6)
         assert logged(run, 0)[step]["critic/score/mean"] == mean
-    assert {one.trajectory.question.certificate for one in scored} == {None}
-    shown = [turn.observation for one in scored for turn in one.trajectory.turns]
+    both = [one.trajectory for step in (1, 2) for one in episodes(run, step)]
+    assert {trajectory.question.certificate for trajectory in both} == {None}
+    shown = [turn.observation for trajectory in both for turn in trajectory.turns]
     assert any("comes with a change in" in text for text in shown)
