@@ -51,13 +51,10 @@ _DEFINED = [
 _ENDS = (
     r"Which .+|Name the .+|According to the records.+|Identify the .+|(?:No|Each|Every) [\w, ]+\."
 )
-_COUNT = re.compile(
-    r"(?:in|with) (no other disease|a single disease|(\d+)(?: (?:or|to) (\d+))? diseases in all)"
-)
 _NAMED = r"is (?:reported in|associated with(?: the gene)?) (.+)"
 _VERB = re.compile(
     r"(?:^|, | and )(?:also )?(has|is (?:also )?associated with(?: the gene)?"
-    r"|is (?:also )?reported in|is (?:also )?a kind of) "
+    r"|is (?:also )?reported in|is (?:also )?a kind of|is recorded without) "
 )
 
 
@@ -78,6 +75,7 @@ class Records:
         self.kind: dict[str, str] = {}
         self.parents: dict[str, Ids] = defaultdict(set)
         self.linked: dict[tuple[str, str], Ids] = defaultdict(set)
+        self.excluded: dict[str, Ids] = defaultdict(set)
         self._above: dict[str, Ids] = {}
         self._terms((folder / "hp.obo").read_text("utf-8"))
         for term in list(self.kind):
@@ -114,8 +112,11 @@ class Records:
         never = frequency == "HP:0040285" or re.match(r"0/|0(\.0)?%$", frequency)
         if disease.startswith("OMIM:"):
             self._entity(disease, "disease", name)
-            if negation != "NOT" and not never:
-                self._link(disease, self._merged.get(term, term))
+            term = self._merged.get(term, term)
+            if negation == "NOT" or never:
+                self.excluded[disease].add(term)
+            else:
+                self._link(disease, term)
 
     def _entity(self, entity: str, kind: str, name: str) -> None:
         self.kind[entity] = kind
@@ -197,14 +198,10 @@ class Reader:
 
     def _fitting(self, kind: str, clues: str, among: Ids | None = None) -> Ids:
         """Return what fits clues, of all of a kind or of some."""
-        told, count = _COUNT.sub("«count»", clues), _COUNT.search(clues)
-        told = re.sub(r"(,| and)? ?(is (also )?(reported|associated) )?«count»", "", told)
+        told = clues.replace("has a course described as", "has")
         fits = among
         if fits is None:
             fits = {one for one, its in self.records.kind.items() if its == kind}
-        if count:
-            low = int(count[2] or 1)
-            fits = {one for one in fits if low <= self._diseases(one) <= int(count[3] or low)}
         for verb, names in _clauses(told):
             for name in re.split(r", | and ", names.removesuffix(" among its findings")):
                 ids = self._named(name)
@@ -213,13 +210,15 @@ class Reader:
                 fits = {one for one in fits if ids & self._has(one, verb)}
         return fits
 
-    def _diseases(self, entity: str) -> int:
-        return len(self.records.linked[entity, "disease"])
-
     def _has(self, entity: str, verb: str) -> Ids:
         if "kind of" in verb:
             return self.records.kinds_of(entity)
-        return set().union(*(self.records.linked[entity, kind] for kind in HAVE))
+        if "without" in verb:
+            return self.records.excluded[entity]
+        had = set().union(*(self.records.linked[entity, kind] for kind in HAVE))
+        if self.records.kind[entity] == "disease":  # whoever has a focal seizure has a seizure
+            had |= set().union(*map(self.records.kinds_of, had))
+        return had
 
     def _keep(self, found: re.Match[str]) -> str:
         self._quoted.append(found[1])

@@ -115,6 +115,12 @@ class Certificate(Record, frozen=True, kw_only=True):
         search_rank: 1-based rank, for the question text, of a passage with the last hop; or None.
         shortcuts: Relations of direct edges between both ends, besides the gold path.
         clues: Edges beside the path that single out a step of it among several.
+        effective_hops: Hops of the shortest suffix of a chain that, read literally and without what
+            stands before it, fixes the answer; all of a chain whose every hop is needed. 0 in a
+            certificate of an earlier version, which had none.
+        entries: Entities from which that suffix can be walked; 1 if it starts at the topic.
+        needed_clues: Clues in it, a named topic included, of which none can be left out.
+        hidden_bits: Bits needed to find the topic after its most telling clue was looked up.
     """
 
     query: list[Any]
@@ -126,6 +132,10 @@ class Certificate(Record, frozen=True, kw_only=True):
     search_rank: int | None = None
     shortcuts: tuple[str, ...] = ()
     clues: tuple[Hop, ...] = ()
+    effective_hops: int = 0
+    entries: int = 0
+    needed_clues: int = 0
+    hidden_bits: float = 0.0
 
 
 class Question(Record, frozen=True, kw_only=True):

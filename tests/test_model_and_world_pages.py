@@ -54,7 +54,7 @@ def test_the_commands_about_worlds_print_what_stands_below_them(folder):
     assert len(found) == 2
     for command, printed in found:
         done = CliRunner().invoke(app, shlex.split(command))
-        assert words(done.output) == words(printed)
+        assert words(done.output) == words(printed), done.output
 
 
 def test_the_program_about_worlds_prints_what_stands_below_it(folder):
@@ -72,7 +72,7 @@ def test_the_commands_about_models_print_what_stands_below_them(folder, stand_in
     assert [command.split()[1] for command, _ in found] == ["extract", "rewrite", "calibrate"]
     for command, printed in found:
         done = CliRunner().invoke(app, shlex.split(command.replace(PORT, stand_in)))
-        assert words(done.output) == words(printed)
+        assert words(done.output) == words(printed), done.output
     own, true = open_source("extracted", "own"), toy_graph()
     for relation in ("has_gene", "has_phenotype"):
         edges = [

@@ -15,10 +15,12 @@ import msgspec
 from medenv.errors import NoPassageError, UsageError
 from medenv.kg.certificates.constants import best_constant
 from medenv.kg.certificates.queries import Edge, Outcome, evaluate
+from medenv.kg.certificates.suffixes import hidden_bits, need_of
 from medenv.kg.documents import Documents
 from medenv.kg.documents.frequencies import in_words, spellings
 from medenv.kg.documents.naming import mentions
 from medenv.kg.graph import Graph
+from medenv.kg.graph.schema import LACKS_PHENOTYPE
 from medenv.records import LIST, Certificate, Entity, Hop, Passage, Question, Retriever
 from medenv.text import fold, fold_name
 
@@ -82,6 +84,7 @@ def certificate_of(documents: Documents, query: list[Any], outcome: Outcome) -> 
     shortcuts = _shortcuts(graph, outcome.topic, end, path) if ordered else ()
     if outcome.enough:
         shortcuts += (CLUES_ENOUGH,)
+    needed = need_of(graph, query, outcome)
     return Certificate(
         query=query,
         answers=tuple(answer.id for answer in answers_of(graph, outcome)),
@@ -91,6 +94,10 @@ def certificate_of(documents: Documents, query: list[Any], outcome: Outcome) -> 
         chance=best_constant(graph, query, outcome),
         shortcuts=shortcuts,
         clues=clues,
+        effective_hops=needed.hops,
+        entries=needed.entries,
+        needed_clues=needed.clues,
+        hidden_bits=round(hidden_bits(graph, query, outcome.topic), 4),
     )
 
 
@@ -265,13 +272,14 @@ def kind_of(graph: Graph, query: list[Any], outcome: Outcome) -> str:
         return ">".join(graph.kind(node) for node in path)
     if query[0] == "where":
         form = LIST if len(outcome.answers) > 1 else "intersection"
-        if any(clue[0] == "not" for clue in query[2]):
-            form = "negation"
+        excluding = [clue for clue in query[2] if clue[0] == LACKS_PHENOTYPE.name]
+        if excluding:
+            form = "differential" if len(query[2]) > len(excluding) + 1 else "negation"
         return f"{form}:{query[1]}"
     return f"{_FORMS[query[0]]}:{graph.kind(outcome.topic)}"
 
 
-_FORMS = {"count": "count", "value": "quantity", "most": "comparison"}
+_FORMS = {"value": "quantity", "most": "comparison"}
 
 
 def _claims(question: Question, graph: Graph, outcome: Outcome) -> list[str]:

@@ -12,37 +12,28 @@ from functools import lru_cache
 from typing import Any, NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 
 from medenv.errors import UnknownNameError, UsageError
 from medenv.kg.graph import Graph, IntArray
+from medenv.kg.graph.graph import Rows
 from medenv.kg.graph.schema import ENTAILED_THROUGH
 from medenv.kg.graph.traversal import closure, walk
 
 
 class Clue(NamedTuple):
-    """One condition on an entity.
+    """One condition on an entity: it has a relation to another one.
 
     Args:
-        relation: The relation of the entity, or the relation to count.
-        entity: The node at the other end, or -1 to count edges.
-        negated: Whether the relation must be absent.
-        low: Minimum number of edges, if counted.
-        high: Maximum number of edges, if counted.
+        relation: The relation.
+        entity: The node at the other end.
     """
 
     relation: str
-    entity: int = -1
-    negated: bool = False
-    low: int = 0
-    high: int = 0
+    entity: int
 
-    def written(self, graph: Graph) -> list[Any]:
+    def written(self, graph: Graph) -> list[str]:
         """Return the clue in the form of queries."""
-        if self.entity < 0:
-            return ["count", self.relation, self.low, self.high]
-        edge = [self.relation, graph.nodes.ids[self.entity]]
-        return ["not", *edge] if self.negated else edge
+        return [self.relation, graph.nodes.ids[self.entity]]
 
 
 @lru_cache(maxsize=20_000)
@@ -62,13 +53,6 @@ def inverse(graph: Graph, relation: str) -> str:
     return graph.inverses[relation]
 
 
-def satisfying(graph: Graph, clue: Clue) -> IntArray:
-    """Return all nodes for which a clue without its negation holds, ascending."""
-    if clue.entity >= 0:
-        return bearers(graph, clue.relation, clue.entity)
-    return _with_count(graph, clue)
-
-
 @lru_cache(maxsize=20_000)
 def bearers(graph: Graph, relation: str, entity: int) -> IntArray:
     """Return the nodes with a recorded or entailed relation to an entity, ascending.
@@ -85,24 +69,9 @@ def bearers(graph: Graph, relation: str, entity: int) -> IntArray:
     return found
 
 
-@lru_cache(maxsize=32)
-def _within(graph: Graph, clue: Clue) -> npt.NDArray[np.bool_]:
-    """Return for each node whether its recorded or entailed number of edges fits a clue."""
-    inside = np.zeros(len(graph), dtype=bool)
-    for counts in (graph.degrees(clue.relation), entailed_counts(graph, clue.relation)):
-        inside |= (counts >= clue.low) & (counts <= clue.high)
-    return inside
-
-
-@lru_cache(maxsize=32)
-def _with_count(graph: Graph, clue: Clue) -> IntArray:
-    """Return the nodes whose number of edges fits a clue, ascending."""
-    return np.flatnonzero(_within(graph, clue)).astype(np.int32)
-
-
-@lru_cache(maxsize=8)
-def entailed_counts(graph: Graph, relation: str) -> IntArray:
-    """Return the number of targets of a relation from each node, including entailed ones.
+@lru_cache(maxsize=16)
+def entailed_rows(graph: Graph, relation: str) -> Rows:
+    """Return the targets of a relation from every node, including entailed ones.
 
     Args:
         graph: The graph.
@@ -113,7 +82,8 @@ def entailed_counts(graph: Graph, relation: str) -> IntArray:
     """
     below = ENTAILED_THROUGH.get(relation)
     if below not in graph.rows:
-        return graph.degrees(relation)
+        inverse(graph, relation)
+        return graph.rows[relation]
     # Imported here because it takes 0.1 s; scipy ships no types.
     from scipy.sparse import csr_array, eye_array  # type: ignore[import-untyped]
 
@@ -125,7 +95,22 @@ def entailed_counts(graph: Graph, relation: str) -> IntArray:
     reached = steps + eye_array(*shape, dtype=bool, format="csr")
     while (further := reached @ reached).nnz > reached.nnz:
         reached = further
-    return np.diff((reached @ edges).indptr).astype(np.int32)
+    found = reached @ edges
+    found.sort_indices()
+    return Rows(found.indptr.astype(np.int32), found.indices.astype(np.int32))
+
+
+def entailed_counts(graph: Graph, relation: str) -> IntArray:
+    """Return the number of targets of a relation from each node, including entailed ones.
+
+    Args:
+        graph: The graph.
+        relation: The relation.
+
+    Raises:
+        UnknownNameError: The graph has no such relation.
+    """
+    return np.diff(entailed_rows(graph, relation).starts)
 
 
 def narrow(graph: Graph, candidates: IntArray, clue: Clue) -> IntArray:
@@ -136,17 +121,15 @@ def narrow(graph: Graph, candidates: IntArray, clue: Clue) -> IntArray:
         candidates: Nodes in strictly ascending order.
         clue: The condition.
     """
-    if clue.entity < 0:
-        within: IntArray = candidates[_within(graph, clue)[candidates]]
-        return within
-    fit = satisfying(graph, clue)
+    fit = bearers(graph, clue.relation, clue.entity)
     if not fit.size:
-        return candidates if clue.negated else candidates[:0]
-    if not clue.negated and fit.size < candidates.size:  # search the smaller in the larger array
-        within = fit[candidates.take(candidates.searchsorted(fit), mode="clip") == fit]
+        return candidates[:0]
+    if fit.size < candidates.size:  # search the smaller in the larger array
+        within: IntArray = fit[candidates.take(candidates.searchsorted(fit), mode="clip") == fit]
         return within
-    held = fit.take(fit.searchsorted(candidates), mode="clip") == candidates
-    narrowed: IntArray = candidates[~held if clue.negated else held]
+    narrowed: IntArray = candidates[
+        fit.take(fit.searchsorted(candidates), mode="clip") == candidates
+    ]
     return narrowed
 
 
@@ -159,10 +142,6 @@ def read_clues(graph: Graph, clues: Sequence[Any]) -> list[Clue]:
     read = []
     for clue in clues:
         match clue:
-            case ["not", str(relation), str(entity)]:
-                read.append(Clue(relation, graph.number(entity), negated=True))
-            case ["count", str(relation), int(low), int(high)]:
-                read.append(Clue(relation, low=low, high=high))
             case [str(relation), str(entity)]:
                 read.append(Clue(relation, graph.number(entity)))
             case _:

@@ -27,9 +27,6 @@ MAX_SHARE = 0.1
 """Maximum share of a kind of questions with the same number or attribute as answer, if the graph
 has enough different ones."""
 
-COUNTABLE = range(2, 41)
-"""Valid answers of count questions."""
-
 LISTABLE = range(2, 7)
 """Valid numbers of answers of list questions."""
 
@@ -76,19 +73,6 @@ def walks(graph: Graph, topic: str, relations: tuple[str, ...], answer: str) -> 
     ends = unique_paths(graph, topic, relations)[:, -1]
     sizes = Counter(graph.nodes.ids[end] for end in ends.tolist())
     return _pool(sizes, evenly=answer in _BALANCED)
-
-
-@lru_cache(maxsize=32)
-def counts(graph: Graph, kind: str, relation: str) -> Pool:
-    """Return the numbers of targets of a relation from nodes of a kind, within `COUNTABLE`.
-
-    Args:
-        graph: The graph.
-        kind: Kind of the topics.
-        relation: The relation to count.
-    """
-    degrees = graph.degrees(relation)[graph.of_kind(kind)].tolist()
-    return _pool(Counter(str(degree) for degree in degrees if degree in COUNTABLE), evenly=True)
 
 
 @lru_cache(maxsize=32)
@@ -155,7 +139,7 @@ def is_drawn_evenly(question: Question) -> bool:
 def best_constant(graph: Graph, query: list[Any], outcome: Outcome) -> float:
     """Return the accuracy of the best constant answer to the questions of a kind.
 
-    For walks, counts and values it is computed over all questions of the graph, as sampled; for
+    For walks and values it is computed over all questions of the graph, as sampled; for
     chains and descriptions, which cannot be enumerated, over the edges of the last relation.
     Choices are guessed uniformly, lists as a whole.
 
@@ -169,8 +153,6 @@ def best_constant(graph: Graph, query: list[Any], outcome: Outcome) -> float:
     if query[0] == "walk":
         topic, answer = graph.kind(outcome.topic), graph.kind(outcome.answers[0])
         return walks(graph, topic, tuple(query[2]), answer).best
-    if query[0] == "count":
-        return counts(graph, graph.kind(outcome.topic), outcome.last).best
     if query[0] == "value":
         return values(graph, outcome.last, query[4]).best
     if len(outcome.answers) > 1:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 
-from medenv.kg.certificates.certificate import SEARCH_DEPTH, rank_among, verify
+from medenv.kg.certificates.certificate import rank_among, verify
 from medenv.kg.certificates.queries import evaluate
 from medenv.kg.graph import Graph
-from medenv.kg.questions.difficulty import difficulty, grade
-from medenv.records import Passage, Question, Retriever
+from medenv.kg.questions.difficulty import Found, difficulty, grade, search_parts
+from medenv.records import Question, Retriever
 
 BATCH = 64
 """Number of questions per search."""
@@ -31,9 +31,9 @@ def prove_all(
         problems = [verify(question, graph) for question in batch]
         graded = [i for i, question in enumerate(batch) if question.grades and not problems[i]]
         if retriever is not None and graded:
-            found = retriever.search([batch[i].text for i in graded], SEARCH_DEPTH)
+            found = search_parts(retriever, [batch[i] for i in graded])
             for i, results in zip(graded, found, strict=True):
-                problems[i] = _graded(batch[i], graph, [passage for passage, _ in results])
+                problems[i] = _graded(batch[i], graph, results)
         yield from zip(batch, problems, strict=True)
 
 
@@ -48,14 +48,14 @@ def _batches(questions: Iterable[Question]) -> Iterator[list[Question]]:
         yield batch
 
 
-def _graded(question: Question, graph: Graph, results: Sequence[Passage]) -> list[str]:
+def _graded(question: Question, graph: Graph, found: Found) -> list[str]:
     """Verify the search rank, grades and difficulty of a question."""
     certificate = question.proof
     problems = []
-    rank = rank_among(certificate, results)
+    rank = rank_among(certificate, found.whole)
     if rank != certificate.search_rank:
         problems.append(f"search_rank is {certificate.search_rank!r}, the search says {rank!r}")
-    grades = grade(graph, question, evaluate(graph, certificate.query), results)
+    grades = grade(graph, question, evaluate(graph, certificate.query), found)
     if grades != question.grades:
         problems.append(f"grades are {question.grades!r}, the solvers say {grades!r}")
     hardness = round(difficulty(grades), 4)

@@ -6,12 +6,12 @@ A query is a nested list, which is stored as JSON with its question:
     ["chain", root, [[relation, [clue, ...]], ...]]   the same, each step singled out by its clues
                                                   among entities that the chain has not met yet
     ["where", kind, [clue, ...]]                  all entities of a kind that fit every clue
-    ["count", entity, relation]                   how many entities a relation leads to
     ["value", head, relation, tail, qualifier]    what an edge's qualifier says
-    ["most", relation, tail, [head, ...]]         whose edge to a tail has the highest frequency
+    ["most", relation, tail, [head, ...]]         whose edge to a tail has the highest frequency,
+                                                  by Fisher's exact test
 
     root:  entity | ["described", entity] | ["where", kind, [clue, ...]]
-    clue:  [relation, entity] | ["not", relation, entity] | ["count", relation, low, high]
+    clue:  [relation, entity]
 
 Entities are ids. A clue holds for all targets of the inverse relation from its entity, including
 those entailed through subtypes (`ENTAILED_THROUGH`).
@@ -29,7 +29,7 @@ import numpy as np
 
 from medenv.errors import UsageError
 from medenv.kg.certificates.conditions import Clue, fitting, inverse, narrow, reach, read_clues
-from medenv.kg.documents.frequencies import bounds
+from medenv.kg.documents.frequencies import more_frequent, patients
 from medenv.kg.graph import Graph, IntArray
 from medenv.kg.graph.schema import IS_A
 from medenv.kg.graph.traversal import walk
@@ -86,8 +86,6 @@ def evaluate(graph: Graph, query: list[Any]) -> Outcome:
             return _chain(graph, root, steps)
         case ["where", str(kind), [_, *_] as clues]:
             return _where(graph, kind, read_clues(graph, clues))
-        case ["count", str(entity), str(relation)]:
-            return _count(graph, graph.number(entity), relation)
         case ["value", str(head), str(relation), str(tail), str(qualifier)]:
             return _value(graph, (graph.number(head), relation, graph.number(tail)), qualifier)
         case ["most", str(relation), str(tail), [_, _, *_] as heads] if _texts(heads):
@@ -133,7 +131,7 @@ def _chain(graph: Graph, root: Any, steps: list[Any]) -> Outcome:
         node = _only(found, graph.nodes.ids[path[-1]], relation)
         edges.append((path[-1], relation, node))
         stated += stated_edges(graph, node, clues)
-        named += [clue.entity for clue in clues if clue.entity >= 0]
+        named += [clue.entity for clue in clues]
         path.append(node)
     alone = len(clues) > 0 and fitting(graph, graph.kind(node), clues).size == 1
     return Outcome(
@@ -180,7 +178,7 @@ def _root(graph: Graph, root: Any) -> tuple[int, list[Clue], list[int], list[int
         case ["where", str(kind), [_, *_] as written]:
             clues = read_clues(graph, written)
             node = _only(fitting(graph, kind, clues), kind, "the description")
-            return node, clues, [clue.entity for clue in clues if clue.entity >= 0], [node]
+            return node, clues, [clue.entity for clue in clues], [node]
     raise UsageError(f"expected a root such as an entity id, got {root!r}")
 
 
@@ -188,8 +186,6 @@ def stated_edges(graph: Graph, node: int, clues: Sequence[Clue]) -> list[Edge]:
     """Return the edges by which a node fits its clues; an entailed edge is that of the subtype."""
     edges = []
     for clue in clues:
-        if clue.negated or clue.entity < 0:
-            continue
         if graph.has_edge(node, clue.relation, clue.entity):
             edges.append((node, clue.relation, clue.entity))
             continue
@@ -204,35 +200,22 @@ def _where(graph: Graph, kind: str, clues: list[Clue]) -> Outcome:
     answers = fitting(graph, kind, clues)
     if not answers.size:
         raise UsageError(f"no {kind} fits all {len(clues)} clues, expected at least 1")
-    positive = [clue for clue in clues if clue.entity >= 0 and not clue.negated]
-    if not positive:
-        raise UsageError("expected at least one clue that names an entity the answer has")
     edges = [
         (edge[2], inverse(graph, edge[1]), edge[0])
         for answer in answers.tolist()
-        for edge in stated_edges(graph, answer, positive)
+        for edge in stated_edges(graph, answer, clues)
     ]
-    named = [clue.entity for clue in clues if clue.entity >= 0]
+    named = [clue.entity for clue in clues]
     return Outcome(
-        positive[0].entity,
+        clues[0].entity,
         tuple(answers.tolist()),
         "",
         tuple(edges),
         (),
         tuple(dict.fromkeys(named)),
         tuple(answers.tolist()),
-        inverse(graph, positive[0].relation),
+        inverse(graph, clues[0].relation),
     )
-
-
-def _count(graph: Graph, entity: int, relation: str) -> Outcome:
-    row = graph.step(entity, relation)
-    if row.size != reach(graph, entity, relation).size:
-        raise UsageError(f"{graph.nodes.ids[entity]}: {relation} has subtypes of its own")
-    if not row.size:
-        raise UsageError(f"{graph.nodes.ids[entity]}: {relation} leads to nothing to count")
-    edges = tuple((entity, relation, int(tail)) for tail in row)
-    return Outcome(entity, (), str(row.size), edges, (), (entity,), (), relation)
 
 
 def _value(graph: Graph, edge: Edge, qualifier: str) -> Outcome:
@@ -245,11 +228,12 @@ def _value(graph: Graph, edge: Edge, qualifier: str) -> Outcome:
 
 
 def _most(graph: Graph, relation: str, tail: int, heads: list[int]) -> Outcome:
-    ranges = [bounds(graph.qualifiers(head, relation, tail).get("frequency", "")) for head in heads]
-    known = sorted((found for found in ranges if found is not None), reverse=True)
-    if len(known) != len(heads) or known[0][0] <= max(high for _, high in known[1:]):
-        raise UsageError(f"no single highest frequency among {len(heads)} edges to compare")
-    best = heads[ranges.index(known[0])]
+    values = [graph.qualifiers(head, relation, tail).get("frequency", "") for head in heads]
+    counted = [patients(value) for value in values]
+    known = sorted((one for one in counted if one), key=lambda one: -one[0] / one[1])
+    if len(known) != len(heads) or not all(more_frequent(known[0], one) for one in known[1:]):
+        raise UsageError(f"no significantly highest frequency among {len(heads)} edges to compare")
+    best = heads[counted.index(known[0])]
     edges = tuple((tail, inverse(graph, relation), head) for head in heads)
     named = (tail, *heads)
     return Outcome(

@@ -25,15 +25,13 @@ from medenv.kg.graph.schema import (
     HAS_PHENOTYPE,
     HAS_PREVALENCE,
     IS_A,
+    LACKS_PHENOTYPE,
 )
 from medenv.records import Passage
 from medenv.text import slug
 
 PASSAGE_CHARS = 1_200
 """Maximum length of a passage, characters; a longer single name gets its own passage."""
-
-LISTED_DISEASES = 5
-"""Maximum number of diseases that a phenotype's document names."""
 
 _CACHED_DOCUMENTS = 20_000
 """Maximum number of cached documents."""
@@ -216,6 +214,7 @@ def _disease(graph: Graph, node: int) -> Iterator[_Section]:
         yield _Section(label, _named(graph, node, relation.name))
     # In a new passage, so that no passage states both a finding and the gene.
     yield _Section("Findings", _findings(graph, node), apart=True)
+    yield _Section("Looked for and not found", _named(graph, node, LACKS_PHENOTYPE.name))
     for label, relation in _ATTRIBUTES[3:]:
         yield _Section(label, _named(graph, node, relation.name))
     yield from _facts(graph, node)
@@ -232,10 +231,7 @@ def _gene(graph: Graph, node: int) -> Iterator[_Section]:
 
 
 def _phenotype(graph: Graph, node: int) -> Iterator[_Section]:
-    diseases = _named(graph, node, HAS_PHENOTYPE.inverse)
-    if len(diseases) > LISTED_DISEASES:
-        diseases = [(f"{len(diseases):,} diseases", None)]
-    yield _Section("Reported in", diseases)
+    yield _Section("Reported in", _named(graph, node, HAS_PHENOTYPE.inverse))
     yield from _facts(graph, node)
     yield _prose(graph, node)
     yield _Section("Synonyms", _aliases(graph, node))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from functools import lru_cache
 from typing import NamedTuple
@@ -105,6 +106,41 @@ def bounds(frequency: str) -> tuple[float, float] | None:
         return (int(seen) / int(of),) * 2
     low, _, high = value.removesuffix("%").partition("-")
     return (float(low) / 100, float(high or low) / 100)
+
+
+def patients(frequency: str) -> tuple[int, int] | None:
+    """Return how many patients of how many have a finding, or None if no numbers are recorded.
+
+    Args:
+        frequency: A frequency in any form of `canonical`; numbers of several reports are added.
+    """
+    parts = [canonical(part) or "" for part in frequency.split("|") if part]
+    counted = [part.split("/") for part in parts if "/" in part]
+    if not counted or len(counted) < len(parts):
+        return None
+    return sum(int(seen) for seen, _ in counted), sum(int(of) for _, of in counted)
+
+
+SIGNIFICANT = 0.05
+"""A difference is asked about if chance makes one as large in fewer cases than this share."""
+
+
+@lru_cache(maxsize=10_000)
+def more_frequent(one: tuple[int, int], other: tuple[int, int]) -> bool:
+    """Whether a finding is more frequent in one disease, by Fisher's exact test, one-sided.
+
+    Args:
+        one: Patients with the finding, and all patients, of one disease.
+        other: The same of another one.
+    """
+    (seen, of), (fewer, others) = one, other
+    all_seen = seen + fewer
+    ways = sum(
+        math.comb(of, k) * math.comb(others, all_seen - k)
+        for k in range(seen, min(of, all_seen) + 1)
+        if all_seen - k <= others
+    )
+    return ways < SIGNIFICANT * math.comb(of + others, all_seen)
 
 
 @lru_cache(maxsize=10_000)

@@ -12,10 +12,24 @@ from medenv.kg.graph import Graph
 from medenv.kg.graph.schema import ATTRIBUTES, HAS_PHENOTYPE
 from medenv.text import fold, fold_name, occurs
 
-NOUNS = {"phenotype": "finding", "onset": "age of onset", "inheritance": "mode of inheritance"}
+NOUNS = {
+    "phenotype": "finding",
+    "onset": "age of onset",
+    "inheritance": "mode of inheritance",
+    "chemical_substance": "substance",
+    "organism_taxon": "organism",
+    "phenotypic_feature": "feature",
+    "gross_anatomical_structure": "part of the body",
+    "cellular_component": "part of the cell",
+}
 """Node kinds to their common names, if different."""
 
-_PLURALS = {"age of onset": "ages of onset", "mode of inheritance": "modes of inheritance"}
+_PLURALS = {
+    "age of onset": "ages of onset",
+    "mode of inheritance": "modes of inheritance",
+    "part of the body": "parts of the body",
+    "part of the cell": "parts of the cell",
+}
 _RUNS_ON = re.compile(r"[,;]| (?:with|without|and|or|due to|of) ")
 _UNFIT = re.compile(r"[{}\[\]?\"\x00-\x1f]|^\w+:\w+$")
 _FEATURES = {kind for kind, relation in ATTRIBUTES.items() if relation != HAS_PHENOTYPE}

@@ -11,8 +11,8 @@ from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 from medenv.kg.documents.frequencies import bounds, in_words
-from medenv.kg.documents.naming import joined, nouns
 from medenv.kg.graph import Graph, Prose
+from medenv.kg.graph.mechanisms import MECHANISMS
 from medenv.kg.graph.schema import (
     HAS_ACTIVITY,
     HAS_COURSE,
@@ -31,8 +31,10 @@ from medenv.kg.graph.schema import (
     IN_PATHWAY,
     INHIBITS,
     IS_A,
+    LACKS_PHENOTYPE,
     LOCATED_AT,
     RESPONSE_DEPENDS_ON,
+    TREATMENT_NAMES,
     VARIANT_IN,
 )
 from medenv.retrieval.documents import pieces
@@ -42,9 +44,6 @@ Edge = tuple[str, int]
 
 LONGEST_LIST = 24
 """Most entries of a list in sentences; more are a table."""
-
-MOST_LISTED = 60
-"""Most entities that the document of a hub names; of more it tells the number."""
 
 _A_SENTENCE = 6
 _PROSE_ONLY = 3  # of one in so many entities, findings in a source's text stand there alone
@@ -72,6 +71,11 @@ _WORDINGS: dict[str, tuple[str, ...]] = {
         "{name} has been reported in {list}.",
         "Diseases in which {name} occurs include {list}.",
     ),
+    LACKS_PHENOTYPE.name: (
+        "Looked for in {name} and not found: {list}.",
+        "Patients with {name} have been examined for {list} without finding it.",
+    ),
+    LACKS_PHENOTYPE.inverse: ("{name} has been looked for and not found in {list}.",),
     IS_A.name: ("{name} is a kind of {list}.",),
     IN_CLASS.name: (
         "{name} is classified under {list}.",
@@ -105,10 +109,14 @@ _WORDINGS: dict[str, tuple[str, ...]] = {
     LOCATED_AT.name: ("{name} lies at {list}.",),
     LOCATED_AT.inverse: ("Genes at {name} include {list}.",),
 }
+for _one in MECHANISMS.values():
+    _WORDINGS[_one.name] = (f"{{name}} {_one.verb} {{list}}.",)
+    _WORDINGS[_one.inverse] = (f"{{name}} {_one.passive} {{list}}.",)
 _SILENT = {
     relation.inverse
     for relation in (HAS_INHERITANCE, HAS_ONSET, HAS_COURSE, HAS_HISTORY, HAS_MODIFIER, IS_A)
-}
+} | {TREATMENT_NAMES.name, TREATMENT_NAMES.inverse}
+"""Relations that the documents leave out; what texts on treatment name stands there alone."""
 _FIRST = (HAS_GENE.name, HAS_GENE.inverse, *(r.name for r in (HAS_INHERITANCE, HAS_ONSET)))
 _GROUPS = (
     (0.8, "Nearly all patients have {list}."),
@@ -153,11 +161,6 @@ def sentences(graph: Graph, node: int) -> Iterator[Sentence]:
         tails = graph.step(node, relation).tolist()
         wordings = _WORDINGS.get(relation, (f"{_title(relation)}: {{list}}.",))
         wording = wordings[_hash(graph, node, relation) % len(wordings)]
-        if len(tails) > MOST_LISTED:
-            kinds = joined([nouns(kind) for kind in sorted({graph.kind(tail) for tail in tails})])
-            counted = f"{len(tails):,} {kinds}"
-            yield Sentence(_worded(wording, name, [counted]))
-            continue
         named = [(graph.nodes.names[tail], (relation, tail)) for tail in tails]
         yield from _listed(wording, name, named, f"{_title(relation)} of {name}")
     if HAS_PHENOTYPE.name in stated:

@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 from array import array
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 import numpy as np
-import numpy.typing as npt
 
 from medenv.errors import UsageError
-from medenv.kg.graph import Column, Graph, GraphInfo, IntArray, Nodes, Prose, Rows
+from medenv.kg.graph import BoolArray, Column, Graph, GraphInfo, IntArray, Nodes, Prose, Rows
 from medenv.kg.graph.schema import Relation
-
-BoolArray = npt.NDArray[np.bool_]
 
 
 class _Edges:
@@ -92,7 +89,14 @@ class GraphBuilder:
         self._texts.append(text)
 
     def relation(self, relation: Relation, qualifiers: tuple[str, ...] = ()) -> None:
-        """Add a relation and the names of its edges' qualifiers."""
+        """Add a relation and the names of its edges' qualifiers.
+
+        Raises:
+            UsageError: Another relation has one of its names.
+        """
+        for known in () if relation.name in self._edges else self._edges.values():
+            if {known.relation.name, known.relation.inverse} & {relation.name, relation.inverse}:
+                raise UsageError(f"the relation {relation} has a name of {known.relation}")
         self._edges.setdefault(relation.name, _Edges(relation, qualifiers))
 
     def edge(self, head: str, relation: str, tail: str, values: Iterable[str] = ()) -> None:
@@ -176,13 +180,23 @@ def _compress(edges: _Edges, new_number: IntArray) -> tuple[Rows, Rows, dict[str
         for name, codes in edges.codes.items()
     }
     heads, tails = heads[first], tails[first]
+    return (*_rows_both_ways(heads, tails, new_number.size), columns)
+
+
+def both_ways(pairs: Sequence[tuple[int, int]], size: int) -> tuple[Rows, Rows]:
+    """Return rows from heads to tails and back.
+
+    Args:
+        pairs: Head and tail of each edge, sorted, none twice.
+        size: Number of nodes.
+    """
+    heads, tails = np.array(pairs, dtype=np.int32).reshape(-1, 2).T
+    return _rows_both_ways(heads, tails, size)
+
+
+def _rows_both_ways(heads: IntArray, tails: IntArray, size: int) -> tuple[Rows, Rows]:
     backward = np.lexsort((heads, tails))
-    size = new_number.size
-    return (
-        Rows(_starts(heads, size), tails),
-        Rows(_starts(tails, size), heads[backward]),
-        columns,
-    )
+    return Rows(_starts(heads, size), tails.copy()), Rows(_starts(tails, size), heads[backward])
 
 
 def _starts(sorted_heads: IntArray, size: int) -> IntArray:

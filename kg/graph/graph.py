@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     import networkx as nx  # type: ignore[import-untyped]  # ships no types
 
 IntArray = npt.NDArray[np.int32]
+BoolArray = npt.NDArray[np.bool_]
 
 Rendering = Literal["lists", "sentences"]
 
@@ -109,6 +110,30 @@ class Rows(NamedTuple):
 
     starts: IntArray
     tails: IntArray
+
+    def of(self, node: int) -> IntArray:
+        """Return the tails of a node, ascending."""
+        return self.tails[self.starts[node] : self.starts[node + 1]]
+
+    def has(self, node: int, tail: int) -> bool:
+        """Return whether a node has a tail."""
+        end = int(self.starts[node + 1])
+        place = bisect_left(self.tails, tail, int(self.starts[node]), end)
+        return place < end and int(self.tails[place]) == tail
+
+    def heads(self) -> IntArray:
+        """Return the head of every edge, int32, shape [edges]."""
+        return np.repeat(np.arange(self.starts.size - 1, dtype=np.int32), np.diff(self.starts))
+
+    def where(self, keep: BoolArray) -> Rows:
+        """Return the rows with some of the edges alone.
+
+        Args:
+            keep: Whether each edge stays, bool, shape [edges].
+        """
+        counts = np.bincount(self.heads()[keep], minlength=self.starts.size - 1)
+        starts = np.concatenate(([0], np.cumsum(counts))).astype(np.int32)
+        return Rows(starts, self.tails[keep])
 
 
 class Column(NamedTuple):
@@ -274,9 +299,7 @@ class Graph:
 
     def has_edge(self, head: int, relation: str, tail: int) -> bool:
         """Return whether a relation leads from head to tail."""
-        row = self.step(head, relation)
-        position = bisect_left(row, tail)
-        return position < row.size and int(row[position]) == tail
+        return self._rows(relation).has(head, tail)
 
     def degrees(self, relation: str | None = None) -> IntArray:
         """Return each node's degree in one or all relations, int32, shape [nodes]."""

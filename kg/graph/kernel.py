@@ -8,7 +8,7 @@ from typing import TypeVar
 import numba  # type: ignore[import-untyped]  # ships no types
 import numpy as np
 
-from medenv.kg.graph import IntArray
+from medenv.kg.graph import BoolArray, IntArray
 
 _T = TypeVar("_T")
 
@@ -147,6 +147,63 @@ def _shared(some: IntArray, others: IntArray) -> int:
     return shared
 
 
+def _advance(
+    starts: IntArray, tails: IntArray, seen: IntArray, fits: BoolArray, back: bool, out: IntArray
+) -> int:
+    """Take one step of every walk that has exactly one outcome there.
+
+    Args:
+        starts: Row starts of the step's relation.
+        tails: Its targets.
+        seen: Nodes of each walk in the order in which they were met, int32, shape [walks, met];
+            none is an outcome again.
+        fits: Whether each node fits the clues of the step, bool, shape [nodes].
+        back: Whether the walks began behind a node that is not known and that the step leads to as
+            well: any outcome may be that node, if another one is left.
+        out: Output, the walks after the step, int32, shape [2 walks, met + 1]; with `back`
+            shape [2 walks, met + 2], as the node not known, or -1, stands before the outcome.
+
+    Returns:
+        Number of walks after the step.
+    """
+    size, met, width = 0, seen.shape[1], out.shape[1]
+    for walk in range(seen.shape[0]):
+        first, second, found, others = _outcomes(starts, tails, seen[walk], fits)
+        if found == 1 and (not back or others > 1):
+            out[size, :met] = seen[walk]
+            out[size, met] = -1
+            out[size, width - 1] = first
+            size += 1
+        elif back and found == 2:
+            for unknown, outcome in ((first, second), (second, first)):
+                out[size, :met] = seen[walk]
+                out[size, met] = unknown
+                out[size, met + 1] = outcome
+                size += 1
+    return size
+
+
+def _new_outcomes(
+    starts: IntArray, tails: IntArray, seen: IntArray, fits: BoolArray
+) -> tuple[int, int, int, int]:
+    """Return two new outcomes of a walk that fit, the number of those, and of all new ones."""
+    node = seen[-1]
+    first, second, found, others = -1, -1, 0, 0
+    for at in range(starts[node], starts[node + 1]):
+        tail = tails[at]
+        new = True
+        for met in seen:
+            new &= met != tail
+        if new:
+            others += 1
+            if fits[tail]:
+                found += 1
+                first, second = (tail, second) if found == 1 else (first, tail)
+                if found > 2:
+                    break
+    return first, second, found, others
+
+
 _read_ints = numba.types.Array(numba.int32, 1, "C", readonly=True)
 _ints = numba.types.Array(numba.int32, 1, "C")
 _chain_signature = numba.types.Tuple((numba.int64, numba.int64, numba.boolean))(
@@ -154,6 +211,12 @@ _chain_signature = numba.types.Tuple((numba.int64, numba.int64, numba.boolean))(
 )
 _distance_signature = numba.int64(_read_ints, _read_ints, numba.int64, numba.int64, numba.int64)
 
+_read_flags = numba.types.Array(numba.boolean, 1, "C", readonly=True)
+_table = numba.types.Array(numba.int32, 2, "C")
+_read_table = numba.types.Array(numba.int32, 2, "C", readonly=True)
+_advance_signature = numba.int64(
+    _read_ints, _read_ints, _read_table, _read_flags, numba.boolean, _table
+)
 _shared_signature = numba.int64(_read_ints, _read_ints)
 _place_signature = numba.void(_read_ints, _read_ints, _read_ints, _ints, _ints)
 _settle_signature = numba.void(_read_ints, _read_ints, _read_ints, _ints, _ints)
@@ -177,6 +240,11 @@ distance = _compiled(_distance, _distance_signature)
 
 shared = _compiled(_shared, _shared_signature)
 """`_shared`, compiled."""
+
+_outcomes = _compiled(_new_outcomes, None)
+
+advance = _compiled(_advance, _advance_signature)
+"""`_advance`, compiled."""
 
 place = _compiled(_place, _place_signature)
 """`_place`, compiled."""

@@ -12,9 +12,20 @@ from dataclasses import replace
 import msgspec
 
 from medenv.kg.graph import Graph, Prose
-from medenv.kg.graph.schema import HAS_GENE, HAS_INHERITANCE, HAS_PHENOTYPE, RESPONSE_DEPENDS_ON
+from medenv.kg.graph.builder import both_ways
+from medenv.kg.graph.schema import (
+    HAS_GENE,
+    HAS_INHERITANCE,
+    HAS_PHENOTYPE,
+    HAS_ROLE,
+    RESPONSE_DEPENDS_ON,
+    TREATMENT_NAMES,
+)
 
-_STATED = (HAS_PHENOTYPE.name, HAS_GENE.name, RESPONSE_DEPENDS_ON.name)
+_STATED = (
+    *(HAS_PHENOTYPE.name, HAS_GENE.name, RESPONSE_DEPENDS_ON.name),
+    TREATMENT_NAMES.name,
+)
 _WORD = re.compile(r"[^\W_]+")
 _MODES = {
     "autosomal dominant": ("HP:0000006",),
@@ -48,6 +59,43 @@ def mark_stated(graph: Graph) -> tuple[Graph, dict[str, int]]:
             )
         )
     return replace(graph, prose=tuple(marked)), dict(counts)
+
+
+def with_treatments(graph: Graph) -> tuple[Graph, dict[str, int]]:
+    """Return the graph with an edge from a disease to each drug that texts on its treatment name.
+
+    A drug is a substance to whose roles in ChEBI a kind of drug, agent or inhibitor belongs: salts
+    and sugars are named in texts on treatment as well.
+
+    Args:
+        graph: The graph.
+    """
+    drugs: dict[str, int] = {}
+    for drug in graph.of_kind("drug").tolist() if HAS_ROLE.name in graph.rows else ():
+        roles = " ".join(graph.nodes.names[role] for role in graph.step(drug, HAS_ROLE.name))
+        if re.search(r"drug|agent|inhibitor|antagonist|agonist", roles):
+            for name in (graph.nodes.names[drug], *graph.nodes.aliases[drug]):
+                if len(name) >= _LEAST_CHARS and name.isalpha():
+                    drugs[name.lower()] = drug
+    pairs = {
+        (graph.number(prose.entity), drugs[word])
+        for prose in graph.prose
+        if prose.heading == "Treatment"
+        for word in set(_words(prose.text).split()) & set(drugs)
+    }
+    rows = both_ways(sorted(pairs), len(graph))
+    relation = TREATMENT_NAMES
+    added = replace(
+        graph,
+        relations={**graph.relations, relation.name: relation},
+        rows={**graph.rows, relation.name: rows[0], relation.inverse: rows[1]},
+        columns={**graph.columns, relation.name: {}},
+    )
+    return added, {"drugs that texts on treatment name": len(pairs)}
+
+
+_LEAST_CHARS = 6
+"""Shorter names of drugs are words of other meanings."""
 
 
 def _words(text: str) -> str:

@@ -7,9 +7,7 @@ from dataclasses import replace
 import numpy as np
 import numpy.typing as npt
 
-from medenv.kg.graph import Column, Graph, Nodes, Rows
-
-BoolArray = npt.NDArray[np.bool_]
+from medenv.kg.graph import BoolArray, Column, Graph, Nodes, Rows
 
 
 def part(graph: Graph, keep: BoolArray) -> Graph:

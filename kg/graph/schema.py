@@ -22,6 +22,7 @@ class Relation(Record, frozen=True, kw_only=True):
 
 
 HAS_PHENOTYPE = Relation(name="has_phenotype", inverse="phenotype_of", factual=True)
+LACKS_PHENOTYPE = Relation(name="lacks_phenotype", inverse="absent_in")  # looked for, not found
 HAS_GENE = Relation(name="has_gene", inverse="gene_of", factual=True)
 HAS_INHERITANCE = Relation(name="has_inheritance", inverse="inheritance_of")
 HAS_ONSET = Relation(name="has_onset", inverse="onset_of")
@@ -39,6 +40,9 @@ VARIANT_IN = Relation(name="found_in", inverse="has_known_variant", factual=True
 INHIBITS = Relation(name="inhibits", inverse="inhibited_by", factual=True)  # drug to enzyme
 RESPONSE_DEPENDS_ON = Relation(
     name="response_depends_on", inverse="affects_response_to", factual=True
+)
+TREATMENT_NAMES = Relation(  # disease to drug, in a text on the treatment of the disease
+    name="treatment_names", inverse="named_in_treatment_of", factual=True
 )
 HAS_ROLE = Relation(name="has_role", inverse="role_of")  # drug to role
 HAS_KEYWORD = Relation(name="has_keyword", inverse="keyword_of")  # disease to keyword

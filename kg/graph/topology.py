@@ -12,17 +12,15 @@ it was complete.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 
 from medenv.errors import UsageError
-from medenv.kg.graph import Graph, IntArray
-
-BoolArray = npt.NDArray[np.bool_]
+from medenv.kg.graph import BoolArray, Graph, IntArray, Rows
 
 MAX_DEGREE = 200
 """Maximum number of factual edges of a path node; other nodes are hubs."""
@@ -69,6 +67,7 @@ class Topology:
         max_degree: Maximum number of factual edges of a path node.
         allowed: Allowed path nodes, bool, shape [nodes], or None for all. Uniqueness still refers
             to the whole graph.
+        edges: Edges that paths may take, by relation, or None for all factual ones.
 
     Raises:
         UsageError: The graph has no factual relation, or `max_degree` is below 1.
@@ -77,6 +76,7 @@ class Topology:
     graph: Graph
     max_degree: int = MAX_DEGREE
     allowed: BoolArray | None = None
+    edges: Mapping[str, Rows] | None = None
 
     def __post_init__(self) -> None:
         """Validate the settings."""
@@ -100,6 +100,12 @@ class Topology:
         return fit if self.allowed is None else fit & self.allowed
 
     @cached_property
+    def _taken(self) -> Mapping[str, Rows]:
+        if self.edges is not None:
+            return self.edges
+        return {name: self.graph.rows[name] for name in self.graph.factual}
+
+    @cached_property
     def _rows(self) -> tuple[IntArray, IntArray]:
         from medenv.kg.graph.kernel import place, settle
 
@@ -108,15 +114,33 @@ class Topology:
         ranks = np.empty(size, dtype=np.int32)
         ranks[by_rank] = np.arange(size, dtype=np.int32)
         ranks[~self.path_nodes] = -1
-        begins = np.concatenate(([0], np.cumsum(self.degrees))).astype(np.int32)
+        taken = np.sum([np.diff(rows.starts) for rows in self._taken.values()], axis=0)
+        begins = np.concatenate(([0], np.cumsum(taken))).astype(np.int32)
         ends = begins[:-1].copy()
         rows = np.empty(int(begins[-1]), dtype=np.int32)
-        for name in self.graph.factual:
-            starts, tails = self.graph.rows[name]
+        for name in sorted(self._taken):
+            starts, tails = self._taken[name]
             place(starts, tails, ranks, ends, rows)
         starts = np.empty(size + 1, dtype=np.int32)
         settle(begins[:-1], ends, by_rank, starts, rows)
         return starts, rows[: starts[-1]].copy() if starts[-1] < rows.size // 2 else rows
+
+    @property
+    def neighbour_counts(self) -> IntArray:
+        """Number of neighbouring path nodes of each node, int32, shape [nodes]."""
+        return np.diff(self._rows[0])
+
+    def next_to(self, nodes: BoolArray) -> BoolArray:
+        """Return for each path node whether a neighbour is among some nodes.
+
+        Args:
+            nodes: Whether each node is one of them, bool, shape [nodes].
+        """
+        starts, tails = self._rows
+        rows = Rows(starts, tails[: starts[-1]])  # nothing is written behind the last row
+        found = np.zeros(nodes.size, dtype=bool)
+        found[rows.heads()[nodes[rows.tails]]] = True
+        return found
 
     def neighbours(self, node: int) -> IntArray:
         """Return the neighbouring path nodes by ascending number of factual edges."""
@@ -124,8 +148,20 @@ class Topology:
         return tails[starts[node] : starts[node + 1]]
 
     def relations_between(self, head: int, tail: int) -> tuple[str, ...]:
-        """Return the sorted factual relations from head to tail."""
-        return tuple(name for name in self.graph.factual if self.graph.has_edge(head, name, tail))
+        """Return the sorted factual relations that a path may take from head to tail."""
+        codes = self.graph.kind_codes
+        known = self._joining.get((int(codes[head]), int(codes[tail])), ())
+        return tuple(name for name in known if self._taken[name].has(head, tail))
+
+    @cached_property
+    def _joining(self) -> dict[tuple[int, int], list[str]]:
+        """The factual relations between two kinds, sorted."""
+        joining: dict[tuple[int, int], list[str]] = {}
+        for name in sorted(self._taken):
+            rows, codes = self._taken[name], self.graph.kind_codes.astype(np.int32)
+            for pair in np.unique(codes[rows.heads()] * 1_000 + codes[rows.tails]).tolist():
+                joining.setdefault(divmod(pair, 1_000), []).append(name)
+        return joining
 
     def around(
         self, seed: int, *, hops: int = 2, max_nodes: int = 200, fan: int | None = None

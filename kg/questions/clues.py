@@ -6,20 +6,30 @@ be helped, clues are attributes and findings that many share, and only their com
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+import re
+from collections.abc import Iterable, Iterator
+from functools import lru_cache
 from itertools import islice
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
-from medenv.kg.certificates.conditions import Clue, entailed_counts, narrow, satisfying
+from medenv.kg.certificates.conditions import (
+    Clue,
+    bearers,
+    entailed_counts,
+    narrow,
+)
 from medenv.kg.graph import Graph, IntArray
 from medenv.kg.graph.schema import (
     HAS_ACTIVITY,
+    HAS_COURSE,
     HAS_GENE,
     HAS_INHERITANCE,
+    HAS_KEYWORD,
     HAS_ONSET,
     HAS_PHENOTYPE,
+    HAS_PREVALENCE,
     HAS_ROLE,
     HAS_VARIANT,
     IN_CLASS,
@@ -27,21 +37,30 @@ from medenv.kg.graph.schema import (
     IN_PATHWAY,
     INHIBITS,
     IS_A,
+    LACKS_PHENOTYPE,
     LOCATED_AT,
     RESPONSE_DEPENDS_ON,
     VARIANT_IN,
 )
 from medenv.kg.questions.drafts import telling_words, unnameable
 
-ATTRIBUTES = (HAS_INHERITANCE.name, HAS_ONSET.name)
-"""Relations to what many diseases share."""
-
-RANGES = ((1, 1), (2, 3), (4, 6), (7, 10), (11, 20), (21, 50), (51, 100), (101, 200))
-"""Ranges in which numbers of diseases are told."""
+_ATTRIBUTES = (
+    *(HAS_INHERITANCE.name, HAS_ONSET.name, HAS_COURSE.name, HAS_PREVALENCE.name),
+    *(IN_CLASS.name, HAS_KEYWORD.name, HAS_ROLE.name, LOCATED_AT.name),
+    *(IN_PATHWAY.name, IN_FAMILY.name, HAS_ACTIVITY.name),
+)
+"""Relations to what many entities share and no chain leads through: none names an entity."""
 
 _SAYABLE = {
-    "disease": (*ATTRIBUTES, HAS_PHENOTYPE.name, HAS_GENE.name, IN_CLASS.name),
-    "gene": (HAS_GENE.inverse, LOCATED_AT.name, IN_PATHWAY.name),
+    "disease": (
+        *(HAS_INHERITANCE.name, HAS_ONSET.name, HAS_COURSE.name, HAS_PREVALENCE.name),
+        *(HAS_PHENOTYPE.name, LACKS_PHENOTYPE.name, HAS_GENE.name, IN_CLASS.name),
+        HAS_KEYWORD.name,
+    ),
+    "gene": (
+        *(HAS_GENE.inverse, LOCATED_AT.name, IN_PATHWAY.name, IN_FAMILY.name),
+        *(HAS_ACTIVITY.name, RESPONSE_DEPENDS_ON.inverse),
+    ),
     "phenotype": (IS_A.name, HAS_PHENOTYPE.inverse),
     "drug": (HAS_ROLE.name, INHIBITS.name, RESPONSE_DEPENDS_ON.name),
     "enzyme": (HAS_ACTIVITY.inverse, INHIBITS.inverse),
@@ -49,63 +68,102 @@ _SAYABLE = {
     "gene_family": (IN_FAMILY.inverse,),
     "variant": (HAS_VARIANT.inverse, VARIANT_IN.name),
 }
-FITTING_RANGE = 10
-"""A range of numbers is preferred to an entity that so few others share, and to no other clue."""
+_ENDS_WITH_KIND = (HAS_INHERITANCE.name, HAS_ONSET.name)
+"""Relations to terms such as "Childhood onset"; others of theirs say no such thing."""
 
-_COUNTED = {"gene": HAS_GENE.inverse, "phenotype": HAS_PHENOTYPE.inverse}
+_SAYS_NOTHING = re.compile(r"not applicable|unknown|no data|all ages|other\b", re.IGNORECASE)
+
+COMMON = 0.05
+"""A finding in a larger share of the diseases is common, and names none of them."""
 
 
 class Choice(NamedTuple):
     """Which clues may be chosen.
 
     Args:
-        avoid: Nodes that no clue may name.
+        avoid: Nodes that no clue may name, nor tell the name of.
         most: Most clues.
         least_fitting: A clue fits at least so many entities of the whole graph.
         offers: Most clues considered at a time, drawn at random.
-        counted: Whether ranges of numbers of edges may be clues.
+        named: Most entities that the clues may name, see `names_entity`.
         max_name_chars: Longest name that a clue may bear.
     """
 
     avoid: frozenset[int] = frozenset()
     most: int = 3
-    least_fitting: int = 3
+    least_fitting: int = 2
     offers: int = 24
-    counted: bool = True
+    named: int = 9
     max_name_chars: int = 80
 
 
-def offers(graph: Graph, node: int, counted: bool = True) -> list[Clue]:
+def names_entity(graph: Graph, relation: str, entity: int) -> bool:
+    """Whether a clue names an entity: a disease, gene, drug or specific finding, no attribute.
+
+    Args:
+        graph: The graph.
+        relation: The relation of the clue.
+        entity: The node that it names.
+    """
+    if relation in (HAS_PHENOTYPE.name, LACKS_PHENOTYPE.name, IS_A.name):
+        return entity not in common_findings(graph)
+    return relation not in _ATTRIBUTES
+
+
+@lru_cache(maxsize=4)
+def common_findings(graph: Graph) -> frozenset[int]:
+    """Return the findings that a share of `COMMON` of all diseases have, as entailed."""
+    if HAS_PHENOTYPE.name not in graph.rows:
+        return frozenset()
+    counts = entailed_counts(graph, HAS_PHENOTYPE.inverse)
+    least = max(2.0, COMMON * graph.of_kind("disease").size)
+    return frozenset(np.flatnonzero(counts >= least).tolist())
+
+
+@lru_cache(maxsize=4)
+def systems(graph: Graph) -> tuple[int, ...]:
+    """Return the findings that stand for the body's systems: the kinds of the most general one."""
+    if "phenotype" not in graph.kinds or IS_A.inverse not in graph.rows:
+        return ()
+    counts = entailed_counts(graph, IS_A.inverse)
+    top = max(graph.of_kind("phenotype").tolist(), key=lambda node: int(counts[node]))
+    return tuple(graph.step(top, IS_A.inverse).tolist())
+
+
+def offers(graph: Graph, node: int) -> list[Clue]:
     """Return all clues that hold for a node, in a fixed order.
 
     Args:
         graph: The graph.
         node: The node.
-        counted: Whether to offer ranges of numbers of edges.
     """
-    return [Clue(*told) for told in _offered(graph, node, counted)]
+    return [Clue(*told) for told in _offered(graph, node)]
 
 
-def _offered(graph: Graph, node: int, counted: bool) -> list[tuple[Any, ...]]:
+@lru_cache(maxsize=5_000)
+def _offered(graph: Graph, node: int) -> tuple[tuple[str, int], ...]:
     """Return what `offers` returns as plain tuples: most are never drawn, and these are cheap."""
     kind = graph.kind(node)
     sayable = [name for name in _SAYABLE.get(kind, ()) if name in graph.rows]
     relations = sayable or graph.factual
-    found: list[tuple[Any, ...]] = [
+    found = [
         (relation, tail)
         for relation in relations
         for tail in graph.step(node, relation).tolist()
-        if relation not in ATTRIBUTES or graph.nodes.names[tail].endswith(graph.kind(tail))
+        if relation not in _ENDS_WITH_KIND or graph.nodes.names[tail].endswith(graph.kind(tail))
+        if not _SAYS_NOTHING.match(graph.nodes.names[tail])
     ]
-    relation = _COUNTED.get(kind, "")
-    if counted and relation in graph.rows:
-        degree = int(graph.step(node, relation).size)
-        found += [
-            (relation, -1, False, low, high)
-            for low, high in RANGES
-            if low <= degree <= high and degree == entailed_counts(graph, relation)[node]
-        ]
-    return found
+    above = {"disease": HAS_PHENOTYPE.name, "phenotype": IS_A.name}.get(kind, "")
+    if above in relations:
+        found += [(above, system) for system in systems(graph) if node in _below(graph, system)]
+    return tuple(dict.fromkeys(found))
+
+
+@lru_cache(maxsize=64)
+def _below(graph: Graph, system: int) -> frozenset[int]:
+    """Return the diseases with a finding of a system, and the kinds of that finding."""
+    kinds = bearers(graph, IS_A.name, system).tolist()
+    return frozenset([*kinds, *bearers(graph, HAS_PHENOTYPE.name, system).tolist()])
 
 
 def single_out(
@@ -124,79 +182,54 @@ def single_out(
 
     if found.size == 1:
         return []
-    offered = _offered(graph, target, choice.counted)
+    offered = _offered(graph, target)
+    if not choice.named:
+        offered = tuple(told for told in offered if not names_entity(graph, *told))
     drawn = (Clue(*offered[i]) for i in rng.permutation(len(offered)).tolist())
     pool = list(islice(_allowed(graph, target, drawn, choice), choice.offers))
-    fits = [satisfying(graph, clue) for clue in pool]
+    fits = [bearers(graph, clue.relation, clue.entity) for clue in pool]
     chosen: list[Clue] = []
+    named = 0
     while found.size > 1 and len(chosen) < choice.most:
         best: tuple[int, int, int] | None = None
         for i, fit in enumerate(fits):
+            names = names_entity(graph, pool[i].relation, pool[i].entity)
+            if fit.size < choice.least_fitting or (names and named >= choice.named):
+                continue
             rest = shared(found, fit)
             if rest < found.size and (best is None or rest <= best[0]):
-                fitting = fit.size if pool[i].entity >= 0 else FITTING_RANGE
-                if fitting >= choice.least_fitting:
-                    rank = (rest, -fitting, i)
-                    best = rank if best is None else min(best, rank)
+                rank = (rest, -fit.size, i)
+                best = rank if best is None else min(best, rank)
         if best is None:
             return None
-        chosen.append(pool.pop(best[2]))
+        taken = pool.pop(best[2])
         fits.pop(best[2])
-        found = narrow(graph, found, chosen[-1])
+        named += names_entity(graph, taken.relation, taken.entity)
+        chosen.append(taken)
+        found = narrow(graph, found, taken)
     return chosen if found.size == 1 else None
 
 
 def _allowed(graph: Graph, node: int, pool: Iterable[Clue], choice: Choice) -> Iterator[Clue]:
-    """Yield the clues that may be told of a node: none names what must stay unnamed, nor it."""
-    unfit, own = unnameable(graph, choice.max_name_chars), telling_words(graph, node)
+    """Yield the clues that may be told of a node: none names or tells what must stay unnamed."""
+    unfit = unnameable(graph, choice.max_name_chars)
+    hidden = [telling_words(graph, one) for one in {node, *choice.avoid}]
     for clue in pool:
-        entity = clue.entity
-        if entity < 0:
-            yield clue
-        elif entity not in choice.avoid and not unfit[entity]:
-            words = telling_words(graph, entity)
-            if not words or not words <= own:  # as `tells` has it
+        if clue.entity not in choice.avoid and not unfit[clue.entity]:
+            words = telling_words(graph, clue.entity)
+            if not words or not any(words <= own for own in hidden):  # as `tells` has it
                 yield clue
 
 
 def describe(
-    graph: Graph, node: int, level: int, avoid: Sequence[int], rng: np.random.Generator
+    graph: Graph, node: int, choice: Choice, rng: np.random.Generator
 ) -> list[Clue] | None:
-    """Return clues that single a node out in the whole graph, as an obfuscation level wants them.
+    """Return clues that single a node out in the whole graph.
 
     Args:
         graph: The graph.
         node: The node not to be named.
-        level: 2 for attributes and relations; 3 for those and a range of numbers; 4 for at least
-            two clues of which none is enough.
-        avoid: Nodes that no clue may name.
+        choice: Which clues may be chosen.
         rng: Draws the clues that are considered.
     """
-    choice = Choice(
-        avoid=frozenset(avoid),
-        most=4,
-        least_fitting=3 if level == 4 else 1,
-        offers=40,
-        counted=False,
-    )
-    found = graph.of_kind(graph.kind(node))
-    first: list[Clue] = []
-    if level == 3:
-        first = [clue for clue in offers(graph, node) if clue.entity < 0][:1] or _of_attributes(
-            graph, node, choice
-        )
-    elif level == 4:
-        first = _of_attributes(graph, node, choice)
-    for clue in first:
-        found = narrow(graph, found, clue)
-    rest = single_out(graph, found, node, choice, rng)
-    if rest is None:
-        return None
-    clues = first + rest
-    named = [clue for clue in clues if clue.entity >= 0]
-    return clues if named and len(clues) >= (1 if level == 2 else 2) else None
-
-
-def _of_attributes(graph: Graph, node: int, choice: Choice) -> list[Clue]:
-    found = [clue for clue in offers(graph, node, counted=False) if clue.relation in ATTRIBUTES]
-    return list(islice(_allowed(graph, node, found, choice), 1))
+    return single_out(graph, graph.of_kind(graph.kind(node)), node, choice, rng)

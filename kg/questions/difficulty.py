@@ -1,42 +1,92 @@
-"""How hard a question is for three solvers that need no model: guess, search once, hop greedily."""
+"""How hard a question is for solvers that need no model: by guess, by search, by a part of it."""
 
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Sequence
+from typing import NamedTuple
 
+from medenv.kg.certificates.certificate import SEARCH_DEPTH
 from medenv.kg.certificates.conditions import fitting, inverse, reach, read_clues
 from medenv.kg.certificates.queries import Outcome, candidates
+from medenv.kg.certificates.suffixes import suffixes
 from medenv.kg.graph import Graph
-from medenv.records import Passage, Question
+from medenv.records import Passage, Question, Retriever
 
 HARDEST = 20.0
 """Bits of luck at which a question is as hard as can be: one chance in a million."""
 
+SOLVERS = ("closed_book", "one_search", "union", "greedy_hops", "last_clue", "best_suffix")
+"""The solvers by name, see `grade`."""
 
-def grade(
-    graph: Graph, question: Question, outcome: Outcome, results: Sequence[Passage]
-) -> dict[str, float]:
+
+class Found(NamedTuple):
+    """What searches with a question's words found, best first.
+
+    Args:
+        whole: One search with all of the text.
+        parts: One search with each sentence; empty where there is one sentence.
+    """
+
+    whole: Sequence[Passage]
+    parts: Sequence[Sequence[Passage]] = ()
+
+
+_SENTENCE = re.compile(r"(?<=[.?!])\s+(?=[A-Z])")
+
+
+def search_parts(retriever: Retriever, questions: Sequence[Question]) -> list[Found]:
+    """Search with each question's text and with each of its sentences.
+
+    Args:
+        retriever: The retriever.
+        questions: The questions.
+
+    Raises:
+        CorpusUnavailableError: The retriever did not answer.
+    """
+    queries, sizes = list[str](), list[int]()
+    for question in questions:
+        sentences = _SENTENCE.split(question.text)
+        sizes.append(len(sentences) if len(sentences) > 1 else 0)
+        queries += [question.text, *(sentences if len(sentences) > 1 else ())]
+    results = iter(retriever.search(queries, SEARCH_DEPTH))
+    searched = ([passage for passage, _ in found] for found in results)
+    return [Found(next(searched), [next(searched) for _ in range(size)]) for size in sizes]
+
+
+def grade(graph: Graph, question: Question, outcome: Outcome, found: Found) -> dict[str, float]:
     """Return each solver's chance to be right.
 
     Args:
         graph: The graph.
         question: The question, with its certificate.
         outcome: What `evaluate` made of its query.
-        results: What one search with the question's text found, best first.
+        found: What searches with its words found.
 
     Returns:
         ``closed_book``: a guess by number of edges, or the best constant answer. ``one_search``:
         the first result that is of the answer's kind and not named in the question (of a list, as
-        many as there are answers), or, for a number, the first result at all. ``greedy_hops``:
-        following the relations but none of the clues, from the topic if it is named, else from the
-        first result of the topic's kind.
+        many as there are answers), or, for a number, the first result at all. ``union``: one of
+        all such results of one search with each sentence. ``greedy_hops``: following the relations
+        but none of the clues, from the topic if it is named, else from the first result of the
+        topic's kind. ``last_clue``: one of the entities that fit the clues on the answer alone.
+        ``best_suffix``: one of the entities that fit the clues of a step, and from there the steps
+        after it; 1 if that can end at the answer alone.
     """
-    return {
+    grades = {
         "closed_book": _closed_book(graph, question, outcome),
-        "one_search": _one_search(graph, question, outcome, results),
-        "greedy_hops": _greedy(graph, question, outcome, results),
+        "one_search": _one_search(graph, question, outcome, found.whole),
+        "union": _union(graph, question, outcome, found.parts),
+        "greedy_hops": _greedy(graph, question, outcome, found.whole),
     }
+    ends = list(suffixes(graph, question.proof.query, outcome))
+    if ends:
+        grades["last_clue"] = 1 / ends[0].entries
+        luck = [1.0 if end.fixes else end.arriving / end.entries for end in ends[1:]]
+        grades["best_suffix"] = max(luck, default=0.0)
+    return grades
 
 
 def difficulty(grades: dict[str, float]) -> float:
@@ -69,6 +119,17 @@ def _one_search(
     return float(set(guesses) == set(question.proof.answers))
 
 
+def _union(
+    graph: Graph, question: Question, outcome: Outcome, parts: Sequence[Sequence[Passage]]
+) -> float:
+    if len(outcome.answers) != 1:
+        return 0.0
+    named = {graph.nodes.ids[node] for node in outcome.named} if not outcome.choices else set()
+    kind = graph.kind(outcome.answers[0])
+    guesses = {one for results in parts for one in _of_kind(graph, results, kind, named)}
+    return 1 / len(guesses) if question.proof.answers[0] in guesses else 0.0
+
+
 def _of_kind(graph: Graph, results: Sequence[Passage], kind: str, without: set[str]) -> list[str]:
     """Return the entities that results are about, in order, those of a kind."""
     found = dict.fromkeys(p.entity for p in results if p.entity and p.entity not in without)
@@ -84,8 +145,8 @@ def _greedy(
     if not outcome.answers:
         return 1.0
     if query[0] == "where":
-        positive = [c for c in read_clues(graph, query[2]) if c.entity >= 0 and not c.negated]
-        sizes = [fitting(graph, query[1], [clue]).size for clue in positive]
+        clues = read_clues(graph, query[2])
+        sizes = [fitting(graph, query[1], [clue]).size for clue in clues]
         return len(outcome.answers) / min(sizes)
     chance = 1.0
     if outcome.topic not in outcome.named:

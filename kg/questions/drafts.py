@@ -13,6 +13,7 @@ import numpy.typing as npt
 from medenv.errors import NoPassageError, UsageError
 from medenv.kg.certificates.certificate import answers_of, certificate_of, kind_of, leaks_of
 from medenv.kg.certificates.queries import Outcome, evaluate
+from medenv.kg.certificates.suffixes import suffixes
 from medenv.kg.documents import Documents
 from medenv.kg.documents.naming import called, unfit
 from medenv.kg.graph import Graph
@@ -44,6 +45,8 @@ class Rejection(StrEnum):
     COMMON_ANSWER = "an answer that would be asked for too often"
 
     SHORT_CHAIN = "no chain of the least length"
+    SUFFIX_ENOUGH = "the end of the chain alone fixes the answer"
+    NO_WAY = "no way of the family leads on"
     AMBIGUOUS_STEP = "clues do not single out a step"
 
     AMBIGUOUS_WALK = "not exactly one answer at every step"
@@ -53,7 +56,6 @@ class Rejection(StrEnum):
     AMBIGUOUS_FINDINGS = "findings do not single out a disease"
     NO_COMMON_FINDING = "no finding that all but one disease have"
     NO_GROUP = "nothing that a few diseases share"
-    NO_COUNT = "nothing to count"
     NO_FREQUENCY = "no frequency to ask for"
     NO_COMPARISON = "no frequencies to compare"
 
@@ -180,7 +182,7 @@ _NUMBER = re.compile(r"\d+\w?|[ivx]+[a-z]?|[a-z]|type|with|without|of|and|or|to|
 
 
 def finish(
-    documents: Documents, draft: Draft, split: str, max_chars: int
+    documents: Documents, draft: Draft, split: str, max_chars: int, every_hop: bool = False
 ) -> tuple[Question, Outcome]:
     """Prove a draft; return its question, whose id is given later, and what its query came to.
 
@@ -189,6 +191,7 @@ def finish(
         draft: The draft.
         split: ``"train"`` or ``"test"``.
         max_chars: Longest name of an entity in the question or its answer.
+        every_hop: Whether to refuse a chain of which a suffix alone fixes the answer.
 
     Raises:
         Rejected: It cannot be proved, gives its answer away, or can be answered without its path.
@@ -196,6 +199,8 @@ def finish(
     graph = documents.graph
     try:
         outcome = evaluate(graph, draft.query)
+        if every_hop and any(end.fixes for end in suffixes(graph, draft.query, outcome)):
+            raise Rejected(Rejection.SUFFIX_ENOUGH)
         certificate = certificate_of(documents, draft.query, outcome)
     except NoPassageError as error:
         raise Rejected(Rejection.NO_PASSAGE) from error

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -11,16 +10,15 @@ import msgspec
 import numpy as np
 
 from medenv.errors import UnknownNameError, UsageError
-from medenv.kg.certificates.certificate import SEARCH_DEPTH, rank_among
-from medenv.kg.certificates.conditions import entailed_counts
+from medenv.kg.certificates.certificate import rank_among
 from medenv.kg.certificates.queries import Outcome
 from medenv.kg.documents import Documents
-from medenv.kg.graph import Graph, IntArray
+from medenv.kg.graph import Graph, IntArray, Rows
 from medenv.kg.graph.rarity import RARITIES, measured, rare_nodes
-from medenv.kg.graph.schema import IS_A
 from medenv.kg.graph.specialties import SPECIALTIES, Specialties
 from medenv.kg.graph.topology import MAX_DEGREE, Topology
-from medenv.kg.questions.difficulty import difficulty, grade
+from medenv.kg.questions.asked import asked_edges, asked_nodes
+from medenv.kg.questions.difficulty import Found, difficulty, grade, search_parts
 from medenv.kg.questions.drafts import (
     MAX_NAME_CHARS,
     Draft,
@@ -30,15 +28,23 @@ from medenv.kg.questions.drafts import (
     finish,
 )
 from medenv.kg.questions.facts import MAKERS
+from medenv.kg.questions.families import (
+    FAMILIES,
+    Way,
+    draft_family,
+    family_topology,
+    has_data,
+    ways_of,
+)
 from medenv.kg.questions.phrases import VOICES
 from medenv.kg.questions.rare_chains import SAMPLINGS, ChainConfig, Sampling, draft_chain
 from medenv.kg.questions.splits import Split, split_families, split_regions
 from medenv.kg.questions.store import entities_of
 from medenv.kg.questions.walks import WALKS, WalkPlan, draft_walk, plan_walks, walk_paths
-from medenv.records import Passage, Question, Record, Retriever
+from medenv.records import Question, Record, Retriever
 
 SPLITS = ("train", "test")
-KINDS = ("rare_chains", *MAKERS, *WALKS)
+KINDS = ("rare_chains", *FAMILIES, *MAKERS, *WALKS)
 """Kinds of questions that can be asked for."""
 
 SEED_KINDS = ("disease", "gene", "phenotype")
@@ -150,8 +156,18 @@ class QuestionGenerator:
 
     @cached_property
     def seeded_kinds(self) -> dict[str, int]:
-        """The kinds of questions around rare entities that are asked for, with their weights."""
-        return {k: n for k in KINDS if k not in WALKS and (n := self.config.kinds.get(k, 0))}
+        """The kinds of questions around entities that are asked for, with their weights.
+
+        Families that the graph has no data for are left out, unless there are no other kinds.
+        """
+        asked = {k: n for k in KINDS if k not in WALKS and (n := self.config.kinds.get(k, 0))}
+        absent = [name for name in FAMILIES if name in asked and not has_data(self.graph, name)]
+        if absent and len(absent) == len(asked) and not self.walk_kinds:
+            raise UsageError(
+                f"{self.graph.info.label} has no data for the family {absent[0]!r}: name a graph"
+                " with drugs and pathways, such as graph=atlas (`medenv data fetch atlas`)"
+            )
+        return {kind: n for kind, n in asked.items() if kind not in absent}
 
     @cached_property
     def walk_kinds(self) -> dict[str, int]:
@@ -165,16 +181,37 @@ class QuestionGenerator:
         if not self.seeded_kinds:
             paths = [walk_paths(graph, kind) for kind in self.walk_kinds]
             return split_families(graph, paths, share, self.seed)
-        fit = np.ones(len(graph), dtype=bool)
-        if IS_A.inverse in graph.rows:
-            fit = entailed_counts(graph, IS_A.inverse) <= self.config.max_subtypes
-        return split_regions(Topology(graph, self.config.max_degree, fit), share, self.seed)
+        fit = asked_nodes(graph, self.config.max_subtypes)
+        asked = Topology(graph, self.config.max_degree, fit, self.edges)
+        return split_regions(asked, share, self.seed)
+
+    @cached_property
+    def edges(self) -> dict[str, Rows]:
+        """The edges that a path may take."""
+        return asked_edges(self.graph)
 
     @cached_property
     def topologies(self) -> dict[str, Topology]:
         """The path nodes of each split; no node is in two."""
-        most = self.config.max_degree
-        return {split: Topology(self.graph, most, self.split.nodes(split)) for split in SPLITS}
+        graph, most = self.graph, self.config.max_degree
+        avoided = [graph.kinds.index(k) for k in self.config.chains.avoid if k in graph.kinds]
+        passed = ~np.isin(graph.kind_codes, avoided)
+        factual = {name: self.edges[name] for name in graph.factual}
+        return {
+            split: Topology(graph, most, self.split.nodes(split) & passed, factual)
+            for split in SPLITS
+        }
+
+    @cached_property
+    def families(self) -> dict[tuple[str, str], tuple[Topology, list[Way]]]:
+        """Where the families move in each split, and the ways that can be taken there."""
+        found = {}
+        for split in SPLITS:
+            nodes = Topology(self.graph, self.config.max_degree, self.split.nodes(split))
+            for name in set(FAMILIES) & set(self.seeded_kinds):
+                topology = family_topology(nodes, self.edges, name)
+                found[split, name] = topology, ways_of(topology, name)
+        return found
 
     @cached_property
     def walks(self) -> dict[str, WalkPlan]:
@@ -213,7 +250,8 @@ class QuestionGenerator:
         wanted = [names.index(name) for name in self.config.specialties or names]
         pools: dict[str, list[IntArray]] = {}
         for code, split in enumerate(SPLITS):
-            mine = np.sort(rare[self.split.nodes(split)[rare]])
+            connected = self.topologies[split].neighbour_counts > 0
+            mine = np.sort(rare[self.split.nodes(split)[rare] & connected[rare]])
             numbers = self.specialties.numbers[mine]
             groups = [mine[numbers == number] for number in wanted if (numbers == number).any()]
             if not groups and not self.config.specialties:
@@ -252,6 +290,13 @@ class QuestionGenerator:
         if kind == "rare_chains":
             part = Sampling(self.config.sampling, self.config.sample_nodes)
             return draft_chain(self.topologies[split], order, self.config.chains, part), seed
+        if kind in FAMILIES:
+            topology, ways = self.families[split, kind]
+            if not ways:
+                raise Rejected(Rejection.NO_WAY)
+            way = ways[int(rng.integers(len(ways)))]
+            order = order._replace(seed=int(rng.choice(way.starts)))
+            return draft_family(topology, kind, way, order, self.config.chains), order.seed
         return MAKERS[kind](self.graph, order), seed
 
     def _walk(self, split: str, i: int) -> tuple[Draft, int]:
@@ -280,19 +325,21 @@ class QuestionGenerator:
             draft, start = self._around(split, turn * others + place)
         else:
             draft, start = self._walk(split, turn * short + place - others)
-        question, outcome = finish(self.documents, draft, split, self.config.max_name_chars)
+        longest, every_hop = self.config.max_name_chars, self.config.chains.every_hop
+        question, outcome = finish(self.documents, draft, split, longest, every_hop)
         if not self._inside(split, question):
             raise Rejected(Rejection.OTHER_SPLIT)
         nodes = [self.graph.number(hop.tail) for hop in question.proof.path]
         specialty = self.specialties.of([*nodes[::-1], start])
         if self.config.specialties and specialty not in self.config.specialties:
             raise Rejected(Rejection.OTHER_SPECIALTY)
-        rare = self.graph.nodes.ids[start] if place < others else ""
+        around = place < others and draft.template.partition("/")[0] not in FAMILIES
+        rare = self.graph.nodes.ids[start] if around else ""
         question = msgspec.structs.replace(question, specialty=specialty, rare=rare)
         if self.retriever is None:
             return question
-        (results,) = self.retriever.search([question.text], SEARCH_DEPTH)
-        return self._graded(question, outcome, [passage for passage, _ in results])
+        (found,) = search_parts(self.retriever, [question])
+        return self._graded(question, outcome, found)
 
     def _inside(self, split: str, question: Question) -> bool:
         """Whether what is asked is of this split, and nothing on the way is of the other one.
@@ -309,13 +356,13 @@ class QuestionGenerator:
             and not any(other[head] or other[tail] for head, tail in edges)
         )
 
-    def _graded(self, question: Question, outcome: Outcome, found: Sequence[Passage]) -> Question:
+    def _graded(self, question: Question, outcome: Outcome, found: Found) -> Question:
         grades = grade(self.graph, question, outcome, found)
         hardness = difficulty(grades)
         if not self.config.min_difficulty <= hardness <= self.config.max_difficulty:
             raise Rejected(Rejection.DIFFICULTY)
         certificate = msgspec.structs.replace(
-            question.proof, search_rank=rank_among(question.proof, found)
+            question.proof, search_rank=rank_among(question.proof, found.whole)
         )
         return msgspec.structs.replace(
             question, certificate=certificate, grades=grades, difficulty=round(hardness, 4)

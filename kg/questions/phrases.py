@@ -6,24 +6,31 @@ with" diseases and findings "reported in" them: the sources state no causes.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from functools import lru_cache
 from typing import NamedTuple
 
 from medenv.kg.certificates.conditions import Clue
 from medenv.kg.documents.naming import NOUNS, a_noun, called, joined, lowered, noun, nouns, titled
 from medenv.kg.graph import Graph
+from medenv.kg.graph.mechanisms import MECHANISMS
 from medenv.kg.graph.schema import (
     ATTRIBUTES,
     HAS_ACTIVITY,
+    HAS_COURSE,
     HAS_KEYWORD,
+    HAS_PREVALENCE,
     HAS_ROLE,
     HAS_VARIANT,
     IN_CLASS,
     IN_FAMILY,
     IN_PATHWAY,
     INHIBITS,
+    LACKS_PHENOTYPE,
     LOCATED_AT,
     RESPONSE_DEPENDS_ON,
+    TREATMENT_NAMES,
     VARIANT_IN,
 )
 
@@ -94,6 +101,7 @@ def _relative(clause: str, group: str = "") -> _Step:
 _STEPS |= {
     relation: _relative(*clauses)
     for relation, clauses in {
+        IN_CLASS.name: ("under which {from} is classified",),
         IN_PATHWAY.name: ("in which the product of {from} takes part",),
         IN_PATHWAY.inverse: ("whose product takes part in {from}", "with a product in {from}"),
         IN_FAMILY.name: ("to which {from} belongs",),
@@ -111,6 +119,16 @@ _STEPS |= {
         INHIBITS.inverse: ("that inhibits {from}", "inhibiting {from}"),
         RESPONSE_DEPENDS_ON.name: ("on which the response to {from} depends",),
         RESPONSE_DEPENDS_ON.inverse: ("to which the response depends on {from}",),
+        TREATMENT_NAMES.name: ("which a text on the treatment of {from} names",),
+        TREATMENT_NAMES.inverse: ("for whose treatment a text names {from}",),
+    }.items()
+}
+_STEPS |= {
+    relation: _relative(*clauses)
+    for one in MECHANISMS.values()
+    for relation, clauses in {
+        one.name: (one.relative,),
+        one.inverse: (f"that {one.verb} {{from}}", f"{one.participle} {{from}}"),
     }.items()
 }
 _ANY_STEP = _Step(
@@ -138,11 +156,23 @@ _ONE_OF = (
     "A single {other}{noun} {group} {clues}.",
 )
 _CLOSINGS = (
-    "Which {noun} do you arrive at, going by the records?",
-    "Name the {noun} at the end, as recorded.",
-    "According to the records, what is the {noun} at the end called?",
-    "Identify the {noun} that the records lead to.",
+    "Which {noun} do you arrive at, going by the records of {sources}?",
+    "Name the {noun} at the end, as recorded in {sources}.",
+    "According to the records of {sources}, what is the {noun} at the end called?",
+    "Identify the {noun} that the records of {sources} lead to.",
 )
+_CATALOGUES = {"OMIM": "OMIM", "ORPHA": "Orphanet", "DECIPHER": "DECIPHER"}
+_SOURCES = {
+    IN_PATHWAY.name: "Reactome",
+    IN_FAMILY.name: "HGNC",
+    HAS_VARIANT.name: "UniProt",
+    VARIANT_IN.name: "UniProt",
+    RESPONSE_DEPENDS_ON.name: "CPIC",
+    TREATMENT_NAMES.name: "MedQuAD",
+    HAS_ACTIVITY.name: "HGNC",
+    INHIBITS.name: "ChEBI",
+} | {name: "DrugMechDB" for name in MECHANISMS}
+"""Who records a relation, where that is not a catalogue of diseases."""
 _DISTINCT = (
     "No {a_or_b} is meant twice.",
     "Each {a_and_b} differs from those before it.",
@@ -162,10 +192,13 @@ _SINGLED_OUT = (
     "A single {noun} {predicates}.",
 )
 _SINGLE = {
+    HAS_COURSE.name: "has a course described as {names}",
+    HAS_PREVALENCE.name: "has a prevalence of {names}",
     "has_phenotype": "has {names} among its findings",
     "has_gene": "is associated with the gene {names}",
     "gene_of": "is associated with {names}",
     "phenotype_of": "is reported in {names}",
+    LACKS_PHENOTYPE.name: "is recorded without {names}",
     "is_a": "is a kind of {names}",
     IN_CLASS.name: "is classified under {names}",
     LOCATED_AT.name: "lies at {names}",
@@ -175,6 +208,8 @@ _SINGLE = {
     IN_FAMILY.name: "belongs to {names}",
     HAS_ACTIVITY.name: "codes for {names}",
     INHIBITS.name: "inhibits {names}",
+    TREATMENT_NAMES.name: "has {names} named in a text on its treatment",
+    TREATMENT_NAMES.inverse: "is named in a text on the treatment of {names}",
     RESPONSE_DEPENDS_ON.name: "has an effect that depends on {names}",
     VARIANT_IN.name: "has been found in {names}",
     HAS_VARIANT.inverse: "lies in {names}",
@@ -184,6 +219,9 @@ _SINGLE = {
     IN_FAMILY.inverse: "includes {names}",
 }
 """What is said of an entity by a relation; several clues of one relation make one list."""
+for _one in MECHANISMS.values():
+    _SINGLE[_one.name] = f"{_one.verb} {{names}}"
+    _SINGLE[_one.inverse] = f"{_one.passive} {{names}}"
 
 _VERBS = {relation.name: "has" for relation in ATTRIBUTES.values()} | {
     "has_gene": "is associated with",
@@ -205,8 +243,11 @@ _VERBS = {relation.name: "has" for relation in ATTRIBUTES.values()} | {
     INHIBITS.inverse: "is inhibited by",
     RESPONSE_DEPENDS_ON.name: "depends in its effect on",
     RESPONSE_DEPENDS_ON.inverse: "affects the response to",
+    TREATMENT_NAMES.name: "has a treatment that includes",
+    TREATMENT_NAMES.inverse: "is named in the treatment of",
 }
-_COUNTS = {"phenotype_of": "is reported in {n}", "gene_of": "is associated with {n}"}
+_VERBS |= {one.name: one.verb for one in MECHANISMS.values()}
+_VERBS |= {one.inverse: one.passive for one in MECHANISMS.values()}
 
 
 def said(relation: str) -> str:
@@ -232,11 +273,7 @@ def predicate(graph: Graph, clue: Clue) -> str:
         graph: The graph.
         clue: The clue.
     """
-    if clue.entity < 0:
-        return _counted(clue, again=False)
     name, kind = graph.nodes.names[clue.entity], graph.kind(clue.entity)
-    if clue.negated:
-        return f"is not recorded with {titled(graph, clue.entity)}"
     if clue.relation in _SINGLE:
         return fill(_SINGLE[clue.relation], {"names": titled(graph, clue.entity)})
     if name.lower().endswith(kind):
@@ -253,7 +290,7 @@ def predicate(graph: Graph, clue: Clue) -> str:
 
 
 def predicates(graph: Graph, clues: Sequence[Clue], after: str = "") -> str:
-    """Return clues as what is said of their entity: attributes, names in lists, numbers last.
+    """Return clues as what is said of their entity: attributes, then names in lists.
 
     Args:
         graph: The graph.
@@ -262,11 +299,9 @@ def predicates(graph: Graph, clues: Sequence[Clue], after: str = "") -> str:
             relation it has one edge already.
     """
     named: dict[str, list[str]] = {}
-    attributes, rest, counts = [], [], dict[str, str]()
+    attributes, rest = [], []
     for clue in clues:
-        if clue.entity < 0:
-            counts[clue.relation] = _counted(clue, clue.relation == after)
-        elif clue.relation in _SINGLE and not clue.negated:
+        if clue.relation in _SINGLE:
             named.setdefault(clue.relation, []).append(titled(graph, clue.entity))
         elif (told := predicate(graph, clue)).startswith("has "):
             attributes.append(told.removeprefix("has "))
@@ -275,10 +310,9 @@ def predicates(graph: Graph, clues: Sequence[Clue], after: str = "") -> str:
     lists = []
     for relation in sorted(named, key=list(_SINGLE).index, reverse=True):
         told = fill(_SINGLE[relation], {"names": joined(named[relation])})
-        number = counts.pop(relation, "").split(" ", 2)[2:]  # the verb is said already
-        lists.append(joined([_also(told) if relation == after else told, *number]))
+        lists.append(_also(told) if relation == after else told)
     first = [f"has {joined(attributes)}"] if attributes else []
-    return joined([*first, *rest, *lists, *counts.values()])
+    return joined([*first, *rest, *lists])
 
 
 def _also(told: str) -> str:
@@ -297,20 +331,6 @@ def plural(singular: str) -> str:
         rest = rest.removesuffix("its findings") + "their findings"
     verb = {"has": "have", "is": "are"}.get(verb, verb)
     return f"{verb} {rest}"
-
-
-def _counted(clue: Clue, again: bool) -> str:
-    between = "or" if clue.high == clue.low + 1 else "to"
-    number = f"{clue.low} {between} {clue.high} diseases in all"
-    if clue.low == clue.high == 1:
-        number = "no other disease" if again else "a single disease"
-    elif clue.low == clue.high:
-        number = f"{clue.low} diseases in all"
-    counted = _COUNTS.get(clue.relation)
-    if counted:
-        return fill(counted, {"n": number})
-    number = str(clue.low) if clue.low == clue.high else f"{clue.low} to {clue.high}"
-    return f'has {number} relations of the kind "{clue.relation.replace("_", " ")}"'
 
 
 def step(graph: Graph, voice: int, reference: str, hop: tuple[str, int, bool], clues: str) -> str:
@@ -362,9 +382,46 @@ def distinct(voice: int, kinds: Sequence[str]) -> str:
     return fill(_DISTINCT[voice], {"a_or_b": joined(words, "or"), "a_and_b": joined(words)})
 
 
-def closing(voice: int, kind: str) -> str:
-    """Return the question that ends a chain."""
-    return fill(_CLOSINGS[voice], {"noun": noun(kind)})
+def sources(graph: Graph, relations: Iterable[str]) -> str:
+    """Return who records some relations: ``"OMIM and Orphanet"``.
+
+    Args:
+        graph: The graph.
+        relations: Names of the relations, forward or inverse.
+    """
+    names: dict[str, None] = {}
+    for relation in relations:
+        forward = relation if relation in graph.relations else graph.inverses[relation]
+        known = (_SOURCES[forward],) if forward in _SOURCES else _catalogues(graph)
+        names |= dict.fromkeys(known)
+    return joined(list(names))
+
+
+@lru_cache(maxsize=4)
+def _catalogues(graph: Graph) -> tuple[str, ...]:
+    """Return the catalogues that a graph's diseases come from, or the graph's own source."""
+    nodes = graph.nodes
+    found = Counter(
+        _CATALOGUES.get(entity.partition(":")[0], "")
+        for disease in (graph.of_kind("disease").tolist() if "disease" in graph.kinds else ())
+        for entity in (nodes.ids[disease], *nodes.xrefs[disease])
+    )
+    found.pop("", None)
+    most = max(found.values(), default=0)
+    return tuple(sorted(name for name, n in found.items() if n * 10 > most)) or (graph.info.source,)
+
+
+def closing(graph: Graph, voice: int, end: int, relations: Iterable[str]) -> str:
+    """Return the question that ends a chain.
+
+    Args:
+        graph: The graph.
+        voice: Number of the voice.
+        end: The node asked for.
+        relations: All relations that the chain speaks of.
+    """
+    values = {"noun": noun(graph.kind(end)), "sources": sources(graph, relations)}
+    return fill(_CLOSINGS[voice], values)
 
 
 def described(voice: int, kind: str, text: str) -> str:

@@ -6,7 +6,7 @@ step of it is singled out: clues are added until one candidate is left, else the
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from functools import lru_cache
 from typing import Any, NamedTuple
 
@@ -17,7 +17,8 @@ from medenv.kg.graph import Graph
 from medenv.kg.graph.sampling import STRATEGIES, sampled_part
 from medenv.kg.graph.topology import Chain, Subgraph, Topology, longest_chain
 from medenv.kg.questions import phrases
-from medenv.kg.questions.clues import Choice, describe, single_out
+from medenv.kg.questions.asked import repeats
+from medenv.kg.questions.clues import Choice, describe, names_entity, single_out
 from medenv.kg.questions.drafts import Draft, Rejected, Rejection, SampleSpec
 from medenv.records import Record
 
@@ -33,15 +34,20 @@ class ChainConfig(Record, frozen=True, kw_only=True):
         max_nodes: Most nodes of the part of the graph that is searched.
         budget: Most steps of the search.
         max_clues: Most clues on one step.
+        every_hop: Whether to leave out chains of which a suffix alone fixes the answer; a small
+            graph holds few others.
+        avoid: Kinds of entities that no chain passes; variants would be most of every chain.
     """
 
     min_hops: int = 3
     max_hops: int = 8
-    radius: int = 3
-    fan: int = 8
+    radius: int = 4
+    fan: int = 12
     max_nodes: int = 200
     budget: int = 50_000
     max_clues: int = 3
+    every_hop: bool = False
+    avoid: tuple[str, ...] = ("variant",)
 
 
 class Sampling(NamedTuple):
@@ -94,12 +100,17 @@ def draft_chain(
     longest = min(chain.hops, config.max_hops)
     hops = int(order.rng.integers(config.min_hops, longest + 1))
     outward = list(chain.nodes[: hops + 1])
+    drafts = []
     for inward in (True, False) if order.rng.random() < 0.5 else (False, True):
         path = outward[::-1] if inward else outward
         path, steps = _cut(topology, path, inward, config, order)
         if len(steps) >= config.min_hops:
-            return _worded(topology.graph, path[0], steps, order)
-    raise Rejected(Rejection.AMBIGUOUS_STEP)
+            drafts.append(_worded(topology.graph, path[0], steps, "rare_chains", order))
+            if drafts[0].level == order.level:
+                return drafts[0]
+    if not drafts:
+        raise Rejected(Rejection.AMBIGUOUS_STEP)
+    return max(drafts, key=lambda draft: draft.level)
 
 
 @lru_cache(maxsize=20_000)
@@ -127,29 +138,68 @@ def _cut(
     return path, steps if not inward or len(steps) == len(path) - 1 else []
 
 
+NAMED = {3: 1, 4: 0}
+"""Obfuscation level to the most entities that a whole question may name."""
+
+_ANY = 9
+
+
 def _single_out(
     topology: Topology, path: Sequence[int], config: ChainConfig, order: SampleSpec
 ) -> list[_Step]:
     """Return the steps of a path from its beginning, as far as each can be singled out."""
     graph = topology.graph
     steps: list[_Step] = []
+    left = NAMED.get(order.level, _ANY)
     for place, node in enumerate(path[1:], start=1):
-        relation = topology.relations_between(path[place - 1], node)[0]
-        found = candidates(graph, path[:place], relation)
+        between = topology.relations_between(path[place - 1], node)
+        if not between or repeats(graph, path[: place + 1]):
+            break
+        found = candidates(graph, path[:place], between[0])
         choice = Choice(
             avoid=frozenset(path),
             most=config.max_clues,
+            named=left,
             max_name_chars=order.max_name_chars,
         )
         clues = single_out(graph, found, node, choice, order.rng)
         if clues is None or node not in found:
             break
-        steps.append(_Step(relation, node, tuple(clues)))
+        left -= _named(graph, clues)
+        steps.append(_Step(between[0], node, tuple(clues)))
     return steps
 
 
-def _worded(graph: Graph, topic: int, steps: list[_Step], order: SampleSpec) -> Draft:
-    level, (root, opening, reference) = introduce(graph, topic, [s.node for s in steps], order)
+def _named(graph: Graph, clues: Iterable[Clue]) -> int:
+    """Return how many entities some clues name."""
+    return sum(names_entity(graph, clue.relation, clue.entity) for clue in clues)
+
+
+def draft_path(
+    topology: Topology, path: Sequence[int], template: str, order: SampleSpec, config: ChainConfig
+) -> Draft:
+    """Return a question over all of a path.
+
+    Args:
+        topology: Whose relations join its entities; uniqueness is checked in all of its graph.
+        path: The nodes.
+        template: Name of the kind of question.
+        order: What is asked for.
+        config: How steps are singled out.
+
+    Raises:
+        Rejected: A step is not singled out.
+    """
+    steps = _single_out(topology, path, config, order)
+    if len(steps) < len(path) - 1:
+        raise Rejected(Rejection.AMBIGUOUS_STEP)
+    return _worded(topology.graph, path[0], steps, template, order)
+
+
+def _worded(
+    graph: Graph, topic: int, steps: list[_Step], template: str, order: SampleSpec
+) -> Draft:
+    level, (root, opening, reference) = introduce(graph, topic, steps, order)
     sentences = [opening] if opening else []
     met = {graph.kind(topic)}
     for relation, node, clues in steps:
@@ -162,9 +212,10 @@ def _worded(graph: Graph, topic: int, steps: list[_Step], order: SampleSpec) -> 
     kinds = [graph.kind(node) for node in (topic, *(step.node for step in steps))]
     if repeated := [kind for kind in dict.fromkeys(kinds) if kinds.count(kind) > 1]:
         sentences.append(phrases.distinct(order.voice, repeated))
-    sentences.append(phrases.closing(order.voice, graph.kind(steps[-1].node)))
+    spoken = [step.relation for step in steps]
+    sentences.append(phrases.closing(graph, order.voice, steps[-1].node, spoken))
     written = [[step.relation, [clue.written(graph) for clue in step.clues]] for step in steps]
-    return Draft(["chain", root, written], " ".join(sentences), f"rare_chains/{order.voice}", level)
+    return Draft(["chain", root, written], " ".join(sentences), f"{template}/{order.voice}", level)
 
 
 _Introduction = tuple[Any, str, str]
@@ -172,20 +223,24 @@ _Introduction = tuple[Any, str, str]
 
 
 def introduce(
-    graph: Graph, topic: int, avoid: Sequence[int], order: SampleSpec
+    graph: Graph, topic: int, steps: Sequence[_Step], order: SampleSpec
 ) -> tuple[int, _Introduction]:
     """Return the highest level at most the order's at which a topic can be given, and how.
 
     Args:
         graph: The graph.
         topic: The node.
-        avoid: Nodes that must not be named.
+        steps: The steps from there, whose entities are not named.
         order: Its level tells how far the topic is to be obfuscated.
     """
+    named = sum(_named(graph, step.clues) for step in steps)
     for level in range(order.level, 0, -1):
-        given = _described(graph, topic, order) if level == 1 else None
-        if level > 1:
-            given = _by_clues(graph, topic, level, avoid, order)
+        left = NAMED.get(level, _ANY) - named
+        given = None
+        if level == 1:
+            given = _described(graph, topic, order)
+        elif left >= 0:
+            given = _by_clues(graph, topic, level, left, steps, order)
         if given is not None:
             return level, given
     return 0, (graph.nodes.ids[topic], "", called(graph, topic))
@@ -202,15 +257,27 @@ def _described(graph: Graph, topic: int, order: SampleSpec) -> _Introduction | N
 
 
 def _by_clues(
-    graph: Graph, topic: int, level: int, avoid: Sequence[int], order: SampleSpec
+    graph: Graph, topic: int, level: int, left: int, steps: Sequence[_Step], order: SampleSpec
 ) -> _Introduction | None:
     kind = graph.kind(topic)
-    clues = describe(graph, topic, level, [*avoid, topic], order.rng)
-    if clues is None:
+    choice = Choice(
+        avoid=frozenset([topic, *(step.node for step in steps)]),
+        most=_MOST_ATTRIBUTES if left < 2 else _MOST_CLUES,
+        least_fitting=LEAST_FITTING[level],
+        named=left,
+        offers=40,
+        max_name_chars=order.max_name_chars,
+    )
+    clues = describe(graph, topic, choice, order.rng)
+    if not clues:
         return None
     root = ["where", kind, [clue.written(graph) for clue in clues]]
     said = phrases.singled_out(order.voice, kind, phrases.predicates(graph, clues))
     return root, said, f"that {noun(kind)}"
 
 
+LEAST_FITTING = {2: 2, 3: 4, 4: 8}
+"""Obfuscation level to the fewest entities that each clue on the topic fits."""
+
+_MOST_CLUES, _MOST_ATTRIBUTES = 4, 7
 _LONGEST_DEFINITION = 400

@@ -18,12 +18,9 @@ from collections.abc import Iterable
 from typing import NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 
-from medenv.kg.graph import Graph, IntArray
+from medenv.kg.graph import BoolArray, Graph, IntArray
 from medenv.kg.graph.topology import Topology
-
-BoolArray = npt.NDArray[np.bool_]
 
 
 class Split(NamedTuple):

@@ -13,11 +13,10 @@ from typing import NamedTuple
 import numpy as np
 
 from medenv.kg.documents.naming import mentions
-from medenv.kg.graph import Graph, IntArray
+from medenv.kg.graph import BoolArray, Graph, IntArray
 from medenv.kg.graph.schema import HAS_GENE, HAS_PHENOTYPE
 from medenv.kg.graph.traversal import unique_paths
 from medenv.kg.questions.drafts import Draft, Rejection, name_problem, shares_name, tells
-from medenv.kg.questions.splits import BoolArray
 
 
 class WalkKind(NamedTuple):

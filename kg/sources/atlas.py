@@ -21,12 +21,12 @@ from medenv.data.store import RECORD, Stored
 from medenv.errors import UsageError
 from medenv.io import FolderLock, digest, read_json
 from medenv.kg.documents.display import with_shown_names
-from medenv.kg.graph import Graph, Prose
+from medenv.kg.graph import BoolArray, Graph, Prose
 from medenv.kg.graph.archive import load_graph, save_graph
-from medenv.kg.graph.mentions import mark_stated
+from medenv.kg.graph.mentions import mark_stated, with_treatments
 from medenv.kg.graph.merging import merge
-from medenv.kg.graph.parts import BoolArray, part
-from medenv.kg.graph.schema import HAS_GENE, IN_CLASS, Relation
+from medenv.kg.graph.parts import part
+from medenv.kg.graph.schema import HAS_GENE, IN_CLASS
 from medenv.kg.sources.chebi import load_chebi
 from medenv.kg.sources.cpic import load_cpic
 from medenv.kg.sources.doid import load_doid
@@ -46,7 +46,7 @@ from medenv.text import name_key
 EXTRAS = ("orphapackets", "drugmechdb", "medquad")
 """Data sets that are merged where they are on this machine."""
 
-_READER = "7"  # increment it when the same data give another atlas
+_READER = "8"  # increment it when the same data give another atlas
 _NAMED = ("disease", "disease_class", "gene", "phenotype", "drug", "enzyme")
 """Kinds whose names must tell one entity from another."""
 
@@ -122,8 +122,7 @@ def build_atlas(path: Path | str | None, extras: Sequence[str]) -> Graph:
     if "orphapackets" in extras:
         graphs.append(_texts_as_prose(load_orphapackets(), "Definition", "curated"))
     if "drugmechdb" in extras:
-        taken = {name for graph in graphs for name in graph.relations}
-        mechanisms = _with_own_relations(load_drugmechdb(), taken)
+        mechanisms = load_drugmechdb()
         own.update(mechanisms.nodes.ids)  # each path is kept whole
         graphs.append(mechanisms)
     merged = merge(graphs, NAMESPACES, same_name=("gene", "drug"))
@@ -135,6 +134,8 @@ def build_atlas(path: Path | str | None, extras: Sequence[str]) -> Graph:
     if "medquad" in extras:
         atlas, answers = with_medquad(atlas)
         notes |= answers
+        atlas, treatments = with_treatments(atlas)
+        notes |= treatments
     atlas, stated = mark_stated(atlas)
     info = msgspec.structs.replace(
         atlas.info,
@@ -173,20 +174,6 @@ def _with_xrefs(graph: Graph, xrefs: Mapping[str, str]) -> Graph:
     listed = zip(graph.nodes.ids, graph.nodes.xrefs, strict=True)
     more = tuple((*own, xrefs[entity]) if entity in xrefs else own for entity, own in listed)
     return dataclasses.replace(graph, nodes=msgspec.structs.replace(graph.nodes, xrefs=more))
-
-
-def _with_own_relations(graph: Graph, taken: set[str]) -> Graph:
-    """Return a graph whose relations have names of their own, since they mean something else."""
-    relations, rows, columns = dict(graph.relations), dict(graph.rows), dict(graph.columns)
-    for name in sorted(taken & set(relations)):
-        old = relations.pop(name)
-        new = Relation(
-            name=f"mechanism_{name}", inverse=f"inverse_mechanism_{name}", factual=old.factual
-        )
-        relations[new.name] = new
-        rows[new.name], rows[new.inverse] = rows.pop(name), rows.pop(old.inverse)
-        columns[new.name] = columns.pop(name, {})
-    return dataclasses.replace(graph, relations=relations, rows=rows, columns=columns)
 
 
 def _of_genes(graph: Graph, symbols: set[str]) -> Graph:
@@ -238,8 +225,7 @@ def _connected(graph: Graph, own: set[str], symbols: set[str]) -> tuple[Graph, d
 
 def _ancestors(graph: Graph, of: BoolArray) -> BoolArray:
     """Return the classes above some nodes."""
-    starts, tails = graph.rows[IN_CLASS.name]
-    heads = np.repeat(np.arange(len(graph), dtype=np.int32), np.diff(starts))
+    heads, tails = graph.rows[IN_CLASS.name].heads(), graph.rows[IN_CLASS.name].tails
     found = of.copy()
     while True:
         more = found.copy()
@@ -253,8 +239,7 @@ def _degrees(graph: Graph, keep: BoolArray) -> npt.NDArray[np.int64]:
     """Return the number of edges of each node to kept nodes."""
     degrees = np.zeros(len(graph), dtype=np.int64)
     for name in graph.relations:
-        starts, tails = graph.rows[name]
-        heads = np.repeat(np.arange(len(graph), dtype=np.int32), np.diff(starts))
+        heads, tails = graph.rows[name].heads(), graph.rows[name].tails
         stay = keep[heads] & keep[tails]
         np.add.at(degrees, heads[stay], 1)
         np.add.at(degrees, tails[stay], 1)

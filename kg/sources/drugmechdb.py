@@ -19,10 +19,24 @@ from medenv.errors import DataError
 from medenv.io import numbered_records
 from medenv.kg.graph import Graph, GraphInfo
 from medenv.kg.graph.builder import GraphBuilder
-from medenv.kg.graph.schema import Relation
+from medenv.kg.graph.mechanisms import MECHANISMS
 from medenv.kg.sources.tsv import kind_of, relation_name
 
+BACKWARDS = {
+    "phenotype_of": ("manifestation_of", False),
+    "location_of": ("located_in", True),
+    "caused_by": ("causes", True),
+    "disrupted_by": ("disrupts", True),
+    "produced_by": ("produces", True),
+    "has_participant": ("participates_in", True),
+    "has_part": ("part_of", True),
+    "is_metabolite_of": ("has_metabolite", True),
+}
+"""Predicates that say what another one says, and whether they say it from the other end."""
+
 LICENCE = "DrugMechDB, CC0 1.0: https://github.com/SuLab/DrugMechDB"
+
+_UNWORDED = "links of rare predicates, dropped"
 
 
 class _Node(msgspec.Struct):
@@ -64,22 +78,36 @@ def load_drugmechdb(path: Path | str | None = None, *, version: str = "") -> Gra
         for node in mechanism.nodes:
             names.setdefault(node.id, {})[node.name] = None
             kinds.setdefault(node.id, kind_of(node.label))
-    builder = GraphBuilder(GraphInfo(source="DrugMechDB", version=version, licence=LICENCE))
+    notes = {_UNWORDED: 0}
+    info = GraphInfo(source="DrugMechDB", version=version, licence=LICENCE, notes=notes)
+    builder = GraphBuilder(info)
     for entity, known in names.items():
         name, *aliases = known
         builder.node(entity, kind=kinds[entity], name=name, aliases=aliases)
+    for one in MECHANISMS.values():
+        builder.relation(one.relation, ("reference",))
     for number, mechanism in paths:
-        reference = next(iter(mechanism.references or mechanism.reference or ()), "")
         for link in mechanism.links:
-            name = relation_name(link.key)
-            builder.relation(
-                Relation(name=name, inverse=f"inverse_{name}", factual=True), ("reference",)
-            )
             for end in (link.source, link.target):
                 if end not in builder:
                     raise DataError(path, f"unknown node {end!r} of the link {link.key!r}", number)
-            builder.edge(link.source, name, link.target, (reference,))
+        notes[_UNWORDED] += _add_links(builder, mechanism)
     return builder.build()
+
+
+def _add_links(builder: GraphBuilder, mechanism: _Path) -> int:
+    """Add the links of a mechanism, and return how many have a predicate without a relation."""
+    reference = next(iter(mechanism.references or mechanism.reference or ()), "")
+    unworded = 0
+    for link in mechanism.links:
+        key = relation_name(link.key)
+        name, back = BACKWARDS.get(key, (key, False))
+        head, tail = (link.target, link.source) if back else (link.source, link.target)
+        if name in MECHANISMS:
+            builder.edge(head, name, tail, (reference,))
+        else:
+            unworded += 1
+    return unworded
 
 
 def _mechanisms(path: Path) -> Iterator[tuple[int, _Path]]:

@@ -24,7 +24,7 @@ from medenv.io import digest, file_digest, find_file, numbered_lines, read_rows
 from medenv.kg.documents.frequencies import bounds, canonical
 from medenv.kg.graph import Graph, GraphInfo
 from medenv.kg.graph.builder import GraphBuilder
-from medenv.kg.graph.schema import ATTRIBUTES, HAS_GENE, QUALIFIERS
+from medenv.kg.graph.schema import ATTRIBUTES, HAS_GENE, LACKS_PHENOTYPE, QUALIFIERS
 from medenv.kg.sources.obo import Ontology, Term, read_obo
 from medenv.kg.sources.ontology import add_terms
 
@@ -52,7 +52,7 @@ _FILES = (
     ),
 )
 """Present and former names of each file, present name first."""
-_READER = "3"  # increment it when the same files give another graph
+_READER = "4"  # increment it when the same files give another graph
 _BRANCHES = {
     "HP:0000118": "phenotype",
     "HP:0000005": "inheritance",
@@ -167,10 +167,11 @@ _GENES = _Table(
 
 
 class _Disease(NamedTuple):
-    """Annotations of a disease: its names, and its terms with their qualifiers."""
+    """Annotations of a disease: its names, and terms with qualifiers, present and excluded."""
 
     names: dict[str, None]
     rows: list[tuple[str, tuple[str, ...]]]
+    absent: list[tuple[str, tuple[str, ...]]]
 
 
 def load_hpo(
@@ -343,22 +344,25 @@ def _read_annotations(
         if (share := canonical(frequency)) is None:
             problem = f"expected a frequency such as 3/4, 75% or HP:0040282, got {frequency!r}"
             raise DataError(path, problem, number)
-        disease = diseases.setdefault(disease_id, _Disease({}, []))
+        disease = diseases.setdefault(disease_id, _Disease({}, [], []))
         disease.names[name] = None
         if term is None:
             notes["annotations of withdrawn terms"] += 1
-        elif negation.upper() == "NOT" or bounds(share) == (0.0, 0.0):
+            continue
+        values = (share, onset, evidence, reference, row[8], row[9])
+        stated = sys.intern(term), unique.setdefault(values, values)
+        if negation.upper() == "NOT" or bounds(share) == (0.0, 0.0):
             notes["excluded annotations"] += 1
+            disease.absent.append(stated)
         else:
-            values = (share, onset, evidence, reference, row[8], row[9])
-            disease.rows.append((sys.intern(term), unique.setdefault(values, values)))
+            disease.rows.append(stated)
     if not diseases:
         raise DataError(path, f"expected annotations of {', '.join(namespaces)}, got none")
     return diseases
 
 
 def _add_diseases(builder: GraphBuilder, diseases: dict[str, _Disease]) -> None:
-    for relation in ATTRIBUTES.values():
+    for relation in (*ATTRIBUTES.values(), LACKS_PHENOTYPE):
         builder.relation(relation, QUALIFIERS)
     for disease_id, disease in diseases.items():
         name, *others = disease.names
@@ -367,6 +371,10 @@ def _add_diseases(builder: GraphBuilder, diseases: dict[str, _Disease]) -> None:
             kind = builder.kind(term)
             if kind in ATTRIBUTES:
                 builder.edge(disease_id, ATTRIBUTES[kind].name, term, values)
+        present = {term for term, _ in disease.rows}
+        for term, values in disease.absent:
+            if term not in present and builder.kind(term) == "phenotype":
+                builder.edge(disease_id, LACKS_PHENOTYPE.name, term, values)
 
 
 def _add_genes(builder: GraphBuilder, path: Path, notes: dict[str, int]) -> None:

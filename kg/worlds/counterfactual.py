@@ -14,7 +14,6 @@ import numpy as np
 
 from medenv.errors import NoPassageError, UsageError
 from medenv.kg.certificates.certificate import (
-    SEARCH_DEPTH,
     answers_of,
     certificate_of,
     kind_of,
@@ -24,7 +23,7 @@ from medenv.kg.certificates.certificate import (
 from medenv.kg.certificates.queries import evaluate
 from medenv.kg.documents import Documents
 from medenv.kg.graph import Column, Graph, GraphInfo
-from medenv.kg.questions.difficulty import difficulty, grade
+from medenv.kg.questions.difficulty import difficulty, grade, search_parts
 from medenv.kg.questions.drafts import Rejected, Rejection, reasoning
 from medenv.records import Question, Retriever
 
@@ -133,10 +132,9 @@ def graded(graph: Graph, question: Question, retriever: Retriever) -> Question:
     Raises:
         CorpusUnavailableError: The retriever did not answer.
     """
-    (results,) = retriever.search([question.text], SEARCH_DEPTH)
-    found = [passage for passage, _ in results]
+    (found,) = search_parts(retriever, [question])
     grades = grade(graph, question, evaluate(graph, question.proof.query), found)
-    rank = rank_among(question.proof, found)
+    rank = rank_among(question.proof, found.whole)
     return msgspec.structs.replace(
         question,
         certificate=msgspec.structs.replace(question.proof, search_rank=rank),

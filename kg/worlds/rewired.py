@@ -56,8 +56,7 @@ def swapped(graph: Graph, swaps: Mapping[str, Sequence[tuple[int, int]]]) -> Gra
     """
     rows, columns = dict(graph.rows), unsourced(graph.columns)
     for name, pairs in swaps.items():
-        starts, tails = graph.rows[name]
-        heads = np.repeat(np.arange(len(graph), dtype=np.int32), np.diff(starts))
+        (starts, tails), heads = graph.rows[name], graph.rows[name].heads()
         moved = tails.copy()
         for first, second in pairs:
             moved[first], moved[second] = tails[second], tails[first]

@@ -18,6 +18,7 @@ from medenv.errors import UsageError
 from medenv.kg.documents import Documents
 from medenv.kg.documents.naming import mentions
 from medenv.kg.graph import Graph
+from medenv.kg.graph.schema import LACKS_PHENOTYPE
 from medenv.kg.questions.drafts import Rejected, Rejection
 from medenv.kg.worlds.counterfactual import fictional, proved_anew
 from medenv.records import Certificate, Hop, Passage, Question
@@ -82,7 +83,9 @@ class Removal:
         form = proof.query[0]
         if proof.shortcuts or form not in ("walk", "chain", "value", "where"):
             return None
-        negated = form == "where" and any(clue[0] == "not" for clue in proof.query[2])
+        negated = form == "where" and any(
+            clue[0] == LACKS_PHENOTYPE.name for clue in proof.query[2]
+        )
         return None if negated or len(proof.answers) > 1 else proof.path[-1]
 
     def question(self, question: Question) -> Question:

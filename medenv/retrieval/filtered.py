@@ -123,5 +123,5 @@ def answer_kind(question: Question) -> str:
     form, colon, _ = question.kind.partition(":")
     if question.answers:
         return question.answers[0].kind
-    kind = "value" if colon and form in ("count", "quantity") else question.kind
+    kind = "value" if colon and form == "quantity" else question.kind
     return kind.replace(":", ">").split(">")[-1]

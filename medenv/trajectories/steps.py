@@ -87,7 +87,7 @@ def _back(graph: Graph, edge: Hop) -> str:
 
 
 def _without(graph: Graph, clues: Sequence[Clue], entity: str) -> tuple[Clue, ...]:
-    return tuple(one for one in clues if one.entity < 0 or graph.nodes.ids[one.entity] != entity)
+    return tuple(one for one in clues if graph.nodes.ids[one.entity] != entity)
 
 
 class Wordbook:
@@ -127,7 +127,7 @@ class Wordbook:
 
     def clue_names(self, clues: Sequence[Clue]) -> list[str]:
         """Return the names of the entities in positive clues."""
-        return [self.graph.nodes.names[c.entity] for c in clues if c.entity >= 0 and not c.negated]
+        return [self.graph.nodes.names[clue.entity] for clue in clues]
 
     def findings(self, clues: Sequence[Clue]) -> list[str]:
         """Return the names of the findings in positive clues."""

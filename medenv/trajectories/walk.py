@@ -262,7 +262,7 @@ class Walk:
         hop = step.hop
         self._notes.clear()
         self.note(self.words.say("found", fact=self._fact(step)))
-        sayable = [one for one in step.clues if one.entity < 0 or self._sayable(one.entity)]
+        sayable = [one for one in step.clues if self._sayable(one.entity)]
         if sayable:
             names = self.book.clue_names(sayable)
             seen = names and all(

@@ -33,8 +33,6 @@ def brute(graph: Graph, sets: Sets, query: list[Any]) -> set[str]:
                 if graph.kind(graph.number(node)) == kind
                 and all(holds(sets, graph, clue, node) for clue in clues)
             }
-        case ["count", entity, relation]:
-            return {f"value:{len(sets[relation][entity])}"}
         case ["value", head, relation, tail, qualifier]:
             edge = graph.number(head), relation, graph.number(tail)
             return {f"value:{graph.qualifiers(*edge)[qualifier]}"}

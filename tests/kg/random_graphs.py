@@ -4,7 +4,14 @@ import networkx as nx
 import numpy as np
 
 from medenv.kg import Graph, GraphBuilder, GraphInfo
-from medenv.kg.graph.schema import HAS_GENE, HAS_INHERITANCE, HAS_PHENOTYPE, IS_A, QUALIFIERS
+from medenv.kg.graph.schema import (
+    HAS_GENE,
+    HAS_INHERITANCE,
+    HAS_PHENOTYPE,
+    IS_A,
+    LACKS_PHENOTYPE,
+    QUALIFIERS,
+)
 from medenv.kg.graph.topology import Subgraph
 
 
@@ -18,6 +25,8 @@ def random_graph(
     builder.relation(HAS_INHERITANCE, QUALIFIERS)
     builder.relation(HAS_GENE)
     builder.relation(IS_A)
+    builder.relation(LACKS_PHENOTYPE, QUALIFIERS)
+    absent = np.random.default_rng([seed, 1])
     for kind, code, number in (
         ("disease", "D", diseases),
         ("phenotype", "P", findings),
@@ -27,19 +36,33 @@ def random_graph(
         for i in range(number):
             builder.node(f"{code}:{i:02}", kind=kind, name=f"{kind} number {code}{i}x")
     for d in range(diseases):
-        for p in range(findings):
-            if rng.random() < 0.3 * dense:
-                values = (f"{rng.integers(1, 10)}/10", *[""] * (len(QUALIFIERS) - 1))
-                builder.edge(f"D:{d:02}", HAS_PHENOTYPE.name, f"P:{p:02}", values)
-        for g in range(genes):
-            if rng.random() < 0.25 * dense:
-                builder.edge(f"D:{d:02}", HAS_GENE.name, f"G:{g:02}")
-        values = [""] * len(QUALIFIERS)
-        builder.edge(f"D:{d:02}", HAS_INHERITANCE.name, f"I:{rng.integers(2):02}", values)
+        _add_disease(builder, d, (findings, genes, dense), (rng, absent))
     for p in range(1, findings):
         if rng.random() < 0.25:
             builder.edge(f"P:{p:02}", IS_A.name, f"P:{rng.integers(p):02}")
     return builder.build()
+
+
+def _add_disease(
+    builder: GraphBuilder,
+    d: int,
+    sizes: tuple[int, int, float],
+    drawn_by: tuple[np.random.Generator, np.random.Generator],
+) -> None:
+    """Draw the edges of one disease; what it lacks by a generator of its own."""
+    (findings, genes, dense), (rng, absent) = sizes, drawn_by
+    for p in range(findings):
+        if rng.random() < 0.3 * dense:
+            values = (f"{rng.integers(1, 10)}/10", *[""] * (len(QUALIFIERS) - 1))
+            builder.edge(f"D:{d:02}", HAS_PHENOTYPE.name, f"P:{p:02}", values)
+        elif absent.random() < 0.4:
+            values = ("0/10", *[""] * (len(QUALIFIERS) - 1))
+            builder.edge(f"D:{d:02}", LACKS_PHENOTYPE.name, f"P:{p:02}", values)
+    for g in range(genes):
+        if rng.random() < 0.25 * dense:
+            builder.edge(f"D:{d:02}", HAS_GENE.name, f"G:{g:02}")
+    blank = [""] * len(QUALIFIERS)
+    builder.edge(f"D:{d:02}", HAS_INHERITANCE.name, f"I:{rng.integers(2):02}", blank)
 
 
 def undirected(subgraph: Subgraph) -> "nx.Graph[int]":

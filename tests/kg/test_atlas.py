@@ -285,7 +285,8 @@ def test_extras_add_mechanisms_and_answers(atlas: Graph, hpo_folder: Path, tmp_p
     ]
     links = [
         {"key": "decreases activity of", "source": "MESH:D2", "target": "UniProt:P1"},
-        {"key": "has phenotype", "source": "UniProt:P1", "target": "MESH:D9"},
+        {"key": "phenotype of", "source": "UniProt:P1", "target": "MESH:D9"},
+        {"key": "smells of", "source": "UniProt:P1", "target": "MESH:D9"},
     ]
     mechanism = tmp_path / "mechanisms.jsonl"
     mechanism.write_text(json.dumps({"nodes": nodes, "links": links}) + "\n")
@@ -305,7 +306,8 @@ def test_extras_add_mechanisms_and_answers(atlas: Graph, hpo_folder: Path, tmp_p
     more = open_source("atlas", hpo_folder)
     assert tails(more, "MESH:D2", "decreases_activity_of") == ["UniProt:P1"]
     assert more.number("MESH:D2") == more.number("CHEBI:4")
-    assert tails(more, "UniProt:P1", "mechanism_has_phenotype") == ["MESH:D9"]
+    assert tails(more, "UniProt:P1", "manifestation_of") == ["MESH:D9"]
+    assert more.info.notes["DrugMechDB: links of rare predicates, dropped"] == 1
     frequency = more.qualifiers(more.number("OMIM:1"), "has_phenotype", more.number("HP:1"))
     assert frequency == atlas.qualifiers(
         atlas.number("OMIM:1"), "has_phenotype", atlas.number("HP:1")

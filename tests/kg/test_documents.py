@@ -32,13 +32,15 @@ def test_a_gene_lists_its_diseases(documents: Documents) -> None:
     assert text == "Associated diseases: Glass tendon disease; Night lake syndrome."
 
 
-def test_a_rare_finding_names_its_diseases_and_a_common_one_counts_them(
-    documents: Documents,
-) -> None:
+def test_a_finding_names_its_diseases_however_many(graph: Graph, documents: Documents) -> None:
     assert passage(documents, "TOY:P02#0").text == (
         "Reported in: Marrow Bay syndrome. Synonyms: Leaning walk. Kind of: Abnormal gait."
     )
-    assert passage(documents, "TOY:P08#0").text == "Reported in: 8 diseases. Synonyms: Fatigue."
+    common = passage(documents, "TOY:P08#0").text
+    assert common.endswith(". Synonyms: Fatigue.")
+    diseases = graph.step(graph.number("TOY:P08"), "phenotype_of").tolist()
+    assert len(diseases) == 8
+    assert all(graph.nodes.names[disease] in common for disease in diseases)
 
 
 def test_hubs_have_no_document(graph: Graph, documents: Documents) -> None:

@@ -47,9 +47,11 @@ def test_a_merged_id_leads_to_its_term_and_rows_of_one_edge_are_united(hpo_folde
     }
 
 
-def test_negated_and_never_seen_findings_are_no_edges(hpo_folder: Path) -> None:
+def test_negated_and_never_seen_findings_are_kept_as_what_was_not_found(hpo_folder: Path) -> None:
     graph = load_hpo(hpo_folder)
     assert graph.step(graph.number("HP:2"), "phenotype_of").size == 0
+    absent = graph.step(graph.number("HP:2"), "absent_in").tolist()
+    assert [graph.nodes.ids[disease] for disease in absent] == ["OMIM:1", "OMIM:2"]
     assert graph.info.notes["excluded annotations"] == 2
 
 

@@ -192,7 +192,7 @@ def test_questions_verify_proves_all_or_names_what_is_wrong(
 def made(tmp_path: Path) -> Path:
     """A graded set in the folder where sets are made."""
     wanted = QuestionsSettings(
-        kinds={"list": 1, "count": 1, "intersection": 1}, rare_percent=100, test_share=0.3, n=4,
+        kinds={"list": 1, "quantity": 1, "intersection": 1}, rare_percent=100, test_share=0.3, n=4,
         n_test=1,
     )  # fmt: skip
     folder = tmp_path / "outputs" / "questions-toy"

@@ -276,7 +276,7 @@ def test_the_measure_of_rarity_decides_which_entities_are_rare(big: Graph) -> No
         ({"kinds": {"rare_chain": 1}}, "did you mean 'rare_chains'"),
         ({"kinds": {}}, "at least one above 0"),
         ({"kinds": {"list": 0}}, "at least one above 0"),
-        ({"kinds": {"list": 2, "count": -1}}, "at least one above 0"),
+        ({"kinds": {"list": 2, "negation": -1}}, "at least one above 0"),
         ({"levels": (5,)}, "levels of 0 to 4"),
         ({"specialties": ("cardiologie",)}, "did you mean 'cardiology'"),
         ({"max_per_answer": 0}, "max_per_answer >= 1"),

@@ -163,7 +163,7 @@ def test_defect_9_no_search_is_left_out_and_none_that_fails_counts_as_nothing_fo
 
 
 SETTINGS: dict[str, object] = {
-    "kinds": {"count": 1},
+    "kinds": {"list": 1},
     "levels": (4,),
     "rarity": "prevalence",
     "rare_percent": 10.0,
@@ -179,7 +179,7 @@ SETTINGS: dict[str, object] = {
 ELSEWHERE = ("chains", "specialties", "max_per_answer", "sample_nodes")
 """Settings whose effect has a spec of its own."""
 
-CHAIN_SETTINGS: dict[str, int] = {
+CHAIN_SETTINGS: dict[str, object] = {
     "min_hops": 5,
     "max_hops": 3,
     "radius": 1,
@@ -187,6 +187,8 @@ CHAIN_SETTINGS: dict[str, int] = {
     "max_nodes": 5,
     "budget": 3,
     "max_clues": 1,
+    "every_hop": True,
+    "avoid": ("gene",),
 }
 
 

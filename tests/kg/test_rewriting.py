@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from medenv.kg import Documents, Graph, toy_graph, toy_questions, verify
 from medenv.kg.certificates.queries import evaluate
+from medenv.kg.questions.difficulty import SOLVERS
 from medenv.kg.questions.generator import QuestionGenerator
 from medenv.kg.questions.production import produce
 from medenv.kg.questions.rewriting import digest, phrases, prompt, read_wording, rewrite
@@ -69,7 +70,8 @@ def test_what_belongs_to_a_wording_is_found_out_again_or_left_out(big, asked, tm
         bare = run(server, tmp_path / "j", big, asked[:20])
     for question in done.questions:
         assert verify(question, big, retriever) == []
-        assert set(question.grades) == {"closed_book", "one_search", "greedy_hops"}
+        ordered = question.certificate.query[0] in ("walk", "chain")
+        assert set(question.grades) == set(SOLVERS if ordered else SOLVERS[:4])
     assert {q.difficulty for q in bare.questions} == {None}
     assert len(server.asked) == 20
 
@@ -134,20 +136,19 @@ def without(pattern):
 @pytest.mark.parametrize(
     ("kind", "change", "reason"),
     [
-        ("negation", without(r"\b(not|no|without|lacks?|lacking)\b"), "a negation is missing"),
+        ("negation", without(r"\b(not|no|without|lacks?|excluded)\b"), "a negation is missing"),
         (
             "list",
             without(r"(?i)\b(every|all|list|complete|each)\b"),
             "what is asked for is missing",
         ),
         ("comparison", without(r"\b(most|largest|often|frequent\w*)\b"), "what is asked for"),
-        ("count", without(r"(?i)\b(how many|number of|count)\b"), "what is asked for"),
     ],
 )
 def test_what_a_form_of_question_asks_for_has_to_stay(kind, change, reason, tmp_path):
     graph = random_graph(1, diseases=60, findings=60, genes=30, dense=0.5)
     config = msgspec.structs.replace(CONFIG, kinds={kind: 1})
-    made = produce(QuestionGenerator(Documents(graph), config), "train", 5, tmp_path / "journal")
+    made = produce(QuestionGenerator(Documents(graph), config), "train", 3, tmp_path / "journal")
     for question in made.questions:
         assert refused(politely(question.text), question, graph) == ""
         proposed = json.dumps({"question": change(question.text)})
@@ -161,16 +162,6 @@ def test_that_steps_differ_has_to_stay(big, asked):
     for question in twice:
         changed = json.dumps({"question": re.sub(words, "", question.text)})
         assert refused(changed, question, big) == "that steps differ is missing"
-
-
-def test_a_range_of_numbers_has_to_stay(big, asked):
-    counted = [q for q in asked if '"count"' in msgspec.json.encode(q.certificate.query).decode()]
-    ranged = [q for q in counted if re.search(r"\d+ (to|or) \d+", q.text)]
-    for question in ranged:
-        changed = re.sub(r"\d+ (to|or) \d+ ", "", question.text)
-        proposed = json.dumps({"question": changed})
-        assert refused(proposed, question, big) in ("a number is missing", "a step is missing")
-    assert ranged
 
 
 def test_the_model_is_told_what_stays_and_not_the_answer(big, asked):

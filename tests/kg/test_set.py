@@ -109,7 +109,7 @@ def test_a_dataset_has_one_flat_row_for_each_question(questions: ToyQuestions) -
 
 
 KINDS = QuestionSpec(
-    kinds={"list": 1, "count": 1, "intersection": 1}, rare_percent=100, test_share=0.3
+    kinds={"list": 1, "quantity": 1, "intersection": 1}, rare_percent=100, test_share=0.3
 )
 TOY = GraphSettings(source="toy")
 
@@ -237,13 +237,13 @@ def test_every_setting_can_be_set_on_the_command_line(tmp_path: Path) -> None:
     done = recipe(
         *("graph=toy", "n=3", "questions.n_test=1", "questions.workers=1"),
         *("questions.graded=false", f"questions.folder={out}"),
-        *("questions.kinds.list=1", "questions.kinds.count=1", "questions.kinds.rare_chains=0"),
+        *("questions.kinds.list=1", "questions.kinds.quantity=1", "questions.kinds.rare_chains=0"),
         "questions.rare_percent=100",
         *("questions.test_share=0.3", "questions.max_per_answer=3", "questions.levels=[0,1]"),
     )
     assert done.returncode == 0, done.stdout + done.stderr
     kinds = {q.kind.partition(":")[0] for q in read_questions(out / "train.jsonl")}
-    assert kinds <= {"list", "count"}
+    assert kinds <= {"list", "quantity", "disease>onset"}
 
 
 def test_the_options_of_a_source_are_set_on_the_command_line(made: Path, tmp_path: Path) -> None:
