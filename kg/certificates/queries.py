@@ -32,6 +32,7 @@ from medenv.kg.certificates.conditions import Clue, fitting, inverse, narrow, re
 from medenv.kg.documents.frequencies import more_frequent, patients
 from medenv.kg.graph import Graph, IntArray
 from medenv.kg.graph.schema import IS_A
+from medenv.kg.graph.systems import systems
 from medenv.kg.graph.traversal import walk
 
 Edge = tuple[int, str, int]
@@ -183,10 +184,13 @@ def _root(graph: Graph, root: Any) -> tuple[int, list[Clue], list[int], list[int
 
 
 def stated_edges(graph: Graph, node: int, clues: Sequence[Clue]) -> list[Edge]:
-    """Return the edges by which a node fits its clues; an entailed edge is that of the subtype."""
+    """Return the edges by which a node fits its clues.
+
+    An entailed edge is that of the subtype, except to a system of the body, which documents state.
+    """
     edges = []
     for clue in clues:
-        if graph.has_edge(node, clue.relation, clue.entity):
+        if graph.has_edge(node, clue.relation, clue.entity) or clue.entity in systems(graph):
             edges.append((node, clue.relation, clue.entity))
             continue
         if IS_A.inverse in graph.rows:

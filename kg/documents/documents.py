@@ -27,6 +27,7 @@ from medenv.kg.graph.schema import (
     IS_A,
     LACKS_PHENOTYPE,
 )
+from medenv.kg.graph.systems import systems_of
 from medenv.records import Passage
 from medenv.text import slug
 
@@ -215,6 +216,7 @@ def _disease(graph: Graph, node: int) -> Iterator[_Section]:
     # In a new passage, so that no passage states both a finding and the gene.
     yield _Section("Findings", _findings(graph, node), apart=True)
     yield _Section("Looked for and not found", _named(graph, node, LACKS_PHENOTYPE.name))
+    yield _Section("Systems", _systems(graph, node, HAS_PHENOTYPE.name))
     for label, relation in _ATTRIBUTES[3:]:
         yield _Section(label, _named(graph, node, relation.name))
     yield from _facts(graph, node)
@@ -236,6 +238,7 @@ def _phenotype(graph: Graph, node: int) -> Iterator[_Section]:
     yield _prose(graph, node)
     yield _Section("Synonyms", _aliases(graph, node))
     yield _Section("Kind of", _named(graph, node, IS_A.name))
+    yield _Section("Systems", _systems(graph, node, IS_A.name))
 
 
 def _prose(graph: Graph, node: int) -> _Section:
@@ -280,6 +283,16 @@ def _named(graph: Graph, node: int, relation: str) -> list[_Item]:
         return []
     names = graph.nodes.names
     return [(names[tail], (relation, tail)) for tail in graph.step(node, relation).tolist()]
+
+
+def _systems(graph: Graph, node: int, relation: str) -> list[_Item]:
+    """Return the systems of a finding or disease that its document does not name yet."""
+    names = graph.nodes.names
+    return [
+        (names[one], (relation, one))
+        for one in systems_of(graph, node)
+        if not graph.has_edge(node, relation, one)
+    ]
 
 
 def _aliases(graph: Graph, node: int) -> list[_Item]:

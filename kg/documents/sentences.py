@@ -37,6 +37,7 @@ from medenv.kg.graph.schema import (
     TREATMENT_NAMES,
     VARIANT_IN,
 )
+from medenv.kg.graph.systems import systems_of
 from medenv.retrieval.documents import pieces
 
 Edge = tuple[str, int]
@@ -112,6 +113,10 @@ _WORDINGS: dict[str, tuple[str, ...]] = {
 for _one in MECHANISMS.values():
     _WORDINGS[_one.name] = (f"{{name}} {_one.verb} {{list}}.",)
     _WORDINGS[_one.inverse] = (f"{{name}} {_one.passive} {{list}}.",)
+_SYSTEMS = {
+    "disease": (HAS_PHENOTYPE.name, "By its findings {name} comes with {list}."),
+    "phenotype": (IS_A.name, "More broadly, {name} falls under {list}."),
+}
 _SILENT = {
     relation.inverse
     for relation in (HAS_INHERITANCE, HAS_ONSET, HAS_COURSE, HAS_HISTORY, HAS_MODIFIER, IS_A)
@@ -144,7 +149,7 @@ class Sentence(NamedTuple):
 
 
 def sentences(graph: Graph, node: int) -> Iterator[Sentence]:
-    """Yield the sentences of a node's document; a node without facts has none.
+    """Yield the sentences of a node's document, long tables last; a node without facts has none.
 
     Args:
         graph: The graph.
@@ -155,21 +160,34 @@ def sentences(graph: Graph, node: int) -> Iterator[Sentence]:
         return
     name = graph.nodes.names[node]
     stated.sort(key=lambda r: _FIRST.index(r) if r in _FIRST else len(_FIRST))
-    for relation in stated:
-        if relation == HAS_PHENOTYPE.name:
-            continue
-        tails = graph.step(node, relation).tolist()
-        wordings = _WORDINGS.get(relation, (f"{_title(relation)}: {{list}}.",))
-        wording = wordings[_hash(graph, node, relation) % len(wordings)]
-        named = [(graph.nodes.names[tail], (relation, tail)) for tail in tails]
-        yield from _listed(wording, name, named, f"{_title(relation)} of {name}")
+    others = [relation for relation in stated if relation != HAS_PHENOTYPE.name]
+    tables = [one for one in others if graph.step(node, one).size > LONGEST_LIST]
+    for relation in others:
+        if relation not in tables:
+            yield from _about(graph, node, relation)
     if HAS_PHENOTYPE.name in stated:
         yield from _findings(graph, node)
+    if affected := systems_of(graph, node):
+        relation, wording = _SYSTEMS[graph.kind(node)]
+        named = [(graph.nodes.names[one], (relation, one)) for one in affected]
+        yield from _listed(wording, name, named, f"Systems of {name}")
     if text := graph.nodes.texts[node]:
         lead = "Change of the protein: " if graph.kind(node) == "variant" else ""
         yield Sentence(f"{lead}{text}" if text[-1] in ".!?" else f"{lead}{text}.")
     if aliases := graph.nodes.aliases[node]:
         yield Sentence(_worded("{name} is also known as {list}.", name, aliases[:LONGEST_LIST]))
+    for relation in tables:
+        yield from _about(graph, node, relation)
+
+
+def _about(graph: Graph, node: int, relation: str) -> Iterator[Sentence]:
+    """Yield the sentences about one relation of a node, or rows of a table."""
+    name = graph.nodes.names[node]
+    tails = graph.step(node, relation).tolist()
+    named = [(graph.nodes.names[tail], (relation, tail)) for tail in tails]
+    wordings = _WORDINGS.get(relation, (f"{_title(relation)}: {{list}}.",))
+    wording = wordings[_hash(graph, node, relation) % len(wordings)]
+    yield from _listed(wording, name, named, f"{_title(relation)} of {name}")
 
 
 def _findings(graph: Graph, node: int) -> Iterator[Sentence]:

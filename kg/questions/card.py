@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
+from statistics import fmean
 
 import msgspec
 
 from medenv.io import read_json
 from medenv.kg.graph import GraphInfo
+from medenv.kg.questions.phrases import recorded
 from medenv.kg.questions.production import Produced
 from medenv.kg.questions.walks import WALKS
 from medenv.kg.sources import GraphSettings
@@ -32,11 +35,17 @@ class DataCard(Record, frozen=True, kw_only=True):
         attempts: Number of attempts by split.
         kinds: Number of questions by kind, the kinds on a chain's path written as its hops.
         hops: Number of questions by hops of the gold path.
+        effective: Number of chains by their effective and all their hops, e.g. ``"3 of 4"``.
+        families: Number of questions by family, or kind of question.
+        recorded: Number of hops by relation and who records it.
         levels: Number of questions by obfuscation level.
+        hidden_bits: Mean bits that hide the topic of a chain, by obfuscation level.
         specialties: Number of questions by specialty.
         answers: Number of questions by kind of the answer.
         difficulty: Number of questions in each of `BINS` equal parts of [0, 1]; empty ungraded.
         found_by_one_search: Share of the questions that the one-search solver answers, or None.
+        remembered: For each model that was asked without tools, how many questions it answered, and
+            how many it was asked.
         rejected: Number of attempts that came to nothing, by reason.
         origin: What the graph was read from.
         shared: Number of answers, gold edges, templates, ... that both splits have.
@@ -50,11 +59,16 @@ class DataCard(Record, frozen=True, kw_only=True):
     attempts: dict[str, int]
     kinds: dict[str, int]
     hops: dict[str, int]
+    effective: dict[str, int]
+    families: dict[str, int]
+    recorded: dict[str, int]
     levels: dict[str, int]
+    hidden_bits: dict[str, float]
     specialties: dict[str, int]
     answers: dict[str, int]
     difficulty: tuple[int, ...]
     found_by_one_search: float | None
+    remembered: dict[str, tuple[int, int]]
     rejected: dict[str, int]
     origin: GraphSettings | None = None
     shared: dict[str, int] = msgspec.field(default_factory=dict)
@@ -92,15 +106,41 @@ def data_card(
         attempts={split: made.attempts for split, made in produced.items()},
         kinds=counted(form(q) for q in questions),
         hops=counted(str(len(q.proof.path)) for q in questions if form(q) == "chain"),
+        effective=counted(
+            f"{q.proof.effective_hops} of {len(q.proof.path)}"
+            for q in questions
+            if form(q) == "chain"
+        ),
+        families=counted(q.template.partition("/")[0] or "its own" for q in questions),
+        recorded=counted(recorded(hop.relation) for q in questions for hop in q.proof.path),
         levels=counted(str(q.level) for q in questions),
+        hidden_bits=_hidden_bits(questions),
         specialties=counted(q.specialty or "none" for q in questions),
         answers=counted(answer_kind(q) for q in questions),
         difficulty=tuple(bins[i] for i in range(BINS)) if graded else (),
         found_by_one_search=sum(searched) / len(searched) if searched else None,
+        remembered=_remembered(questions),
         rejected=dict(sorted(rejected.items())),
         origin=origin,
         shared=shared or {},
     )
+
+
+def _hidden_bits(questions: Sequence[Question]) -> dict[str, float]:
+    by_level: dict[int, list[float]] = {}
+    for question in questions:
+        if form(question) == "chain":
+            by_level.setdefault(question.level, []).append(question.proof.hidden_bits)
+    return {str(level): round(fmean(bits), 2) for level, bits in sorted(by_level.items())}
+
+
+def _remembered(questions: Sequence[Question]) -> dict[str, tuple[int, int]]:
+    """Return for each model how many questions it answered at least every second time."""
+    found: dict[str, list[bool]] = {}
+    for question in questions:
+        for model, (right, tries) in question.calibration.items():
+            found.setdefault(model, []).append(2 * right >= tries > 0)
+    return {model: (sum(right), len(right)) for model, right in sorted(found.items())}
 
 
 def form(question: Question) -> str:
@@ -156,16 +196,27 @@ def _parts(card: DataCard) -> list[str]:
     tables = (
         ("Specialty", card.specialties),
         ("Kind", card.kinds),
+        ("Family", card.families),
         ("Hops of a chain", card.hops),
+        ("Effective hops of a chain", card.effective),
         ("Obfuscation level", card.levels),
         ("Kind of answer", card.answers),
     )
     parts += [count_table(name, counts, "Questions") for name, counts in tables]
+    parts.append(count_table("Relation, and who records it", card.recorded, "Hops"))
+    if card.hidden_bits:
+        told = ", ".join(f"{bits:g} at level {level}" for level, bits in card.hidden_bits.items())
+        parts.append(
+            "Bits that hide the topic of a chain from who looks up its most telling clue, on "
+            f"average: {told}."
+        )
+    for model, (right, asked) in card.remembered.items():
+        parts.append(f"{model}, asked without tools, answers {right:,} of {asked:,} questions.")
     if card.difficulty:
         share = card.found_by_one_search or 0.0
         parts += [
             "![Questions by difficulty](difficulty.svg)",
-            "Difficulty: bits of luck that the best of three offline solvers needs, divided by "
+            "Difficulty: bits of luck that the best of six offline solvers needs, divided by "
             f"20. One search with the question's own words answers {share:.1%}.",
         ]
     return [

@@ -42,6 +42,7 @@ from medenv.kg.graph.schema import (
     RESPONSE_DEPENDS_ON,
     VARIANT_IN,
 )
+from medenv.kg.graph.systems import systems_of
 from medenv.kg.questions.drafts import telling_words, unnameable
 
 _ATTRIBUTES = (
@@ -120,16 +121,6 @@ def common_findings(graph: Graph) -> frozenset[int]:
     return frozenset(np.flatnonzero(counts >= least).tolist())
 
 
-@lru_cache(maxsize=4)
-def systems(graph: Graph) -> tuple[int, ...]:
-    """Return the findings that stand for the body's systems: the kinds of the most general one."""
-    if "phenotype" not in graph.kinds or IS_A.inverse not in graph.rows:
-        return ()
-    counts = entailed_counts(graph, IS_A.inverse)
-    top = max(graph.of_kind("phenotype").tolist(), key=lambda node: int(counts[node]))
-    return tuple(graph.step(top, IS_A.inverse).tolist())
-
-
 def offers(graph: Graph, node: int) -> list[Clue]:
     """Return all clues that hold for a node, in a fixed order.
 
@@ -155,15 +146,8 @@ def _offered(graph: Graph, node: int) -> tuple[tuple[str, int], ...]:
     ]
     above = {"disease": HAS_PHENOTYPE.name, "phenotype": IS_A.name}.get(kind, "")
     if above in relations:
-        found += [(above, system) for system in systems(graph) if node in _below(graph, system)]
+        found += [(above, system) for system in systems_of(graph, node)]
     return tuple(dict.fromkeys(found))
-
-
-@lru_cache(maxsize=64)
-def _below(graph: Graph, system: int) -> frozenset[int]:
-    """Return the diseases with a finding of a system, and the kinds of that finding."""
-    kinds = bearers(graph, IS_A.name, system).tolist()
-    return frozenset([*kinds, *bearers(graph, HAS_PHENOTYPE.name, system).tolist()])
 
 
 def single_out(

@@ -36,6 +36,7 @@ from medenv.kg.graph.schema import (
     IS_A,
     LACKS_PHENOTYPE,
 )
+from medenv.kg.graph.systems import systems
 from medenv.kg.questions import phrases
 from medenv.kg.questions.asked import is_disease
 from medenv.kg.questions.clues import offers
@@ -49,9 +50,7 @@ def draft_intersection(graph: Graph, order: SampleSpec) -> Draft:
         Rejected: The rare entity leads to no disease that its findings single out.
     """
     disease = _disease(graph, order)
-    unfit = unnameable(graph, order.max_name_chars)
-    findings = [c for c in offers(graph, disease) if c.relation == HAS_PHENOTYPE.name]
-    pool = [c for c in findings if not (unfit[c.entity] or tells(graph, c.entity, disease))]
+    pool = _findings(graph, disease, order)
     chosen: list[Clue] = []
     found = graph.of_kind("disease")
     for place in order.rng.permutation(len(pool)).tolist():
@@ -85,6 +84,18 @@ _INTERSECTIONS = (
     "Name the one disease in which {names} are {all} reported, going by {sources}.",
     "{names} are reported together in a single disease of {sources}. Which one is it?",
 )
+
+
+def _findings(graph: Graph, disease: int, order: SampleSpec) -> list[Clue]:
+    """Return the findings of a disease that may be told of a patient, without whole systems."""
+    unfit, whole = unnameable(graph, order.max_name_chars), systems(graph)
+    return [
+        clue
+        for clue in offers(graph, disease)
+        if clue.relation == HAS_PHENOTYPE.name
+        and clue.entity not in whole
+        and not (unfit[clue.entity] or tells(graph, clue.entity, disease))
+    ]
 
 
 def _needed(graph: Graph, clues: list[Clue]) -> list[Clue]:
@@ -170,13 +181,7 @@ def draft_differential(graph: Graph, order: SampleSpec) -> Draft:
         Rejected: The rare entity leads to no disease that an excluded finding decides for.
     """
     disease = _examined(graph, order)
-    unfit = unnameable(graph, order.max_name_chars)
-    findings = [
-        clue
-        for clue in offers(graph, disease)
-        if clue.relation == HAS_PHENOTYPE.name
-        and not (unfit[clue.entity] or tells(graph, clue.entity, disease))
-    ]
+    findings = _findings(graph, disease, order)
     chosen: list[Clue] = []
     found = graph.of_kind("disease")
     for place in order.rng.permutation(len(findings)).tolist():

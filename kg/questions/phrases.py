@@ -19,7 +19,9 @@ from medenv.kg.graph.schema import (
     ATTRIBUTES,
     HAS_ACTIVITY,
     HAS_COURSE,
+    HAS_GENE,
     HAS_KEYWORD,
+    HAS_PHENOTYPE,
     HAS_PREVALENCE,
     HAS_ROLE,
     HAS_VARIANT,
@@ -119,9 +121,27 @@ _STEPS |= {
         INHIBITS.inverse: ("that inhibits {from}", "inhibiting {from}"),
         RESPONSE_DEPENDS_ON.name: ("on which the response to {from} depends",),
         RESPONSE_DEPENDS_ON.inverse: ("to which the response depends on {from}",),
-        TREATMENT_NAMES.name: ("which a text on the treatment of {from} names",),
-        TREATMENT_NAMES.inverse: ("for whose treatment a text names {from}",),
     }.items()
+}
+_STEPS |= {
+    TREATMENT_NAMES.name: _Step(
+        (
+            "Exactly one {other}{noun} is named in texts on the treatment of {from}.",
+            "There is just one {other}{noun} that texts on the treatment of {from} name.",
+            "Texts on the treatment of {from} name only one {other}{noun}.",
+            "A single {other}{noun} comes up in texts on the treatment of {from}.",
+        ),
+        "named in texts on the treatment of {from}",
+    ),
+    TREATMENT_NAMES.inverse: _Step(
+        (
+            "{From} is named in texts on the treatment of exactly one {other}{noun}.",
+            "There is just one {other}{noun} with {from} named in texts on its treatment.",
+            "Only one {other}{noun} has {from} named in texts on its treatment.",
+            "A single {other}{noun} is treated with {from} by the texts on it.",
+        ),
+        "with {from} named in texts on their treatment",
+    ),
 }
 _STEPS |= {
     relation: _relative(*clauses)
@@ -173,6 +193,12 @@ _SOURCES = {
     INHIBITS.name: "ChEBI",
 } | {name: "DrugMechDB" for name in MECHANISMS}
 """Who records a relation, where that is not a catalogue of diseases."""
+
+_RELATIONS = (
+    *(HAS_PHENOTYPE, HAS_GENE, IN_PATHWAY, IN_FAMILY, HAS_VARIANT, VARIANT_IN, HAS_ACTIVITY),
+    *(INHIBITS, RESPONSE_DEPENDS_ON, TREATMENT_NAMES, *(m.relation for m in MECHANISMS.values())),
+)
+_FORWARD = {relation.inverse: relation.name for relation in _RELATIONS}
 _DISTINCT = (
     "No {a_or_b} is meant twice.",
     "Each {a_and_b} differs from those before it.",
@@ -208,8 +234,8 @@ _SINGLE = {
     IN_FAMILY.name: "belongs to {names}",
     HAS_ACTIVITY.name: "codes for {names}",
     INHIBITS.name: "inhibits {names}",
-    TREATMENT_NAMES.name: "has {names} named in a text on its treatment",
-    TREATMENT_NAMES.inverse: "is named in a text on the treatment of {names}",
+    TREATMENT_NAMES.name: "has {names} named in texts on its treatment",
+    TREATMENT_NAMES.inverse: "is named in texts on the treatment of {names}",
     RESPONSE_DEPENDS_ON.name: "has an effect that depends on {names}",
     VARIANT_IN.name: "has been found in {names}",
     HAS_VARIANT.inverse: "lies in {names}",
@@ -395,6 +421,16 @@ def sources(graph: Graph, relations: Iterable[str]) -> str:
         known = (_SOURCES[forward],) if forward in _SOURCES else _catalogues(graph)
         names |= dict.fromkeys(known)
     return joined(list(names))
+
+
+def recorded(relation: str) -> str:
+    """Return a relation by its forward name, and who records it: ``"in_pathway (Reactome)"``.
+
+    Args:
+        relation: Name of the relation, forward or inverse.
+    """
+    forward = _FORWARD.get(relation, relation)
+    return f"{forward} ({_SOURCES.get(forward, 'the catalogues of diseases')})"
 
 
 @lru_cache(maxsize=4)

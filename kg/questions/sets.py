@@ -27,7 +27,7 @@ from medenv.kg.questions.store import read_questions
 from medenv.kg.sources import GraphSettings
 from medenv.records import Question, Record
 
-FORMAT = 1
+FORMAT = 2
 """Version of the layout; raised when an older folder can no longer be read."""
 
 CONTENTS = "contents.json"

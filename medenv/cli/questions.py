@@ -190,6 +190,9 @@ def _proved(question: Question) -> list[tuple[str, str]]:
     return [
         ("query", str(proof.query)),
         ("hops", f"{len(proof.path)} (shortest way in the graph {proof.min_hops})"),
+        ("effective hops", f"{proof.effective_hops}, from {proof.entries:,} entities"),
+        ("needed clues", str(proof.needed_clues)),
+        ("hidden bits", f"{proof.hidden_bits:g}"),
         ("fewest calls", str(proof.min_calls)),
         ("chance", f"{proof.chance:.3g}"),
         ("search rank", rank if question.grades or proof.search_rank else "not searched"),
@@ -219,6 +222,11 @@ def verify_file(
     questions = [question for split in sets.values() for question in split]
     if not questions:
         raise UsageError(f"{file} has no question")
+    if any(q.certificate is not None and q.proof.effective_hops == 0 for q in questions):
+        raise UsageError(
+            f"{file} has certificates of an earlier version, which know no effective hops; make the"
+            " questions anew with the command that made them"
+        )
     graded = search and any(question.grades for question in questions)
     retriever = BM25Retriever(documents_of(graph).passages) if graded else None
     console = Console()

@@ -38,7 +38,12 @@ def test_a_card_counts_what_is_there_and_names_the_terms(
     graph: Graph, questions: ToyQuestions, tmp_path: Path
 ) -> None:
     graded = [
-        msgspec.structs.replace(q, difficulty=i / 15, grades={"one_search": float(i < 4)})
+        msgspec.structs.replace(
+            q,
+            difficulty=i / 15,
+            grades={"one_search": float(i < 4)},
+            calibration={"a model": (2 * int(i < 4), 3)},
+        )
         for i, q in enumerate(questions.train)
     ]
     made = {"train": Produced(tuple(graded), {"a reason": 3}, 19)}
@@ -46,10 +51,16 @@ def test_a_card_counts_what_is_there_and_names_the_terms(
     assert card.questions == {"train": 16}
     assert sum(card.kinds.values()) == sum(card.answers.values()) == 16
     assert (sum(card.difficulty), card.difficulty[-1], card.found_by_one_search) == (16, 1, 0.25)
+    chains = [q for q in graded if ">" in q.kind]
+    of = [f"{q.proof.effective_hops} of {len(q.proof.path)}" for q in chains]
+    assert card.effective == {pair: of.count(pair) for pair in of}
+    assert sum(card.recorded.values()) == sum(len(q.proof.path) for q in graded)
+    assert card.remembered == {"a model": (4, 16)}
     write_card(tmp_path, card)
     page = (tmp_path / "README.md").read_text()
     assert graph.info.licence in page
     assert "| a reason | 3 |" in page
+    assert "a model, asked without tools, answers 4 of 16 questions." in page
     assert "Shared by training and test questions: 0 answers, 2 edges." in page
     figure = (tmp_path / "difficulty.svg").read_bytes()
     write_card(tmp_path, card)
