@@ -187,7 +187,7 @@ def _about(graph: Graph, node: int, relation: str) -> Iterator[Sentence]:
     named = [(graph.nodes.names[tail], (relation, tail)) for tail in tails]
     wordings = _WORDINGS.get(relation, (f"{_title(relation)}: {{list}}.",))
     wording = wordings[_hash(graph, node, relation) % len(wordings)]
-    yield from _listed(wording, name, named, f"{_title(relation)} of {name}")
+    yield from _listed(wording, name, named, wording.format(name=name, list="").strip(" .:"))
 
 
 def _findings(graph: Graph, node: int) -> Iterator[Sentence]:

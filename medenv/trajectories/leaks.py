@@ -2,8 +2,10 @@
 
 Guided teachers receive the gold path with masked entities; scripted teachers have the whole path.
 Training data must not contain any of it: no mask, no placeholder, no relation name as the guidance
-writes it, no mention of the guidance, and no gold entity before the question or an observation
-shows it. The detector reads only the finished episode.
+writes it, no mention of the guidance, no gold entity before the question or an observation shows
+it, and no choice that the observations so far do not justify: who goes on from one of several
+candidates has been shown it with every clue of the question. The detector reads only the finished
+episode.
 """
 
 from __future__ import annotations
@@ -14,8 +16,10 @@ from typing import Any, Literal, NamedTuple
 
 from medenv.records import Question, Trajectory, Turn
 from medenv.text import fold, whole_words
+from medenv.trajectories.revealed import RevealedEntities
+from medenv.trajectories.revealed import names as mentions
 
-Kind = Literal["mask", "placeholder", "relation", "guidance", "entity"]
+Kind = Literal["mask", "placeholder", "relation", "guidance", "entity", "choice"]
 
 MASK = "[MASK]"
 """Entity placeholder in the guidance."""
@@ -73,7 +77,46 @@ def leaks(trajectory: Trajectory, names: Names) -> list[Leak]:
                 if one.within(told) and not one.within(seen)
             ]
         seen.add(turn.observation)
-    return list(dict.fromkeys(found))
+    found += choice_leaks(trajectory, names)
+    return sorted(dict.fromkeys(found), key=lambda leak: leak.turn)
+
+
+def choice_leaks(trajectory: Trajectory, names: Names) -> list[Leak]:
+    """Return the choices of gold entities that nothing shown before justifies.
+
+    An entity of the path is chosen in the turn that first writes the name of the next one, or the
+    answer. By then an observation has to show it together with each clue on it.
+
+    Args:
+        trajectory: The episode.
+        names: Names that cover its gold path and clues.
+    """
+    proof = trajectory.question.certificate
+    if proof is None or proof.query[0] != "chain":
+        return []
+    path = [proof.path[0].head, *(hop.tail for hop in proof.path)]
+    clues = {one: [hop.tail for hop in proof.clues if hop.head == one] for one in path}
+    waiting = [(one, after) for one, after in zip(path, [*path[1:], ""], strict=True) if clues[one]]
+    revealed = RevealedEntities(trajectory.question.text)
+    found: list[Leak] = []
+    for number, turn in enumerate(trajectory.turns):
+        text = " ".join(written(turn))
+        for one, after in list(waiting):
+            onward = names.get(after, ()) or turn.parsed.answer
+            if not onward or (after and not any(mentions(text, name) for name in names[after])):
+                continue
+            waiting.remove((one, after))
+            answered = after or any(mentions(turn.parsed.answer or "", n) for n in names[one])
+            if answered and not all(_joined(revealed, names, one, clue) for clue in clues[one]):
+                found.append(Leak("choice", number, names[one][0]))
+        revealed.see(turn.observation, as_one=any(call.name == "read" for call in turn.calls))
+    return found
+
+
+def _joined(revealed: RevealedEntities, names: Names, one: str, other: str) -> bool:
+    return any(
+        revealed.joins(name, clue) for name in names.get(one, ()) for clue in names.get(other, ())
+    )
 
 
 def written(turn: Turn) -> Iterator[str]:

@@ -79,10 +79,30 @@ OCCASIONS: dict[str, tuple[str, ...]] = {
         "The condition that it {clue} is met.",
         "The question wants one that {clue}, and this is it.",
     ),
-    "supposed": (
-        "Of the candidates, this is the one that {clue}.",
-        "The question narrows it down to one that {clue}, which leaves this one.",
-        "Among what is listed, this one {clue}.",
+    "examine": (
+        "Is it {name}? I look at what is recorded of it.",
+        "{name} is one of those listed. I check it against the question.",
+        "I check {name} before I take it.",
+        "Several are listed; I look at {name}.",
+    ),
+    "listing": (
+        "Rather than check each, I look at what is recorded of {name}.",
+        "The entry on {name} should name the one that is meant.",
+        "{name} narrows it down; I look there.",
+    ),
+    "alone": (
+        "Of the {number} that came up, only {name} is named together with {other}.",
+        "{other} is named with {name}, and with none of the other {rest} that came up.",
+        "That leaves {name}: {other} is not mentioned with any of the other {rest}.",
+    ),
+    "treatment": (
+        "What is {name} treated with? I search for that.",
+        "I look for texts on treatment: {name}.",
+    ),
+    "ruled_out": (
+        "What I read of {name} does not say that it {clue}, so I leave it.",
+        "{name}: nothing there says that it {clue}. That speaks against it.",
+        "I see no sign that {name} {clue}; another one has to be meant.",
     ),
     "not_found": (
         "That does not show what I need.",
@@ -90,12 +110,6 @@ OCCASIONS: dict[str, tuple[str, ...]] = {
         "None of these results settles it.",
         "This brings nothing decisive.",
         "The step I need is not among these results.",
-    ),
-    "candidate": (
-        "{name} comes up. That is a candidate, not a proof.",
-        "Among these is {name}.",
-        "{name} is listed; I have to see whether it holds.",
-        "One name fits so far: {name}.",
     ),
     "failed": (
         "The tool did not answer. I make the same call once more.",
@@ -120,18 +134,6 @@ OCCASIONS: dict[str, tuple[str, ...]] = {
     "give_up": (
         "I have not found what would settle this.",
         "The sources that I could reach do not decide it.",
-    ),
-    "stray": (
-        "Perhaps {name} is worth a look.",
-        "Could it be {name}? I look it up.",
-        "{name} is listed too; I follow that first.",
-        "I start with {name}, which also came up.",
-    ),
-    "stray_over": (
-        "{name} does not fit the question, so I go back.",
-        "No, {name} leads away from what is asked.",
-        "{name} was the wrong turn. Back to the last step that holds.",
-        "That rules {name} out.",
     ),
     "vague": (
         "A broad search may give an overview: {query}.",

@@ -42,6 +42,19 @@ class RevealedEntities:
         """Return whether the last line of the last text has these words."""
         return words in self._texts[-1].rpartition("\n")[2]
 
+    def shown_last(self, name: str) -> bool:
+        """Return whether the last text has a name."""
+        return names(self._texts[-1], name)
+
+    def passages_among(self, passages: Iterable[str]) -> str:
+        """Return the first of some passage ids that a text has shown, or ``""``.
+
+        Args:
+            passages: Passage ids.
+        """
+        found = (one for one in passages if any(f"({one})" in text for text in self._texts[1:]))
+        return next(found, "")
+
     def passage_of(self, entity: str) -> str:
         """Return the first passage id of an entity's document that was shown, or ``""``.
 

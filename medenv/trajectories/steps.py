@@ -61,7 +61,10 @@ def _frequency(graph: Graph, hop: Hop) -> tuple[str, ...]:
     if graph.kind(disease) != "disease":
         disease, finding, relation = finding, disease, graph.inverses[relation]
     value = graph.qualifiers(disease, relation, finding).get("frequency", "")
-    return (in_words(value),) if value else ()
+    if not value:
+        return ()
+    told = in_words(value)
+    return (told.replace("/", " of ") if graph.info.rendering == "sentences" else told,)
 
 
 def _root(graph: Graph, root: Any, question: Question) -> list[Step]:
@@ -137,6 +140,10 @@ class Wordbook:
     def predicates(self, clues: Sequence[Clue]) -> str:
         """Return clues as predicates: ``"has childhood onset"``."""
         return predicates(self.graph, clues)
+
+    def back(self, hop: Hop) -> str:
+        """Return the opposite direction of a hop's relation."""
+        return self.graph.inverses[hop.relation] if hop.relation else ""
 
     def beside(self, hop: Hop) -> list[str]:
         """Return the sorted ids of the other tails of a hop's relation and head."""

@@ -30,9 +30,6 @@ WITHHELD = ("lookup", "visit", "web_search")
 DETOURS = (1, 3)
 """Minimum and maximum detours per explorer episode."""
 
-GLANCED = 4
-"""Wrong candidates to choose from."""
-
 ANYTHING = {"disease": "disease findings", "gene": "associated gene", "phenotype": "reported in"}
 """Queries that are too broad, by target kind."""
 
@@ -231,6 +228,7 @@ class _DetourWalk(Walk):
         count = int(rng.integers(DETOURS[0], DETOURS[1] + 1))
         places = rng.permutation(max(len(self.steps), 1))[:count]
         self._places = {int(place) for place in places}
+        self._taken: set[str] = set()
 
     def take(self, step: Step) -> Generator[str, str, bool]:
         """Make wrong turns before some steps, then take the step.
@@ -242,16 +240,16 @@ class _DetourWalk(Walk):
             detours = self._detours(step)
             if detours:
                 move, over, name = detours[int(self.rng.integers(len(detours)))]
+                self._taken.add(over)
                 yield from self.act(move)
                 self.note(self.words.say(over, name=name))
         return (yield from super().take(step))
 
     def _detours(self, step: Step) -> list[tuple[Move, str, str]]:
-        """Return possible wrong turns: the call, the regret and its subject."""
+        """Return possible wrong turns of kinds not taken yet: the call, the regret, its subject."""
         head = self.book.name(step.hop.head) if step.hop.head else ""
         about = head if head and self.revealed.includes(head) else "the description"
-        kind = self.book.kind(step.hop.tail)
-        found = [self._vague(step, kind)]
+        found = [self._vague(step, self.book.kind(step.hop.tail))]
         missing = [one for one in WITHHELD if one not in self.setting.tools]
         if missing:
             tool = missing[int(self.rng.integers(len(missing)))]
@@ -261,8 +259,7 @@ class _DetourWalk(Walk):
             number = int(self.rng.integers(100_000, 1_000_000))
             arguments = {"passage_id": WRONG_ID.format(number=number)}
             found.append((Move("read", arguments, "wrong_id", about), "wrong_id_over", about))
-        stray = self._stray(step)
-        return found if stray is None else [*found, stray, stray, stray]
+        return [one for one in found if one[1] not in self._taken]
 
     def _vague(self, step: Step, kind: str) -> tuple[Move, str, str]:
         """Search for a common property."""
@@ -271,26 +268,13 @@ class _DetourWalk(Walk):
         tool = "search" if "search" in self.setting.tools else "med_search"
         return Move(tool, {"query": query}, "vague", f'"{query}"'), "vague_over", query
 
-    def _stray(self, step: Step) -> tuple[Move, str, str] | None:
-        """Follow a wrong candidate that was shown."""
-        gold = {one.hop.tail for one in self.steps} | {one.hop.head for one in self.steps}
-        shown = [
-            self.book.name(one)
-            for one in self.book.beside(step.hop)[:200]
-            if one not in gold and self.revealed.includes(self.book.name(one))
-        ]
-        if not shown:
-            return None
-        name = shown[int(self.rng.integers(min(len(shown), GLANCED)))]
-        tool = "search" if "search" in self.setting.tools else "med_search"
-        return Move(tool, {"query": name}, "stray", name), "stray_over", name
-
 
 class Explorer(Thinker):
-    """Explore: follow wrong candidates, search too broadly, call nonexistent tools.
+    """Explore: search too broadly, call tools and read passages that do not exist.
 
     Every wrong turn is corrected, so that the episodes show recovery. Each episode has one to
-    three detours, which (seed, number) determines. Arguments as for `Thinker`.
+    three detours, each of another kind, which (seed, number) determines. Arguments as for
+    `Thinker`.
     """
 
     walk = _DetourWalk

@@ -1,7 +1,10 @@
-"""A scripted researcher that follows the certificate and writes only names that it has seen.
+"""A scripted researcher that checks what it asserts and writes only names that it has seen.
 
-The certificate determines only the choice of the next call. A query, thought or answer contains a
-name only after the question or an observation showed it; steps that cannot be shown are given up.
+The certificate says which relation to follow next and what the question asks of its outcome. Which
+of several candidates fits is found out: their documents are read in an order that does not depend
+on the answer, and one is chosen where an observation shows it with every clue. A query, thought or
+answer contains a name only after the question or an observation showed it; steps that cannot be
+shown are given up.
 """
 
 from __future__ import annotations
@@ -13,6 +16,9 @@ import msgspec
 import numpy as np
 
 from medenv.dialects.base import Dialect
+from medenv.kg.certificates.conditions import Clue
+from medenv.kg.graph.schema import TREATMENT_NAMES
+from medenv.kg.questions.clues import names_entity
 from medenv.records import Hop, Question
 from medenv.retrieval.filtered import answer_kind
 from medenv.rollouts.policies import Script
@@ -35,6 +41,21 @@ MEDICAL_FIRST = 0.3
 
 TRIES = 3
 """Attempts at a call without an answer."""
+
+EXAMINED = 6
+"""Most candidates whose documents are read at a step."""
+
+LISTED = 3
+"""Fewest candidates for which the entities in the clues are looked up first."""
+
+SOUGHT = 4
+"""Most candidates that are looked for by name in a long document."""
+
+PAGES = 2
+"""Most further windows of a document that are read in order."""
+
+MOST_SEEN = 200
+"""Most outcomes of a relation among which alternatives are recognised."""
 
 Acting = Generator[str, str, str]
 """Yields policy texts, receives observations, and returns the last one."""
@@ -87,6 +108,7 @@ class Walk:
         self.steps = steps_of(setting.book.graph, question)
         self._notes: list[str] = []
         self._made: set[bytes] = set()
+        self._read: set[str] = set()
 
     def script(self) -> Script:
         """Begin, take every step, and answer."""
@@ -101,29 +123,117 @@ class Walk:
         yield self.write_answer(text, reason)
 
     def take(self, step: Step) -> Generator[str, str, bool]:
-        """Make calls until a step is shown; return whether it is.
+        """Make calls until a step is shown and its outcome is chosen; return whether it is.
 
         Args:
             step: The step to show.
         """
-        if self.shows(step):
-            self.note(self.words.say("found", fact=self._fact(step)))
-            return True
-        tail = self.book.name(step.hop.tail)
         for move in self.moves(step):
-            key = msgspec.json.encode((move.tool, move.arguments))
-            if key in self._made:
+            if self.listed(step):
+                break
+            yield from self.once(move)
+        else:
+            if not self.listed(step):
+                self.note(self.words.say("not_found"))
+                return False
+        return (yield from self.choose(step))
+
+    def choose(self, step: Step) -> Generator[str, str, bool]:
+        """Examine candidates until the gold one is shown with every clue; return whether it is.
+
+        Candidates are what the step's head was shown with. Those that more clues were shown with
+        come first, then all in a drawn order. One alternative is examined where there is any.
+
+        Args:
+            step: The step, whose outcome is among the candidates.
+        """
+        gold, others = step.hop.tail, self._alternatives(step)
+        order = [gold, *others] if step.clues else []
+        order = [order[int(i)] for i in self.rng.permutation(len(order))]
+        ruled_out = yield from self._narrow(step, order)
+        order.sort(key=lambda one: -self._held(step, one))
+        for candidate in order[:EXAMINED]:
+            if self.shows(step) and (ruled_out or not others):
+                break
+            if self._held(step, candidate) < len(step.clues):
+                yield from self._examine(candidate, step)
+            against = self._missing(step, candidate)
+            if candidate != gold and candidate in self._read and against:
+                ruled_out += 1
+                name, clue = self.book.called(candidate), self.book.predicates(against)
+                self.note(self.words.say("ruled_out", name=name, clue=clue))
+        if not self.shows(step):
+            return False
+        self._reflect(step)
+        return True
+
+    def _narrow(self, step: Step, candidates: Sequence[str]) -> Generator[str, str, int]:
+        """Read what is recorded of entities in the clues; return how many candidates that excludes.
+
+        Args:
+            step: The step.
+            candidates: The candidates.
+        """
+        if len(candidates) < LISTED:
+            return 0
+        excluded = 0
+        for clue in step.clues:
+            other = self.book.graph.nodes.ids[clue.entity]
+            if not names_entity(self.book.graph, clue.relation, clue.entity):
                 continue
-            self._made.add(key)
-            known = self.revealed.includes(tail)
-            yield from self.act(move)
-            if self.shows(step):
-                self._reflect(step)
-                return True
-            appeared = not known and self.revealed.includes(tail)
-            occasion = "candidate" if appeared else "not_found"
-            self.note(self.words.say(occasion, name=self.book.called(step.hop.tail)))
-        return False
+            self.note(self.words.say("listing", name=self.book.called(other)))
+            sought = [self.book.name(one) for one in candidates[:SOUGHT]]
+            for move in self._documents(other, sought if len(candidates) <= SOUGHT else []):
+                yield from self.once(move)
+            name = self.book.name(other)
+            with_it = [c for c in candidates if self.revealed.joins(self.book.name(c), name)]
+            if len(with_it) == 1:
+                excluded = len(candidates) - 1
+                slots = {"number": str(len(candidates)), "rest": str(excluded)}
+                told = self.book.called(with_it[0]), self.book.called(other)
+                self.note(self.words.say("alone", name=told[0], other=told[1], **slots))
+        return excluded
+
+    def once(self, move: Move) -> Acting:
+        """Make a call unless it was made before; return the observation, or ``""``.
+
+        Args:
+            move: The call.
+        """
+        key = msgspec.json.encode((move.tool, move.arguments))
+        if key in self._made:
+            return ""
+        self._made.add(key)
+        return (yield from self.act(move))
+
+    def _alternatives(self, step: Step) -> list[str]:
+        """Return the other outcomes of a step that its head was shown with."""
+        if not step.hop.head or not step.clues:
+            return []
+        head = self.book.name(step.hop.head)
+        gold = {end for one in self.steps for end in (one.hop.head, one.hop.tail)}
+        beside = [one for one in self.book.beside(step.hop)[:MOST_SEEN] if one not in gold]
+        return [one for one in beside if self.revealed.joins(head, self.book.name(one))]
+
+    def _held(self, step: Step, candidate: str) -> int:
+        """Return how many of a step's clues a candidate was shown with."""
+        return len(step.clues) - len(self._missing(step, candidate))
+
+    def _missing(self, step: Step, candidate: str) -> list[Clue]:
+        """Return the clues of a step that a candidate was not shown with."""
+        names, known = self.book.graph.nodes.names, self.book.name(candidate)
+        return [c for c in step.clues if not self.revealed.joins(known, names[c.entity])]
+
+    def _examine(self, candidate: str, step: Step) -> Generator[str, str, None]:
+        """Read the document of a candidate as far as its clues need."""
+        self.note(self.words.say("examine", name=self.book.called(candidate)))
+        sought = self.book.clue_names(self._missing(step, candidate))
+        for move in self._documents(candidate, sought):
+            yield from self.once(move)
+            if not self._missing(step, candidate):
+                break
+        if self.revealed.passage_of(candidate):
+            self._read.add(candidate)
 
     def act(self, move: Move) -> Acting:
         """Make a call, retry without an answer; return the observation.
@@ -165,15 +275,19 @@ class Walk:
         self.note(reason)
         return self.setting.dialect.write_answer(text, self._thought())
 
-    def shows(self, step: Step) -> bool:
-        """Return whether a step has been shown."""
+    def listed(self, step: Step) -> bool:
+        """Return whether a step's outcome has been shown with its head."""
         tail = self.book.name(step.hop.tail)
         if not step.hop.head:
             return self.revealed.joins(tail, step.text.split(". ")[0][:60])
         return self.revealed.joins(self.book.name(step.hop.head), tail, *step.values)
 
+    def shows(self, step: Step) -> bool:
+        """Return whether a step has been shown, and every clue on its outcome."""
+        return self.listed(step) and self._held(step, step.hop.tail) == len(step.clues)
+
     def moves(self, step: Step) -> Iterator[Move]:
-        """Yield calls that may show a step, the likeliest first; lazily.
+        """Yield calls that may show what a step leads to, the likeliest first; lazily.
 
         Args:
             step: The step to show.
@@ -181,23 +295,26 @@ class Walk:
         if not step.hop.head:
             yield from self._searches([step.text], "the definition")
             return
-        head, tail = step.hop.head, step.hop.tail
-        ends = [one for one in (head, tail) if self.book.kind(one) == "disease"]
-        if head in ends or self.revealed.includes(self.book.name(tail)):
-            yield from self._documents(ends[0] if ends else head, step)
+        if TREATMENT_NAMES.name in (step.hop.relation, self.book.back(step.hop)):
+            head = self.book.called(step.hop.head)
+            for tool in ("search", "med_search"):
+                if tool in self.setting.tools:
+                    query = {"query": f"{self.book.name(step.hop.head)} treatment"}
+                    yield Move(tool, query, "treatment", head)
+        yield from self._documents(step.hop.head, [])
         yield from self._by_names(step)
-        yield from self._documents(tail, step)
         yield from self._by_findings(step)
-        yield from self._documents(tail, step)
-        yield from self._documents(head, step)
+        if self.revealed.includes(self.book.name(step.hop.tail)):
+            yield from self._documents(step.hop.tail, [self.book.name(step.hop.head)])
 
     def _by_names(self, step: Step) -> Iterator[Move]:
-        """Search the head's name with the tail's clues, then alone."""
+        """Search the head's name with the tail's clues."""
         head, kind = self.book.name(step.hop.head), self.book.noun(step.hop.tail)
         beside = [name for name in self.book.clue_names(step.clues) if self.revealed.includes(name)]
-        yield from self._searches([head, *beside], _listed([head, *beside]), f"{kind}s")
-        if beside:
-            yield from self._searches([head], self.book.called(step.hop.head), f"{kind}s")
+        for move in self._searches([head, *beside], _listed([head, *beside]), f"{kind}s"):
+            yield move
+            if self.revealed.shown_last(head):
+                return
 
     def _by_findings(self, step: Step) -> Iterator[Move]:
         """Rank diseases by the known findings."""
@@ -211,26 +328,40 @@ class Walk:
         if present:
             yield Move("diagnose", {"present": present}, "diagnose", _listed(present))
 
-    def _documents(self, entity: str, step: Step) -> Iterator[Move]:
-        """Read the document of a step's seen end, as far as needed."""
+    def _documents(self, entity: str, sought: Sequence[str]) -> Iterator[Move]:
+        """Read the document of a seen entity, as far as needed.
+
+        Args:
+            entity: The entity.
+            sought: Names to look for where it is long.
+        """
         name = self.book.name(entity)
         if not self.revealed.includes(name):
             return
         if not self.revealed.passage_of(entity):
-            yield from self._searches([name], self.book.called(entity), "findings")
-        if "read" not in self.setting.tools or not self.revealed.passage_of(entity):
-            return
-        first = f"{entity}#0"
+            for move in self._searches([name], self.book.called(entity), "findings"):
+                yield move
+                if self.revealed.passage_of(entity):
+                    break
+        if "read" in self.setting.tools and self.revealed.passage_of(entity):
+            yield from self._pages(entity, sought)
+
+    def _pages(self, entity: str, sought: Sequence[str]) -> Iterator[Move]:
+        """Read the first window of a document, what is sought in it, and further windows."""
+        first, name = f"{entity}#0", self.book.name(entity)
         yield Move("read", {"passage_id": first}, "read", name)
         if not self.revealed.ends_with(GOES_ON):
             return
-        other = self.book.name(step.hop.head if entity == step.hop.tail else step.hop.tail)
-        if self.revealed.includes(other):
-            yield Move("read", {"passage_id": first, "find": other}, "read_on", name)
-        yield Move("read", {"passage_id": first, "start": READ_ON}, "read_on", name)
+        for other in sought:
+            if self.revealed.includes(other):
+                yield Move("read", {"passage_id": first, "find": other}, "read_on", name)
+        for page in range(1, PAGES + 1):
+            if not self.revealed.ends_with(GOES_ON):
+                return
+            yield Move("read", {"passage_id": first, "start": page * READ_ON}, "read_on", name)
 
     def _searches(self, wanted: Sequence[str], about: str, more: str = "") -> Iterator[Move]:
-        """Search with one tool, then the other and more words."""
+        """Search with one tool, then with the other and more words; callers stop before."""
         tools = [one for one in ("search", "med_search") if one in self.setting.tools]
         if self.rng.random() < MEDICAL_FIRST:
             tools.reverse()
@@ -258,18 +389,12 @@ class Walk:
         return f"the description is that of {self.book.called(step.hop.tail)}"
 
     def _reflect(self, step: Step) -> None:
-        """State the shown fact and the sayable clues."""
-        hop = step.hop
-        self._notes.clear()
-        self.note(self.words.say("found", fact=self._fact(step)))
-        sayable = [one for one in step.clues if self._sayable(one.entity)]
-        if sayable:
-            names = self.book.clue_names(sayable)
-            seen = names and all(
-                self.revealed.joins(self.book.name(hop.tail), name) for name in names
-            )
-            occasion = "fits" if seen else "supposed"
-            self.note(self.words.say(occasion, clue=self.book.predicates(sayable)))
+        """State what was shown, where it stands, and the clues that it was shown with."""
+        cited = self.revealed.passages_among(step.hop.passages)
+        source = f" ({cited})" if cited else ""
+        self.note(self.words.say("found", fact=f"{self._fact(step)}{source}"))
+        if step.clues:
+            self.note(self.words.say("fits", clue=self.book.predicates(step.clues)))
         follower = self._after(step)
         if follower is not None and not self.shows(follower) and self.rng.random() < ANNOUNCED:
             self.note(self.words.say("next", kind=self.book.noun(follower.hop.tail)))

@@ -6,7 +6,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from medenv.records import Parsed, Trajectory, Turn
-from medenv.trajectories.leaks import Leak, guidance_text, leaks
+from medenv.rollouts.driver import Rollouts
+from medenv.trajectories.leaks import Leak, choice_leaks, guidance_text, leaks
+from medenv.trajectories.run import Stage
+from medenv.trajectories.teachers import Thinker
 
 from ..fakes import ENTITIES, HERMES, question
 
@@ -162,3 +165,25 @@ def test_the_guidance_names_relations_and_no_entity() -> None:
     assert told == "([MASK], phenotype_of, [MASK])\n([MASK], has_gene, [MASK])"
     own = msgspec.structs.replace(question(), guidance=("([MASK], x, [MASK])",))
     assert guidance_text(own) == "([MASK], x, [MASK])"
+
+
+def test_a_choice_that_nothing_shown_justifies_is_a_leak(stage: Stage) -> None:
+    parts, guessed = stage.parts, 0
+    teacher = Thinker(stage.graph, parts.rules.dialect, parts.toolbox.tools, seed=3)
+    rollouts = Rollouts(parts.rules, parts.toolbox, parts.reward)
+    for i, asked in enumerate(parts.questions):
+        clues = {hop.head for hop in asked.proof.clues}
+        scored = rollouts.run(teacher.begin(asked, i), asked, i)
+        chosen = clues & {hop.tail for hop in asked.path}
+        if asked.proof.query[0] != "chain" or not chosen or scored.score.total < 1.0:
+            continue
+        trajectory = scored.trajectory
+        assert choice_leaks(trajectory, stage.names) == []
+        # The same words after observations that show no clue: each choice is a guess.
+        blind = [msgspec.structs.replace(one, observation="Nothing.") for one in trajectory.turns]
+        guess = msgspec.structs.replace(trajectory, turns=tuple(blind))
+        found = choice_leaks(guess, stage.names)
+        assert {leak.kind for leak in found} == {"choice"}
+        assert {leak.found for leak in found} <= {stage.names[one][0] for one in clues}
+        guessed += 1
+    assert guessed >= 3
