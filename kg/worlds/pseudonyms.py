@@ -33,16 +33,14 @@ class Pseudonymizer:
 
     Args:
         names: All names and aliases; each will change.
-        texts: Further texts whose words will change.
         seed: Random seed.
     """
 
-    def __init__(self, names: Iterable[str], texts: Iterable[str], seed: int) -> None:
+    def __init__(self, names: Iterable[str], seed: int) -> None:
         names = sorted(set(names))
         whole = {name.casefold().strip() for name in names}
         self._unchanged = FUNCTION_WORDS - whole
         real = {token.casefold() for name in names for token in TOKEN.findall(name)}
-        real |= {token.casefold() for text in texts for token in TOKEN.findall(text)}
         self._rng = np.random.default_rng([seed, len(real)])
         self._used = real | FUNCTION_WORDS
         self._words = {token: self._invented(token) for token in sorted(real)}
@@ -59,14 +57,6 @@ class Pseudonymizer:
         """
         mark = self._marks.get(name.casefold())
         return f"{self._swapped(name)} {mark.capitalize()}" if mark else self._swapped(name)
-
-    def text(self, text: str) -> str:
-        """Return a text with all words except function words replaced.
-
-        Args:
-            text: A text of the graph, such as a definition.
-        """
-        return self._swapped(text)
 
     def _swapped(self, text: str) -> str:
         return TOKEN.sub(lambda found: self._cased(found.group()), text)

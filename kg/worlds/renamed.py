@@ -1,7 +1,8 @@
-"""The renamed world: the true graph with invented names, aliases, definitions and ids.
+"""The renamed world: the true graph with invented ids and names of diseases, genes, drugs and such.
 
-Node and edge numbers are unchanged, so graph and questions are the same up to names, and knowledge
-about the true names does not help.
+What is plain English stays: findings, modes of inheritance, onsets and their definitions. Node and
+edge numbers are unchanged, so graph and questions are the same up to names, and knowledge about the
+true names does not help.
 """
 
 from __future__ import annotations
@@ -22,6 +23,15 @@ from medenv.kg.worlds.pseudonyms import Pseudonymizer
 from medenv.records import Question
 from medenv.text import name_key, whole_words
 
+ENGLISH = frozenset(
+    (
+        *("phenotype", "inheritance", "onset", "course", "frequency", "modifier", "history"),
+        *("prevalence", "concept", "drug_role", "organism_taxon", "biological_process", "cell"),
+        *("cellular_component", "gross_anatomical_structure", "phenotypic_feature"),
+    )
+)
+"""Kinds of entities whose names and definitions are English and stay."""
+
 
 @dataclass(frozen=True, eq=False)
 class Renaming:
@@ -38,9 +48,13 @@ class Renaming:
     @cached_property
     def coiner(self) -> Pseudonymizer:
         """The generator of invented words."""
-        nodes = self.true.nodes
-        names = [name for node in range(len(self.true)) for name in self.true.names_of(node)]
-        return Pseudonymizer(names, nodes.texts, self.seed)
+        renamed = (node for node in range(len(self.true)) if self.renames(node))
+        names = [name for node in renamed for name in self.true.names_of(node)]
+        return Pseudonymizer(names, self.seed)
+
+    def renames(self, node: int) -> bool:
+        """Return whether a node gets another name."""
+        return self.true.kind(node) not in ENGLISH
 
     @cached_property
     def ids(self) -> dict[str, str]:
@@ -51,14 +65,22 @@ class Renaming:
     @cached_property
     def graph(self) -> Graph:
         """The renamed graph."""
-        nodes, coiner = self.true.nodes, self.coiner
+        nodes, coin = self.true.nodes, self.coiner.name
+        known = [self.renames(node) for node in range(len(self.true))]
+
+        def all_of(names: Sequence[tuple[str, ...]]) -> tuple[tuple[str, ...], ...]:
+            told = zip(names, known, strict=True)
+            return tuple(tuple(map(coin, own)) if new else own for own, new in told)
+
+        told = zip(nodes.names, known, strict=True)
         renamed = Nodes(
             ids=tuple(self.ids.values()),
-            names=tuple(map(coiner.name, nodes.names)),
-            aliases=tuple(tuple(map(coiner.name, aliases)) for aliases in nodes.aliases),
+            names=tuple(coin(name) if new else name for name, new in told),
+            aliases=all_of(nodes.aliases),
             xrefs=((),) * len(nodes.ids),
-            texts=tuple(map(coiner.text, nodes.texts)),
-            accepted=tuple(tuple(map(coiner.name, names)) for names in nodes.accepted),
+            # A definition of a disease tells its name in other words.
+            texts=tuple("" if new else text for text, new in zip(nodes.texts, known, strict=True)),
+            accepted=all_of(nodes.accepted) if nodes.accepted else (),
         )
         columns = {
             relation: {name: self._column(name, column) for name, column in named.items()}
@@ -119,7 +141,7 @@ class Renaming:
             node = outcome.topic
             swaps[quoted(self.true.nodes.texts[node])] = quoted(self.graph.nodes.texts[node])
         text = _replaced(question.text, swaps)
-        named = [self.true.nodes.names[node] for node in outcome.named]
+        named = [self.true.nodes.names[node] for node in outcome.named if self.renames(node)]
         if mentions(text, named):
             raise Rejected(Rejection.TRUE_NAME)
         return text

@@ -19,7 +19,7 @@ from medenv.kg.worlds.worlds import WorldSettings, make_world
 @example(names=["A", "a"], seed=0)
 @example(names=["OF", "oF", "of it"], seed=0)
 def test_coined_names_are_new_and_differ_where_the_names_did(names: list[str], seed: int) -> None:
-    coiner = Pseudonymizer(names, (), seed)
+    coiner = Pseudonymizer(names, seed)
     coined = {name: coiner.name(name) for name in names if TOKEN.search(name)}
     folded = {name.casefold() for name in names}
     assert not {new.casefold() for new in coined.values()} & folded
@@ -28,7 +28,7 @@ def test_coined_names_are_new_and_differ_where_the_names_did(names: list[str], s
 
 
 def test_a_coined_name_keeps_grammar_numbers_and_case() -> None:
-    coiner = Pseudonymizer(["Absence of the LEFT thumb, type 2A", "Thumb", "FBN1"], (), 0)
+    coiner = Pseudonymizer(["Absence of the LEFT thumb, type 2A", "Thumb", "FBN1"], 0)
     first = coiner.name("Absence of the LEFT thumb, type 2A")
     assert re.fullmatch(r"[A-Z][a-z]+ of the [A-Z]+ [a-z]+, [a-z]+ \d[A-Z]", first)
     assert coiner.name("Thumb").lower() == first.split(",")[0].split()[-1]
