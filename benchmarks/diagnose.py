@@ -46,7 +46,8 @@ from medenv.tools.diagnose import MAX_FINDINGS, MAX_SUGGESTIONS, Diagnose
 
 TOP = (1, 3, 10)
 AS_THE_TOOL = "Bayes, as the tool"
-PLAIN = Weights(absence=0.0, coarse=1.0, prior=0.0)
+PLAIN = Weights(absence=0.0, coarse=1.0, prior=0.0, likeness=0.0, unrecorded=0.0)
+INFORMATION = Weights(absence=0.0, coarse=1e-9, prior=0.0, likeness=1.0, unrecorded=0.0)
 Floats = NDArray[np.float64]
 Score = Callable[[Patient], Floats]
 
@@ -142,7 +143,8 @@ def rows(
     ways: dict[str, Score] = {
         "shared terms": Overlap(model, upward=False),
         "shared terms, or terms below them": Overlap(model, upward=True),
-        "Bayes, plain": bayes(disease_model(graph, PLAIN)),
+        "information in common": bayes(disease_model(graph, INFORMATION)),
+        "likelihood ratios": bayes(disease_model(graph, PLAIN)),
         AS_THE_TOOL: bayes(model),
     }
     if known:

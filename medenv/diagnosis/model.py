@@ -2,8 +2,9 @@
 
 For a patient with present findings Q and absent findings A, and diseases d with prior pi(d),
 
-    log posterior(d) = v * log pi(d) + sum over q in Q of log R(q | d)
-                                     + w * sum over a in A of log(1 - P(a | d)) + const
+    log posterior(d) = v * log pi(d) + sum over q in Q of (log R(q | d) + s * S(q, d))
+                                     + w * sum over a in A of log(1 - P(a | d))
+                                     - u * sum over f of P(f | d) + const
 
 P(f | d) is the frequency of f in d: the highest frequency of the finding's subtypes annotated to d
 (the true-path rule), but at least its mean over all diseases, the base rate of f in a patient with
@@ -11,16 +12,21 @@ another disease. R(f | d) is the frequency with which f is recorded of a patient
 c times P if d has f only through a subtype, since records mostly name the subtype. The weight w of
 absence is below 1, since recorded absent findings are selected by clinicians, not sampled at
 random. The weight v of the prior is below 1, since patients who are diagnosed, and even more those
-who are published, are not a random sample of the population.
+who are published, are not a random sample of the population. S(q, d) is the information of the most
+specific finding above q that d has, in nats: a disease with a sibling of q is likelier than one
+without any finding of the kind. The last sum runs over the findings annotated to d: a finding that is
+expected and not recorded speaks against d, but little, since records are not complete.
 
 Source:
     P. N. Robinson et al.: Interpretable clinical genomics with a likelihood ratio paradigm (2020),
-    for likelihood ratios over HPO annotations; weights and question selection are medenv's own.
+    for likelihood ratios over HPO annotations; P. Resnik: Using information content to evaluate
+    semantic similarity in a taxonomy (1995); weights and question selection are medenv's own.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from functools import lru_cache
 from itertools import chain
 from typing import NamedTuple
 
@@ -39,6 +45,9 @@ CEILING = 0.95
 
 CANDIDATES = 20
 """Number of most probable diseases whose findings are candidates for the next question."""
+
+LIKENESSES = 256
+"""Findings whose likeness to all diseases is kept, some 80 kB each."""
 
 MIN_GAIN = 1e-9
 """Minimum mutual information of a suggested question, in nats."""
@@ -66,6 +75,8 @@ class Weights(Record, frozen=True, kw_only=True):
 
     Args:
         absence: Weight w of absent findings.
+        likeness: Weight s of what a finding and a disease's findings have in common.
+        unrecorded: Weight u of findings that are expected and not recorded.
         coarse: Weight c of a finding that a disease has only through a subtype, above 0.
         prior: Weight v of the prior.
 
@@ -75,15 +86,15 @@ class Weights(Record, frozen=True, kw_only=True):
 
     absence: float = 0.02
     coarse: float = 0.3
-    prior: float = 0.25
+    prior: float = 0.5
+    likeness: float = 0.6
+    unrecorded: float = 0.1
 
     def __post_init__(self) -> None:
         """Validate the settings."""
-        if not (0 <= self.absence <= 1 and 0 < self.coarse <= 1 and 0 <= self.prior <= 1):
-            raise UsageError(
-                "absence and prior must be in [0, 1] and coarse in (0, 1], got "
-                f"{self.absence}, {self.prior}, {self.coarse}"
-            )
+        values = (self.absence, self.prior, self.likeness, self.unrecorded)
+        if not (all(0 <= value <= 1 for value in values) and 0 < self.coarse <= 1):
+            raise UsageError(f"weights must be in [0, 1] and coarse in (0, 1], got {self}")
 
 
 class Diagnosis(NamedTuple):
@@ -139,6 +150,10 @@ class DiseaseModel:
         self._shares = shares
         self._fill()
         self._log_prior = self.weights.prior * np.log(self._priors(priors or {}))
+        owner = np.repeat(np.arange(len(self.diseases)), np.diff(self._direct.starts))
+        expected = np.bincount(owner, self._shares, minlength=len(self.diseases))
+        self._log_prior -= self.weights.unrecorded * expected
+        self._likeness = lru_cache(maxsize=LIKENESSES)(self._likeness_of)
 
     def consult(
         self, present: Sequence[str], absent: Sequence[str] = (), k: int = 10
@@ -196,8 +211,22 @@ class DiseaseModel:
                 shown = log[rows] + values[cells]
                 log += base[number]
                 log[rows] = shown
+        if self.weights.likeness:
+            for number in map(self._number, present):
+                log += self.weights.likeness * self._likeness(number)
         weights = np.exp(log - log.max())
         return np.asarray(weights / weights.sum())
+
+    def _likeness_of(self, number: int) -> _Floats:
+        """Return what a finding and each disease's findings share, in nats, shape [diseases]."""
+        above = np.array(self.ancestors(number))
+        counts = np.diff(self._columns.starts)[above]
+        found = np.zeros(len(self.diseases))
+        for one in above[np.argsort(-counts, kind="stable")]:  # the most specific last
+            rows = self._columns.items[self._columns.span(one)]
+            if rows.size:
+                found[rows] = np.log(len(self.diseases) / rows.size)
+        return found
 
     def ancestors(self, finding: int) -> tuple[int, ...]:
         """Return the numbers of a finding and all its ancestors."""
