@@ -149,6 +149,7 @@ class Question(Record, frozen=True, kw_only=True):
         topic: The entity that the question starts from; None where none is known.
         answers: The gold answers: any of them is right, or only all, see `Question.asks_for_all`.
         certificate: The proof that the answers are right and the only ones; None without a graph.
+        optional: Further answers that may be given after the answer, such as the disease's gene.
         template: Name of the wording used.
         source: Source and version of the graph, e.g. ``"HPO 2025-01-16"``.
         level: How far the topic is obfuscated, 0 (named) to 4 (several clues, none enough).
@@ -171,6 +172,7 @@ class Question(Record, frozen=True, kw_only=True):
     topic: Entity | None = None
     answers: tuple[Entity, ...]
     certificate: Certificate | None = None
+    optional: tuple[Entity, ...] = ()
     template: str = ""
     source: str = ""
     level: int = 0

@@ -6,11 +6,11 @@ Names are those of the source, unchanged; names that could merge with a sentence
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 
 from medenv.kg.graph import Graph
 from medenv.kg.graph.schema import ATTRIBUTES, HAS_PHENOTYPE
-from medenv.text import fold, fold_name, occurs
+from medenv.text import fold, fold_name, lowered, occurs
 
 NOUNS = {
     "phenotype": "finding",
@@ -93,21 +93,6 @@ def called(graph: Graph, node: int) -> str:
     if kind in _FEATURES and name.lower().endswith(kind):
         return lowered(name)
     return f"the {noun(kind)} {titled(graph, node)}"
-
-
-def joined(parts: Sequence[str], last: str = "and") -> str:
-    """Join parts to a list in a sentence: ``"a, b and c"``.
-
-    Args:
-        parts: The parts, at least one.
-        last: The word before the last part.
-    """
-    return f" {last} ".join([", ".join(parts[:-1]), parts[-1]] if len(parts) > 1 else parts)
-
-
-def lowered(name: str) -> str:
-    """Return a name with a lower-case first letter, unless it starts with a symbol (X-linked)."""
-    return name[:1].lower() + name[1:] if name[1:2].islower() else name
 
 
 def unfit(name: str) -> bool:

@@ -26,7 +26,7 @@ from medenv.kg.certificates.constants import (
     walks,
 )
 from medenv.kg.documents.frequencies import bounds, coarsest, more_frequent, patients
-from medenv.kg.documents.naming import joined, titled
+from medenv.kg.documents.naming import titled
 from medenv.kg.graph import Graph, IntArray
 from medenv.kg.graph.schema import (
     HAS_GENE,
@@ -41,6 +41,7 @@ from medenv.kg.questions import phrases
 from medenv.kg.questions.asked import is_disease
 from medenv.kg.questions.clues import offers
 from medenv.kg.questions.drafts import Draft, Rejected, Rejection, SampleSpec, tells, unnameable
+from medenv.text import joined
 
 
 def draft_intersection(graph: Graph, order: SampleSpec) -> Draft:

@@ -12,7 +12,7 @@ from functools import lru_cache
 from typing import NamedTuple
 
 from medenv.kg.certificates.conditions import Clue
-from medenv.kg.documents.naming import NOUNS, a_noun, called, joined, lowered, noun, nouns, titled
+from medenv.kg.documents.naming import NOUNS, a_noun, called, noun, nouns, titled
 from medenv.kg.graph import Graph
 from medenv.kg.graph.mechanisms import MECHANISMS
 from medenv.kg.graph.schema import (
@@ -35,6 +35,7 @@ from medenv.kg.graph.schema import (
     TREATMENT_NAMES,
     VARIANT_IN,
 )
+from medenv.text import joined, lowered
 
 VOICES = 4
 """Number of voices; the last one is kept for tests."""

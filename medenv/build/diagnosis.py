@@ -11,6 +11,7 @@ from medenv.diagnosis.model import Annotation, DiseaseModel, Weights
 from medenv.kg import Graph
 from medenv.kg.documents.frequencies import share_of
 from medenv.kg.graph.rarity import by_prevalence
+from medenv.records import Entity
 
 COMMONEST = 0.01
 """Greatest prior of a disease: classes such as "> 1 / 1000" state no upper end."""
@@ -53,7 +54,14 @@ def disease_model(
         weights,
         _prevalences(graph) if priors is None else priors,
         _synonyms(graph, (*diseases, *phenotypes)),
+        {ids[node]: _genes(graph, node) for node in diseases},
     )
+
+
+def _genes(graph: Graph, disease: int) -> tuple[Entity, ...]:
+    if "has_gene" not in graph.rows:
+        return ()
+    return tuple(graph.entity(gene) for gene in graph.step(disease, "has_gene").tolist())
 
 
 def _synonyms(graph: Graph, nodes: Sequence[int]) -> dict[str, str]:

@@ -17,9 +17,7 @@ from medenv.diagnosis.model import DiseaseModel
 from medenv.errors import DataError, UsageError
 from medenv.io import read_records
 from medenv.records import Certificate, Entity, Hop, Question, Record
-
-PRESENTING = 2
-"""Number of findings in the question; the agent must ask for the others."""
+from medenv.text import joined, lowered
 
 _MAX_DRAWS = 50
 
@@ -219,12 +217,7 @@ def _question(
 ) -> Question:
     """Return the question about a patient's disease; its certificate lists the findings."""
     shown = patient.present[:PRESENTING]
-    names = " and ".join(model.finding(finding).name for finding in shown)
-    who = ", ".join(part for part in (patient.sex, patient.age) if part)
-    text = (
-        f"Patient {patient.id}{f' ({who})' if who else ''} comes with: {names}. Which disease is "
-        "it? Examine the patient for more findings before you answer."
-    )
+    text = _vignette(model, patient, shown)
     asked = patient.present[PRESENTING:] or shown
     hop = Hop(
         head=patient.id,
@@ -249,5 +242,26 @@ def _question(
         topic=Entity(id=patient.id, kind="patient", name=patient.id),
         answers=tuple(answers),
         certificate=certificate,
+        optional=tuple(gene for one in answers for gene in model.genes.get(one.id, ())),
         template=template,
     )
+
+
+def _vignette(model: DiseaseModel, patient: Patient, shown: Sequence[str]) -> str:
+    """Return the case as it is presented: who comes, with what, and what was excluded."""
+    names = [lowered(model.finding(finding).name) for finding in shown]
+    who = f"a {patient.sex or 'patient'}"
+    age = f", {patient.age}," if patient.age else ""
+    text = f"{who.capitalize()}{age} is seen with {joined(names)}."
+    if not patient.complete and patient.absent:
+        excluded = lowered(model.finding(patient.absent[0]).name)
+        text += f" There is no {excluded}."
+    return (
+        f"{text} In the records this is {patient.id}: ask about history, examination and tests by "
+        "that id. Then give the diagnosis, or up to ten of them, the likeliest first; behind them "
+        'you may add the gene as "Gene: ...".'
+    )
+
+
+PRESENTING = 2
+"""Number of findings in the question; the agent must ask for the others."""

@@ -14,8 +14,8 @@ absence is below 1, since recorded absent findings are selected by clinicians, n
 random. The weight v of the prior is below 1, since patients who are diagnosed, and even more those
 who are published, are not a random sample of the population. S(q, d) is the information of the most
 specific finding above q that d has, in nats: a disease with a sibling of q is likelier than one
-without any finding of the kind. The last sum runs over the findings annotated to d: a finding that is
-expected and not recorded speaks against d, but little, since records are not complete.
+without any finding of the kind. The last sum runs over the findings annotated to d: a finding that
+is expected and not recorded speaks against d, but little, since records are not complete.
 
 Source:
     P. N. Robinson et al.: Interpretable clinical genomics with a likelihood ratio paradigm (2020),
@@ -26,7 +26,6 @@ Source:
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from functools import lru_cache
 from itertools import chain
 from typing import NamedTuple
 
@@ -120,6 +119,7 @@ class DiseaseModel:
         weights: Weights of the kinds of evidence.
         priors: Disease id to its relative frequency in the population; other diseases get the
             median, and without priors all are equal.
+        genes: Disease id to its genes.
         synonyms: Other ids, such as former ones, to the present id of a finding or disease.
 
     Raises:
@@ -135,6 +135,7 @@ class DiseaseModel:
         weights: Weights | None = None,
         priors: Mapping[str, float] | None = None,
         synonyms: Mapping[str, str] | None = None,
+        genes: Mapping[str, tuple[Entity, ...]] | None = None,
     ) -> None:
         self.weights = weights or Weights()
         self.diseases = tuple(sorted(diseases, key=lambda disease: disease.id))
@@ -144,6 +145,7 @@ class DiseaseModel:
         self._disease = {disease.id: i for i, disease in enumerate(self.diseases)}
         self._finding = {finding.id: i for i, finding in enumerate(self.findings)}
         self._synonyms = dict(synonyms or {})
+        self.genes = dict(genes or {})
         self.names = NameIndex(self.findings)
         self._above = self._closure(parents)
         self._direct, shares = self._annotated(annotations)
@@ -153,7 +155,7 @@ class DiseaseModel:
         owner = np.repeat(np.arange(len(self.diseases)), np.diff(self._direct.starts))
         expected = np.bincount(owner, self._shares, minlength=len(self.diseases))
         self._log_prior -= self.weights.unrecorded * expected
-        self._likeness = lru_cache(maxsize=LIKENESSES)(self._likeness_of)
+        self._likenesses: dict[int, _Floats] = {}
 
     def consult(
         self, present: Sequence[str], absent: Sequence[str] = (), k: int = 10
@@ -217,8 +219,11 @@ class DiseaseModel:
         weights = np.exp(log - log.max())
         return np.asarray(weights / weights.sum())
 
-    def _likeness_of(self, number: int) -> _Floats:
+    def _likeness(self, number: int) -> _Floats:
         """Return what a finding and each disease's findings share, in nats, shape [diseases]."""
+        known = self._likenesses.get(number)
+        if known is not None:
+            return known
         above = np.array(self.ancestors(number))
         counts = np.diff(self._columns.starts)[above]
         found = np.zeros(len(self.diseases))
@@ -226,11 +231,30 @@ class DiseaseModel:
             rows = self._columns.items[self._columns.span(one)]
             if rows.size:
                 found[rows] = np.log(len(self.diseases) / rows.size)
+        if len(self._likenesses) >= LIKENESSES:
+            self._likenesses.clear()
+        self._likenesses[number] = found
         return found
 
     def ancestors(self, finding: int) -> tuple[int, ...]:
         """Return the numbers of a finding and all its ancestors."""
         return tuple(self._above.items[self._above.span(finding)].tolist())
+
+    def above(self, finding: str) -> tuple[Entity, ...]:
+        """Return a finding and all that it is a kind of.
+
+        Raises:
+            UsageError: A finding that is not in the model.
+        """
+        return tuple(self.findings[number] for number in self.ancestors(self._number(finding)))
+
+    def kinds_of(self, finding: str) -> tuple[Entity, ...]:
+        """Return the direct kinds of a finding, by id.
+
+        Raises:
+            UsageError: A finding that is not in the model.
+        """
+        return tuple(self.findings[number] for number in self._kinds[self._number(finding)])
 
     def implies(self, finding: str, other: str) -> bool:
         """Return whether a finding implies another, i.e. equals or descends from it.
@@ -326,6 +350,10 @@ class DiseaseModel:
     def _closure(self, parents: Mapping[str, Sequence[str]]) -> _Lists:
         """Return each finding followed by its ancestors in ascending order; allows cycles."""
         direct = [[self._number(p) for p in parents.get(f.id, ())] for f in self.findings]
+        self._kinds: list[list[int]] = [[] for _ in self.findings]
+        for number, found in enumerate(direct):
+            for parent in found:
+                self._kinds[parent].append(number)
         lists: list[list[int]] = []
         for number in range(len(direct)):
             above: set[int] = set()

@@ -65,8 +65,9 @@ class DiagnosisEnv(MedResearchEnv):
     A case drawn uniformly, or the case given in ``reset(options={"question": ...})``.
 
     ## Rewards
-    0 for every step except the last, which has the total of the score. The answer is any name of
-    the disease.
+    0 for every step except the last, which has the total of the score: the reciprocal of the right
+    disease's rank among at most ten diagnoses; where the first one is right, a tenth more for its
+    gene ("Gene: FBN1"), and a tenth for format.
 
     ## Episode End
     Terminated when the agent answers. Truncated when a budget is exhausted, by default 12 turns.

@@ -26,6 +26,7 @@ ENVIRONMENTS: Mapping[str, Mapping[str, Any]] = MappingProxyType(
             "cases": 64,
             "tools": ("ask", "diagnose", "search", "read"),
             "budget": {"turns": 12},
+            "scoring": {"differential": 1.0, "gene": 0.1, "format": 0.1},
         },
         "medenv/Abstain-v0": {"withhold": 0.3, "scoring": {"abstention": 1.0, "format": 0.1}},
     }

@@ -14,6 +14,7 @@ from medenv.text.analysis import (
 )
 from medenv.text.boundaries import occurs, whole_words, words
 from medenv.text.folding import fold, fold_name, name_key, slug
+from medenv.text.sentences import joined, lowered
 from medenv.text.spelling import GREEK, american, singular
 
 __all__ = [
@@ -29,6 +30,8 @@ __all__ = [
     "analysis_of",
     "fold",
     "fold_name",
+    "joined",
+    "lowered",
     "name_key",
     "occurs",
     "read_analysis",

@@ -6,7 +6,8 @@ from collections.abc import Iterable
 
 from medenv.diagnosis.cases import Patient, passage_id
 from medenv.diagnosis.model import DiseaseModel
-from medenv.text import name_key
+from medenv.records import Entity
+from medenv.text import name_key, singular, words
 from medenv.tools.base import Tool, ToolOutput
 
 MAX_REVEALED = 3
@@ -27,25 +28,35 @@ class Ask(Tool):
         super().__init__()
         self._patients = {name_key(patient.id): patient for patient in patients}
         self._model, self._names = diseases, diseases.names
+        self._words: dict[str, frozenset[str]] = {}
 
     def call(self, patient: str, finding: str) -> ToolOutput:
-        """Examine a patient for a finding, or for a whole group of findings by its name.
+        """Ask what a patient's record says on a finding, a part of the body, history or a test.
 
         Args:
             patient: Id of the patient as the question gives it.
-            finding: Name of one finding, such as a sign, a symptom or a test result.
+            finding: Name of a sign, symptom or result, or what you want done: "examine the eyes",
+                "MRI of the brain", "urine test", "family history".
         """
         case = self._patients.get(name_key(patient))
         if case is None:
             text = f"there is no patient {patient[:80]!r}: use the id in the question"
             return ToolOutput(text=text, status="bad_call")
         found = self._names.find(finding)
-        if not found:
-            return ToolOutput(text=self._names.unknown("finding", finding), status="bad_call")
-        asked, implies = found[0], self._model.implies
+        return self._named(case, found[0]) if found else self._requested(case, finding)
+
+    def _named(self, case: Patient, asked: Entity) -> ToolOutput:
+        """Answer for one finding, with the kinds of it that the patient has."""
+        implies = self._model.implies
         below = [present for present in case.present if implies(present, asked.id)]
         if len(below) > MAX_REVEALED:
-            text = f"{asked.name}: present, in {len(below)} ways; ask more precisely."
+            narrower = [
+                kind
+                for kind in self._model.kinds_of(asked.id)
+                if any(implies(present, kind.id) for present in below)
+            ]
+            names = ", ".join(kind.name for kind in narrower)
+            text = f"{asked.name}: present, in {len(below)} ways; ask more precisely: {names}."
             return ToolOutput(text=text)
         if below:
             names = ", ".join(self._model.finding(present).name for present in below)
@@ -53,7 +64,93 @@ class Ask(Tool):
             passages = tuple(passage_id(case, present) for present in below)
             text = f"{asked.name}: present{more}."
             return ToolOutput(text=text, passages=passages, numbered=False)
-        ruled_out = case.complete or any(implies(asked.id, absent) for absent in case.absent)
-        if ruled_out:
+        if case.complete or any(implies(asked.id, absent) for absent in case.absent):
             return ToolOutput(text=f"{asked.name}: absent.")
         return ToolOutput(text=f"{asked.name}: not on record.", status="empty")
+
+    def _requested(self, case: Patient, request: str) -> ToolOutput:
+        """Answer a request in one's own words with the recorded findings that share a word with it.
+
+        Words are compared with the names of a finding and of all that it is a kind of.
+        """
+        wanted = _meant(request)
+        known = [(finding, "present") for finding in case.present]
+        known += [(finding, "absent") for finding in case.absent]
+        matching = [
+            (finding, state) for finding, state in known if wanted & self._words_of(finding)
+        ]
+        if not matching and self._names.near(request):
+            return ToolOutput(text=self._names.unknown("finding", request), status="bad_call")
+        if not matching:
+            return ToolOutput(text=f"{request[:80]}: not on record.", status="empty")
+        shown = matching[:MAX_REVEALED]
+        told = "; ".join(f"{self._model.finding(one).name}: {state}" for one, state in shown)
+        more = f"; and {len(matching) - len(shown)} more, ask more precisely" * (
+            len(matching) > MAX_REVEALED
+        )
+        passages = tuple(passage_id(case, one) for one, state in shown if state == "present")
+        return ToolOutput(text=f"{told}{more}.", passages=passages, numbered=False)
+
+    def _words_of(self, finding: str) -> frozenset[str]:
+        known = self._words.get(finding)
+        if known is None:
+            entities = self._model.above(finding)
+            names = [name for one in entities for name in (one.name, *one.aliases)]
+            known = frozenset(singular(word) for name in names for word in words(name.lower()))
+            self._words[finding] = known - _ANYTHING
+        return known
+
+
+_ANYTHING = frozenset(
+    words(
+        "abnormal abnormality abnormalities of the a an in or and with increased decreased absent "
+        "all phenotypic morphology physiology system level levels concentration concentrations "
+        "function functional constitutional other finding findings to by for on"
+    )
+)
+"""Words that say nothing about a part of the body."""
+
+_MEANT = {
+    "heart": "cardiac cardiovascular",
+    "brain": "brain cerebral intracranial nervous",
+    "neurological": "nervous",
+    "kidney": "renal kidney",
+    "liver": "hepatic liver",
+    "lung": "pulmonary lung respiratory",
+    "skin": "skin integument",
+    "bone": "skeletal bone",
+    "muscle": "muscle muscular musculature",
+    "eye": "eye ocular visual",
+    "ear": "ear hearing",
+    "hearing": "hearing",
+    "vision": "visual eye",
+    "blood": "blood hematology circulating erythrocyte leukocyte thrombocyte",
+    "urine": "urine urinary",
+    "hormone": "endocrine hormone",
+    "stomach": "digestive gastric",
+    "bowel": "intestinal bowel",
+    "growth": "growth stature height weight",
+    "development": "development developmental",
+    "behaviour": "behavioral behavior",
+    "behavior": "behavioral",
+    "face": "face facial",
+    "hand": "hand finger",
+    "foot": "foot toe",
+    "immune": "immune infection",
+    "mri": "imaging",
+    "ct": "imaging",
+    "ecg": "electrocardiogram arrhythmia",
+    "ekg": "electrocardiogram arrhythmia",
+    "echocardiogram": "heart cardiac",
+    "echocardiography": "heart cardiac",
+    "eeg": "eeg",
+    "emg": "emg electromyography",
+}
+"""Words of a request to those of the findings that it is after."""
+
+
+def _meant(request: str) -> frozenset[str]:
+    """Return the words that a request looks for in the names of findings."""
+    said = {singular(word) for word in words(request.lower())} - _ANYTHING
+    more = {singular(word) for one in said for word in _MEANT.get(one, "").split()}
+    return frozenset(said | more)

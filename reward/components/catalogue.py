@@ -12,6 +12,7 @@ from medenv.reward.components.confidence import (
 )
 from medenv.reward.components.contract import Component
 from medenv.reward.components.cost import efficiency
+from medenv.reward.components.differential import differential, gene
 from medenv.reward.components.evidence import citation_precision, evidence_recall
 from medenv.reward.components.outcome import (
     CHILD_CREDIT,
@@ -58,6 +59,20 @@ _ALL = (
         exploit="Naming a general class; only the direct parent pays, and a quarter.",
         worst_right=1.0,
         best_wrong=CHILD_CREDIT,
+    ),
+    Component(
+        name="differential",
+        measure=differential,
+        rationale="How high the right disease ranks among the diagnoses of a patient.",
+        exploit="Listing many; the tenth pays a tenth, and an eleventh forfeits all.",
+        worst_right=0.0,
+        best_wrong=0.5,
+    ),
+    Component(
+        name="gene",
+        measure=gene,
+        rationale="Whether the gene of the right disease is named, which decides the next test.",
+        exploit="Naming one every time; gated by correctness, and only one name counts.",
     ),
     Component(
         name="evidence_recall",

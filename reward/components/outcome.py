@@ -10,6 +10,7 @@ from medenv.reward.answers.choices import judge_choice, picks, right_picks
 from medenv.reward.answers.equivalence import Match, judge_answer, owners_of, read_list
 from medenv.reward.answers.names import normalise
 from medenv.reward.answers.presentation import readings, without_subject
+from medenv.reward.answers.ranking import is_patient, ranked
 from medenv.reward.components.contract import ComponentScore, Knowledge, final_answer
 
 PARENT_CREDIT = 0.25
@@ -42,7 +43,7 @@ def accuracy(trajectory: Trajectory, knowledge: Knowledge) -> ComponentScore:
     A question that asks for all of its answers is right only by a list of them all, and nothing
     else on it; of other questions one answer is right, and so is a list of right ones. Where there
     is no answer, saying so is right. Of a multiple choice the right option's letter or text is
-    right, see `medenv.reward.answers.choices`.
+    right, see `medenv.reward.answers.choices`. Of a patient's diagnoses the first one counts.
 
     Known exploit: naming many candidates, or burying the gold name in a long answer; both are
     wrong, since the whole answer must be a name.
@@ -60,6 +61,8 @@ def accuracy(trajectory: Trajectory, knowledge: Knowledge) -> ComponentScore:
         )
     if question.options:
         return _paid(judge_choice(answer, question), knowledge.near)
+    if is_patient(question) and answer is not None:
+        answer = next(iter(ranked(answer)), "")
     all_of = len(gold) > 1 and question.asks_for_all
     match = judge_answer(answer, gold, knowledge.names, all_of=all_of)
     return _paid(match, knowledge.near)

@@ -91,7 +91,8 @@ def test_real_cases_are_read_from_a_folder(tmp_path: Path) -> None:
     assert question.id == f"test:{patient.id}"
     assert (patient.present, patient.absent) == (("TOY:P02", "TOY:P08"), ("TOY:P10",))
     assert (patient.sex, patient.age) == ("male", "6 years old")
-    assert f"{patient.id} (male, 6 years old) comes with: Backward-leaning gait" in question.text
+    assert question.text.startswith("A male, 6 years old, is seen with backward-leaning gait")
+    assert f"In the records this is {patient.id}:" in question.text
     assert patient.articles == ("PMID:1", "PMID:2")
     assert (other.id, other.sex, other.age) == (case_id("b"), "", "")
     env = gymnasium.make("medenv:medenv/Diagnosis-v0", cases=tmp_path).unwrapped
@@ -127,7 +128,7 @@ def test_ages_are_words(tmp_path: Path, written: str | None, words: str) -> None
 def test_a_sex_that_is_not_known_is_not_told(tmp_path: Path, sex: str | None) -> None:
     path = write_packets(tmp_path / "c.jsonl", packet(sex=sex))
     (case,) = phenopacket_cases(MODEL, path)
-    assert "(6 years old)" in case.question.text
+    assert case.question.text.startswith("A patient, 6 years old, is seen with")
 
 
 def test_cases_of_one_id_get_different_ids(tmp_path: Path) -> None:
@@ -201,7 +202,7 @@ def names_told(env: MedResearchEnv, graph: Graph, packet: dict[str, Any]) -> lis
     question = env.episode.question
     told = [message["content"] for message in info["messages"]]
     told += [info["question_id"], question.topic.id, question.topic.name]
-    first = question.text.split("comes with: ")[1].split(". Which")[0].split(" and ")[0]
+    first = question.text.split("is seen with ")[1].split(". ")[0].split(" and ")[0]
     ask = {"patient": question.topic.id, "finding": first}
     observation, _, _, _, info = env.step(env.rules.dialect.write_call("ask", ask))
     told += [observation, *info["passages"]]

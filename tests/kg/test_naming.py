@@ -1,16 +1,8 @@
 import pytest
 
 from medenv.kg import GraphBuilder, GraphInfo
-from medenv.kg.documents.naming import (
-    a_noun,
-    called,
-    joined,
-    lowered,
-    mentions,
-    nouns,
-    titled,
-    unfit,
-)
+from medenv.kg.documents.naming import a_noun, called, mentions, nouns, titled, unfit
+from medenv.text import joined, lowered
 
 
 @pytest.mark.parametrize(
