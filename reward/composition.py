@@ -49,7 +49,9 @@ GATES: Mapping[str, Gate] = MappingProxyType(
 )
 """All gates by name."""
 
-OUTCOMES = frozenset(("accuracy", "list_f1", "kinship", "calibration", "abstention"))
+OUTCOMES = frozenset(
+    ("accuracy", "list_f1", "differential", "kinship", "calibration", "abstention")
+)
 """Components that judge the outcome itself: open by default, all others are behind `correct`."""
 
 

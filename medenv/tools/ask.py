@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+
+from rapidfuzz import fuzz
 
 from medenv.diagnosis.cases import Patient, passage_id
 from medenv.diagnosis.model import DiseaseModel
@@ -50,11 +52,7 @@ class Ask(Tool):
         implies = self._model.implies
         below = [present for present in case.present if implies(present, asked.id)]
         if len(below) > MAX_REVEALED:
-            narrower = [
-                kind
-                for kind in self._model.kinds_of(asked.id)
-                if any(implies(present, kind.id) for present in below)
-            ]
+            narrower = self._narrower(asked, below)
             names = ", ".join(kind.name for kind in narrower)
             text = f"{asked.name}: present, in {len(below)} ways; ask more precisely: {names}."
             return ToolOutput(text=text)
@@ -68,6 +66,21 @@ class Ask(Tool):
             return ToolOutput(text=f"{asked.name}: absent.")
         return ToolOutput(text=f"{asked.name}: not on record.", status="empty")
 
+    def _narrower(self, asked: Entity, below: Sequence[str]) -> list[Entity]:
+        """Return the kinds of a finding that a patient's findings fall under, more than one."""
+        narrower = [asked]
+        while len(narrower) == 1:
+            kinds = self._model.kinds_of(narrower[0].id)
+            found = [
+                kind
+                for kind in kinds
+                if any(self._model.implies(present, kind.id) for present in below)
+            ]
+            if not found:
+                break
+            narrower = found
+        return narrower
+
     def _requested(self, case: Patient, request: str) -> ToolOutput:
         """Answer a request in one's own words with the recorded findings that share a word with it.
 
@@ -79,7 +92,8 @@ class Ask(Tool):
         matching = [
             (finding, state) for finding, state in known if wanted & self._words_of(finding)
         ]
-        if not matching and self._names.near(request):
+        near = self._names.near(request) if not matching else ()
+        if near and fuzz.ratio(request.lower(), near[0].lower()) >= _MISSPELT:
             return ToolOutput(text=self._names.unknown("finding", request), status="bad_call")
         if not matching:
             return ToolOutput(text=f"{request[:80]}: not on record.", status="empty")
@@ -100,6 +114,9 @@ class Ask(Tool):
             self._words[finding] = known - _ANYTHING
         return known
 
+
+_MISSPELT = 80
+"""Least likeness, in per cent, of a request to the name of a finding that it misspells."""
 
 _ANYTHING = frozenset(
     words(
@@ -133,6 +150,8 @@ _MEANT = {
     "development": "development developmental",
     "behaviour": "behavioral behavior",
     "behavior": "behavioral",
+    "laboratory": "circulating urine urinary plasma serum erythrocyte leukocyte",
+    "lab": "circulating urine urinary plasma serum erythrocyte leukocyte",
     "face": "face facial",
     "hand": "hand finger",
     "foot": "foot toe",
