@@ -142,6 +142,24 @@ def question_file(tmp_path: Path, questions: ToyQuestions) -> Path:
     return tmp_path / "train.jsonl"
 
 
+def test_certificates_of_an_earlier_version_are_refused_in_one_line(
+    tmp_path: Path, questions: ToyQuestions
+) -> None:
+    old = [
+        msgspec.structs.replace(
+            q, certificate=msgspec.structs.replace(q.proof, effective_hops=0, entries=0)
+        )
+        for q in questions.train
+    ]
+    write_questions(tmp_path / "train.jsonl", old)
+    with pytest.raises(UsageError, match=r"an earlier version, .* make the questions anew"):
+        CliRunner().invoke(
+            app,
+            ["questions", "verify", str(tmp_path / "train.jsonl"), "--graph", "toy"],
+            catch_exceptions=False,
+        )
+
+
 def test_kg_info_tells_version_terms_counts_and_degrees() -> None:
     told = run("kg", "info", "--graph", "toy")
     for part in ("medenv toy 1", "33 nodes", "phenotype", "has_gene", "every name is invented"):
