@@ -18,7 +18,7 @@ from medenv.evaluation.run import EvaluateSettings, Evaluation, evaluate
 from medenv.integrations.hydra.config import register_schema, settings_of
 from medenv.integrations.hydra.launching import CONF, launch, told_in_one_line
 from medenv.report.formatting import show, span
-from medenv.report.headline import rich_table
+from medenv.report.headline import failure_table, rich_table
 from medenv.report.progress import steps_bar
 
 console = Console()
@@ -40,6 +40,8 @@ def show_evaluation(settings: EvaluateSettings, done: Evaluation) -> None:
                     f"  at least one of {k} right (pass@{k}): {show(one.mean, 'share')}; "
                     f"all of {k} (pass^{k}): {show(summary.pass_hat[k].mean, 'share')}"
                 )
+            if summary.failures:
+                console.print(failure_table(summary.failures, f"why not right, {name}"))
     if done.rows:
         console.print(rich_table(done.rows, f"{settings.against} and {settings.folder}"))
         console.print(f"wrote {settings.folder}/report.html")

@@ -11,6 +11,7 @@ from typing import TypeVar
 import numpy as np
 
 from medenv.errors import UsageError
+from medenv.evaluation.failures import failure_of
 from medenv.evaluation.measures import MEASURES, Measure, chance_of, is_missing, waste
 from medenv.evaluation.statistics import (
     Interval,
@@ -40,6 +41,7 @@ class Summary(Record, frozen=True, kw_only=True):
         parts: Name of a reward component to its mean raw value.
         wasted: Fault to wasted calls per episode; each call counts under its first fault.
         endings: Ending to the number of episodes.
+        failures: Why episodes are not right, see `medenv.evaluation.failures`, to their number.
         by_hops: Number of hops of the gold path, 0 without one, to the accuracy there.
         by_kind: Kind of question to the accuracy there.
         pass_at: Number k of samples to the chance that at least one of k is right, pass@k; for k of
@@ -55,6 +57,7 @@ class Summary(Record, frozen=True, kw_only=True):
     parts: dict[str, Interval]
     wasted: dict[str, float]
     endings: dict[str, int]
+    failures: dict[str, int]
     by_hops: dict[int, Interval]
     by_kind: dict[str, Interval]
     pass_at: dict[int, Interval]
@@ -86,6 +89,9 @@ def summarise(scored: Sequence[Scored], *, seed: int = 0) -> Summary:
             for name in ("refused", "repeated", "empty", "beyond")
         },
         endings=dict(sorted(Counter(str(one.trajectory.ending) for one in valid).items())),
+        failures=dict(
+            sorted(Counter(found.why.value for one in scored if (found := failure_of(one))).items())
+        ),
         by_hops={
             hops: _required(right, group, seed) for hops, group in strata(scored, hops_of).items()
         },

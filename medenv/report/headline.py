@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from rich.table import Table
 from rich.text import Text
 
 from medenv.errors import UsageError
+from medenv.evaluation.failures import HELP, FailureClass
 from medenv.evaluation.measures import MEASURES, MISSING, Measure, chance_of, is_missing
 from medenv.evaluation.statistics import (
     Interval,
@@ -184,6 +185,22 @@ def verdict(sampled: Pair, row: Row) -> str:
         return f"No clear change: accuracy {where} went {ends} ({change}, {interval}).{left}"
     verb = "rose" if row.judgement == "better" else "fell"
     return f"Accuracy {where} {verb} {ends} ({change}, {interval}).{left}"
+
+
+def failure_table(failures: Mapping[str, int], title: str) -> Table:
+    """Return why episodes are not right, the most frequent first, and what would help.
+
+    Args:
+        failures: Class of `medenv.evaluation.failures` to its number of episodes.
+        title: Title of the table.
+    """
+    table = Table(title=title)
+    table.add_column("class")
+    table.add_column("episodes", justify="right")
+    table.add_column("what would help")
+    for why, count in sorted(failures.items(), key=lambda pair: (-pair[1], pair[0])):
+        table.add_row(why, f"{count:,}", HELP[FailureClass(why)])
+    return table
 
 
 def rich_table(rows: Sequence[Row], title: str) -> Table:
