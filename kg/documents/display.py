@@ -20,6 +20,7 @@ _PRESENT_WORDS = (
 )
 _COMMA = re.compile(r",(?=[^\W\d])")
 _GLUED = re.compile(r"\b([A-Za-z]{4,}?)(and|with|or|of)\b")
+_SHOUTED = re.compile(r"[A-Z]{7,}(?:[ ,-]+[A-Z]{3,})*")
 _WORD = re.compile(r"[a-z]+")
 _KNOWN = 3  # a word that stands so often in names is a word
 
@@ -67,6 +68,8 @@ def _repaired(name: str, vocabulary: Counter[str]) -> str:
         known = vocabulary[found[1].lower()] >= _KNOWN
         return f"{found[1]} {found[2]}" if rare and known else found[0]
 
+    if _SHOUTED.fullmatch(name):
+        name = name.capitalize()
     return _GLUED.sub(apart, _COMMA.sub(", ", name))
 
 

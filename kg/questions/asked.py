@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from itertools import permutations
 
 import numpy as np
+import numpy.typing as npt
 
 from medenv.kg.certificates.conditions import entailed_counts
 from medenv.kg.graph import BoolArray, Graph, Rows
@@ -27,7 +28,9 @@ _NOT_ACTED_ON = re.compile(r"[CD](/[CD])?|")  # CPIC: of its levels, A and B hav
 _ONE_PATIENT = re.compile(r"1/\d+(\|1/\d+)*")
 
 
-def asked_nodes(graph: Graph, max_subtypes: int) -> BoolArray:
+def asked_nodes(
+    graph: Graph, max_subtypes: int, fields: npt.NDArray[np.int8] | None = None
+) -> BoolArray:
     """Return for each node whether a path may pass it, bool, shape [nodes].
 
     Hub findings, headings of the ontology, groups of diseases, susceptibilities and modifiers may
@@ -36,15 +39,30 @@ def asked_nodes(graph: Graph, max_subtypes: int) -> BoolArray:
     Args:
         graph: The graph.
         max_subtypes: Most subtypes of an entity.
+        fields: Number of each node's medical field; where given, a finding is passed only if at
+            least half of the diseases that have it are of one field.
     """
     fit = np.ones(len(graph), dtype=bool)
     if IS_A.inverse in graph.rows:
         fit &= entailed_counts(graph, IS_A.inverse) <= max_subtypes
     if HAS_PHENOTYPE.inverse in graph.rows:
         fit &= entailed_counts(graph, HAS_PHENOTYPE.inverse) <= MOST_BEARERS
+        if fields is not None:
+            fit &= _of_one_field(graph, fields)
     for node in graph.of_kind("disease").tolist() if "disease" in graph.kinds else ():
         fit[node] = is_disease(graph, node)
     return fit
+
+
+def _of_one_field(graph: Graph, fields: npt.NDArray[np.int8]) -> BoolArray:
+    """Return for each finding whether half of its diseases are of one field; else True."""
+    rows = graph.rows[HAS_PHENOTYPE.inverse]
+    heads, total = rows.heads(), np.diff(rows.starts)
+    most = np.zeros(len(graph), dtype=np.int64)
+    for field in np.unique(fields):
+        mine = np.bincount(heads[fields[rows.tails] == field], minlength=len(graph))
+        most = np.maximum(most, mine)
+    return np.asarray(2 * most >= total)
 
 
 def is_disease(graph: Graph, node: int) -> bool:

@@ -88,6 +88,8 @@ class SampleSpec(NamedTuple):
         voice: Number of the voice it is worded in.
         rng: Source of all randomness.
         max_name_chars: Longest name of an entity that is named or asked for.
+        fields: Number of each node's medical field; where given, a finding leads from one disease
+            to another of the same field alone.
     """
 
     seed: int
@@ -95,6 +97,7 @@ class SampleSpec(NamedTuple):
     voice: int
     rng: np.random.Generator
     max_name_chars: int = MAX_NAME_CHARS
+    fields: npt.NDArray[np.int8] | None = None
 
 
 class Draft(NamedTuple):

@@ -79,6 +79,7 @@ def draft_intersection(graph: Graph, order: SampleSpec) -> Draft:
 
 
 _MOST_FINDINGS = 6
+_FREQUENT = 0.3
 _INTERSECTIONS = (
     "In which disease are {all} of these findings reported by {sources}: {names}?",
     "A patient shows {names}. Which disease has {all} of them among its findings in {sources}?",
@@ -88,8 +89,17 @@ _INTERSECTIONS = (
 
 
 def _findings(graph: Graph, disease: int, order: SampleSpec) -> list[Clue]:
-    """Return the findings of a disease that may be told of a patient, without whole systems."""
-    unfit, whole = unnameable(graph, order.max_name_chars), systems(graph)
+    """Return the findings of a disease that may be told of a patient.
+
+    Whole systems may not, nor findings that fewer than three patients in ten are recorded with.
+    """
+    unfit, whole = unnameable(graph, order.max_name_chars), {*systems(graph)}
+    tails = graph.step(disease, HAS_PHENOTYPE.name).tolist()
+    shares = graph.qualifier_row(disease, HAS_PHENOTYPE.name, "frequency")
+    for tail, share in zip(tails, shares, strict=True):
+        known = bounds(share.partition("|")[0])
+        if known is not None and known[1] < _FREQUENT:
+            whole.add(tail)
     return [
         clue
         for clue in offers(graph, disease)

@@ -8,6 +8,7 @@ from functools import cached_property
 
 import msgspec
 import numpy as np
+import numpy.typing as npt
 
 from medenv.errors import UnknownNameError, UsageError
 from medenv.kg.certificates.certificate import rank_among
@@ -154,6 +155,11 @@ class QuestionGenerator:
         """The specialties of the graph's nodes."""
         return Specialties(self.graph)
 
+    @property
+    def fields(self) -> npt.NDArray[np.int8] | None:
+        """The medical field of each node, where chains keep to one."""
+        return self.specialties.numbers if self.config.chains.coherent else None
+
     @cached_property
     def seeded_kinds(self) -> dict[str, int]:
         """The kinds of questions around entities that are asked for, with their weights.
@@ -181,7 +187,7 @@ class QuestionGenerator:
         if not self.seeded_kinds:
             paths = [walk_paths(graph, kind) for kind in self.walk_kinds]
             return split_families(graph, paths, share, self.seed)
-        fit = asked_nodes(graph, self.config.max_subtypes)
+        fit = asked_nodes(graph, self.config.max_subtypes, self.fields)
         asked = Topology(graph, self.config.max_degree, fit, self.edges)
         return split_regions(asked, share, self.seed)
 
@@ -286,7 +292,7 @@ class QuestionGenerator:
         voice = _voice(split, rng)
         level = self.config.levels[int(rng.integers(len(self.config.levels)))]
         seed = int(groups[group][place])
-        order = SampleSpec(seed, level, voice, rng, self.config.max_name_chars)
+        order = SampleSpec(seed, level, voice, rng, self.config.max_name_chars, self.fields)
         if kind == "rare_chains":
             part = Sampling(self.config.sampling, self.config.sample_nodes)
             return draft_chain(self.topologies[split], order, self.config.chains, part), seed

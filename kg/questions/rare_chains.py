@@ -36,6 +36,7 @@ class ChainConfig(Record, frozen=True, kw_only=True):
         max_clues: Most clues on one step.
         every_hop: Whether to leave out chains of which a suffix alone fixes the answer; a small
             graph holds few others.
+        coherent: Whether a finding leads from one disease only to another of the same field.
         avoid: Kinds of entities that no chain passes; variants would be most of every chain.
     """
 
@@ -47,6 +48,7 @@ class ChainConfig(Record, frozen=True, kw_only=True):
     budget: int = 50_000
     max_clues: int = 3
     every_hop: bool = False
+    coherent: bool = False
     avoid: tuple[str, ...] = ("variant",)
 
 
@@ -153,7 +155,7 @@ def _single_out(
     left = NAMED.get(order.level, _ANY)
     for place, node in enumerate(path[1:], start=1):
         between = topology.relations_between(path[place - 1], node)
-        if not between or repeats(graph, path[: place + 1]):
+        if not between or repeats(graph, path[: place + 1]) or _drifts(graph, path, place, order):
             break
         found = candidates(graph, path[:place], between[0])
         choice = Choice(
@@ -168,6 +170,17 @@ def _single_out(
         left -= _named(graph, clues)
         steps.append(_Step(between[0], node, tuple(clues)))
     return steps
+
+
+def _drifts(graph: Graph, path: Sequence[int], place: int, order: SampleSpec) -> bool:
+    """Whether a step leads over a finding from a disease to one of another medical field."""
+    if order.fields is None or place < 2:
+        return False
+    first, link, second = path[place - 2 : place + 1]
+    kinds = (graph.kind(first), graph.kind(link), graph.kind(second))
+    if kinds != ("disease", "phenotype", "disease"):
+        return False
+    return bool(order.fields[first] != order.fields[second])
 
 
 def _named(graph: Graph, clues: Iterable[Clue]) -> int:

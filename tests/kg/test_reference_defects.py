@@ -188,6 +188,7 @@ CHAIN_SETTINGS: dict[str, object] = {
     "budget": 3,
     "max_clues": 1,
     "every_hop": True,
+    "coherent": True,
     "avoid": ("gene",),
 }
 
