@@ -45,6 +45,7 @@ class Rejection(StrEnum):
     COMMON_ANSWER = "an answer that would be asked for too often"
 
     SHORT_CHAIN = "no chain of the least length"
+    OTHER_LEVEL = "a topic that cannot be hidden as far as asked for"
     SUFFIX_ENOUGH = "the end of the chain alone fixes the answer"
     NO_WAY = "no way of the family leads on"
     AMBIGUOUS_STEP = "clues do not single out a step"

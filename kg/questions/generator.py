@@ -57,7 +57,8 @@ class QuestionSpec(Record, frozen=True, kw_only=True):
 
     Args:
         kinds: Kind of question to its weight among the attempts; 0 leaves it out.
-        levels: Obfuscation levels of chains, drawn evenly; all other kinds name their topic.
+        levels: Obfuscation levels of chains, drawn evenly; a topic that cannot be hidden so far
+            gets the next lower of them. All other kinds name their topic.
         rarity: Measure of `medenv.kg.graph.rarity`: ``"degree"``, ``"documents"``, which counts
             the documents that mention an entity, or ``"prevalence"``, where the graph states it.
         rare_percent: An entity is rare in the lowest so many percent of its kind.
@@ -331,6 +332,8 @@ class QuestionGenerator:
             draft, start = self._around(split, turn * others + place)
         else:
             draft, start = self._walk(split, turn * short + place - others)
+        if draft.query[0] == "chain" and draft.level not in self.config.levels:
+            raise Rejected(Rejection.OTHER_LEVEL)
         longest, every_hop = self.config.max_name_chars, self.config.chains.every_hop
         question, outcome = finish(self.documents, draft, split, longest, every_hop)
         if not self._inside(split, question):

@@ -140,6 +140,23 @@ def test_a_level_hides_the_topic_as_it_says(hpo: Graph) -> None:
             assert len(named_entities(hpo, question)) <= {3: 1, 4: 0}.get(level, 99)
 
 
+def test_a_finding_leads_only_to_a_disease_of_the_same_field() -> None:
+    linked = 0
+    for seed in range(12):
+        graph = random_graph(seed, diseases=14, findings=14, genes=6)
+        fields = np.random.default_rng(seed).integers(0, 2, len(graph)).astype(np.int8)
+        orders = [ordered(graph, seed, i)._replace(fields=fields) for i in range(30)]
+        for question in chains_of(graph, orders, SHORT):
+            path = [graph.number(question.topic.id)]
+            path += [graph.number(hop.tail) for hop in question.certificate.path]
+            for first, link, second in zip(path, path[1:], path[2:], strict=False):
+                kinds = [graph.kind(node) for node in (first, link, second)]
+                if kinds == ["disease", "phenotype", "disease"]:
+                    linked += 1
+                    assert fields[first] == fields[second]
+    assert linked > 20
+
+
 def test_guidance_masks_every_entity_and_reasoning_names_them(graph: Graph) -> None:
     orders = [ordered(graph, 0, i) for i in range(40)]
     questions = chains_of(graph, orders, SHORT)
