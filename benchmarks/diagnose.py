@@ -19,7 +19,6 @@ known, so that some of the independent cases may be circular as well.
 from __future__ import annotations
 
 import platform
-import re
 import sys
 import time
 from collections import defaultdict
@@ -34,7 +33,7 @@ from rich.console import Console
 from rich.table import Table
 
 from medenv.build.diagnosis import COMMONEST, disease_model
-from medenv.diagnosis.cases import Case, phenopacket_cases
+from medenv.diagnosis.cases import CIRCULAR, Case, phenopacket_cases
 from medenv.diagnosis.model import DiseaseModel, Weights
 from medenv.errors import MedEnvError
 from medenv.kg import Graph
@@ -107,13 +106,9 @@ def hits(scores: Floats, right: int) -> list[float]:
     return [min(max((k - better) / equal, 0.0), 1.0) for k in TOP]
 
 
-def circular(graph: Graph, cases: Sequence[Case]) -> NDArray[np.bool_]:
+def circular(cases: Sequence[Case]) -> NDArray[np.bool_]:
     """Return for each case whether its article is a source of its disease's annotations."""
-    sources: dict[str, set[str]] = {}
-    for disease in sorted({case.patient.disease for case in cases}):
-        told = graph.qualifier_row(graph.number(disease), "has_phenotype", "reference")
-        sources[disease] = {one for text in told for one in re.split(r"[|;,\s]+", text)}
-    return np.array([not sources[c.patient.disease].isdisjoint(c.patient.articles) for c in cases])
+    return np.array([case.question.template == CIRCULAR for case in cases])
 
 
 def measure(
@@ -277,7 +272,7 @@ def main(
     model = disease_model(graph)
     notes: dict[str, int] = {}
     read = phenopacket_cases(model, cases, notes)
-    same = circular(graph, read)
+    same = circular(read)
     print(told := summary(read, same, notes))
     if known:
         print(f"Prevalence of {sum(one.id in known for one in model.diseases)} diseases is known.")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 
@@ -55,7 +56,14 @@ def disease_model(
         _prevalences(graph) if priors is None else priors,
         _synonyms(graph, (*diseases, *phenotypes)),
         {ids[node]: _genes(graph, node) for node in diseases},
+        {ids[node]: _articles(graph, node) for node in diseases},
     )
+
+
+def _articles(graph: Graph, disease: int) -> frozenset[str]:
+    """Return the references of a disease's findings, e.g. ``"PMID:7"``."""
+    told = graph.qualifier_row(disease, "has_phenotype", "reference")
+    return frozenset(one for text in told for one in re.split(r"[|;,\s]+", text) if one)
 
 
 def _genes(graph: Graph, disease: int) -> tuple[Entity, ...]:

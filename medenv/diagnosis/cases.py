@@ -19,6 +19,10 @@ from medenv.io import read_records
 from medenv.records import Certificate, Entity, Hop, Question, Record
 from medenv.text import joined, lowered
 
+CIRCULAR = "phenopacket, circular"
+"""Template of a case whose article is a source of the annotations of its disease: its findings are
+looked up rather than recognised."""
+
 _MAX_DRAWS = 50
 
 _LEFT_OUT = ("cases of unknown diseases", "cases without a known finding", "unknown findings")
@@ -174,7 +178,10 @@ def phenopacket_cases(
                 sex=sex if (sex := (packet.sex or "").lower()) in _SEXES else "",
                 articles=tuple(f"PMID:{pmid.removeprefix('PMID:')}" for pmid in packet.pmids),
             )
-            question = _question(model, patient, (disease,), "phenopacket")
+            known = model.articles.get(disease.id, frozenset())
+            circular = not known.isdisjoint(patient.articles)
+            template = CIRCULAR if circular else "phenopacket"
+            question = _question(model, patient, (disease,), template)
             cases.append(Case(patient, question))
     if notes is not None:
         notes.update(counts)

@@ -120,6 +120,7 @@ class DiseaseModel:
         priors: Disease id to its relative frequency in the population; other diseases get the
             median, and without priors all are equal.
         genes: Disease id to its genes.
+        articles: Disease id to the articles that its annotations rest on.
         synonyms: Other ids, such as former ones, to the present id of a finding or disease.
 
     Raises:
@@ -136,6 +137,7 @@ class DiseaseModel:
         priors: Mapping[str, float] | None = None,
         synonyms: Mapping[str, str] | None = None,
         genes: Mapping[str, tuple[Entity, ...]] | None = None,
+        articles: Mapping[str, frozenset[str]] | None = None,
     ) -> None:
         self.weights = weights or Weights()
         self.diseases = tuple(sorted(diseases, key=lambda disease: disease.id))
@@ -146,6 +148,7 @@ class DiseaseModel:
         self._finding = {finding.id: i for i, finding in enumerate(self.findings)}
         self._synonyms = dict(synonyms or {})
         self.genes = dict(genes or {})
+        self.articles = dict(articles or {})
         self.names = NameIndex(self.findings)
         self._above = self._closure(parents)
         self._direct, shares = self._annotated(annotations)

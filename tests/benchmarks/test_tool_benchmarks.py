@@ -12,10 +12,7 @@ from types import ModuleType
 import numpy as np
 import pytest
 
-from medenv.diagnosis.cases import Case, Patient
 from medenv.errors import DataError
-from medenv.kg import GraphBuilder, GraphInfo
-from medenv.kg.graph.schema import HAS_PHENOTYPE, IS_A
 
 FOLDER = Path(__file__).parents[2] / "benchmarks"
 
@@ -67,33 +64,6 @@ def test_a_parser_that_raises_ends_the_run_with_its_text() -> None:
 
     with pytest.raises(SystemExit, match=r"hermes, block 0: .*}"):
         fuzz.fuzz([fuzz.Fuzzer(Brittle())], 100, 0)
-
-
-def test_a_case_is_circular_where_its_article_is_a_source_of_its_disease() -> None:
-    builder = GraphBuilder(GraphInfo(source="made", version="1"))
-    builder.relation(HAS_PHENOTYPE, ("frequency", "reference"))
-    builder.relation(IS_A)
-    for finding in ("F:1", "F:2"):
-        builder.node(finding, kind="phenotype", name=finding)
-    sources = {("D:1", "F:1"): "PMID:1;PMID:2", ("D:1", "F:2"): "OMIM:1", ("D:2", "F:1"): "PMID:3"}
-    for disease in ("D:1", "D:2"):
-        builder.node(disease, kind="disease", name=disease)
-    for (disease, finding), source in sources.items():
-        builder.edge(disease, "has_phenotype", finding, ("", source))
-    builder.edge("D:1", "has_phenotype", "F:1", ("", "PMID:4"))  # a second row of the same edge
-    cases = [
-        Case(Patient(id="", disease=disease, present=("F:1",), articles=articles), None)
-        for disease, articles in (
-            ("D:1", ("PMID:2",)),
-            ("D:1", ("PMID:9", "PMID:4")),
-            ("D:1", ("PMID:3",)),
-            ("D:1", ("PMID:20",)),
-            ("D:2", ("PMID:3",)),
-            ("D:2", ()),
-        )
-    ]
-    found = program("diagnose").circular(builder.build(), cases)
-    assert found.tolist() == [True, True, False, False, True, False]
 
 
 def test_ndcg_is_that_of_its_definition() -> None:

@@ -18,7 +18,7 @@ import pytest
 
 from medenv.build.diagnosis import disease_model
 from medenv.build.resources import Resources
-from medenv.diagnosis.cases import phenopacket_cases, simulated_cases
+from medenv.diagnosis.cases import CIRCULAR, phenopacket_cases, simulated_cases
 from medenv.diagnosis.model import Annotation, DiseaseModel, Weights
 from medenv.envs.env import MedResearchEnv
 from medenv.errors import DataError, UsageError
@@ -361,3 +361,33 @@ def test_lookup_shows_what_the_graph_states() -> None:
     assert info["passages"] == ("TOYGENE:ZORI4#0",)
     shown = env.step(write("lookup", {"name": "ZORI"}))[0]
     assert shown.startswith("no disease, gene or finding is named 'ZORI'; did you mean 'ZORI4'")
+
+
+def test_a_case_is_circular_where_its_article_is_a_source_of_its_disease(tmp_path: Path) -> None:
+    builder = GraphBuilder(GraphInfo(source="made", version="1"))
+    builder.relation(HAS_PHENOTYPE, ("frequency", "reference"))
+    builder.relation(IS_A)
+    for finding in ("F:1", "F:2"):
+        builder.node(finding, kind="phenotype", name=finding)
+    sources = {("D:1", "F:1"): "PMID:1;PMID:2", ("D:1", "F:2"): "OMIM:1", ("D:2", "F:1"): "PMID:3"}
+    for disease in ("D:1", "D:2"):
+        builder.node(disease, kind="disease", name=disease)
+    for (disease, finding), source in sources.items():
+        builder.edge(disease, "has_phenotype", finding, ("", source))
+    builder.edge("D:1", "has_phenotype", "F:1", ("", "PMID:4"))  # a second row of the same edge
+    expected = {
+        "a": ("D:1", ["PMID:2"], True),
+        "b": ("D:1", ["9", "PMID:4"], True),
+        "c": ("D:1", ["PMID:3"], False),
+        "d": ("D:1", ["PMID:20"], False),
+        "e": ("D:2", ["PMID:3"], True),
+        "f": ("D:2", [], False),
+    }
+    lines = [
+        json.dumps({"id": one, "disease": disease, "observed": [["F:1", "x"]], "pmids": pmids})
+        for one, (disease, pmids, _) in expected.items()
+    ]
+    (tmp_path / "cases.jsonl").write_text("\n".join(lines) + "\n", encoding="utf-8")
+    found = phenopacket_cases(disease_model(builder.build()), tmp_path / "cases.jsonl")
+    flagged = [case.question.template == CIRCULAR for case in found]
+    assert flagged == [circular for _, _, circular in expected.values()]
