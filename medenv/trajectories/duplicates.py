@@ -51,14 +51,14 @@ class NearDuplicates:
         Args:
             text: The text.
         """
-        shingles = _shingles(text)
-        keys = self._keys(shingles)
+        found = shingles(text)
+        keys = self._keys(found)
         for number in sorted({at for key in keys for at in self._bands.get(key, ())}):
-            if _overlap(shingles, self._texts[number]) >= self._similar:
+            if _overlap(found, self._texts[number]) >= self._similar:
                 return number
         for key in keys:
             self._bands.setdefault(key, []).append(len(self._texts))
-        self._texts.append(shingles)
+        self._texts.append(found)
         return None
 
     def _keys(self, shingles: frozenset[int]) -> list[tuple[int, bytes]]:
@@ -70,8 +70,12 @@ class NearDuplicates:
         return [(band, rows[band].tobytes()) for band in range(BANDS)]
 
 
-def _shingles(text: str) -> frozenset[int]:
-    """Return hashes of all sequences of words; a shorter text is one."""
+def shingles(text: str) -> frozenset[int]:
+    """Return hashes of all sequences of `SHINGLE` words; a shorter text is one.
+
+    Args:
+        text: The text.
+    """
     found = words(text)
     last = max(1, len(found) - SHINGLE + 1)
     return frozenset(zlib.crc32(" ".join(found[at : at + SHINGLE]).encode()) for at in range(last))

@@ -16,10 +16,14 @@ import msgspec
 from medenv.episodes.rules import CHARS_PER_TOKEN
 from medenv.errors import UsageError
 from medenv.records import Record, Trajectory, Turn
+from medenv.trajectories.duplicates import shingles
 from medenv.trajectories.leaks import Names, leaks
 from medenv.trajectories.records import Rollout
 from medenv.trajectories.revealed import names as mentions
 from medenv.trajectories.revealed import shown
+
+REPEATED = 0.8
+"""Share of a page's sequences of words that makes it a repetition of an earlier one."""
 
 _FOREIGN = re.compile(r"[\u0370-\u1fff\u2c00-\ud7ff\uf900-\ufaff]")
 _GREEK = re.compile(r"[\u0370-\u03ff]")
@@ -89,6 +93,7 @@ class Rejection(StrEnum):
     MANY_CALLS = "too many calls"
     MANY_TOKENS = "too many tokens"
     REPEATED_CALL = "a repeated call"
+    REPEATED_PAGES = "pages read again"
     EVIDENCE_NOT_SHOWN = "evidence not shown"
     LEAK = "leak"
     ENOUGH_OF_QUESTION = "enough of this question"
@@ -178,6 +183,27 @@ def _no_loops(rollout: Rollout, _: FilterContext) -> Refusal | None:
     return None
 
 
+def _no_rereading(rollout: Rollout, _: FilterContext) -> Refusal | None:
+    """Refuse an episode in which several results show what an earlier one showed."""
+    return Refusal(Rejection.REPEATED_PAGES) if repeated_pages(rollout) > 1 else None
+
+
+def repeated_pages(rollout: Rollout) -> int:
+    """Return how many results repeat four fifths of an earlier one.
+
+    Args:
+        rollout: The episode.
+    """
+    seen, repeated = list[frozenset[int]](), 0
+    for turn in rollout.scored.trajectory.turns:
+        for result in turn.results:
+            if result.status == "ok":
+                page = shingles(result.text)
+                repeated += any(len(page & one) >= REPEATED * len(page) for one in seen)
+                seen.append(page)
+    return repeated
+
+
 def _grounded(rollout: Rollout, _: FilterContext) -> Refusal | None:
     """Refuse an episode that never showed a step of the gold path, or the answer."""
     trajectory = rollout.scored.trajectory
@@ -233,6 +259,7 @@ FILTERS: tuple[Filter, ...] = (
     _long_enough,
     _within,
     _no_loops,
+    _no_rereading,
     _grounded,
     _without_leaks,
 )

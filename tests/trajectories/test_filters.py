@@ -16,6 +16,7 @@ from medenv.trajectories.filters import (
     Rejection,
     first_refusal,
     mistaken,
+    repeated_pages,
     token_count,
 )
 from medenv.trajectories.records import Rollout
@@ -250,3 +251,16 @@ def test_of_several_good_samples_the_first_are_kept() -> None:
     assert selection.rejected == {"enough of this question": 1}
     with pytest.raises(UsageError, match="per_question >= 1"):
         Selection({"guided": 1}, BENCH, per_question=0)
+
+
+def test_who_reads_several_pages_again_is_refused() -> None:
+    longer = "one two three four five six seven eight nine ten"
+    page = ("first", ("P:1#0", "D:1#0"), f"Marfan syndrome: Gene: FBN1. Ectopia lentis. {longer}")
+    again = (call(1, "second", *page[1:]), call(2, "third", *page[1:]))
+    once, twice = (
+        rollout(call(0, *page), again[0], answer()),
+        rollout(call(0, *page), *again, answer()),
+    )
+    assert (repeated_pages(once), repeated_pages(twice)) == (1, 2)
+    assert first_refusal(once, BENCH) is None
+    assert first_refusal(twice, BENCH) == Refusal(Rejection.REPEATED_PAGES)
