@@ -196,7 +196,16 @@ _SOURCES = {
 """Who records a relation, where that is not a catalogue of diseases."""
 
 _RELATIONS = (
-    *(HAS_PHENOTYPE, HAS_GENE, IN_PATHWAY, IN_FAMILY, HAS_VARIANT, VARIANT_IN, HAS_ACTIVITY),
+    *(
+        HAS_PHENOTYPE,
+        LACKS_PHENOTYPE,
+        HAS_GENE,
+        IN_PATHWAY,
+        IN_FAMILY,
+        HAS_VARIANT,
+        VARIANT_IN,
+        HAS_ACTIVITY,
+    ),
     *(INHIBITS, RESPONSE_DEPENDS_ON, TREATMENT_NAMES, *(m.relation for m in MECHANISMS.values())),
 )
 _FORWARD = {relation.inverse: relation.name for relation in _RELATIONS}
