@@ -190,7 +190,7 @@ def _proved(question: Question) -> list[tuple[str, str]]:
     return [
         ("query", str(proof.query)),
         ("hops", f"{len(proof.path)} (shortest way in the graph {proof.min_hops})"),
-        ("effective hops", f"{proof.effective_hops}, from {proof.entries:,} entities"),
+        ("effective hops", f"{proof.effective_hops}, from {proof.entries:,} possible starts"),
         ("needed clues", str(proof.needed_clues)),
         ("hidden bits", f"{proof.hidden_bits:g}"),
         ("fewest calls", str(proof.min_calls)),
