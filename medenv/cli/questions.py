@@ -284,3 +284,20 @@ def browse(
     lead = f"{len(questions):,} proved questions from {questions[0].source}.{fiction}"
     write_explorer(target, file.name, lead, terms(graph), catalogue(graph, questions))
     Console().print(f"wrote {target}: {len(questions):,} questions", soft_wrap=True)
+
+
+@questions_app.command("convert")
+def convert_file(
+    benchmark: Annotated[str, typer.Argument(help="Name of the benchmark, e.g. pubmedqa.")],
+    file: Annotated[Path, typer.Argument(help="Its file, as published.")],
+    out: Annotated[Path, typer.Argument(help="The JSON lines to write.")],
+) -> None:
+    """Write a published benchmark as questions of one's own, all of them for tests."""
+    from medenv.io import write_records
+    from medenv.kg.questions.published import convert
+
+    found = convert(benchmark, file)
+    write_records(out, found.rows)
+    Console().print(f"wrote {out}: {len(found.rows):,} questions of {benchmark}", soft_wrap=True)
+    for reason, count in found.left_out.items():
+        Console().print(f"left out, {reason}: {count:,}")

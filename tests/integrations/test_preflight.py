@@ -99,6 +99,11 @@ def test_a_folder_without_a_model_is_refused(tmp_path: Path) -> None:
         check(config(tmp_path, policy__path=str(tmp_path / "missing")))
 
 
+def test_a_set_of_tests_alone_is_no_training_data(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match=r"no training questions, .* recipes/evaluate\.py"):
+        check(config(tmp_path), questions=0)
+
+
 def test_a_batch_larger_than_the_questions_is_refused_with_both_figures(tmp_path: Path) -> None:
     check(config(tmp_path, data__train_batch_size=8), questions=8)
     with pytest.raises(UsageError, match=r"train_batch_size=9 is more than the 8 training") as told:

@@ -128,6 +128,12 @@ def _in_netrc(host: str, environment: Mapping[str, str]) -> bool:
 
 def _batch(config: DictConfig, questions: int) -> None:
     batch = int(config.data.train_batch_size)
+    if not questions:
+        raise UsageError(
+            "the set holds no training questions, so nothing can be trained on it (a published "
+            "benchmark is for tests alone): name another set with questions=..., or evaluate a "
+            "policy on this one with recipes/evaluate.py"
+        )
     if batch > questions:
         raise UsageError(
             f"data.train_batch_size={batch} is more than the {questions} training questions, so "
