@@ -5,8 +5,8 @@
     python benchmarks/diagnose.py --cases ... --orphanet orphapackets.jsonl.gz --write docs/...
 
 Cases are lines of ``{"id", "disease", "observed": [[id, name], ...], "excluded": [...], "pmids":
-[...]}``, as the phenopackets of published patients give them. Ranked are all diseases of the HPO
-that bear an OMIM id, by all findings of the patient at once. A rank among equal scores is the mean
+[...]}``, as the phenopackets of published patients give them. Ranked are all diseases of the
+graph, of the HPO those that bear an OMIM id, by all findings of the patient at once. A rank among equal scores is the mean
 over all their orders, so that no order of ids helps. The weights were chosen on one half of the
 diseases; the other half is shown beside all.
 
@@ -289,6 +289,7 @@ def main(
     console.print(spent)
     if write:
         command = "python benchmarks/diagnose.py --cases phenopackets.jsonl.gz"
+        command += "" if source == "hpo" else f" --graph {source}"
         command += " --orphanet orphapackets.jsonl.gz" if orphanet else ""
         write.write_text(page(found, times, graph, told, command), encoding="utf-8")
 
