@@ -5,10 +5,10 @@
     python benchmarks/diagnose.py --cases ... --orphanet orphapackets.jsonl.gz --write docs/...
 
 Cases are lines of ``{"id", "disease", "observed": [[id, name], ...], "excluded": [...], "pmids":
-[...]}``, as the phenopackets of published patients give them. Ranked are all diseases of the
-graph, of the HPO those that bear an OMIM id, by all findings of the patient at once. A rank among equal scores is the mean
-over all their orders, so that no order of ids helps. The weights were chosen on one half of the
-diseases; the other half is shown beside all.
+[...]}``, as the phenopackets of published patients give them. Ranked are all diseases of the graph,
+of the HPO those that bear an OMIM id, by all findings of the patient at once. A rank among equal
+scores is the mean over all their orders, so that no order of ids helps. The weights were chosen on
+one half of the diseases, by cases on the atlas; the other half is shown beside all.
 
 A case is circular where the article that describes the patient is also a source of the HPO's
 annotations of the disease: its findings are then looked up rather than recognised. The independent
