@@ -265,8 +265,8 @@ def _vignette(model: DiseaseModel, patient: Patient, shown: Sequence[str]) -> st
         text += f" There is no {excluded}."
     return (
         f"{text} In the records this is {patient.id}: ask about history, examination and tests by "
-        "that id. Then give the diagnosis, or up to ten of them, the likeliest first; behind them "
-        'you may add the gene as "Gene: ...".'
+        "that id. Then give the diagnosis, or up to ten as a numbered list, the likeliest first; "
+        'behind it you may add the gene as "Gene: ...".'
     )
 
 

@@ -13,6 +13,7 @@ from types import MappingProxyType
 
 from medenv.records import Record
 from medenv.reward.answers.names import normalise
+from medenv.reward.answers.ranking import is_patient, ranked
 from medenv.reward.attacks.target import ORDERS, Script, Target, fewest_passages, planted
 from medenv.reward.components.confidence import ABSTENTION_UTILITY
 
@@ -241,10 +242,13 @@ def _parts(target: Target) -> Sequence[str]:
 
 
 def _padded(target: Target) -> Sequence[str]:
+    """Return the answer among others; of a patient a numbered list is what is asked for."""
     names = target.listed
     added = [target.others[:1], target.others[:4], target.others]
+    lists = [items for more in added for items in (names + more, more + names)]
+    ranks = is_patient(target.question)
     return tuple(
-        text for more in added for text in (*_written(names + more), *_written(more + names))
+        text for items in lists for text in _written(items) if not (ranks and len(ranked(text)) > 1)
     )
 
 

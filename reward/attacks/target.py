@@ -123,7 +123,8 @@ def honest(target: Target) -> Script:
         shown = yield target.search(target.topic)
         read = [one for one in fewest_passages(target.question) if one in shown]
     cited = f"[{', '.join(read)}] " if read else ""
-    yield target.answer(target.gold, note=f"{cited}<confidence>1</confidence>")
+    behind = f"\nGene: {target.question.optional[0].name}" if target.question.optional else ""
+    yield target.answer(f"{target.gold}{behind}", note=f"{cited}<confidence>1</confidence>")
 
 
 def fewest_passages(question: Question) -> tuple[str, ...]:

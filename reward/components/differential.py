@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from medenv.records import Trajectory
 from medenv.reward.answers.equivalence import judge_answer
-from medenv.reward.answers.ranking import MOST_RANKED, genes_in, is_patient, ranked
+from medenv.reward.answers.ranking import MOST_RANKED, gene_in, is_patient, ranked
 from medenv.reward.components.contract import ComponentScore, Knowledge, final_answer
 from medenv.reward.components.outcome import accuracy
 
 
 def differential(trajectory: Trajectory, knowledge: Knowledge) -> ComponentScore:
-    """Pay the reciprocal of the rank of the right disease among at most ten diagnoses.
+    """Pay the reciprocal of the rank of the right disease in a numbered list of at most ten.
 
     Of questions that ask for no patient's disease it is `accuracy`.
 
@@ -46,8 +46,6 @@ def gene(trajectory: Trajectory, knowledge: Knowledge) -> ComponentScore:
     answer, question = final_answer(trajectory), trajectory.question
     if not question.optional:
         return accuracy(trajectory, knowledge)
-    found = genes_in(answer or "")
-    if len(found) != 1:
-        return ComponentScore(0.0, f"{len(found)} genes are named, expected one")
-    right = judge_answer(found[0], question.optional, knowledge.names).right
-    return ComponentScore(float(right), f"{'the' if right else 'another'} gene")
+    named = gene_in(answer or "")
+    right = bool(named) and judge_answer(named, question.optional, knowledge.names).right
+    return ComponentScore(float(right), f"names {'the' if right else 'no, or another,'} gene")
