@@ -84,14 +84,14 @@ class Ask(Tool):
     def _requested(self, case: Patient, request: str) -> ToolOutput:
         """Answer a request in one's own words with the recorded findings that share a word with it.
 
-        Words are compared with the names of a finding and of all that it is a kind of.
+        Words are compared with the names of a finding and of all that it is a kind of; a test
+        shows only what such a test can show. What shares most words is told first.
         """
-        wanted = _meant(request)
+        wanted, shown_by = _meant(request)
         known = [(finding, "present") for finding in case.present]
         known += [(finding, "absent") for finding in case.absent]
-        matching = [
-            (finding, state) for finding, state in known if wanted & self._words_of(finding)
-        ]
+        fit = {finding: self._fit(finding, wanted, shown_by) for finding, _ in known}
+        matching = sorted((one for one in known if fit[one[0]]), key=lambda one: -fit[one[0]])
         near = self._names.near(request) if not matching else ()
         if near and fuzz.ratio(request.lower(), near[0].lower()) >= _MISSPELT:
             return ToolOutput(text=self._names.unknown("finding", request), status="bad_call")
@@ -105,13 +105,20 @@ class Ask(Tool):
         passages = tuple(passage_id(case, one) for one, state in shown if state == "present")
         return ToolOutput(text=f"{told}{more}.", passages=passages, numbered=False)
 
+    def _fit(self, finding: str, wanted: frozenset[str], shown_by: frozenset[str]) -> int:
+        """Return how many words a finding shares with a request; 0 if its test cannot show it."""
+        own = self._words_of(finding)
+        if shown_by and not shown_by & own:
+            return 0
+        return len(wanted & own) if wanted else len(shown_by & own)
+
     def _words_of(self, finding: str) -> frozenset[str]:
         known = self._words.get(finding)
         if known is None:
             entities = self._model.above(finding)
             names = [name for one in entities for name in (one.name, *one.aliases)]
             known = frozenset(singular(word) for name in names for word in words(name.lower()))
-            self._words[finding] = known - _ANYTHING
+            self._words[finding] = known
         return known
 
 
@@ -122,54 +129,66 @@ _ANYTHING = frozenset(
     words(
         "abnormal abnormality abnormalities of the a an in or and with increased decreased absent "
         "all phenotypic morphology physiology system level levels concentration concentrations "
-        "function functional constitutional other finding findings to by for on"
+        "function functional constitutional other finding findings to by for on examine "
+        "examination check test order history onset family patient any is there what does have"
     )
 )
 """Words that say nothing about a part of the body."""
 
 _MEANT = {
     "heart": "cardiac cardiovascular",
-    "brain": "brain cerebral intracranial nervous",
+    "brain": "cerebral intracranial cerebellar",
     "neurological": "nervous",
-    "kidney": "renal kidney",
-    "liver": "hepatic liver",
-    "lung": "pulmonary lung respiratory",
-    "skin": "skin integument",
-    "bone": "skeletal bone",
-    "muscle": "muscle muscular musculature",
-    "eye": "eye ocular visual",
-    "ear": "ear hearing",
-    "hearing": "hearing",
+    "kidney": "renal",
+    "liver": "hepatic",
+    "lung": "pulmonary respiratory",
+    "skin": "integument",
+    "bone": "skeletal",
+    "muscle": "muscular musculature",
+    "eye": "ocular visual",
+    "ear": "hearing",
     "vision": "visual eye",
-    "blood": "blood hematology circulating erythrocyte leukocyte thrombocyte",
-    "urine": "urine urinary",
-    "hormone": "endocrine hormone",
+    "blood": "hematology circulating erythrocyte leukocyte thrombocyte",
+    "urine": "urinary",
+    "hormone": "endocrine",
     "stomach": "digestive gastric",
-    "bowel": "intestinal bowel",
-    "growth": "growth stature height weight",
-    "development": "development developmental",
+    "bowel": "intestinal",
+    "growth": "stature height weight",
+    "development": "developmental",
     "behaviour": "behavioral behavior",
     "behavior": "behavioral",
-    "laboratory": "circulating urine urinary plasma serum erythrocyte leukocyte",
-    "lab": "circulating urine urinary plasma serum erythrocyte leukocyte",
-    "face": "face facial",
-    "hand": "hand finger",
-    "foot": "foot toe",
-    "immune": "immune infection",
-    "mri": "imaging",
-    "ct": "imaging",
-    "ecg": "electrocardiogram arrhythmia",
-    "ekg": "electrocardiogram arrhythmia",
+    "face": "facial",
+    "hand": "finger",
+    "foot": "toe",
+    "immune": "infection",
+}
+"""Words of a request to further words of the findings that it is after."""
+
+_IMAGE = "morphology imaging"
+_SHOWN_BY = {
+    "laboratory": "circulating urine plasma serum enzyme erythrocyte leukocyte thrombocyte",
+    "lab": "circulating urine plasma serum enzyme erythrocyte leukocyte thrombocyte",
+    "mri": _IMAGE,
+    "ct": _IMAGE,
+    "scan": _IMAGE,
+    "imaging": _IMAGE,
+    "ray": _IMAGE,
+    "radiograph": _IMAGE,
+    "ultrasound": _IMAGE,
     "echocardiogram": "heart cardiac",
     "echocardiography": "heart cardiac",
+    "ecg": "electrocardiogram arrhythmia",
+    "ekg": "electrocardiogram arrhythmia",
     "eeg": "eeg",
     "emg": "emg electromyography",
 }
-"""Words of a request to those of the findings that it is after."""
+"""Tests to the words of the findings that such a test shows."""
 
 
-def _meant(request: str) -> frozenset[str]:
-    """Return the words that a request looks for in the names of findings."""
+def _meant(request: str) -> tuple[frozenset[str], frozenset[str]]:
+    """Return the words that a request looks for in names of findings, and those of its test."""
     said = {singular(word) for word in words(request.lower())} - _ANYTHING
+    shown_by = {singular(word) for one in said for word in _SHOWN_BY.get(one, "").split()}
+    said -= _SHOWN_BY.keys() | {"x"}
     more = {singular(word) for one in said for word in _MEANT.get(one, "").split()}
-    return frozenset(said | more)
+    return frozenset(said | more), frozenset(shown_by)

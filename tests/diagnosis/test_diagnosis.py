@@ -301,6 +301,45 @@ def test_a_request_in_ones_own_words_is_answered_from_the_record(
     assert (result.status, result.text) == (status, told)
 
 
+def test_a_test_shows_only_what_such_a_test_can_show() -> None:
+    names = {
+        "B:0": "Any finding",
+        "B:1": "Abnormal brain morphology",
+        "B:2": "Gliosis",
+        "B:3": "Abnormal brain physiology",
+        "B:4": "Brain fog",
+        "B:5": "Abnormal circulating lactate concentration",
+        "B:6": "Raised lactate",
+        "B:7": "Abnormal tooth count",
+    }
+    findings = [Entity(id=key, kind="phenotype", name=name) for key, name in names.items()]
+    parents = {"B:2": ["B:1"], "B:4": ["B:3"], "B:6": ["B:5"]}
+    record = Patient(id="CASE:1", disease="D:0", present=("B:4", "B:2", "B:6", "B:7"))
+    ask = Ask([record], DiseaseModel(DISEASES, findings, [], parents))
+    told = {
+        request: run(ask, patient="CASE:1", finding=request).text
+        for request in ("MRI of the brain", "examine the brain", "laboratory tests", "an ECG")
+    }
+    assert told == {
+        "MRI of the brain": "Gliosis: present.",
+        "examine the brain": "Brain fog: present; Gliosis: present.",
+        "laboratory tests": "Raised lactate: present.",
+        "an ECG": "an ECG: not on record.",
+    }
+
+
+def test_what_shares_most_words_with_a_request_is_told_first() -> None:
+    names = ("Short hand", "Broad hand", "Narrow foot", "Short broad hand")
+    findings = [Entity(id=f"H:{i}", kind="phenotype", name=name) for i, name in enumerate(names)]
+    record = Patient(id="CASE:1", disease="D:0", present=("H:0", "H:2", "H:3"), absent=("H:1",))
+    told = run(
+        Ask([record], DiseaseModel(DISEASES, findings, [], {})),
+        patient="CASE:1",
+        finding="broad or short hands?",
+    )
+    assert told.text == "Short broad hand: present; Short hand: present; Broad hand: absent."
+
+
 def test_a_question_too_broad_is_not_answered() -> None:
     findings = [
         *FINDINGS,
