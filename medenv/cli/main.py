@@ -130,6 +130,7 @@ def register_commands() -> None:
     """Register the commands of the other modules."""
     from medenv.cli import corpus as cli_corpus
     from medenv.cli import data as cli_data
+    from medenv.cli import evaluations as cli_evaluations
     from medenv.cli import kg as cli_kg
     from medenv.cli import models as cli_models
     from medenv.cli import questions as cli_questions
@@ -139,6 +140,7 @@ def register_commands() -> None:
 
     cli_corpus.register(app, serving)
     cli_data.register(app)
+    cli_evaluations.register(app)
     cli_kg.register(app)
     cli_recipes.register(app)
     cli_worlds.register(cli_kg.kg_app)

@@ -34,15 +34,16 @@ from medenv.build.prepare import (
     write_environment,
 )
 from medenv.build.settings import AUTO, PolicySettings, RunSettings, SamplingSettings
-from medenv.errors import DataError, PolicyUnavailableError, UnknownNameError, UsageError
-from medenv.evaluation.summary import Summary, read_scored, summarise, with_missing, write_scored
+from medenv.errors import PolicyUnavailableError, UnknownNameError, UsageError
+from medenv.evaluation.compare import Episodes, read_evaluation, report_of, sides
+from medenv.evaluation.summary import Summary, summarise, with_missing, write_scored
 from medenv.integrations.hydra.identity import claim, files_digest, significant
 from medenv.io import FolderLock, Journal, digest, write_json
 from medenv.kg.questions.sets import SPLITS
 from medenv.llm.endpoint import Endpoint, EndpointSettings
 from medenv.records import Question, Record, Scored
-from medenv.report.headline import Row, headline, pair
-from medenv.report.training import TrainingReport, write_training_report
+from medenv.report.headline import Row, headline
+from medenv.report.training import write_training_report
 from medenv.rollouts.driver import AsyncPolicy, RolloutRetryPolicy
 from medenv.trajectories.collector import without_times
 from medenv.trajectories.gate import ClosedError, Gate
@@ -374,26 +375,11 @@ def _identity(settings: EvaluateSettings, env: TrainingEnv) -> dict[str, Any]:
 
 def _beside(settings: EvaluateSettings, sampled: list[Scored], greedy: list[Scored]) -> list[Row]:
     """Hold an evaluation against one before; write the page, and return the rows of its table."""
-    before = Path(settings.against)
-    if not (before / "sampled.jsonl").exists():
-        raise DataError(before, "expected the folder of a finished evaluation")
-    sampled_before = read_scored(before / "sampled.jsonl")
-    greedy_before = read_scored(before / "greedy.jsonl")
-    main = pair(sampled_before or greedy_before, sampled or greedy)
-    other = pair(greedy_before, greedy) if greedy and greedy_before and sampled else None
+    before = read_evaluation(settings.against)
+    after = Episodes(folder=str(settings.folder), sampled=tuple(sampled), greedy=tuple(greedy))
+    report = report_of(before, after, seed=settings.seed)
+    facts = {"policy": settings.policy.path or settings.policy.model, **report.facts}
     write_training_report(
-        settings.folder / "report.html",
-        TrainingReport(
-            before_sampled=list(main.before),
-            after_sampled=list(main.after),
-            before_greedy=list(other.before) if other else [],
-            after_greedy=list(other.after) if other else [],
-            facts={
-                "policy": settings.policy.path or settings.policy.model,
-                "against": settings.against,
-            },
-            title="Evaluation",
-            seed=settings.seed,
-        ),
+        settings.folder / "report.html", msgspec.structs.replace(report, facts=facts)
     )
-    return headline(main, other, seed=settings.seed)
+    return headline(*sides(before, after), seed=settings.seed)

@@ -1,4 +1,4 @@
-"""Intervals that resample questions instead of samples, pass@k and pass^k.
+"""Intervals that resample questions instead of samples, paired tests, pass@k and pass^k.
 
 Several samples of one question are not independent, so the unit that is drawn again is the question
 (the cluster): an interval must not shrink because every episode was run twice.
@@ -143,6 +143,62 @@ def paired_difference(
         int(sizes.sum()),
         len(before),
     )
+
+
+def sign_flip_test(
+    before: Mapping[str, float], after: Mapping[str, float], *, seed: int, draws: int = 10_000
+) -> float:
+    """Return the p-value of a paired difference: as great or greater, were the sides exchangeable.
+
+    The two-sided test by permutation within questions (Fisher 1935, "The Design of Experiments",
+    section 21); exact where there are at most `draws` permutations.
+
+    Args:
+        before: Question to its value before.
+        after: Question to its value after, over the same questions.
+        seed: Seed of the draws.
+        draws: Number of random permutations.
+
+    Raises:
+        UsageError: Other questions after than before, or none.
+    """
+    if not before or before.keys() != after.keys():
+        raise UsageError("expected the same questions before and after, and at least one")
+    names = sorted(before)
+    # Imported here because it takes a second; scipy ships no types.
+    from scipy.stats import permutation_test  # type: ignore[import-untyped]
+
+    moved = np.array([after[name] - before[name] for name in names])
+    moved = moved[moved != 0]  # the others add nothing in any permutation
+    if len(moved) < 2:
+        return 1.0  # either sign is as great
+    found = permutation_test(
+        (moved,),
+        lambda values, axis=-1: values.mean(axis=axis),
+        permutation_type="samples",
+        n_resamples=draws,
+        batch=max(1, _CHUNK_ENTRIES // len(moved)),
+        rng=np.random.default_rng([seed]),
+    )
+    return float(found.pvalue)
+
+
+def holm(values: Sequence[float]) -> list[float]:
+    """Return p-values corrected for their number.
+
+    Holm 1979, "A Simple Sequentially Rejective Multiple Test Procedure": the i-th smallest of m is
+    multiplied by m - i + 1; none becomes smaller than one before it, nor greater than 1.
+
+    Args:
+        values: p-values of a family of tests.
+    """
+    order = sorted(range(len(values)), key=values.__getitem__)
+    corrected = list(values)
+    least = 0.0
+    for done, place in enumerate(order):
+        least = max(least, min(1.0, values[place] * (len(values) - done)))
+        corrected[place] = least
+    return corrected
 
 
 class Resampled:
