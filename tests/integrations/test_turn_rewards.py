@@ -203,7 +203,7 @@ print((made.batch["advantages"] + 0.0).tolist())
     assert done.stdout.splitlines()[-1] == "[[0.5, 0.0, 0.5], [-0.5, 0.0, -0.5]]"
 
 
-@pytest.mark.parametrize("estimator", ["gae", "reinforce_plus_plus", "remax", "medenv_turn_grpo"])
+@pytest.mark.parametrize("estimator", ["gae", "reinforce_plus_plus", "medenv_turn_grpo"])
 def test_estimators_that_see_tokens_credit_turns_differently(estimator: str) -> None:
     assert credit(estimator, early=True) != credit(estimator, early=False)
 
@@ -230,8 +230,6 @@ def credit(estimator: str, *, early: bool) -> list[float]:
     config = SimpleNamespace(gamma=1.0, get=lambda _, default=None: default)
     if estimator == "gae":
         given |= {"values": torch.zeros_like(rewards), "gamma": 1.0, "lam": 1.0}
-    elif estimator == "remax":
-        given |= {"reward_baselines": torch.zeros(2), "config": config}
     else:
         given |= {"index": index, "config": config}
     found: torch.Tensor = get_adv_estimator_fn(estimator)(**given)[0]

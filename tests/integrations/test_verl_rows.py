@@ -137,6 +137,10 @@ def test_leaving_all_prompts_out_is_refused(whole: Run) -> None:
             "medenv_turn_grpo finds turns by the response mask",
         ),
         (["algo=turn_grpo", ALONE], "medenv_turn_grpo compares .* there is 1"),
+        *(
+            ([f"algorithm.adv_estimator={name}"], f"adv_estimator={name} needs values that verl's")
+            for name in ("gdpo", "remax", "optimal_token_baseline", "tir_optimal_token_baseline")
+        ),
         (["env.retry.attempts=0"], "attempts >= 1"),
         (["env.retry.timeout=soon"], "env.retry.timeout"),
     ],

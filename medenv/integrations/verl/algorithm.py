@@ -5,7 +5,7 @@ from __future__ import annotations
 from omegaconf import DictConfig, OmegaConf
 
 from medenv.errors import UsageError
-from medenv.integrations.verl.estimators import BY_TOKEN, TURN_GRPO, compares_within_groups
+from medenv.integrations.verl.estimators import BY_TOKEN, TURN_GRPO, UNFED, compares_within_groups
 
 
 def check_algorithm(config: DictConfig) -> None:
@@ -19,6 +19,11 @@ def check_algorithm(config: DictConfig) -> None:
     """
     rollout, algorithm = config.actor_rollout_ref.rollout, config.algorithm
     n, estimator = int(rollout.n), str(algorithm.adv_estimator)
+    if estimator in UNFED:
+        raise UsageError(
+            f"algorithm.adv_estimator={estimator} needs values that verl's trainer does not hand "
+            "to it, and would fail after the first rollouts: choose another algo"
+        )
     if compares_within_groups(estimator) and n < 2:
         raise UsageError(
             f"algorithm.adv_estimator={estimator} compares the rollouts of one question, of which "

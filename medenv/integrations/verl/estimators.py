@@ -8,14 +8,14 @@ TURN_GRPO = "medenv_turn_grpo"
 BY_TOKEN = (
     "gae",
     TURN_GRPO,
-    "optimal_token_baseline",
     "reinforce_plus_plus",
-    "remax",
-    "tir_optimal_token_baseline",
 )
 """Estimators that see on which token a reward lies; all others add up the rewards of a response."""
 
-_WITHOUT_GROUPS = ("gae", "reinforce_plus_plus", "remax")
+UNFED = ("gdpo", "optimal_token_baseline", "remax", "tir_optimal_token_baseline")
+"""Estimators of verl that need more than its trainer hands to any (verl 0.9.1): they fail there."""
+
+_WITHOUT_GROUPS = ("gae", "reinforce_plus_plus")
 
 
 def compares_within_groups(estimator: str) -> bool:
