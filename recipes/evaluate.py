@@ -17,6 +17,7 @@ from rich.console import Console
 from medenv.evaluation.run import EvaluateSettings, Evaluation, evaluate
 from medenv.integrations.hydra.config import register_schema, settings_of
 from medenv.integrations.hydra.launching import CONF, launch, told_in_one_line
+from medenv.report.evaluation import PAGE
 from medenv.report.formatting import show, span
 from medenv.report.headline import failure_table, rich_table
 from medenv.report.progress import steps_bar
@@ -42,6 +43,7 @@ def show_evaluation(settings: EvaluateSettings, done: Evaluation) -> None:
                 )
             if summary.failures:
                 console.print(failure_table(summary.failures, f"why not right, {name}"))
+    console.print(f"page: {settings.folder / PAGE}", markup=False, soft_wrap=True)
     if done.rows:
         console.print(rich_table(done.rows, f"{settings.against} and {settings.folder}"))
         console.print(f"wrote {settings.folder}/report.html")

@@ -23,7 +23,12 @@ TRAINING = (
     "tests/integrations/test_sweep.py",
     "tests/integrations/test_runs.py",
 )
-LONG = (*TRAINING, "tests/integrations/test_finetuning.py", "tests/evaluation/test_run.py")
+LONG = (
+    *TRAINING,
+    "tests/integrations/test_algorithms.py",
+    "tests/integrations/test_finetuning.py",
+    "tests/evaluation/test_run.py",
+)
 
 
 def place(nodeid: str) -> int:

@@ -1,7 +1,8 @@
-"""The command that holds finished evaluations against one another."""
+"""Commands on finished evaluations: look at one, compare several."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
@@ -10,21 +11,117 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from medenv.envs.rendering import outcome, panel
 from medenv.errors import UsageError
 from medenv.evaluation.compare import Comparison, compare, read_evaluation, report_of
+from medenv.evaluation.failures import failure_of
+from medenv.evaluation.summary import summarise
 from medenv.io import write_json
+from medenv.records import Scored
+from medenv.report.evaluation import PAGE, EvaluationReport, verdict, write_evaluation
 from medenv.report.formatting import show
-from medenv.report.headline import rich_table
+from medenv.report.headline import failure_table, rich_table
 from medenv.report.training import write_training_report
 
 
 def register(app: typer.Typer) -> None:
-    """Add the command.
+    """Add the commands.
 
     Args:
         app: The command line.
     """
+    app.command("view")(view)
     app.command("compare")(compare_runs)
+
+
+def view(
+    folder: Annotated[Path, typer.Argument(help="Folder of an evaluation.")],
+    page: Annotated[Path | None, typer.Option(help="Output HTML page; FOLDER/page.html.")] = None,
+    terminal: Annotated[bool, typer.Option(help="Look at episodes here instead.")] = False,
+    seed: Annotated[int, typer.Option(help="Seed of the intervals.")] = 0,
+) -> None:
+    """Show an evaluation: how good, where it fails and why, and its episodes turn by turn."""
+    run = read_evaluation(folder)
+    console = Console()
+    if terminal:
+        summary = summarise(run.main, seed=seed)
+        console.print(verdict(summary), soft_wrap=True, markup=False)
+        if summary.failures:
+            console.print(failure_table(summary.failures, "why not right"))
+        _browse(console, run.main)
+        return
+    target = page or folder / PAGE
+    report = EvaluationReport(
+        sampled=run.sampled,
+        greedy=run.greedy,
+        facts={"folder": str(folder)},
+        title=folder.resolve().name,
+        seed=seed,
+    )
+    write_evaluation(target, report)
+    console.print(f"wrote {target}: open it in a browser", markup=False, soft_wrap=True)
+
+
+LISTED = 12
+"""Episodes that are listed in the terminal at a time."""
+
+
+def _browse(console: Console, episodes: Sequence[Scored]) -> None:
+    """List episodes by words, and show one by its number, until an empty line."""
+    shown = list(enumerate(episodes, start=1))
+    while True:
+        table = Table("#", "outcome", "question", "answer")
+        for number, one in shown[:LISTED]:
+            failure, trajectory = failure_of(one), one.trajectory
+            said = "right" if failure is None else str(failure.why)
+            cells = (str(number), said, trajectory.question.text, trajectory.answer or "")
+            table.add_row(*map(escape, cells))
+        console.print(table)
+        left = len(shown) - LISTED
+        console.print(f"{left:,} more" * (left > 0), style="dim")
+        line = _asked("number of an episode, or words or a reason to list by; empty stops: ")
+        if not line:
+            return
+        if line.isdecimal() and 1 <= int(line) <= len(episodes):
+            _show(console, episodes[int(line) - 1])
+            continue
+        found = [(i, one) for i, one in enumerate(episodes, start=1) if _has(one, line)]
+        if not found:
+            console.print(f"no episode has {line!r}", markup=False)
+        shown = found or shown
+
+
+def _asked(prompt: str) -> str:
+    try:
+        return input(prompt).strip()
+    except EOFError:
+        return ""
+
+
+def _has(one: Scored, words: str) -> bool:
+    """Return whether an episode's question, answer or outcome has every word."""
+    failure, trajectory = failure_of(one), one.trajectory
+    said = "right" if failure is None else failure.why
+    text = f"{trajectory.question.id} {trajectory.question.text} {trajectory.answer} {said}"
+    return all(word in text.lower() for word in words.lower().split())
+
+
+def _show(console: Console, one: Scored) -> None:
+    """Print an episode, its score and its proof."""
+    trajectory = one.trajectory
+    console.print(panel(trajectory.question.text, trajectory.question.id, "bold"))
+    for number, turn in enumerate(trajectory.turns, start=1):
+        console.print(panel(turn.text, f"Turn {number}", "green"))
+        if turn.observation:
+            console.print(panel(turn.observation, f"Results of turn {number}", "cyan"))
+    if trajectory.ending is not None:
+        console.print(outcome(trajectory.ending, one.score))
+    gold = ", ".join(answer.name for answer in trajectory.question.answers) or "unknown"
+    console.print(f"The answer was: {gold}", markup=False, soft_wrap=True)
+    failure = failure_of(one)
+    if failure is not None:
+        where = f", decided in turn {failure.turn + 1}" * (failure.turn >= 0)
+        console.print(f"Not right: {failure.why}{where}", markup=False)
 
 
 def compare_runs(

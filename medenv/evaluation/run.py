@@ -7,6 +7,7 @@ The folder of an evaluation holds
     sampled.jsonl      the sampled episodes, one `Scored` a line
     greedy.jsonl       the greedy ones
     summary.json       their figures with intervals
+    page.html          how good, where it fails and why, and every episode turn by turn
     report.html        beside another evaluation: before against after
 
 An episode that cannot be played or scored, because a tool, the judge or the policy's server failed,
@@ -42,6 +43,7 @@ from medenv.io import FolderLock, Journal, digest, write_json
 from medenv.kg.questions.sets import SPLITS
 from medenv.llm.endpoint import Endpoint, EndpointSettings
 from medenv.records import Question, Record, Scored
+from medenv.report.evaluation import PAGE, EvaluationReport, write_evaluation
 from medenv.report.headline import Row, headline
 from medenv.report.training import write_training_report
 from medenv.rollouts.driver import AsyncPolicy, RolloutRetryPolicy
@@ -273,6 +275,11 @@ def _evaluate(
         for name, scored in (("sampled", sampled), ("greedy", greedy))
     }
     write_json(folder / "summary.json", figures)
+    facts = {"policy": settings.policy.path or settings.policy.model, "folder": str(folder)}
+    page = EvaluationReport(
+        sampled=sampled, greedy=greedy, facts=facts, title=settings.run, seed=settings.seed
+    )
+    write_evaluation(folder / PAGE, page)
     rows = _beside(settings, sampled, greedy) if settings.against else []
     return Evaluation(figures["sampled"], figures["greedy"], rows)
 

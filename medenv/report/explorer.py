@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import hashlib
-import json
 from collections.abc import Mapping
 from importlib import resources
 from pathlib import Path
@@ -13,7 +12,7 @@ from typing import Any
 from markupsafe import Markup
 
 from medenv.io import write_text
-from medenv.report.html import NOTICE, environment
+from medenv.report.html import NOTICE, environment, escaped_json
 
 
 def explorer(title: str, lead: str, foot: str, data: Mapping[str, Any]) -> str:
@@ -35,7 +34,7 @@ def explorer(title: str, lead: str, foot: str, data: Mapping[str, Any]) -> str:
             lead=lead,
             foot=foot,
             browsing="questions" in data,
-            data=Markup(_escaped_json(data)),
+            data=Markup(escaped_json(data)),
             page_style=Markup(style),  # a file of this package, not user input
             page_script=Markup(script),
             page_script_hash=digest,
@@ -57,12 +56,6 @@ def write_explorer(
         data: See `explorer`.
     """
     write_text(path, explorer(title, lead, foot, data))
-
-
-def _escaped_json(data: Mapping[str, Any]) -> str:
-    """Return JSON without ``<``, so that it cannot close the HTML element that contains it."""
-    text = json.dumps(data, ensure_ascii=False, separators=(",", ":"))
-    return text.replace("<", "\\u003c").replace("\u2028", "\\u2028").replace("\u2029", "\\u2029")
 
 
 def _read(name: str) -> str:

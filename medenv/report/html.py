@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import json
 from collections.abc import Mapping
 from functools import lru_cache
 from importlib import resources
@@ -54,14 +55,26 @@ def environment() -> jinja2.Environment:
     return found
 
 
-def render(template: str, context: Mapping[str, object]) -> str:
+def escaped_json(data: object) -> str:
+    """Return JSON without ``<``, so that it cannot close the HTML element that contains it.
+
+    Args:
+        data: What JSON can express.
+    """
+    text = json.dumps(data, ensure_ascii=False, separators=(",", ":"))
+    return text.replace("<", "\\u003c").replace("\u2028", "\\u2028").replace("\u2029", "\\u2029")
+
+
+def render(template: str, context: Mapping[str, object], script: str = "") -> str:
     """Render a page.
 
     Args:
         template: Name of a template that extends ``layout.html.j2``.
         context: Variables of the template.
+        script: Name of a file with more script, or ``""``.
     """
-    style, script = (_read(name) for name in ("page.css.j2", "page.js.j2"))
+    style = _read("page.css.j2")
+    script = _read("page.js.j2") + (_read(script) if script else "")
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
     return (
         environment()
@@ -76,18 +89,21 @@ def render(template: str, context: Mapping[str, object]) -> str:
     )
 
 
-def write_page(path: Path | str, template: str, context: Mapping[str, object]) -> None:
+def write_page(
+    path: Path | str, template: str, context: Mapping[str, object], script: str = ""
+) -> None:
     """Render a page to a file; its folder is created if missing.
 
     Args:
         path: The HTML file.
         template: Name of a template that extends ``layout.html.j2``.
         context: Variables of the template.
+        script: Name of a file with more script, or ``""``.
 
     Raises:
         DataError: The file cannot be written.
     """
-    write_text(path, render(template, context))
+    write_text(path, render(template, context, script))
 
 
 def _read(name: str) -> str:

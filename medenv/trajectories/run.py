@@ -41,7 +41,7 @@ from medenv.trajectories.served import ServedSettings, ServedTeacher, teacher_ke
 from medenv.trajectories.settings import TeacherSettings, TrajectorySettings
 from medenv.trajectories.teachers import Explorer, Hasty, Thinker
 
-QUESTIONS_PER_TRAJECTORY = 1.45
+QUESTIONS_PER_TRAJECTORY = 1.9
 """Training questions made per requested trajectory; filters reject some episodes."""
 
 

@@ -202,6 +202,7 @@ def test_beside_another_one_differences_are_paired(
     assert head.difference.mean == pytest.approx(1.0 - mean)
     page = (tmp_path / "report.html").read_text()
     assert "Not medical advice" in page
+    assert "100.0 % of the answers are right" in (tmp_path / "page.html").read_text()
 
 
 def test_a_served_policy_that_is_away_is_told_and_asked_again_later(

@@ -1,0 +1,209 @@
+"""The page of one evaluation: how good, where it fails and why, and every episode turn by turn."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from markupsafe import Markup
+
+from medenv.evaluation.failures import HELP, FailureClass, failure_of
+from medenv.evaluation.measures import MEASURES, calls, is_missing
+from medenv.evaluation.statistics import Interval
+from medenv.evaluation.summary import K, Summary, hops_of, kind_of, mean_of, strata, summarise
+from medenv.records import Record, Scored
+from medenv.report.charts import Dots, dots
+from medenv.report.episodes import passages_of, path_steps
+from medenv.report.formatting import show, span
+from medenv.report.html import escaped_json, write_page
+
+PAGE = "page.html"
+"""The page of an evaluation, in its folder."""
+
+LONGEST = 4_000
+"""Characters of a turn or an observation that the page holds; the rest is in the rollout file."""
+
+
+class EvaluationReport(Record, frozen=True, kw_only=True):
+    """The data of an evaluation's page.
+
+    Args:
+        sampled: Sampled episodes; may be empty.
+        greedy: Greedy ones; may be empty, but not both.
+        facts: Policy, folder and settings: name to text.
+        title: Title of the page.
+        seed: Seed of the bootstrap intervals.
+    """
+
+    sampled: Sequence[Scored]
+    greedy: Sequence[Scored]
+    facts: Mapping[str, str]
+    title: str = "Evaluation"
+    seed: int = 0
+
+
+def write_evaluation(path: Path | str, report: EvaluationReport) -> None:
+    """Write the page as one self-contained HTML file.
+
+    Args:
+        path: The HTML file.
+        report: The data.
+
+    Raises:
+        UsageError: No episode has a score, or one has no accuracy part.
+    """
+    main = report.sampled or report.greedy
+    summary = summarise(main, seed=report.seed)
+    other = summarise(report.greedy, seed=report.seed) if report.sampled and report.greedy else None
+    failures = _failure_shares(main, report.seed)
+    context = {
+        "title": report.title,
+        "verdict": verdict(summary, other),
+        "summary": summary,
+        "measures": [(one, summary.measures[one.name]) for one in _known(summary)],
+        "charts": _charts(main, failures, report.seed),
+        "failures": [
+            (str(why), summary.failures[why], HELP[FailureClass(why)]) for why in failures
+        ],
+        "facts": report.facts,
+        "data": Markup(escaped_json(episodes_of(report.sampled, report.greedy))),
+    }
+    write_page(path, "evaluation.html.j2", context, script="evaluation.js.j2")
+
+
+def verdict(summary: Summary, greedy: Summary | None = None) -> str:
+    """Return in a few sentences how good the policy is, and what it is bad at.
+
+    Args:
+        summary: The figures of the main episodes.
+        greedy: Those of greedy answers beside sampled ones, or None.
+    """
+    found = summary.measures["accuracy"]
+    said = (
+        f"{show(found.mean, 'share')} of the answers are right (95 % {span(found, 'share')}; "
+        f"{summary.questions:,} questions, {summary.episodes:,} episodes); a blind guess "
+        f"would be in {show(summary.chance, 'share')}."
+    )
+    if greedy is not None:
+        said += f" Greedy answers: {show(greedy.measures['accuracy'].mean, 'share')}."
+    if summary.failures:
+        wrong = sum(summary.failures.values())
+        why = max(sorted(summary.failures), key=summary.failures.__getitem__)
+        said += (
+            f" Most often it failed as “{why}” ({summary.failures[why]:,} of {wrong:,} that are "
+            f"not right); what would help is {HELP[FailureClass(why)]}."
+        )
+    if summary.missing:
+        said += f" {summary.missing:,} episodes are missing and count as not right."
+    return said
+
+
+def episodes_of(sampled: Sequence[Scored], greedy: Sequence[Scored]) -> list[dict[str, Any]]:
+    """Return every episode as the page's script shows it.
+
+    Args:
+        sampled: Sampled episodes.
+        greedy: Greedy ones.
+    """
+    return [
+        _episode(one, name)
+        for name, side in (("sampled", sampled), ("greedy", greedy))
+        for one in side
+    ]
+
+
+def _known(summary: Summary) -> list[Any]:
+    return [one for one in MEASURES if one.name in summary.measures]
+
+
+def _failure_shares(scored: Sequence[Scored], seed: int) -> dict[FailureClass, Interval | None]:
+    """Return the share of episodes in each class that occurs, the most frequent first."""
+    why = {id(one): found.why for one in scored if (found := failure_of(one))}
+
+    def share(wanted: FailureClass) -> Interval | None:
+        return mean_of(lambda one: float(why.get(id(one)) == wanted), scored, seed)
+
+    shares = {one: share(one) for one in sorted(set(why.values()))}
+    return dict(sorted(shares.items(), key=lambda pair: -(pair[1].mean if pair[1] else 0.0)))
+
+
+def _charts(
+    scored: Sequence[Scored], failures: Mapping[FailureClass, Interval | None], seed: int
+) -> list[Dots]:
+    """Return where episodes are lost, and the accuracy of each stratum that differs."""
+    made = (
+        [
+            dots(
+                "Why not right, share of all episodes",
+                {str(why): share for why, share in failures.items()},
+            )
+        ]
+        if failures
+        else []
+    )
+    by: dict[str, Callable[[Scored], str]] = {
+        "Accuracy by hops": _hops_label,
+        "Accuracy by kind": kind_of,
+        "Accuracy by specialty": lambda one: one.trajectory.question.specialty or "none",
+    }
+    for title, key in by.items():
+        groups = strata(scored, key)
+        if len(groups) > 1:
+            made.append(dots(title, _accuracies(groups, seed)))
+    return [chart for chart in made if chart is not None]
+
+
+def _hops_label(one: Scored) -> str:
+    hops = hops_of(one)
+    return f"{hops} hop{'s' if hops != 1 else ''}" if hops else "no path"
+
+
+def _accuracies(groups: Mapping[K, Sequence[Scored]], seed: int) -> dict[str, Interval | None]:
+    return {str(name): mean_of(MEASURES[0].of, group, seed) for name, group in groups.items()}
+
+
+def _episode(one: Scored, side: str) -> dict[str, Any]:
+    trajectory, question = one.trajectory, one.trajectory.question
+    failure = failure_of(one)
+    return {
+        "id": question.id,
+        "side": f"{side} {one.sample + 1}" if side == "sampled" else side,
+        "asks": question.text,
+        "kind": question.kind,
+        "hops": hops_of(one),
+        "specialty": question.specialty,
+        "right": failure is None,
+        "why": str(failure.why) if failure else "",
+        "turn": failure.turn if failure else -1,
+        "detail": failure.detail if failure else "",
+        "ending": "missing" if is_missing(one) else str(trajectory.ending),
+        "answer": trajectory.answer,
+        "gold": [answer.name for answer in question.answers],
+        "path": path_steps(question),
+        "evidence": passages_of(question),
+        "calls": sum(1 for _ in calls(one)),
+        "total": one.score.total,
+        "turns": [
+            {
+                "text": _cut(turn.text),
+                "tokens": turn.tokens,
+                "problems": list(turn.parsed.problems),
+                "tools": [f"{result.tool}: {result.status}" for result in turn.results],
+                "shown": _cut(
+                    turn.observation or "\n".join(result.text for result in turn.results)
+                ),
+            }
+            for turn in trajectory.turns
+        ],
+        "parts": [
+            [name, part.raw, part.weight, part.weighted, part.gated, part.reason]
+            for name, part in one.score.parts.items()
+        ],
+    }
+
+
+def _cut(text: str) -> str:
+    if len(text) <= LONGEST:
+        return text
+    return f"{text[:LONGEST]}\n… and {len(text) - LONGEST:,} more characters"
