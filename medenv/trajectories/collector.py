@@ -11,7 +11,7 @@ import msgspec
 import numpy as np
 
 from medenv.build.environment import Parts
-from medenv.errors import PolicyUnavailableError, UsageError
+from medenv.errors import DataError, PolicyUnavailableError, UsageError
 from medenv.io import Journal, digest
 from medenv.records import Policy, Question, Record, Scored, Trajectory
 from medenv.rollouts.driver import AsyncPolicy, RolloutRetryPolicy, Rollouts
@@ -115,7 +115,9 @@ class RolloutCollector:
     patience: RolloutRetryPolicy
 
     def identity(self, teachers: str) -> dict[str, str]:
-        """Return the run's identity by name, without its size and concurrency.
+        """Return the run's identity by name, without its size, its questions and concurrency.
+
+        A set of questions may grow, see `check`.
 
         Args:
             teachers: Key of the teachers, such as their settings.
@@ -125,9 +127,26 @@ class RolloutCollector:
         return {
             "plan": digest(plan, 16),
             "rules": self.parts.rules.config_hash,
-            "questions": digest([(one.id, one.text) for one in self.questions], 16),
             "teachers": digest([played, teachers], 16),
         }
+
+    def check(self, journal: Journal[Rollout]) -> None:
+        """Refuse a journal of other questions; more or fewer of the same are no others.
+
+        Args:
+            journal: The episodes that were played before.
+
+        Raises:
+            DataError: An episode's question is another than the one of that number now.
+        """
+        for rollout in journal.known:
+            asked, now = rollout.scored.trajectory.question, self.questions[rollout.i :][:1]
+            if now and (asked.id, asked.text) != (now[0].id, now[0].text):
+                raise DataError(
+                    journal.path,
+                    f"belongs to another run (question {rollout.i} {asked.id!r}, now "
+                    f"{now[0].id!r}, or its text differs); name another folder",
+                )
 
     async def fill(
         self, selection: Selection, journal: Journal[Rollout], report: Callable[[int, int], None]

@@ -96,6 +96,7 @@ def _make(
     say("playing")
     path = folder / "rollouts.jsonl"
     with Journal(path, run, Rollout, key=attrgetter("key")) as journal:
+        collector.check(journal)
         asyncio.run(_filled(collector, selection, journal, report))
     outcomes: Counter[str] = Counter()
     if settings.rewrite is not None:

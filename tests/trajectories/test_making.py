@@ -104,6 +104,25 @@ def test_a_larger_number_extends_a_set(made: TrajectorySettings, root: Path) -> 
     assert contents(folder) == contents(made.folder)
 
 
+def test_a_set_whose_questions_are_used_up_goes_on_with_more_of_them(
+    made: TrajectorySettings, root: Path
+) -> None:
+    def asking(n: int, seed: int = made.questions.seed) -> TrajectorySettings:
+        folder = str(root / f"growing questions {seed}")
+        more = msgspec.structs.replace(made.questions, n=n, folder=folder, seed=seed)
+        return msgspec.structs.replace(made, folder=str(root / "growing"), questions=more)
+
+    few = make_trajectories(asking(5))
+    played = (root / "growing" / "rollouts.jsonl").read_bytes()
+    assert sum(few.parts.values()) < few.wanted
+    enough = make_trajectories(asking(16))
+    assert sum(enough.parts.values()) == enough.wanted
+    assert (root / "growing" / "rollouts.jsonl").read_bytes().startswith(played)
+    assert contents(str(root / "growing")) == contents(made.folder)
+    with pytest.raises(DataError, match=r"belongs to another run \(question \d+ '"):
+        make_trajectories(asking(16, seed=9))
+
+
 @pytest.mark.parametrize("cut", [1, 7, 400, 5_000, 30_000])
 def test_a_journal_cut_anywhere_goes_on_to_the_same_set(
     made: TrajectorySettings, root: Path, cut: int
