@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import functools
+import html
 import json
 import os
 import shutil
@@ -49,6 +50,7 @@ from medenv.io import FolderInUseError, FolderLock, read_json
 from medenv.kg.questions.sets import QuestionSet
 from medenv.llm.endpoint import EndpointSettings
 from medenv.records import Message, Question
+from medenv.report.formatting import show
 from medenv.report.headline import rich_table
 from medenv.trajectories.collector import Plan
 from medenv.trajectories.filters import Limits
@@ -202,7 +204,8 @@ def test_beside_another_one_differences_are_paired(
     assert head.difference.mean == pytest.approx(1.0 - mean)
     page = (tmp_path / "report.html").read_text()
     assert "Not medical advice" in page
-    assert "100.0 % of the answers are right" in (tmp_path / "page.html").read_text()
+    page = html.unescape((tmp_path / "page.html").read_text())
+    assert f"{show(1.0, 'share')} of the answers are right" in page
 
 
 def test_a_served_policy_that_is_away_is_told_and_asked_again_later(
