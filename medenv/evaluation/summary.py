@@ -6,7 +6,7 @@ import math
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import TypeVar
+from types import MappingProxyType
 
 import numpy as np
 
@@ -23,7 +23,21 @@ from medenv.io import read_records, write_records
 from medenv.records import Question, Record, Score, Scored, Trajectory
 
 ComponentScore = Callable[[Scored], float | None]
-K = TypeVar("K", int, str)
+
+
+STRATA: Mapping[str, Callable[[Question], int | str]] = MappingProxyType(
+    {
+        "hops": lambda question: len(question.path),
+        "effective hops": lambda question: (
+            question.certificate.effective_hops if question.certificate else 0
+        ),
+        "level": lambda question: question.level,
+        "kind": lambda question: question.kind,
+        "specialty": lambda question: question.specialty or "none",
+        "world": lambda question: question.world or "true",
+    }
+)
+"""What questions are grouped by: stratum to the group of a question; 0 hops are no path."""
 
 
 class Summary(Record, frozen=True, kw_only=True):
@@ -42,8 +56,8 @@ class Summary(Record, frozen=True, kw_only=True):
         wasted: Fault to wasted calls per episode; each call counts under its first fault.
         endings: Ending to the number of episodes.
         failures: Why episodes are not right, see `medenv.evaluation.failures`, to their number.
-        by_hops: Number of hops of the gold path, 0 without one, to the accuracy there.
-        by_kind: Kind of question to the accuracy there.
+        by: Stratum of `STRATA` to its groups of questions to the accuracy there; a stratum of one
+            group is absent.
         pass_at: Number k of samples to the chance that at least one of k is right, pass@k; for k of
             2, 4, 8, ... up to the fewest samples of a question, and these.
         pass_hat: Likewise to the chance that all of k are right, pass^k.
@@ -58,8 +72,7 @@ class Summary(Record, frozen=True, kw_only=True):
     wasted: dict[str, float]
     endings: dict[str, int]
     failures: dict[str, int]
-    by_hops: dict[int, Interval]
-    by_kind: dict[str, Interval]
+    by: dict[str, dict[str, Interval]]
     pass_at: dict[int, Interval]
     pass_hat: dict[int, Interval]
     chance: float
@@ -77,7 +90,7 @@ def summarise(scored: Sequence[Scored], *, seed: int = 0) -> Summary:
     """
     valid = counted(scored)
     faults = [waste(one) for one in valid]
-    right, tries = MEASURES[0], tries_by_question(scored)
+    tries = tries_by_question(scored)
     return Summary(
         episodes=len(valid),
         questions=len({one.trajectory.question.id for one in scored}),
@@ -92,12 +105,7 @@ def summarise(scored: Sequence[Scored], *, seed: int = 0) -> Summary:
         failures=dict(
             sorted(Counter(found.why.value for one in scored if (found := failure_of(one))).items())
         ),
-        by_hops={
-            hops: _required(right, group, seed) for hops, group in strata(scored, hops_of).items()
-        },
-        by_kind={
-            kind: _required(right, group, seed) for kind, group in strata(scored, kind_of).items()
-        },
+        by=_by(scored, seed),
         pass_at={k: _passed(tries, k, pass_at_k, seed) for k in tries_of(tries)},
         pass_hat={k: _passed(tries, k, pass_hat_k, seed) for k in tries_of(tries)},
         chance=math.fsum(chance_of(one.trajectory.question) for one in scored) / len(scored),
@@ -185,22 +193,20 @@ def _missing(question: Question, sample: int) -> Scored:
     return Scored(trajectory=trajectory, score=Score(total=None, parts={}), sample=sample)
 
 
-def hops_of(one: Scored) -> int:
-    """Return the number of hops of the question's gold path; 0 where there is none."""
-    return len(one.trajectory.question.path)
+def strata(
+    scored: Iterable[Scored], of: Callable[[Question], int | str]
+) -> dict[int | str, list[Scored]]:
+    """Return the episodes by group of their question, the groups in order.
 
-
-def kind_of(one: Scored) -> str:
-    """Return the kind of the question."""
-    return one.trajectory.question.kind
-
-
-def strata(scored: Iterable[Scored], key: Callable[[Scored], K]) -> dict[K, list[Scored]]:
-    """Return the episodes by `key`, keys sorted."""
-    groups: dict[K, list[Scored]] = {}
+    Args:
+        scored: Episodes.
+        of: Returns the group of a question, such as a value of `STRATA`.
+    """
+    groups: dict[int | str, list[Scored]] = {}
     for one in scored:
-        groups.setdefault(key(one), []).append(one)
-    return dict(sorted(groups.items()))
+        groups.setdefault(of(one.trajectory.question), []).append(one)
+    order = sorted(groups, key=lambda key: (key, "") if isinstance(key, int) else (0, key))
+    return {key: groups[key] for key in order}
 
 
 def values_by_question(scored: Iterable[Scored], value: ComponentScore) -> dict[str, list[float]]:
@@ -277,6 +283,15 @@ def _means(
 ) -> dict[str, Interval]:
     found = {name: mean_of(value, scored, seed) for name, value in values.items()}
     return {name: interval for name, interval in found.items() if interval is not None}
+
+
+def _by(scored: Sequence[Scored], seed: int) -> dict[str, dict[str, Interval]]:
+    found = {name: strata(scored, of) for name, of in STRATA.items()}
+    return {
+        name: {str(key): _required(MEASURES[0], group, seed) for key, group in groups.items()}
+        for name, groups in found.items()
+        if len(groups) > 1
+    }
 
 
 def _passed(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +11,7 @@ from markupsafe import Markup
 from medenv.evaluation.failures import HELP, FailureClass, failure_of
 from medenv.evaluation.measures import MEASURES, calls, is_missing
 from medenv.evaluation.statistics import Interval
-from medenv.evaluation.summary import K, Summary, hops_of, kind_of, mean_of, strata, summarise
+from medenv.evaluation.summary import Summary, mean_of, summarise
 from medenv.records import Record, Scored
 from medenv.report.charts import Dots, dots
 from medenv.report.episodes import passages_of, path_steps
@@ -62,7 +62,7 @@ def write_evaluation(path: Path | str, report: EvaluationReport) -> None:
         "verdict": verdict(summary, other),
         "summary": summary,
         "measures": [(one, summary.measures[one.name]) for one in _known(summary)],
-        "charts": _charts(main, failures, report.seed),
+        "charts": _charts(summary, failures),
         "failures": [
             (str(why), summary.failures[why], HELP[FailureClass(why)]) for why in failures
         ],
@@ -128,39 +128,12 @@ def _failure_shares(scored: Sequence[Scored], seed: int) -> dict[FailureClass, I
     return dict(sorted(shares.items(), key=lambda pair: -(pair[1].mean if pair[1] else 0.0)))
 
 
-def _charts(
-    scored: Sequence[Scored], failures: Mapping[FailureClass, Interval | None], seed: int
-) -> list[Dots]:
-    """Return where episodes are lost, and the accuracy of each stratum that differs."""
-    made = (
-        [
-            dots(
-                "Why not right, share of all episodes",
-                {str(why): share for why, share in failures.items()},
-            )
-        ]
-        if failures
-        else []
-    )
-    by: dict[str, Callable[[Scored], str]] = {
-        "Accuracy by hops": _hops_label,
-        "Accuracy by kind": kind_of,
-        "Accuracy by specialty": lambda one: one.trajectory.question.specialty or "none",
-    }
-    for title, key in by.items():
-        groups = strata(scored, key)
-        if len(groups) > 1:
-            made.append(dots(title, _accuracies(groups, seed)))
+def _charts(summary: Summary, failures: Mapping[FailureClass, Interval | None]) -> list[Dots]:
+    """Return where episodes are lost, and the accuracy of each group of questions."""
+    lost = {str(why): share for why, share in failures.items()}
+    made = [dots("Why not right, share of all episodes", lost)] if lost else []
+    made += [dots(f"Accuracy by {name}", dict(groups)) for name, groups in summary.by.items()]
     return [chart for chart in made if chart is not None]
-
-
-def _hops_label(one: Scored) -> str:
-    hops = hops_of(one)
-    return f"{hops} hop{'s' if hops != 1 else ''}" if hops else "no path"
-
-
-def _accuracies(groups: Mapping[K, Sequence[Scored]], seed: int) -> dict[str, Interval | None]:
-    return {str(name): mean_of(MEASURES[0].of, group, seed) for name, group in groups.items()}
 
 
 def _episode(one: Scored, side: str) -> dict[str, Any]:
@@ -171,7 +144,7 @@ def _episode(one: Scored, side: str) -> dict[str, Any]:
         "side": f"{side} {one.sample + 1}" if side == "sampled" else side,
         "asks": question.text,
         "kind": question.kind,
-        "hops": hops_of(one),
+        "hops": len(question.path),
         "specialty": question.specialty,
         "right": failure is None,
         "why": str(failure.why) if failure else "",

@@ -19,8 +19,8 @@ from medenv.evaluation.statistics import (
     pass_hat_k,
 )
 from medenv.evaluation.summary import (
+    STRATA,
     counted,
-    hops_of,
     mean_of,
     part_names,
     part_value,
@@ -246,7 +246,7 @@ def _row(section: str, measure: Measure, sides: Pair, seed: int, note: str = "")
 
 
 def _hop_rows(sampled: Pair, seed: int) -> list[Row]:
-    before, after = strata(sampled.before, hops_of), strata(sampled.after, hops_of)
+    before, after = (strata(side, STRATA["hops"]) for side in (sampled.before, sampled.after))
     rows = []
     for hops, group in before.items():
         part = pair(group, after[hops])

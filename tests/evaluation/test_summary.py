@@ -69,8 +69,9 @@ def test_every_figure_is_the_one_counted_by_hand() -> None:
     )
     assert (got.episodes, got.questions, got.missing) == (4, 2, 1)
     assert got.endings == {"answered": 3, "turns": 1}
-    assert {hops: one.mean for hops, one in got.by_hops.items()} == {1: 1 / 2, 2: 1 / 3}
-    assert got.by_kind["phenotype>disease>gene"].mean == 1 / 3
+    assert {hops: one.mean for hops, one in got.by["hops"].items()} == {"1": 1 / 2, "2": 1 / 3}
+    assert got.by["kind"]["phenotype>disease>gene"].mean == 1 / 3
+    assert set(got.by) == {"hops", "kind"}  # all are of one level, specialty and world
     assert got.chance == pytest.approx(0.004)
     assert got.parts["evidence"].mean == pytest.approx(0.25)
 
