@@ -1,4 +1,7 @@
-"""Training for real: on a set that `synthesize` wrote, and on one's own questions and reward."""
+"""Training for real: on a set that `synthesize` wrote, and on one's own questions and reward.
+
+The second is trained by GSPO, recomputed from the stored episodes.
+"""
 
 from __future__ import annotations
 
@@ -12,6 +15,7 @@ import pytest
 from medenv.evaluation.summary import read_scored
 from medenv.records import Scored
 
+from .algorithms import assert_trained_by, gspo
 from .smoke import ROOT, logged
 
 pytestmark = [pytest.mark.verl, pytest.mark.timeout(900)]
@@ -96,7 +100,8 @@ def test_questions_passages_and_a_reward_of_ones_own_are_trained_on(tmp_path: Pa
     )
     # Dense: whatever words the tiny policy searches for, its search shows passages.
     chosen = ("questions=mine.csv", "corpus=passages.jsonl", "scoring=my_rewards:mine")
-    run = trained(tmp_path, *chosen, "retriever=dense")
+    run = trained(tmp_path, *chosen, "retriever=dense", "algo=gspo")
+    assert_trained_by(run, gspo)
     for name in ("reward", "accuracy"):
         assert_logged(run, name)
     for step in (1, 2):

@@ -18,7 +18,11 @@ import pytest
 import torch
 import torch.distributed
 
-from medenv.integrations.verl.cpu.plugin import answer_for_vllm_cpu, fold_double_gloo
+from medenv.integrations.verl.cpu.plugin import (
+    answer_for_vllm_cpu,
+    fold_double_gloo,
+    take_any_port,
+)
 from medenv.integrations.verl.cpu.vllm_plugin import keep_weight
 
 ROLLOUT = "workers/rollout/vllm_rollout"
@@ -74,6 +78,17 @@ def test_verl_registers_its_engines_for_accelerators_only() -> None:
 def test_torch_still_refuses_a_device_named_twice() -> None:
     with pytest.raises(ValueError, match="cpu"):
         torch.distributed.distributed_c10d.BackendConfig("cpu:gloo,cpu:gloo")  # type: ignore[no-untyped-call]  # torch leaves it untyped
+
+
+@pytest.mark.parametrize(("size", "port"), [(1, "0"), (2, "4711"), (None, "4711")])
+def test_a_group_of_one_listens_on_any_port(
+    size: int | None, port: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MASTER_PORT", "4711")
+    seen: list[str] = []
+    init = take_any_port(lambda **_: seen.append(os.environ["MASTER_PORT"]))
+    init(backend="gloo", world_size=size)
+    assert (seen, os.environ["MASTER_PORT"]) == ([port], "4711")
 
 
 @pytest.mark.parametrize(

