@@ -23,6 +23,9 @@ from medenv.report.formatting import show
 from medenv.report.headline import failure_table, rich_table
 from medenv.report.training import write_training_report
 
+LISTED = 12
+"""Episodes that are listed in the terminal at a time."""
+
 
 def register(app: typer.Typer) -> None:
     """Add the commands.
@@ -60,10 +63,6 @@ def view(
     )
     write_evaluation(target, report)
     console.print(f"wrote {target}: open it in a browser", markup=False, soft_wrap=True)
-
-
-LISTED = 12
-"""Episodes that are listed in the terminal at a time."""
 
 
 def _browse(console: Console, episodes: Sequence[Scored]) -> None:

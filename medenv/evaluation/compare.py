@@ -96,23 +96,23 @@ def read_evaluation(folder: Path | str) -> Episodes:
 
 
 def sides(before: Episodes, after: Episodes) -> tuple[Pair, Pair | None]:
-    """Return the episodes to compare, and the greedy ones beside sampled ones, if there are any.
+    """Return the episodes to compare, and the greedy ones beside sampled ones, if both have them.
 
     Args:
         before: The first evaluation.
         after: The second.
 
     Raises:
-        UsageError: One was sampled and the other is greedy, or they share no question.
+        UsageError: One was sampled alone and the other is greedy alone, or they share no question.
     """
-    if before.main and after.main and bool(before.sampled) != bool(after.sampled):
+    kinds = ((before.sampled, after.sampled), (before.greedy, after.greedy))
+    pairs = [pair(*both) for both in kinds if all(both)]
+    if not pairs:
         raise UsageError(
-            f"{before.folder} and {after.folder} cannot be compared: one was sampled, the other "
-            "answered greedily alone; evaluate both with samples=N, or both with samples=0"
+            f"{before.folder} and {after.folder} cannot be compared: they have neither sampled nor "
+            "greedy answers both; evaluate both with samples=N, or both with greedy=true"
         )
-    main = pair(before.main, after.main)
-    both = before.sampled and before.greedy and after.greedy
-    return main, pair(before.greedy, after.greedy) if both else None
+    return pairs[0], pairs[1] if len(pairs) > 1 else None
 
 
 def compare(runs: Sequence[Episodes], *, seed: int = 0) -> list[Comparison]:
@@ -168,7 +168,8 @@ def report_of(before: Episodes, after: Episodes, *, seed: int = 0) -> TrainingRe
         before_greedy=list(other.before) if other else [],
         after_greedy=list(other.after) if other else [],
         facts={"before": before.folder, "after": after.folder},
-        title="Evaluation",
+        title="Comparison",
+        training=False,
         seed=seed,
     )
 

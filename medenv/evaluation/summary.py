@@ -37,7 +37,7 @@ STRATA: Mapping[str, Callable[[Question], int | str]] = MappingProxyType(
         "world": lambda question: question.world or "true",
     }
 )
-"""What questions are grouped by: stratum to the group of a question; 0 hops are no path."""
+"""Ways to group questions: name to what returns a question's group, which is 0 without a path."""
 
 
 class Summary(Record, frozen=True, kw_only=True):

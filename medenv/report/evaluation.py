@@ -61,7 +61,9 @@ def write_evaluation(path: Path | str, report: EvaluationReport) -> None:
         "title": report.title,
         "verdict": verdict(summary, other),
         "summary": summary,
-        "measures": [(one, summary.measures[one.name]) for one in _known(summary)],
+        "measures": [
+            (one, summary.measures[one.name]) for one in MEASURES if one.name in summary.measures
+        ],
         "charts": _charts(summary, failures),
         "failures": [
             (str(why), summary.failures[why], HELP[FailureClass(why)]) for why in failures
@@ -92,7 +94,7 @@ def verdict(summary: Summary, greedy: Summary | None = None) -> str:
         why = max(sorted(summary.failures), key=summary.failures.__getitem__)
         said += (
             f" Most often it failed as “{why}” ({summary.failures[why]:,} of {wrong:,} that are "
-            f"not right); what would help is {HELP[FailureClass(why)]}."
+            f"not right); what would help: {HELP[FailureClass(why)]}."
         )
     if summary.missing:
         said += f" {summary.missing:,} episodes are missing and count as not right."
@@ -111,10 +113,6 @@ def episodes_of(sampled: Sequence[Scored], greedy: Sequence[Scored]) -> list[dic
         for name, side in (("sampled", sampled), ("greedy", greedy))
         for one in side
     ]
-
-
-def _known(summary: Summary) -> list[Any]:
-    return [one for one in MEASURES if one.name in summary.measures]
 
 
 def _failure_shares(scored: Sequence[Scored], seed: int) -> dict[FailureClass, Interval | None]:

@@ -41,6 +41,7 @@ class TrainingReport(Record, frozen=True, kw_only=True):
         facts: Configuration, seed, machine and versions: name to text.
         notices: Licences and acknowledgements of the sources.
         title: Title of the page.
+        training: Whether training lies between the two, which the page then says.
         seed: Seed of the bootstrap intervals.
     """
 
@@ -53,6 +54,7 @@ class TrainingReport(Record, frozen=True, kw_only=True):
     facts: dict[str, str] = msgspec.field(default_factory=dict)
     notices: list[str] = msgspec.field(default_factory=list)
     title: str = "Training report"
+    training: bool = True
     seed: int = 0
 
 
@@ -73,6 +75,8 @@ def write_training_report(path: Path | str, report: TrainingReport) -> None:
     well_known, rest = other_charts(run)
     context = {
         "title": report.title,
+        "training": report.training,
+        "later": "after training" if report.training else "after",
         "verdict": verdict(sampled, rows[0]),
         "sampled": sampled,
         "rows": rows,

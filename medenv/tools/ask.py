@@ -85,7 +85,7 @@ class Ask(Tool):
         """Answer a request in one's own words with the recorded findings that share a word with it.
 
         Words are compared with the names of a finding and of all that it is a kind of; a test
-        shows only what such a test can show. What shares most words is told first.
+        reveals only what such a test can show. Findings that share the most words come first.
         """
         wanted, shown_by = _meant(request)
         known = [(finding, "present") for finding in case.present]

@@ -399,9 +399,6 @@ class Walk:
         if follower is not None and not self.shows(follower) and self.rng.random() < ANNOUNCED:
             self.note(self.words.say("next", kind=self.book.noun(follower.hop.tail)))
 
-    def _sayable(self, node: int) -> bool:
-        return self.revealed.includes(self.book.graph.nodes.names[node])
-
     def _after(self, step: Step) -> Step | None:
         at = self.steps.index(step) + 1
         return self.steps[at] if at < len(self.steps) else None

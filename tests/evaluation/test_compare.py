@@ -128,6 +128,7 @@ def test_the_command_prints_and_writes_what_the_function_finds(tmp_path: Path) -
     code, told = run(*runs[:2], "--page", page, "--flips", 0)
     assert (code, "changed most" in told) == (0, False)
     assert "Not medical advice" in page.read_text()
+    assert "Accuracy before and after<" in page.read_text()  # nobody was trained in between
 
 
 def test_runs_that_cannot_be_compared_are_told_in_one_line(tmp_path: Path) -> None:
@@ -142,7 +143,7 @@ def test_runs_that_cannot_be_compared_are_told_in_one_line(tmp_path: Path) -> No
         ((one,), UsageError, "two evaluations or more"),
         ((one, tmp_path / "empty"), DataError, "expected the folder of a finished evaluation"),
         ((one, elsewhere), UsageError, "none in common"),
-        ((one, greedy), UsageError, "one was sampled, the other"),
+        ((one, greedy), UsageError, "neither sampled nor greedy answers both"),
         ((one, cut), DataError, "sampled.jsonl"),
         ((one, one, one, "--page", tmp_path / "p.html"), UsageError, "got 3; leave --page out"),
     ):
@@ -161,3 +162,13 @@ def test_two_greedy_evaluations_are_compared_by_their_greedy_answers(tmp_path: P
     assert found.rows[0].difference is not None
     assert found.rows[0].difference.mean == pytest.approx(2 / 3)
     assert found.p == pytest.approx(0.5)
+
+
+def test_a_greedy_evaluation_is_compared_with_the_greedy_answers_of_another(
+    tmp_path: Path,
+) -> None:
+    greedy = evaluation(tmp_path / "greedy", [], answers([(1,), (0,)]))
+    both = evaluation(tmp_path / "both", answers([(0, 0), (0, 0)]), answers([(1,), (1,)]))
+    (found,) = compare([read_evaluation(greedy), read_evaluation(both)])
+    assert found.rows[0].difference is not None
+    assert found.rows[0].difference.mean == pytest.approx(0.5)

@@ -1,7 +1,7 @@
 """Advantages and losses of the algorithms of `conf/algo`, written out from their papers.
 
-Each takes what a step was made of, and tells what verl must have trained on; `assert_trained_by`
-holds a run of two steps against it.
+Each takes the rewards and lengths of a step and returns its advantages and its loss;
+`assert_trained_by` compares a run of two steps with them.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ Numbers = npt.NDArray[np.float64]
 
 
 class Step(NamedTuple):
-    """What a step was made of: shape (questions, rollouts) each, and the longest response."""
+    """One step of training: tables of shape (questions, rollouts), and the most tokens allowed."""
 
     rewards: Numbers
     tokens: Numbers

@@ -43,6 +43,7 @@ def source(package: str, path: str) -> list[str]:
     [
         ("verl", "utils/distributed.py", 63, 'backend = f"cpu:gloo,{get_device_name()}:'),
         ("verl", "utils/distributed.py", 89, 'f"cpu:gloo,{get_device_name()}:'),
+        ("verl", "utils/distributed.py", 93, "torch.distributed.init_process_group("),
         ("verl", "third_party/vllm/__init__.py", 31, "package_version = get_version("),
         ("verl", "workers/engine/fsdp/transformer_impl.py", 462, "pin_memory=True"),
         ("verl", "utils/model.py", 649, 'attn_implementation="flash_attention_2"'),

@@ -1,9 +1,6 @@
 """The pages that draw graphs and questions, and the commands that write them."""
 
-import json
 import re
-import shutil
-import subprocess
 from itertools import pairwise
 from pathlib import Path
 
@@ -25,7 +22,7 @@ from medenv.kg.sources.toy import ToyQuestions
 from medenv.records import Question
 from medenv.report.explorer import explorer, write_explorer
 
-CHROMIUM = shutil.which("chromium")
+from ..browser import dom, embedded
 
 app = typer.Typer()
 register(app)
@@ -37,30 +34,6 @@ def run(*arguments: str, code: int = 0) -> str:
         raise done.exception
     assert done.exit_code == code, done.output
     return done.output
-
-
-def embedded(page: str) -> dict[str, object]:
-    found = re.search(r'<script type="application/json" id="data">(.*?)</script>', page, re.DOTALL)
-    assert found is not None
-    data: dict[str, object] = json.loads(found[1])
-    return data
-
-
-def dom(path: Path) -> str:
-    """The page as Chromium has it after its script ran."""
-    if CHROMIUM is None:
-        pytest.skip("chromium is not installed")
-    done = subprocess.run(
-        [
-            *(CHROMIUM, "--headless", "--no-sandbox", "--disable-gpu", "--dump-dom"),
-            *("--virtual-time-budget=8000", "--window-size=1200,900", path.as_uri()),
-        ],
-        capture_output=True,
-        text=True,
-        check=True,
-        timeout=120,
-    )
-    return done.stdout
 
 
 def test_a_neighbourhood_has_only_edges_of_the_graph_and_a_chain_along_them(graph: Graph) -> None:

@@ -3,16 +3,11 @@
 from __future__ import annotations
 
 import html
-import json
 import re
-import shutil
-import subprocess
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
-import pytest
 from typer.testing import CliRunner
 
 from medenv.cli.main import app
@@ -22,9 +17,9 @@ from medenv.evaluation.summary import write_scored
 from medenv.records import Scored
 from medenv.report.evaluation import LONGEST, EvaluationReport, write_evaluation
 
+from ..browser import dom, embedded
 from .builder import question, rollout, scored, turn
 
-CHROMIUM = shutil.which("chromium")
 HOSTILE = (
     "</script><script>document.title='taken'</script><img src=x onerror=alert(2)>\u2028{{ 7 }}"
 )
@@ -34,32 +29,6 @@ def evaluation(folder: Path, sampled: Sequence[Scored], greedy: Sequence[Scored]
     write_scored(folder / "sampled.jsonl", sampled)
     write_scored(folder / "greedy.jsonl", greedy)
     return folder
-
-
-def embedded(page: Path) -> list[dict[str, Any]]:
-    found = re.search(
-        r'<script type="application/json" id="data">(.*?)</script>', page.read_text(), re.DOTALL
-    )
-    assert found is not None
-    episodes: list[dict[str, Any]] = json.loads(found[1])
-    return episodes
-
-
-def dom(page: Path, chosen: str = "") -> str:
-    """The page as Chromium has it after its script ran; `chosen` sets the filters."""
-    if CHROMIUM is None:
-        pytest.skip("chromium is not installed")
-    done = subprocess.run(
-        [
-            *(CHROMIUM, "--headless", "--no-sandbox", "--disable-gpu", "--dump-dom"),
-            *("--virtual-time-budget=8000", "--window-size=1200,900", f"{page.as_uri()}#{chosen}"),
-        ],
-        capture_output=True,
-        text=True,
-        check=True,
-        timeout=120,
-    )
-    return done.stdout
 
 
 def told(page: str) -> str:
@@ -74,7 +43,7 @@ def test_the_command_writes_a_page_with_every_episode(tmp_path: Path) -> None:
     done = CliRunner().invoke(app, ["view", str(folder)])
     assert done.exit_code == 0, done.output
     page = folder / "page.html"
-    episodes = embedded(page)
+    episodes = embedded(page.read_text())
     assert Counter(one["side"] for one in episodes) == {
         "sampled 1": 12,
         "sampled 2": 12,
@@ -119,7 +88,7 @@ def test_hostile_text_stays_text(tmp_path: Path) -> None:
     page = tmp_path / "page.html"
     write_evaluation(page, EvaluationReport(sampled=[one], greedy=(), facts={"f": HOSTILE}))
     assert page.read_text().count("<script") == 2
-    assert embedded(page)[0]["asks"] == HOSTILE
+    assert embedded(page.read_text())[0]["asks"] == HOSTILE
     shown = dom(page, "open=1")
     assert "<title>Evaluation</title>" in shown
     assert "<img" not in shown
@@ -129,7 +98,7 @@ def test_a_text_without_end_is_cut_and_says_so(tmp_path: Path) -> None:
     one = scored(question(0), [turn(0, "x" * (LONGEST + 1_234), answer="x")])
     page = tmp_path / "page.html"
     write_evaluation(page, EvaluationReport(sampled=[one], greedy=(), facts={}))
-    text = embedded(page)[0]["turns"][0]["text"]
+    text = embedded(page.read_text())[0]["turns"][0]["text"]
     assert text == "x" * LONGEST + "\n… and 1,234 more characters"
 
 
@@ -137,7 +106,7 @@ def test_thousands_of_episodes_make_one_page(tmp_path: Path) -> None:
     sampled = rollout(1_250, 4, skill=0.5, search=0.7)
     page = tmp_path / "page.html"
     write_evaluation(page, EvaluationReport(sampled=sampled, greedy=(), facts={}))
-    assert len(embedded(page)) == 5_000
+    assert len(embedded(page.read_text())) == 5_000
     assert told(dom(page, "why=wrong")).endswith("of 5000 episodes, the first 100 shown")
 
 

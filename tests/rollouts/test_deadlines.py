@@ -26,8 +26,8 @@ class Unhurried(asyncio.SelectorEventLoop):
 
     def _run_once(self) -> None:
         if not self._ready and self._scheduled:  # type: ignore[attr-defined]  # of BaseEventLoop
-            self.now = max(self.now, self._scheduled[0].when())  # type: ignore[attr-defined]
-        super()._run_once()  # type: ignore[misc]
+            self.now = max(self.now, self._scheduled[0].when())  # type: ignore[attr-defined]  # likewise
+        super()._run_once()  # type: ignore[misc]  # likewise
 
 
 def in_a_loop(test: Callable[[], Coroutine[Any, Any, None]]) -> Callable[[], None]:
