@@ -152,6 +152,7 @@ def test_another_setting_does_not_continue_in_the_same_folder(root: Path, run: P
         ("graph.source=umls", "unknown knowledge-graph source 'umls'"),
         ("data.max_prompt_length=12", "longer than data.max_prompt_length=12 tokens: set it to"),
         ("actor_rollout_ref.rollout.n=1", "set actor_rollout_ref.rollout.n to 2 or more"),
+        ("trainer.test_freq=-1", "set it to the steps between validations"),
         ("+algorithm.adv_estimater=grpo", "did you mean 'algorithm.adv_estimator'?"),
     ],
 )

@@ -28,6 +28,7 @@ from omegaconf import DictConfig, OmegaConf
 from medenv.build.prepare import ENVIRONMENT, Prepared, open_environment, prepare, write_environment
 from medenv.build.scoring import own_code
 from medenv.build.settings import TrainSettings
+from medenv.errors import UsageError
 from medenv.integrations.hydra.identity import claim, files_digest, identity
 from medenv.integrations.verl.algorithm import check_algorithm
 from medenv.integrations.verl.checkpoints import EXPORT, Layout, resume
@@ -121,6 +122,16 @@ class Run:
         return bool(final) and validated
 
 
+def _check_validation(config: DictConfig, settings: TrainSettings) -> None:
+    """Refuse a training after which there would be nothing to report."""
+    evaluation, every = settings.evaluation, int(config.trainer.test_freq)
+    if every <= 0 and (evaluation.samples or evaluation.greedy):
+        raise UsageError(
+            f"trainer.test_freq={every} validates nothing, and the report compares the validations "
+            "before and after training: set it to the steps between validations"
+        )
+
+
 @contextmanager
 def open_run(config: DictConfig, settings: TrainSettings, progress: Progress) -> Iterator[Run]:
     """Lock a run's folder, and make the data that the run needs or reuse it.
@@ -141,6 +152,7 @@ def open_run(config: DictConfig, settings: TrainSettings, progress: Progress) ->
         UsageError: Settings contradict each other, or a prompt is too long.
     """
     check_algorithm(config)
+    _check_validation(config, settings)
     check_policy(settings.policy.path)
     folder = Path(settings.root) / settings.run
     with own_folder(folder, progress.say):
