@@ -152,12 +152,13 @@ def test_another_setting_does_not_continue_in_the_same_folder(root: Path, run: P
         ("graph.source=umls", "unknown knowledge-graph source 'umls'"),
         ("data.max_prompt_length=12", "longer than data.max_prompt_length=12 tokens: set it to"),
         ("actor_rollout_ref.rollout.n=1", "set actor_rollout_ref.rollout.n to 2 or more"),
+        ("evaluation.samples=0 evaluation.greedy=false", "set one of them"),
         ("trainer.test_freq=-1", "set it to the steps between validations"),
         ("+algorithm.adv_estimater=grpo", "did you mean 'algorithm.adv_estimator'?"),
     ],
 )
 def test_bad_input_gets_one_clear_line(tmp_path: Path, override: str, line: str) -> None:
-    done = train(tmp_path, override)
+    done = train(tmp_path, *override.split(" "))
     assert done.returncode == 2, done.stderr[-2000:]
     assert line in " ".join(done.stdout.split())
     assert "Traceback" not in done.stdout + done.stderr

@@ -125,10 +125,15 @@ class Run:
 def _check_validation(config: DictConfig, settings: TrainSettings) -> None:
     """Refuse a training after which there would be nothing to report."""
     evaluation, every = settings.evaluation, int(config.trainer.test_freq)
-    if every <= 0 and (evaluation.samples or evaluation.greedy):
+    if every <= 0:
         raise UsageError(
             f"trainer.test_freq={every} validates nothing, and the report compares the validations "
             "before and after training: set it to the steps between validations"
+        )
+    if not (evaluation.samples or evaluation.greedy):
+        raise UsageError(
+            "evaluation.samples=0 with evaluation.greedy=false validates nothing, and the report "
+            "compares the validations before and after training: set one of them"
         )
 
 
