@@ -278,6 +278,7 @@ class HardwareSettings(Record, frozen=True, kw_only=True):
     Args:
         memory_gb: Memory that the preset needs, GiB.
         disk_gb: Disk space that it needs, GiB.
+        accelerator_gb: Memory of each accelerator, GiB; 0 where it needs none.
         patience_seconds: Longest time without progress, seconds.
         restarts: How often a trainer that failed after its first step is restarted from its newest
             checkpoint.
@@ -287,6 +288,7 @@ class HardwareSettings(Record, frozen=True, kw_only=True):
 
     memory_gb: float = 0.0
     disk_gb: float = 0.0
+    accelerator_gb: float = 0.0
     patience_seconds: float = 1800.0
     restarts: int = 2
     launch: tuple[str, ...] = ()

@@ -13,9 +13,9 @@ import typer
 
 from medenv.errors import UsageError
 
-RECIPES = ("synthesize", "trajectories", "sft", "train", "evaluate", "ablate")
+RECIPES = ("synthesize", "trajectories", "sft", "plan", "train", "evaluate", "ablate")
 
-_NEEDS = {"sft": "verl", "train": "verl", "ablate": "verl"}
+_NEEDS = {"sft": "verl", "plan": "verl", "train": "verl", "ablate": "verl"}
 """Recipe to the package that it cannot do without."""
 
 

@@ -21,7 +21,12 @@ def config(root: Path, **changes: Any) -> DictConfig:
         {
             "root": str(root),
             "policy": {"path": "owner/name"},
-            "hardware": {"memory_gb": 0.1, "disk_gb": 0.001, "environment": {}},
+            "hardware": {
+                "memory_gb": 0.1,
+                "disk_gb": 0.001,
+                "accelerator_gb": 0,
+                "environment": {},
+            },
             "data": {"train_batch_size": 4},
             "trainer": {
                 "logger": ["console", "file"],

@@ -168,9 +168,9 @@ def check_verl_keys(config: DictConfig, known: DictConfig, added: frozenset[str]
 
 
 def _is_open(known: DictConfig, name: str) -> bool:
-    """Whether verl leaves a mapping empty for anyone to fill."""
+    """Whether verl leaves a mapping empty, or null, for anyone to fill."""
     node = OmegaConf.select(known, name)
-    return isinstance(node, DictConfig) and len(node) == 0
+    return node is None or (isinstance(node, DictConfig) and len(node) == 0)
 
 
 def keys_of(node: DictConfig, *, branches: bool = True) -> Iterator[str]:

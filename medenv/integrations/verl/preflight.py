@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import json
+import math
 import netrc
 import os
 import shutil
@@ -16,6 +17,8 @@ import psutil
 from omegaconf import DictConfig, OmegaConf
 
 from medenv.errors import UnknownNameError, UsageError
+from medenv.integrations.hf.shapes import is_known
+from medenv.integrations.verl.plan import GIB, plan_of
 
 GB = 1_000_000_000
 
@@ -49,14 +52,41 @@ def check(config: DictConfig, questions: int) -> None:
     _batch(config, questions)
     check_loggers(config)
     _kept(config)
-    hardware = config.hardware
-    _memory(float(hardware.memory_gb))
+    memory, disk = _needs(config)
+    _memory(memory)
     saved = Path(config.trainer.default_local_dir)
     taken = sum(path.stat().st_size for path in saved.rglob("*") if path.is_file()) / GB
-    _disk(Path(config.root), float(hardware.disk_gb) - taken)
+    _disk(Path(config.root), disk - taken)
     for name, port in _ports(config).items():
         _free(name, port)
     check_policy(str(config.policy.path))
+
+
+def check_plan(config: DictConfig) -> None:
+    """Refuse a policy that the accelerators cannot hold, as far as its shape is known here.
+
+    Args:
+        config: The composed config.
+
+    Raises:
+        UsageError: It does not fit, with what could be changed.
+    """
+    policy = str(config.policy.path)
+    if float(config.hardware.accelerator_gb) and is_known(policy):
+        problems = plan_of(config).problems
+        if problems:
+            raise UsageError(f"{policy} does not fit (`medenv plan` says more): {problems[0]}")
+
+
+def _needs(config: DictConfig) -> tuple[float, float]:
+    """Return the memory and disk that a run needs, GB, of which the preset says the least."""
+    hardware = config.hardware
+    least = float(hardware.memory_gb), float(hardware.disk_gb)
+    if not float(hardware.accelerator_gb) or not is_known(str(config.policy.path)):
+        return least
+    plan = plan_of(config)
+    memory = math.fsum(plan.memory.values()) * GIB / GB
+    return max(least[0], memory), max(least[1], plan.disk * GIB / GB)
 
 
 def check_loggers(config: DictConfig) -> None:
@@ -157,7 +187,7 @@ def _memory(wanted: float) -> None:
     free = psutil.virtual_memory().available / GB
     if free < wanted:
         raise UsageError(
-            f"the hardware preset needs {wanted:g} GB of memory, {free:.1f} GB are free: close "
+            f"the training needs {wanted:.3g} GB of memory, {free:.1f} GB are free: close "
             "other programs, or set hardware.memory_gb lower at your own risk"
         )
 
@@ -167,7 +197,7 @@ def _disk(root: Path, wanted: float) -> None:
     free = shutil.disk_usage(existing).free / GB
     if free < wanted:
         raise UsageError(
-            f"the hardware preset needs {wanted:.4g} GB on the disk of {root}, {free:.1f} GB are "
+            f"the training needs {wanted:.4g} GB on the disk of {root}, {free:.1f} GB are "
             "free: make room, or put the runs elsewhere with root=/a/folder"
         )
 

@@ -34,7 +34,7 @@ from medenv.integrations.verl.algorithm import check_algorithm
 from medenv.integrations.verl.checkpoints import EXPORT, Layout, resume
 from medenv.integrations.verl.following import HEARTBEAT, Logged, follow, next_metrics, persist
 from medenv.integrations.verl.lora import merge_adapter
-from medenv.integrations.verl.preflight import check_policy
+from medenv.integrations.verl.preflight import check_plan, check_policy
 from medenv.integrations.verl.processes import Tree, mark_of, own_folder
 from medenv.integrations.verl.rows import count_rows, rows, write_agent_loop, write_rows
 from medenv.io import digest, write_text
@@ -159,6 +159,7 @@ def open_run(config: DictConfig, settings: TrainSettings, progress: Progress) ->
     check_algorithm(config)
     _check_validation(config, settings)
     check_policy(settings.policy.path)
+    check_plan(config)
     folder = Path(settings.root) / settings.run
     with own_folder(folder, progress.say):
         prepared = prepare(settings, progress, n=settings.n)
