@@ -7,31 +7,26 @@ scoring stored rollouts again, which needs no training (`medenv rescore`).
 
     python recipes/ablate.py experiment=ablation                        # the example, two cores
     python recipes/ablate.py experiment=cpu ablation.vary=[evidence] ablation.seeds=[0,1,2]
-    python recipes/ablate.py policy=qwen3_4b hardware=one_gpu ablation.name=mine
+    python recipes/ablate.py policy=qwen3_1_7b hardware=one_gpu ablation.name=mine
 
 Stop it however you like: the same command leaves finished runs as they are and goes on with a
 half-done one from its last checkpoint.
 """
 
-import sys
-
 import hydra
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf
 from rich.console import Console
-from rich.markup import escape
 
 from medenv.build.settings import AblateSettings
-from medenv.errors import InfraError
 from medenv.integrations.hydra.config import check_config, register_schema, settings_of
 from medenv.integrations.hydra.launching import CONF, FROM_CHECKPOINT, launch, told_in_one_line
 from medenv.integrations.verl import preflight
 from medenv.integrations.verl.processes import stop_on_signals
 from medenv.integrations.verl.progress import training_bar
 from medenv.integrations.verl.run import Run, open_run, train
-from medenv.integrations.verl.sweep import Comparison, Plan, choose, compare
+from medenv.integrations.verl.sweep import Plan, choose, compare_arms, others_go_on, tell_failed
 from medenv.report.progress import ConsoleProgress
-from medenv.report.sweep import sweep_table
 
 console = Console()
 progress = ConsoleProgress(console)
@@ -55,18 +50,6 @@ def run_training(run: Run) -> None:
             bar(step, logged)
 
 
-def show(found: Comparison) -> None:
-    """Say what is done, and what came out where all is."""
-    if found.missing:
-        left = len(found.missing)
-        console.print(f"  so far: {found.page}; {left} run{'s are' if left > 1 else ' is'} left")
-        return
-    console.print(sweep_table(found.sweep))
-    for moved in found.moved:
-        console.print(f"- {moved}", soft_wrap=True)
-    console.print(f"report: {found.page}")
-
-
 @hydra.main(version_base="1.3", config_path=str(CONF), config_name="ablate")
 def main(config: DictConfig) -> None:
     """Train with one reward and one seed, and compare all that is trained so far."""
@@ -77,14 +60,13 @@ def main(config: DictConfig) -> None:
         console.print(f"run {number} of {len(plan)}: {config.ablation.arm}, seed {config.seed}")
         check_config(config, AblateSettings)
         settings = settings_of(config, AblateSettings)
-        try:
-            with progress, open_run(config, settings, progress) as run:
-                run_training(run)
-                show(compare(run, plan))
-        except InfraError as error:  # of this run; the others may do better
-            told = f"[red]error:[/red] {config.run}: {escape(str(error))}"
-            console.print(told, highlight=False, soft_wrap=True)
-            failed.append(config.run)
+        with (
+            others_go_on(config.run, failed, console),
+            progress,
+            open_run(config, settings, progress) as run,
+        ):
+            run_training(run)
+            compare_arms(run, plan).tell(console)
 
 
 register_schema("ablate", AblateSettings)
@@ -94,10 +76,7 @@ OmegaConf.register_new_resolver("planned", planned, replace=True)
 def run() -> None:
     """Run the command line; exit with 1 where a run failed."""
     launch(main)
-    if failed:
-        several = "s" if len(failed) > 1 else ""
-        console.print(f"{len(failed)} run{several} failed; the same command tries again")
-        sys.exit(1)
+    tell_failed(failed, console)
 
 
 if __name__ == "__main__":

@@ -5,14 +5,17 @@ vLLM), answers held-out questions before and after, and writes outputs/<run>/rep
 out the warm start of the tiny policy (recipes/sft.py) and serving the result.
 
     python recipes/train.py experiment=cpu                               # two cores, no GPU
-    python recipes/train.py questions=rare_chains n=4000 policy=qwen3_4b hardware=one_gpu run=mine
+    python recipes/train.py questions=rare_chains n=4000 policy=qwen3_1_7b hardware=one_gpu run=mine
     python recipes/train.py questions=outputs/questions-rare_chains-7 policy=qwen3_8b ...
     python recipes/train.py questions=my.csv corpus=my.jsonl scoring=my_package.rewards:mine ...
+    python recipes/train.py -m algo=grpo,rloo,gdpo scoring=composite,process seed=0,1,2 ...
 
 Run it again with the same name and it goes on where it stopped, or shows what it had found
-(docs/runs.md).
+(docs/runs.md). With -m every combination is trained in a folder of its own, and compared on
+outputs/<run>/report.html.
 """
 
+import sys
 from pathlib import Path
 
 import hydra
@@ -27,11 +30,13 @@ from medenv.integrations.verl.processes import stop_on_signals
 from medenv.integrations.verl.progress import training_bar
 from medenv.integrations.verl.report import training_report
 from medenv.integrations.verl.run import Run, open_run, train
+from medenv.integrations.verl.sweep import compare_jobs, multirun, others_go_on, tell_failed
 from medenv.report.progress import ConsoleProgress
 from medenv.report.training import print_table, write_training_report
 
 console = Console()
 progress = ConsoleProgress(console)
+failed: list[str] = []
 register_schema("train", TrainSettings)
 
 
@@ -56,27 +61,40 @@ def write_report(run: Run) -> Path:
     return path
 
 
+def train_one(config: DictConfig) -> Run:
+    """Prepare, train, report."""
+    with progress, open_run(config, settings_of(config, TrainSettings), progress) as run:
+        console.print(
+            f"{run.prepared.questions.folder}: {run.questions['train']:,} questions for "
+            f"training, {run.questions['test']:,} held out",
+            soft_wrap=True,
+        )
+        run_training(run)
+        console.print(f"report: {write_report(run)}")
+        if run.policy.exists():
+            console.print(f"policy: {run.policy}", soft_wrap=True)
+    return run
+
+
 @hydra.main(version_base="1.3", config_path=str(CONF), config_name="train")
 def main(config: DictConfig) -> None:
-    """Prepare, train, report."""
+    """Train once, or one of several runs and compare all that are trained so far."""
     stop_on_signals()
     with told_in_one_line(FROM_CHECKPOINT):
+        jobs = multirun(config, sys.argv[1:])
         check_config(config, TrainSettings)
-        with progress, open_run(config, settings_of(config, TrainSettings), progress) as run:
-            console.print(
-                f"{run.prepared.questions.folder}: {run.questions['train']:,} questions for "
-                f"training, {run.questions['test']:,} held out",
-                soft_wrap=True,
-            )
-            run_training(run)
-            console.print(f"report: {write_report(run)}")
-            if run.policy.exists():
-                console.print(f"policy: {run.policy}", soft_wrap=True)
+        if not jobs:
+            train_one(config)
+            return
+        console.print(f"run {[job.run for job in jobs].index(config.run) + 1} of {len(jobs)}")
+        with others_go_on(config.run, failed, console):
+            compare_jobs(train_one(config), jobs).tell(console)
 
 
 def run() -> None:
-    """Run the command line."""
+    """Run the command line; exit with 1 where a run of several failed."""
     launch(main)
+    tell_failed(failed, console)
 
 
 if __name__ == "__main__":

@@ -6,6 +6,7 @@ if __name__ != "medenv.reward":
 from medenv.reward.analysis.groups import (
     advantage_shares,
     dead_group_rate,
+    decoupled_advantages,
     group_advantages,
     phantom_advantage_rate,
 )
@@ -46,6 +47,7 @@ __all__ = [
     "check_questions",
     "compose",
     "dead_group_rate",
+    "decoupled_advantages",
     "group_advantages",
     "judge_answer",
     "normalise",

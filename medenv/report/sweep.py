@@ -1,4 +1,4 @@
-"""The report of an online ablation: a comparison of training runs by reward and seed."""
+"""The report of a sweep: a comparison of training runs by arm and seed."""
 
 from __future__ import annotations
 
@@ -33,14 +33,14 @@ CURVES = (
 _TONES: tuple[Tone, ...] = tuple(tone for tone in get_args(Tone) if tone.startswith("arm"))
 
 MAX_ARMS = len(_TONES)
-"""Maximum number of arms on one page, limited by the number of colours."""
+"""Maximum number of arms whose curves are drawn, limited by the number of colours."""
 
 
 class TrainedRun(Record, frozen=True, kw_only=True):
     """One training run of a sweep.
 
     Args:
-        arm: Name of the reward.
+        arm: What it shares with runs that differ from it in the seed alone, e.g. the reward.
         seed: Seed of the run.
         metrics: One mapping per training step with the key ``"step"``.
         evaluated: Episodes after training, with the same questions in every run of a sweep.
@@ -74,8 +74,8 @@ class Sweep:
         seed: Seed of the intervals.
 
     Raises:
-        UsageError: No run, two runs with the same arm and seed, too many arms, a run without steps
-            or episodes, or runs that were evaluated on different questions.
+        UsageError: No run, two runs with the same arm and seed, a run without steps or episodes,
+            or runs that were evaluated on different questions.
     """
 
     def __init__(self, runs: Sequence[TrainedRun], *, seed: int = 0) -> None:
@@ -127,8 +127,6 @@ class Sweep:
     def _check(self) -> None:
         if not self.runs:
             raise UsageError("a sweep needs at least one run, got none")
-        if len(self.arms) > MAX_ARMS:
-            raise UsageError(f"a sweep shows at most {MAX_ARMS} arms, got {len(self.arms)}")
         self._questions = {scored.trajectory.question.id for scored in self.runs[0].evaluated}
         seen: set[tuple[str, int]] = set()
         for run in self.runs:
@@ -224,7 +222,7 @@ def sweep_markdown(
         verdict: The result in a sentence.
     """
     first = sweep.arms[0]
-    lines = ["# Rewards, trained with", "", verdict, "", "## After training", ""]
+    lines = ["# Training runs compared", "", verdict, "", "## After training", ""]
     lines += [f"95 % intervals from drawing questions; Δ is the difference from {first}.", ""]
     lines += _row("measure", *sweep.arms, head=True)
     for measure in sweep.measures:
@@ -286,8 +284,13 @@ def curves(sweep: Sweep) -> list[Chart]:
 
     Args:
         sweep: The runs.
+
+    Returns:
+        The charts; none where there are more than `MAX_ARMS` arms.
     """
-    charts = []
+    charts: list[Chart] = []
+    if len(sweep.arms) > MAX_ARMS:
+        return charts
     for key, title, unit, percent in CURVES:
         series = [
             Series(arm, points, tone, ends=ends)
@@ -305,17 +308,17 @@ def write_sweep(
     path: Path | str,
     sweep: Sweep,
     *,
-    weights: Mapping[str, str] | None = None,
+    notes: Mapping[str, str] | None = None,
     found: Sequence[Effect] = (),
     facts: Mapping[str, str] | None = None,
-    title: str = "Rewards, trained with",
+    title: str = "Training runs compared",
 ) -> None:
     """Write the report as one self-contained HTML file.
 
     Args:
         path: The HTML file.
         sweep: The runs.
-        weights: Arm to its weights as text.
+        notes: Arm to what stands beside its name.
         found: The effects of the reward's parts; see `effects`.
         facts: Configuration, machine and versions: name to text.
         title: Title of the page.
@@ -334,7 +337,8 @@ def write_sweep(
         "rows": rows,
         "accuracy": dots("Accuracy after training", accuracies, baseline=sweep.arms[0]),
         "curves": curves(sweep),
-        "weights": weights or {},
+        "too_many": len(sweep.arms) > MAX_ARMS,
+        "notes": notes or {},
         "facts": facts or {},
     }
     write_page(path, "sweep.html.j2", context)
@@ -377,7 +381,7 @@ def verdict(sweep: Sweep) -> str:
             changed["more" if change.low > 0 else "less"].append(arm)
     parts = [f"{', '.join(arms)} answered {way} right" for way, arms in changed.items() if arms]
     if not parts:
-        return f"No reward did clearly better or worse than {sweep.arms[0]} on these questions."
+        return f"None did clearly better or worse than {sweep.arms[0]} on these questions."
     return f"Compared with {sweep.arms[0]}, {' and '.join(parts)}."
 
 

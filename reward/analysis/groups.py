@@ -46,6 +46,38 @@ def group_advantages(totals: ArrayLike, group: ArrayLike, epsilon: float = EPSIL
     return advantages
 
 
+def decoupled_advantages(
+    weighted: Mapping[str, ArrayLike],
+    weights: Mapping[str, float],
+    group: ArrayLike,
+    epsilon: float = EPSILON,
+) -> Floats:
+    """Return the GDPO advantage of every rollout: each component is normalised by itself.
+
+    ``a_c = group_advantages(w_c)``, ``a = sum_c weight_c a_c``, and the advantage is
+    ``(a - mean) / (std + epsilon)`` over all rollouts of the batch. A component that differs little
+    within a group counts as much as one that differs greatly, up to its weight. GRPO adds them up
+    first.
+
+    Args:
+        weighted: Component name to its contribution to each total, shape (n,).
+        weights: Component name to its weight.
+        group: Group labels, shape (n,).
+        epsilon: Added to each standard deviation.
+
+    Raises:
+        UsageError: No component, the shapes differ or a value is not finite.
+
+    Source: Liu et al. 2026, GDPO, arXiv 2601.05242.
+    """
+    if not weighted:
+        raise UsageError("decoupled advantages need at least one component, got none")
+    parts = [weights[name] * group_advantages(weighted[name], group, epsilon) for name in weighted]
+    mixed = np.sum(parts, axis=0)
+    whole = np.zeros(len(mixed))
+    return group_advantages(mixed, whole, epsilon)
+
+
 def dead_group_rate(totals: ArrayLike, group: ArrayLike) -> float:
     """Return the share of groups whose rollouts all got the same reward, and so give no gradient.
 

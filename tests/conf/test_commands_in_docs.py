@@ -10,7 +10,13 @@ import pytest
 from hydra import compose, initialize_config_dir
 
 from medenv.integrations.hydra.config import register_schema, settings_of
-from medenv.integrations.hydra.launching import CONF, check_overrides, expanded
+from medenv.integrations.hydra.launching import (
+    CONF,
+    check_overrides,
+    combinations,
+    expanded,
+    overrides_of,
+)
 
 from .test_conf import NAMED, RECIPES
 
@@ -69,6 +75,13 @@ def test_a_command_that_is_written_down_composes(recipe: str, arguments: str) ->
     given = overrides(arguments)
     check_overrides(given)
     register_schema(recipe, RECIPES[recipe])
-    with initialize_config_dir(str(CONF), version_base="1.3"):
-        config = compose(recipe, overrides=[*expanded(given), *NAMED.get(recipe, ())])
-    settings_of(config, RECIPES[recipe])
+    several = [one for one in overrides_of(given) if one.is_sweep_override()]
+    assert bool(several) == ("-m" in arguments.split())
+    alone = [one for one in given if one not in [each.input_line for each in several]]
+    for values in combinations(given):
+        chosen = [f"{key}={value}" for key, value in values.items()]
+        with initialize_config_dir(str(CONF), version_base="1.3"):
+            config = compose(
+                recipe, overrides=[*expanded([*alone, *chosen]), *NAMED.get(recipe, ())]
+            )
+        settings_of(config, RECIPES[recipe])

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -16,6 +16,7 @@ import pytest
 from omegaconf import OmegaConf
 
 from medenv.evaluation.summary import read_scored
+from medenv.records import Scored
 
 from .smoke import logged
 
@@ -23,11 +24,15 @@ Numbers = npt.NDArray[np.float64]
 
 
 class Step(NamedTuple):
-    """One step of training: tables of shape (questions, rollouts), and the most tokens allowed."""
+    """One step of training: tables of shape (questions, rollouts), and the most tokens allowed.
+
+    `parts` has a table for each part of the reward that pays, with its weight.
+    """
 
     rewards: Numbers
     tokens: Numbers
     longest: int
+    parts: Sequence[tuple[float, Numbers]]
 
 
 def _centred(rewards: Numbers) -> Numbers:
@@ -65,19 +70,43 @@ def reinforce_pp(step: Step) -> tuple[Numbers, float]:
     return advantages, -float((advantages * step.tokens).sum() / step.tokens.sum())
 
 
+def gdpo(step: Step) -> tuple[Numbers, float]:
+    """Deviations of each part in its own standard deviations, mixed by weight and normalised."""
+    mixed = np.zeros_like(step.rewards)
+    for weight, part in step.parts:
+        mixed += weight * _centred(part) / (part.std(axis=1, ddof=1, keepdims=True) + 1e-6)
+    advantages = (mixed - mixed.mean()) / (mixed.std(ddof=1) + 1e-6)
+    return advantages, -float((advantages * step.tokens).sum() / step.tokens.sum())
+
+
 def _steps(folder: Path) -> Sequence[Step]:
     longest = OmegaConf.load(folder / "config.yaml").data.max_response_length
     found = []
     for number in (1, 2):
-        groups: dict[str, list[tuple[float, float]]] = {}
+        groups: dict[str, list[Scored]] = {}
         for one in read_scored(folder / "rollouts" / "train" / f"{number:06d}.jsonl"):
-            tokens = sum(turn.tokens for turn in one.trajectory.turns)
-            reward = one.score.total
-            assert reward is not None
-            groups.setdefault(one.trajectory.question.id, []).append((reward, tokens))
-        table = np.array(list(groups.values()))  # fails where groups are not of one size
-        assert table.shape == (4, 4, 2)
-        found.append(Step(table[..., 0], table[..., 1], longest))
+            groups.setdefault(one.trajectory.question.id, []).append(one)
+        assert [len(group) for group in groups.values()] == [4] * 4
+
+        def table(value: Callable[[Scored], float], of: Any = groups) -> Numbers:
+            return np.array([[value(one) for one in group] for group in of.values()])
+
+        weights = {
+            name: part.weight
+            for name, part in next(iter(groups.values()))[0].score.parts.items()
+            if part.weight
+        }
+        found.append(
+            Step(
+                rewards=table(lambda one: one.score.total or 0.0),
+                tokens=table(lambda one: sum(turn.tokens for turn in one.trajectory.turns)),
+                longest=longest,
+                parts=[
+                    (weight, table(lambda one, name=name: one.score.parts[name].weighted))
+                    for name, weight in weights.items()
+                ],
+            )
+        )
     return found
 
 

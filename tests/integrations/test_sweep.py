@@ -73,7 +73,7 @@ def test_every_run_learns_from_its_own_reward(folder: Path) -> None:
 
 def test_the_page_compares_both_and_no_process_is_left(folder: Path) -> None:
     page = (folder / "report.html").read_text()
-    assert "2 runs of 2 rewards" in page
+    assert "2 runs of 2 arms" in page
     assert "Accuracy while learning" in page
     assert marked_processes(folder.parent) == []
 

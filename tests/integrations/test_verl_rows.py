@@ -137,6 +137,12 @@ def test_leaving_all_prompts_out_is_refused(whole: Run) -> None:
             "medenv_turn_grpo finds turns by the response mask",
         ),
         (["algo=turn_grpo", ALONE], "medenv_turn_grpo compares .* there is 1"),
+        (["algo=gdpo", ALONE], "medenv_gdpo compares .* there is 1"),
+        (["algo=gdpo", "scoring=random"], "medenv_gdpo compares the parts .* scoring.shuffle_seed"),
+        (
+            ["algo=gdpo", "algorithm.use_kl_in_reward=true"],
+            "medenv_gdpo compares the parts .* algorithm.use_kl_in_reward",
+        ),
         *(
             ([f"algorithm.adv_estimator={name}"], f"adv_estimator={name} needs values that verl's")
             for name in ("gdpo", "remax", "optimal_token_baseline", "tir_optimal_token_baseline")

@@ -13,6 +13,7 @@ from medenv.errors import UsageError
 from medenv.reward import (
     advantage_shares,
     dead_group_rate,
+    decoupled_advantages,
     group_advantages,
     phantom_advantage_rate,
 )
@@ -71,6 +72,41 @@ def test_an_advantage_is_the_one_that_verl_computes(core_algos, batch):
     np.testing.assert_allclose(
         group_advantages(totals, group)[compared], theirs[:, 0].numpy()[compared], atol=1e-6
     )
+
+
+@pytest.mark.verl
+def test_a_decoupled_advantage_is_the_one_that_verl_computes(core_algos):
+    """verl normalises over tokens: where each response has one, over rollouts."""
+    torch = pytest.importorskip("torch")
+    rng = np.random.default_rng([0, 2])
+    group = np.repeat(["a", "b", "c"], 4).astype(object)
+    weighted = {"accuracy": rng.integers(0, 2, 12) * 1.0, "format": rng.random(12) * 0.1}
+    weights = {"accuracy": 1.0, "format": 0.1}
+    one = torch.ones(12, 1)
+    theirs, _ = core_algos.compute_gdpo_outcome_advantage(
+        token_level_rewards=one,
+        response_mask=one,
+        index=group,
+        epsilon=EPSILON,
+        config={"gdpo_reward_keys": [*weights], "gdpo_reward_weights": [*weights.values()]},
+        non_tensor_batch=weighted,
+        batch={"prompts": one, "attention_mask": torch.ones(12, 2, dtype=torch.long)},
+    )
+    ours = decoupled_advantages(weighted, weights, group)
+    np.testing.assert_allclose(ours, theirs[:, 0].numpy(), atol=1e-4)
+    assert not np.allclose(ours, group_advantages(sum(weighted.values()), group), atol=0.1)
+
+
+def test_a_part_with_little_spread_counts_as_much_as_one_with_great_spread():
+    parts = {"accuracy": [1.0, 0.0, 1.0, 0.0], "format": [0.1, 0.1, 0.0, 0.0]}
+    equal = decoupled_advantages(parts, {"accuracy": 1.0, "format": 1.0}, [0] * 4)
+    assert equal[1] == pytest.approx(equal[2], abs=1e-4)
+    assert equal[0] > 1 > -1 > equal[3]
+    assert decoupled_advantages(
+        {"accuracy": [1.0] * 4}, {"accuracy": 1.0}, [0] * 4
+    ) == pytest.approx(0)
+    with pytest.raises(UsageError, match="at least one component"):
+        decoupled_advantages({}, {}, [])
 
 
 @given(batches)

@@ -13,6 +13,7 @@ import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from importlib.util import find_spec
+from itertools import product
 from pathlib import Path
 from typing import NoReturn
 
@@ -71,7 +72,7 @@ def expanded(arguments: Sequence[str]) -> list[str]:
 
     A group that is set to a path, a URL, ``package.module:object`` or a registered name becomes a
     choice of that group and the key that the value belongs to: ``questions=my.csv`` is
-    ``questions=set questions.path=my.csv``.
+    ``questions=set questions.path=my.csv``. The flag of a multirun may stand anywhere.
 
     Args:
         arguments: The command line after the program's name.
@@ -82,7 +83,7 @@ def expanded(arguments: Sequence[str]) -> list[str]:
         known = group in _SHORTHANDS and equals and value not in _group_choices(group)
         longer = _SHORTHANDS[group](value) if known else None
         written += [argument] if longer is None else longer
-    return written
+    return sorted(written, key=lambda one: one not in _MULTIRUN)  # Hydra takes it in front alone
 
 
 def _path_of(choice: str, key: str, *suffixes: str) -> Callable[[str], list[str] | None]:
@@ -127,6 +128,8 @@ def _set(key: str, value: str) -> str:
     return f"{key}='{quoted}'"
 
 
+_MULTIRUN = ("-m", "--multirun")
+
 _SHORTHANDS: Mapping[str, Callable[[str], list[str] | None]] = {
     "questions": _path_of("set", "questions.path", ".jsonl", ".csv", ".tsv"),
     "corpus": _path_of("files", "corpus.path", ".jsonl"),
@@ -149,7 +152,7 @@ def check_overrides(arguments: Sequence[str]) -> None:
         UsageError: A group or a section is set to something else, with what it can take.
         OverrideParseException: An argument that Hydra cannot read.
     """
-    for override in _overrides(arguments):
+    for override in overrides_of(arguments):
         if override.is_delete():
             continue
         chosen = override.value()
@@ -176,10 +179,36 @@ def _group_choices(group: str) -> list[str]:
     return sorted({path.stem for folder in folders for path in folder.glob("*.yaml")})
 
 
-def _overrides(arguments: Sequence[str]) -> list[Override]:
-    """Return the overrides among command-line arguments; options start with a dash."""
+def overrides_of(arguments: Sequence[str]) -> list[Override]:
+    """Return the overrides among command-line arguments; options start with a dash.
+
+    Args:
+        arguments: The command line after the program's name.
+
+    Raises:
+        OverrideParseException: An argument that Hydra cannot read.
+    """
     written = [one for one in arguments if not one.startswith("-") and "=" in one]
     return OverridesParser.create().parse_overrides(written)
+
+
+def combinations(arguments: Sequence[str]) -> list[dict[str, str]]:
+    """Return what each job of a multirun sets of the keys with several values, in Hydra's order.
+
+    Args:
+        arguments: The command line after the program's name.
+
+    Raises:
+        UsageError: The values of a key are not a list.
+    """
+    swept = [one for one in overrides_of(arguments) if one.is_sweep_override()]
+    for one in swept:
+        if not one.is_discrete_sweep():
+            raise UsageError(
+                f"expected KEY=VALUE,VALUE of what a sweep changes; got {one.input_line}"
+            )
+    values = [[(one.key_or_group, v) for v in one.sweep_string_iterator()] for one in swept]
+    return [dict(chosen) for chosen in product(*values)]
 
 
 @contextmanager
@@ -214,9 +243,17 @@ def refuse(error: Exception, arguments: Sequence[str] = ()) -> NoReturn:
     Raises:
         SystemExit: Always, status 2.
     """
-    line = f"[red]error:[/red] {escape(explained(error, arguments))}"
-    Console().print(line, highlight=False, soft_wrap=True)
+    Console().print(line_of(explained(error, arguments)), highlight=False, soft_wrap=True)
     sys.exit(2)
+
+
+def line_of(told: str) -> str:
+    """Return the line that tells a mistake, as Rich's markup.
+
+    Args:
+        told: What was wrong.
+    """
+    return f"[red]error:[/red] {escape(told)}"
 
 
 def explained(error: Exception, arguments: Sequence[str] = ()) -> str:
@@ -253,7 +290,7 @@ def _of_a_key(error: OmegaConfBaseException, arguments: Sequence[str]) -> str:
         return f"{key}: {told}" if key else told
     above, dot, name = key.rpartition(".")
     if not above:  # OmegaConf stops at the first part that it does not know
-        written = (one.key_or_group for one in _overrides(arguments))
+        written = (one.key_or_group for one in overrides_of(arguments))
         key = next((one for one in written if one.split(".")[0] == key), key)
         longer = [one for one in keys_of(parent) if one.endswith(f".{key}")]
         if longer:

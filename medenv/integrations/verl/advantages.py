@@ -1,8 +1,11 @@
-"""The advantage estimator `medenv_turn_grpo`: GRPO with a baseline for each turn.
+"""medenv's advantage estimators; `plugin` registers them where advantages are computed.
 
-verl's GRPO adds up the rewards of a response and compares the sums. This estimator keeps apart what
-was earned from each turn on, so that a turn is credited with what it brought and what came after
-it, and not with what came before. `plugin` registers it in each process that computes advantages.
+`medenv_turn_grpo` is GRPO with a baseline for each turn. verl's GRPO adds up the rewards of a
+response and compares the sums; here what was earned from each turn on is kept apart, so that a turn
+is credited with what it brought and what came after it, and not with what came before.
+
+`medenv_gdpo` is GDPO. verl hands an estimator the sum of a reward's parts, so the sampler, which
+has each, computes the advantages and leaves them where rewards lie.
 """
 
 from __future__ import annotations
@@ -13,7 +16,7 @@ from typing import Any
 import torch
 from verl.trainer.ppo.core_algos import register_adv_est
 
-from medenv.integrations.verl.estimators import TURN_GRPO
+from medenv.integrations.verl.estimators import GDPO, TURN_GRPO
 
 _EPSILON = 1e-6
 
@@ -71,4 +74,23 @@ def turn_grpo(
                 every = torch.cat(found)
                 deviations[rows] /= (every.square().sum() / (len(every) - 1)).sqrt() + _EPSILON
         advantages = deviations.gather(1, turn) * response_mask
+    return advantages, advantages
+
+
+@register_adv_est(GDPO)  # type: ignore[untyped-decorator]  # verl is untyped to us
+def gdpo(
+    token_level_rewards: torch.Tensor, response_mask: torch.Tensor, **_: Any
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Return the advantage of each token: its response's, which the sampler has computed.
+
+    Args:
+        token_level_rewards: The advantage of each response on one of its tokens, shape
+            (rollouts, tokens).
+        response_mask: 1 where the policy wrote the token.
+
+    Returns:
+        Advantages and returns, the same tensor, of the shape of the rewards.
+    """
+    with torch.no_grad():
+        advantages = token_level_rewards.sum(dim=1, keepdim=True) * response_mask
     return advantages, advantages

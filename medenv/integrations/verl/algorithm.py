@@ -5,7 +5,13 @@ from __future__ import annotations
 from omegaconf import DictConfig, OmegaConf
 
 from medenv.errors import UsageError
-from medenv.integrations.verl.estimators import BY_TOKEN, TURN_GRPO, UNFED, compares_within_groups
+from medenv.integrations.verl.estimators import (
+    BY_TOKEN,
+    GDPO,
+    TURN_GRPO,
+    UNFED,
+    compares_within_groups,
+)
 
 
 def check_algorithm(config: DictConfig) -> None:
@@ -23,6 +29,8 @@ def check_algorithm(config: DictConfig) -> None:
         raise UsageError(
             f"algorithm.adv_estimator={estimator} needs values that verl's trainer does not hand "
             "to it, and would fail after the first rollouts: choose another algo"
+            + " (algo=gdpo has our own)"
+            * (estimator == "gdpo")
         )
     if compares_within_groups(estimator) and n < 2:
         raise UsageError(
@@ -47,6 +55,8 @@ def check_algorithm(config: DictConfig) -> None:
             f"algorithm.adv_estimator={TURN_GRPO} finds turns by the response mask, out of which "
             "algorithm.rollout_correction.rollout_rs takes tokens: set it to null"
         )
+    if estimator == GDPO:
+        _check_parts(config)
     if config.scoring.shuffle_seed is not None and n * int(config.data.train_batch_size) < 2:
         raise UsageError(
             "scoring.shuffle_seed deals the rewards of a step out at random, and a step has "
@@ -59,3 +69,16 @@ def check_algorithm(config: DictConfig) -> None:
                 f"algorithm.rollout_correction.{name}={asked} needs the rollout server's "
                 "log-probabilities: set actor_rollout_ref.rollout.calculate_log_probs=true"
             )
+
+
+def _check_parts(config: DictConfig) -> None:
+    """Refuse what changes the sum of a reward's parts, where the parts are compared."""
+    changes = {
+        "scoring.shuffle_seed": config.scoring.shuffle_seed is not None,
+        "algorithm.use_kl_in_reward": bool(config.algorithm.use_kl_in_reward),
+    }
+    for name in (name for name, asked in changes.items() if asked):
+        raise UsageError(
+            f"algorithm.adv_estimator={GDPO} compares the parts of rewards, and {name} changes "
+            "their sum alone: leave it out, or choose algo=grpo"
+        )

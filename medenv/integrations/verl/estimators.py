@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 TURN_GRPO = "medenv_turn_grpo"
-"""medenv's own estimator, see `medenv.integrations.verl.advantages`."""
+"""A baseline for each turn, see `medenv.integrations.verl.advantages`."""
+
+GDPO = "medenv_gdpo"
+"""Each part of the reward normalised by itself, see `medenv.reward.decoupled_advantages`."""
 
 BY_TOKEN = (
     "gae",

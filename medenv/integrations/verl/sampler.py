@@ -5,8 +5,9 @@ verl 0.9.1 gives a custom sampler neither `algorithm.filter_groups` nor
 `reward_extra_info` in validation only. The sampler named in `trainer.v1.sampler.custom_sampler`
 takes both settings from its own arguments and passes them on, for verl's synchronous and
 asynchronous buffers alike. It leaves groups out that lost too many members to teach anything, logs
-reward components for training batches too, writes all episodes of both phases to JSONL, and can
-deal out rewards at random (the control condition in which reward carries no information).
+reward components for training batches too, writes all episodes of both phases to JSONL, can deal
+out rewards at random (the control condition in which reward carries no information), and computes
+the advantages of GDPO, for which verl keeps too little.
 """
 
 from __future__ import annotations
@@ -26,11 +27,11 @@ from verl.trainer.ppo.v1.replay_buffer import ReplayBuffer, ReplayBufferAsync
 from medenv.errors import InfraError, UsageError
 from medenv.evaluation.summary import batch_metrics
 from medenv.integrations.hydra.config import plain
-from medenv.integrations.verl.estimators import compares_within_groups
+from medenv.integrations.verl.estimators import GDPO, compares_within_groups
 from medenv.integrations.verl.unscored import Unscored, take
 from medenv.io import write_records
 from medenv.records import Record, Scored
-from medenv.reward import shuffle_batch
+from medenv.reward import decoupled_advantages, shuffle_batch
 
 TRAIN = "train"
 """verl's partition of training episodes; that of validation is "val"."""
@@ -152,6 +153,8 @@ class MedEnvSampler(ReplayBuffer):  # type: ignore[misc]  # verl is untyped to u
             metrics["episodes/trained_tokens"] = sum(trained) / len(trained)
             if self.settings.shuffle_seed is not None:
                 self._shuffle(batch, scored, global_steps, self.settings.shuffle_seed)
+            if self.settings.estimator == GDPO:
+                self._decouple(batch, scored)
             self._uniform, self._failed, self._evicted = 0, 0, []
         return batch, metrics
 
@@ -275,20 +278,43 @@ class MedEnvSampler(ReplayBuffer):  # type: ignore[misc]  # verl is untyped to u
             seed=seed,
             step=step,
         )
-        scores = [torch.zeros_like(old) for old in _get(batch, "rm_scores").unbind()]
-        masks = _get(batch, "response_mask").unbind()
-        for row, total in zip(rows, dealt, strict=True):
-            scores[row][masks[row].nonzero()[-1]] = float(total or 0.0)  # where TurnSample puts it
-        nested = torch.nested.as_nested_tensor(scores, layout=torch.jagged)
-        tq.kv_batch_put(
-            keys=batch.keys,
-            partition_id=batch.partition_id,
-            fields=TensorDict({"rm_scores": nested}, batch_size=len(batch.keys)),
-        )
+        totals = dict(zip(rows, dealt, strict=True))
+        _put_rewards(batch, [totals[row] or 0.0 for row in range(len(rows))])
+
+    def _decouple(self, batch: KVBatchMeta, scored: Sequence[Scored]) -> None:
+        """Put GDPO's advantages where rewards lie, in place in the queue."""
+        parts = {
+            name: part.weight
+            for one in scored
+            for name, part in one.score.parts.items()
+            if part.weight
+        }
+        weighted: dict[str, list[float]] = {
+            name: [
+                one.score.parts[name].weighted if name in one.score.parts else 0.0 for one in scored
+            ]
+            for name in sorted(parts)
+        }
+        groups = [_group(key) for key in batch.keys]
+        _put_rewards(batch, decoupled_advantages(weighted, parts, groups).tolist())
 
 
 class MedEnvAsyncSampler(MedEnvSampler, ReplayBufferAsync):  # type: ignore[misc]  # as above
     """Samples as verl does for trainers that sample while they train, by medenv's rules."""
+
+
+def _put_rewards(batch: KVBatchMeta, rewards: Sequence[float]) -> None:
+    """Replace the rewards of a batch, each on the last token that the policy wrote."""
+    scores = [torch.zeros_like(old) for old in _get(batch, "rm_scores").unbind()]
+    masks = _get(batch, "response_mask").unbind()
+    for score, mask, reward in zip(scores, masks, rewards, strict=True):
+        score[mask.nonzero()[-1]] = float(reward)  # where TurnSample puts it
+    nested = torch.nested.as_nested_tensor(scores, layout=torch.jagged)
+    tq.kv_batch_put(
+        keys=batch.keys,
+        partition_id=batch.partition_id,
+        fields=TensorDict({"rm_scores": nested}, batch_size=len(batch.keys)),
+    )
 
 
 def _group(key: str) -> str:
