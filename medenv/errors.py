@@ -2,6 +2,7 @@
 
     MedEnvError
     ├── UsageError              a mistake of the caller; one line that says what to do
+    │   ├── MissingExtraError   a package that an extra of medenv brings is not installed
     │   ├── UnknownNameError    an unregistered name; carries the most similar known name
     │   ├── NoCertificateError  a question without a certificate where one is needed
     │   ├── DataError           a missing, truncated or malformed file; carries path and line
@@ -21,6 +22,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable
+from importlib.util import find_spec
 from pathlib import Path
 
 
@@ -30,6 +32,38 @@ class MedEnvError(Exception):
 
 class UsageError(MedEnvError):
     """An invalid argument, setting or sequence of calls."""
+
+
+class MissingExtraError(UsageError):
+    """A package that is not installed, since an extra of medenv brings it.
+
+    Args:
+        what: What needs it, as the subject of a sentence in the plural.
+        extra: The extra.
+    """
+
+    def __init__(self, what: str, extra: str) -> None:
+        self.what, self.extra = what, extra
+        super().__init__(f"{what} need the extra `{extra}`: pip install 'medenv-rl[{extra}]'")
+
+    def __reduce__(self) -> tuple[type[MissingExtraError], tuple[str, str]]:
+        """Pickle the constructor's arguments, so that the error can be sent between processes."""
+        return type(self), (self.what, self.extra)
+
+
+def require(package: str, extra: str, what: str) -> None:
+    """Refuse to go on without a package that an extra of medenv brings.
+
+    Args:
+        package: The package.
+        extra: The extra.
+        what: What needs it, as the subject of a sentence in the plural.
+
+    Raises:
+        MissingExtraError: It is not installed.
+    """
+    if find_spec(package) is None:
+        raise MissingExtraError(what, extra)
 
 
 class UnknownNameError(UsageError):

@@ -39,7 +39,7 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
         "--disable-pip-version-check", "--wheel-dir", str(folder), ".",
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
-    (built,) = folder.glob("medenv-*.whl")
+    (built,) = folder.glob("medenv_rl-*.whl")
     return built
 
 

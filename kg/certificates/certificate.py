@@ -20,6 +20,7 @@ from medenv.kg.documents import Documents
 from medenv.kg.documents.frequencies import in_words, spellings
 from medenv.kg.documents.naming import mentions
 from medenv.kg.graph import Graph
+from medenv.kg.graph.kernel import distance
 from medenv.kg.graph.schema import LACKS_PHENOTYPE
 from medenv.records import LIST, Certificate, Entity, Hop, Passage, Question, Retriever
 from medenv.text import fold, fold_name
@@ -127,8 +128,6 @@ def _hop(documents: Documents, edge: Edge) -> Hop:
 
 def _distance(graph: Graph, start: int, goal: int, limit: int) -> int:
     """Return the distance of two nodes in factual edges, at most `limit`."""
-    from medenv.kg.graph.kernel import distance
-
     return int(distance(*graph.factual_rows, start, goal, limit))
 
 

@@ -12,6 +12,7 @@ from functools import lru_cache
 from typing import Any, NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from medenv.errors import UnknownNameError, UsageError
 from medenv.kg.graph import Graph, IntArray
@@ -84,20 +85,31 @@ def entailed_rows(graph: Graph, relation: str) -> Rows:
     if below not in graph.rows:
         inverse(graph, relation)
         return graph.rows[relation]
-    # Imported here because it takes 0.1 s; scipy ships no types.
-    from scipy.sparse import csr_array, eye_array  # type: ignore[import-untyped]
+    found = _led_on(_reached(graph, str(below)), graph.rows[relation], len(graph))
+    starts = np.searchsorted(found, np.arange(len(graph) + 1, dtype=np.int64) * len(graph))
+    return Rows(starts.astype(np.int32), (found % len(graph)).astype(np.int32))
 
-    shape = (len(graph), len(graph))
-    steps, edges = (
-        csr_array((np.ones(rows.tails.size, dtype=bool), rows.tails, rows.starts), shape=shape)
-        for rows in (graph.rows[str(below)], graph.rows[relation])
-    )
-    reached = steps + eye_array(*shape, dtype=bool, format="csr")
-    while (further := reached @ reached).nnz > reached.nnz:
-        reached = further
-    found = reached @ edges
-    found.sort_indices()
-    return Rows(found.indptr.astype(np.int32), found.indices.astype(np.int32))
+
+@lru_cache(maxsize=4)
+def _reached(graph: Graph, relation: str) -> NDArray[np.int64]:
+    """Return the pairs of nodes of which any number of steps leads from one to the other."""
+    size = len(graph)
+    new = reached = np.arange(size, dtype=np.int64) * (size + 1)  # each reaches itself
+    while new.size:
+        led = _led_on(new, graph.rows[relation], size)
+        new = np.setdiff1d(led, reached, assume_unique=True)
+        reached = np.union1d(reached, new)
+    return reached
+
+
+def _led_on(pairs: NDArray[np.int64], rows: Rows, size: int) -> NDArray[np.int64]:
+    """Return the pairs of nodes, as ``first * size + second``, of which a step was taken on."""
+    first, second = np.divmod(pairs, size)
+    counts = rows.starts[second + 1] - rows.starts[second]
+    ends = np.cumsum(counts, dtype=np.int64)
+    skipped = np.repeat(rows.starts[second] - ends + counts, counts)
+    at = np.arange(len(skipped)) + skipped
+    return np.unique(np.repeat(first, counts) * size + rows.tails[at])
 
 
 def entailed_counts(graph: Graph, relation: str) -> IntArray:

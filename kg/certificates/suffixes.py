@@ -24,6 +24,7 @@ from medenv.kg.certificates.conditions import (
 )
 from medenv.kg.certificates.queries import Outcome
 from medenv.kg.graph import BoolArray, Graph
+from medenv.kg.graph.kernel import advance
 
 
 class Suffix(NamedTuple):
@@ -105,8 +106,6 @@ def _mask(graph: Graph, clues: Sequence[Clue]) -> BoolArray:
 
 def _suffix(graph: Graph, chain: _Chain, fits: Sequence[BoolArray], place: int) -> Suffix:
     """Return the suffix that starts at the entity in a place of the chain."""
-    from medenv.kg.graph.kernel import advance
-
     begin = fitting(graph, graph.kind(chain.nodes[place]), chain.clues[place - 1])
     seen = begin[:, None]
     for step in range(place, len(chain.relations)):

@@ -19,7 +19,7 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 
-from medenv.errors import UnknownNameError, UsageError
+from medenv.errors import UnknownNameError, UsageError, require
 from medenv.kg.graph.schema import Relation
 from medenv.records import Entity, Record
 from medenv.text import name_key
@@ -345,6 +345,7 @@ class Graph:
         Args:
             nodes: Node numbers; None takes all.
         """
+        require("networkx", "analysis", "graphs of networkx")
         import networkx as nx
 
         ids, names = self.nodes.ids, self.nodes.names

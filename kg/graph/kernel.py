@@ -1,16 +1,13 @@
-"""Inner loops of graph search, compiled by numba; imported on first use."""
+"""Inner loops of graph search, compiled where that pays."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import TypeVar
+from types import ModuleType
 
-import numba  # type: ignore[import-untyped]  # ships no types
 import numpy as np
 
+from medenv.compiled import Loop
 from medenv.kg.graph import BoolArray, IntArray
-
-_T = TypeVar("_T")
 
 
 def _longest_path(
@@ -168,7 +165,7 @@ def _advance(
     """
     size, met, width = 0, seen.shape[1], out.shape[1]
     for walk in range(seen.shape[0]):
-        first, second, found, others = _outcomes(starts, tails, seen[walk], fits)
+        first, second, found, others = _new_outcomes(starts, tails, seen[walk], fits)
         if found == 1 and (not back or others > 1):
             out[size, :met] = seen[walk]
             out[size, met] = -1
@@ -204,50 +201,52 @@ def _new_outcomes(
     return first, second, found, others
 
 
-_read_ints = numba.types.Array(numba.int32, 1, "C", readonly=True)
-_ints = numba.types.Array(numba.int32, 1, "C")
-_chain_signature = numba.types.Tuple((numba.int64, numba.int64, numba.boolean))(
-    _read_ints, _read_ints, numba.int64, _ints
-)
-_distance_signature = numba.int64(_read_ints, _read_ints, numba.int64, numba.int64, numba.int64)
-
-_read_flags = numba.types.Array(numba.boolean, 1, "C", readonly=True)
-_table = numba.types.Array(numba.int32, 2, "C")
-_read_table = numba.types.Array(numba.int32, 2, "C", readonly=True)
-_advance_signature = numba.int64(
-    _read_ints, _read_ints, _read_table, _read_flags, numba.boolean, _table
-)
-_shared_signature = numba.int64(_read_ints, _read_ints)
-_place_signature = numba.void(_read_ints, _read_ints, _read_ints, _ints, _ints)
-_settle_signature = numba.void(_read_ints, _read_ints, _read_ints, _ints, _ints)
+def _ints(types: ModuleType, *, readonly: bool = False, dimensions: int = 1) -> object:
+    return types.Array(types.int32, dimensions, "C", readonly=readonly)
 
 
-def _compiled(function: Callable[..., _T], signature: object) -> Callable[..., _T]:
-    """Compile a function, with a cache on disk if it is writable."""
-    compiled: Callable[..., _T]
-    try:
-        compiled = numba.njit(signature, nogil=True, cache=True)(function)
-    except RuntimeError:  # no writable cache folder
-        compiled = numba.njit(signature, nogil=True)(function)
-    return compiled
+def _of_longest_path(types: ModuleType) -> object:
+    read, found = (
+        _ints(types, readonly=True),
+        types.Tuple((types.int64, types.int64, types.boolean)),
+    )
+    return found(read, read, types.int64, _ints(types))
 
 
-longest_path = _compiled(_longest_path, _chain_signature)
-"""`_longest_path`, compiled."""
+def _of_distance(types: ModuleType) -> object:
+    read = _ints(types, readonly=True)
+    return types.int64(read, read, types.int64, types.int64, types.int64)
 
-distance = _compiled(_distance, _distance_signature)
-"""`_distance`, compiled."""
 
-shared = _compiled(_shared, _shared_signature)
-"""`_shared`, compiled."""
+def _of_shared(types: ModuleType) -> object:
+    return types.int64(_ints(types, readonly=True), _ints(types, readonly=True))
 
-_outcomes = _compiled(_new_outcomes, None)
 
-advance = _compiled(_advance, _advance_signature)
-"""`_advance`, compiled."""
+def _of_advance(types: ModuleType) -> object:
+    read, table = _ints(types, readonly=True), _ints(types, readonly=True, dimensions=2)
+    flags = types.Array(types.boolean, 1, "C", readonly=True)
+    return types.int64(read, read, table, flags, types.boolean, _ints(types, dimensions=2))
 
-place = _compiled(_place, _place_signature)
-"""`_place`, compiled."""
 
-settle = _compiled(_settle, _settle_signature)
-"""`_settle`, compiled."""
+def _of_rows(types: ModuleType) -> object:
+    read = _ints(types, readonly=True)
+    return types.void(read, read, read, _ints(types), _ints(types))
+
+
+longest_path = Loop(_longest_path, _of_longest_path)
+"""`_longest_path`, compiled where that pays."""
+
+distance = Loop(_distance, _of_distance)
+"""`_distance`, compiled where that pays."""
+
+shared = Loop(_shared, _of_shared)
+"""`_shared`, compiled where that pays."""
+
+advance = Loop(_advance, _of_advance, (_new_outcomes,))
+"""`_advance`, compiled where that pays."""
+
+place = Loop(_place, _of_rows)
+"""`_place`, compiled where that pays."""
+
+settle = Loop(_settle, _of_rows)
+"""`_settle`, compiled where that pays."""

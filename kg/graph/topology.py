@@ -19,8 +19,10 @@ from typing import NamedTuple
 
 import numpy as np
 
+from medenv.compiled import warn_if_slow
 from medenv.errors import UsageError
 from medenv.kg.graph import BoolArray, Graph, IntArray, Rows
+from medenv.kg.graph.kernel import longest_path, place, settle
 
 MAX_DEGREE = 200
 """Maximum number of factual edges of a path node; other nodes are hubs."""
@@ -107,9 +109,8 @@ class Topology:
 
     @cached_property
     def _rows(self) -> tuple[IntArray, IntArray]:
-        from medenv.kg.graph.kernel import place, settle
-
         size = len(self.graph)
+        warn_if_slow(f"a graph of {size:,} entities", size, 5_000)
         by_rank = np.lexsort((np.arange(size), self.degrees)).astype(np.int32)
         ranks = np.empty(size, dtype=np.int32)
         ranks[by_rank] = np.arange(size, dtype=np.int32)
@@ -248,8 +249,6 @@ def longest_chain(subgraph: Subgraph, budget: int = BUDGET) -> Chain:
     """
     if budget < 1:
         raise UsageError(f"expected a budget of at least 1 step, got {budget}")
-    from medenv.kg.graph.kernel import longest_path
-
     best = np.empty(subgraph.nodes.size, dtype=np.int32)
     length, steps, proved = longest_path(subgraph.starts, subgraph.tails, budget, best)
     nodes = subgraph.nodes[best[:length]]

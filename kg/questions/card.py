@@ -16,7 +16,7 @@ from medenv.kg.questions.production import Produced
 from medenv.kg.questions.walks import WALKS
 from medenv.kg.sources import GraphSettings
 from medenv.records import Question, Record
-from medenv.report.cards import count_table, counted, figure, terms, write_card_files
+from medenv.report.cards import can_draw, count_table, counted, figure, terms, write_card_files
 from medenv.retrieval.filtered import answer_kind
 
 BINS = 20
@@ -162,7 +162,7 @@ def write_card(folder: Path, card: DataCard) -> None:
         card: The card.
     """
     write_card_files(folder, card, f"Questions from {card.source}", _parts(card))
-    if card.difficulty:
+    if card.difficulty and can_draw():
         bins = card.difficulty
         with figure(folder / "difficulty.svg") as axes:
             edges = [i / len(bins) for i in range(len(bins))]

@@ -21,6 +21,7 @@ from medenv.kg.certificates.conditions import (
     narrow,
 )
 from medenv.kg.graph import Graph, IntArray
+from medenv.kg.graph.kernel import shared
 from medenv.kg.graph.schema import (
     HAS_ACTIVITY,
     HAS_COURSE,
@@ -162,8 +163,6 @@ def single_out(
         choice: Which clues may be chosen.
         rng: Draws the clues that are considered.
     """
-    from medenv.kg.graph.kernel import shared  # compiled code, loaded with the first search
-
     if found.size == 1:
         return []
     offered = _offered(graph, target)

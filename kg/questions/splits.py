@@ -50,19 +50,26 @@ def split_families(graph: Graph, paths: Iterable[IntArray], share: float, seed: 
         share: Share of the families that is for tests, in (0, 1).
         seed: Seed of the draw.
     """
-    # Imported late (0.1 s, needed here alone); scipy ships no types.
-    from scipy.sparse import coo_array  # type: ignore[import-untyped]
-    from scipy.sparse.csgraph import connected_components  # type: ignore[import-untyped]
-
     pairs = [path[:, [hop, hop + 1]] for path in paths for hop in range(path.shape[1] - 1)]
     ends = np.concatenate(pairs)
-    links = coo_array((np.ones(len(ends)), (ends[:, 0], ends[:, 1])), shape=(len(graph),) * 2)
-    _, family = connected_components(links, directed=False)
+    family = _families(len(graph), ends)
     on_a_path = np.unique(ends)
     _, first = np.unique(family[on_a_path], return_index=True)
     heads = _drawn(graph, on_a_path[first].tolist(), seed)
     test = np.isin(family, family[heads[: round(len(heads) * share)]])
     return Split(~test, test)
+
+
+def _families(size: int, links: IntArray) -> IntArray:
+    """Return for each node the first of the nodes that links connect it with, in any way."""
+    first = np.arange(size, dtype=np.int32)
+    while True:
+        before = first.copy()
+        for here, there in (links.T, links.T[::-1]):
+            np.minimum.at(first, here, before[there])
+        first = first[first]  # whatever its first node has found, a node has, too
+        if np.array_equal(first, before):
+            return first
 
 
 def split_regions(topology: Topology, share: float, seed: int) -> Split:

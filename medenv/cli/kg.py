@@ -11,7 +11,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from medenv.cli.options import named_options
-from medenv.errors import UsageError
+from medenv.errors import UsageError, require
 from medenv.retrieval.names import alike
 from medenv.text import fold
 
@@ -136,6 +136,7 @@ def export(
     option: _Options = None,
 ) -> None:
     """Write a graph as GraphML (networkx, Gephi, Cytoscape, igraph) or as two Parquet tables."""
+    require("networkx", "analysis", "exports of graphs")
     import networkx as nx  # type: ignore[import-untyped]  # ships no types
 
     from medenv.io import atomic_folder, atomic_path

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from importlib import import_module
+from importlib.metadata import PackageNotFoundError, distribution
 from typing import Annotated, Any
 
 import gymnasium
@@ -14,7 +15,7 @@ from rich.table import Table
 
 from medenv.envs.env import MedResearchEnv
 from medenv.envs.registration import ENVIRONMENTS
-from medenv.envs.rendering import panel
+from medenv.envs.rendering import conversation, panel
 from medenv.errors import MedEnvError, UsageError
 from medenv.records import Score
 
@@ -25,6 +26,13 @@ app = typer.Typer(
 _HELP = (
     "Write words to search for, [bold]?id[/] to read a passage, [bold]=answer[/] to answer, "
     "or a whole turn in the environment's dialect. An empty line stops."
+)
+
+
+_NEXT = (
+    "Research one yourself: [bold]medenv play[/]. In a program: "
+    '[bold]gymnasium.make("medenv/Research-v0")[/]. On medicine, with your policy: '
+    "[bold]medenv synthesize[/], [bold]medenv evaluate[/], [bold]medenv train[/]."
 )
 
 
@@ -72,6 +80,30 @@ def play(
     console.print(score_table(info["score"]))
     gold = ", ".join(answer.name for answer in asked.answers) or "unknown"
     console.print(f"The answer was: {escape(gold)}")
+
+
+@app.command()
+def demo() -> None:
+    """Watch an episode: a question of two hops, researched along its proof, and its score."""
+    from medenv.kg.sources import open_source
+    from medenv.trajectories.teachers import Oracle
+
+    console, nodes = Console(), open_source("toy").nodes
+    env = make("medenv/Research-v0")
+    asked = max(env.questions, key=lambda question: len(question.proof.path))
+    oracle = Oracle(
+        dict(zip(nodes.ids, nodes.names, strict=True)), env.rules.dialect, thoughts=True
+    )
+    policy = oracle.begin(asked)
+    env.reset(options={"question": asked.id})
+    console.print(panel(asked.text, f"Question {asked.id}, of an invented world", "bold"))
+    shown = len(env.messages)
+    info: dict[str, Any] = {}
+    while not env.episode.ended:
+        *_, info = env.step(policy.act(env.messages))
+    console.print(*conversation(env.messages, shown), sep="\n")
+    console.print(score_table(info["score"]))
+    console.print(_NEXT)
 
 
 def make(env_id: str, questions: str = "") -> MedResearchEnv:
@@ -152,8 +184,27 @@ def register_commands() -> None:
 register_commands()
 
 
+def clash() -> str:
+    """Return what to do about another project's distribution `medenv`, empty where there is none.
+
+    This one is `medenv-rl`; both hold a package `medenv`, and whichever came last is imported.
+    """
+    try:
+        other = distribution("medenv")
+    except PackageNotFoundError:
+        return ""
+    if any(one.value == "medenv.cli.main:main" for one in other.entry_points):
+        return ""  # an earlier installation of this one
+    return (
+        f"another project's distribution medenv {other.version} is installed, whose package has "
+        "this one's name: pip uninstall medenv, then pip install --force-reinstall medenv-rl"
+    )
+
+
 def main() -> None:
     """Run the command line; a usage error prints one line and exits with code 2."""
+    if told := clash():
+        Console(stderr=True).print(f"medenv: {told}", soft_wrap=True)
     try:
         app()
     except MedEnvError as error:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import typer
 
-from medenv.errors import UsageError
+from medenv.errors import MissingExtraError
 
 RECIPES = ("synthesize", "trajectories", "sft", "plan", "train", "evaluate", "ablate")
 
@@ -40,9 +40,7 @@ def _runner(name: str) -> Callable[[typer.Context], None]:
     def run(context: typer.Context) -> None:
         needed = _NEEDS.get(name)
         if needed is not None and find_spec(needed) is None:
-            raise UsageError(
-                f"medenv {name} needs {needed}, which is not installed: pip install 'medenv[verl]'"
-            )
+            raise MissingExtraError(f"commands such as `medenv {name}`", needed)
         sys.argv = [f"medenv {name}", *context.args]
         import_module(f"medenv.recipes.{name}").run()
 

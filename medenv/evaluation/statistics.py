@@ -13,7 +13,7 @@ from functools import lru_cache
 import numpy as np
 import numpy.typing as npt
 
-from medenv.errors import UsageError
+from medenv.errors import UsageError, require
 from medenv.records import Record
 
 _CHUNK_ENTRIES = 2**20
@@ -161,10 +161,12 @@ def sign_flip_test(
 
     Raises:
         UsageError: Other questions after than before, or none.
+        MissingExtraError: scipy is not installed.
     """
     if not before or before.keys() != after.keys():
         raise UsageError("expected the same questions before and after, and at least one")
     names = sorted(before)
+    require("scipy", "analysis", "tests between evaluations")
     # Imported here because it takes a second; scipy ships no types.
     from scipy.stats import permutation_test  # type: ignore[import-untyped]
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -41,7 +42,8 @@ def write_card_files(folder: Path, card: Card, title: str, parts: Iterable[str])
         parts: Its paragraphs and tables; empty ones are left out. `terms` should be among them.
     """
     write_json(folder / "card.json", card)
-    page = [f"# {title}", _NOTICE, *(part for part in parts if part)]
+    shown = [part for part in parts if part and (can_draw() or not part.startswith("!["))]
+    page = [f"# {title}", _NOTICE, *shown]
     write_text(folder / "README.md", "\n\n".join(page) + "\n")
 
 
@@ -65,6 +67,11 @@ def count_table(name: str, counts: Mapping[str, int], what: str) -> str:
     """
     rows = "\n".join(f"| {value} | {count:,} |" for value, count in counts.items())
     return f"| {name} | {what} |\n|---|---:|\n{rows}" if counts else ""
+
+
+def can_draw() -> bool:
+    """Return whether cards get figures: matplotlib comes with the extra `analysis`."""
+    return find_spec("matplotlib") is not None
 
 
 @contextlib.contextmanager

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from medenv.compiled import warn_if_slow
 from medenv.errors import DataError, UsageError
 from medenv.io import atomic_folder, read_bytes, write_bytes
 from medenv.records import Passage
@@ -22,6 +23,7 @@ from medenv.retrieval.disk import (
     stored,
     write_passages,
 )
+from medenv.retrieval.kernel import top_k
 from medenv.text import Analysis, AnalysisLike, analyser, analysis_of, read_analysis, write_analysis
 
 ANALYSIS = "analysis.json"
@@ -91,7 +93,7 @@ class BM25Retriever:
         ]
         if not vocabulary:
             raise UsageError(f"a corpus needs at least one word, got {len(store)} empty passages")
-        index = bm25s.BM25(method="lucene", k1=k1, b=b, csc_backend="scipy")
+        index = bm25s.BM25(method="lucene", k1=k1, b=b, csc_backend="numpy")
         vocabulary.setdefault("", len(vocabulary))
         index.index((ids, vocabulary), show_progress=False)
         self._attach(store, index, analysis)
@@ -110,11 +112,11 @@ class BM25Retriever:
             raise UsageError(f"k must be at least 1, got {k}")
         scratch = self._scratch()
         best, best_scores = np.empty(k, np.int32), np.empty(k, np.float32)
-        results = []
+        results, look = [], top_k.ready or top_k
         for query in queries:
             known = [i for i in map(self._vocabulary.get, self._analyse(query)) if i is not None]
             terms = np.array(known, np.int32)
-            found = self._top_k(*self._arrays, terms, *scratch, best, best_scores)
+            found = look(*self._arrays, terms, *scratch, best, best_scores)
             ranked = zip(best[:found].tolist(), best_scores[:found].tolist(), strict=True)
             results.append([(self.passages[number], score) for number, score in ranked])
         return results
@@ -170,10 +172,9 @@ class BM25Retriever:
         return retriever
 
     def _attach(self, store: Passages, index: Any, analysis: Analysis) -> None:
-        from medenv.retrieval.kernel import top_k  # compiled code, loaded with the first corpus
-
+        warn_if_slow(f"searching {len(store):,} passages", len(store), 20_000)
         self.analysis, self._analyse = analysis, analyser(analysis)
-        self.passages, self._index, self._top_k = store, index, top_k
+        self.passages, self._index = store, index
         self._vocabulary: dict[str, int] = index.vocab_dict
         self._arrays = (
             _flat(index.scores["data"], np.float32),

@@ -1,4 +1,4 @@
-"""The inner loop of BM25 retrieval, compiled by numba; imported only when a corpus is searched.
+"""The inner loop of BM25 retrieval, compiled where that pays.
 
 The library's own top-k breaks ties by the state of a heap and reads every posting; this one breaks
 them by document number and leaves out postings that cannot matter: words are read from the most to
@@ -10,11 +10,12 @@ dropped on the way (MaxScore; H. Turtle, J. Flood: Query Evaluation: Strategies 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from types import ModuleType
 
-import numba  # type: ignore[import-untyped]  # ships no types
 import numpy as np
 from numpy.typing import NDArray
+
+from medenv.compiled import Loop
 
 _Floats = NDArray[np.float32]
 _Ints = NDArray[np.int32]
@@ -134,12 +135,6 @@ def _insert(document: int, score: np.float32, found: int, best: _Ints, best_scor
     return found
 
 
-distinct, kth, lookup, keep, insert = (
-    numba.njit(one) for one in (_distinct, _kth, _lookup, _keep, _insert)
-)
-by_worth = numba.njit(_by_worth)
-
-
 def _accumulate(terms: _Terms, index: _Index, scratch: _Scratch) -> tuple[int, int]:
     """Add up terms, the most telling first, for all documents that may be among the best.
 
@@ -157,10 +152,10 @@ def _accumulate(terms: _Terms, index: _Index, scratch: _Scratch) -> tuple[int, i
         begin, end = indptr[token], indptr[token + 1]
         closable = open_to_all and left < total - left  # no score is above what was read so far
         if since + end - begin > _LOOK_COST * kept or (closable and end - begin > kept):
-            floor = kth(scores, touched, kept, best) * (1 - _SLACK)
+            floor = _kth(scores, touched, kept, best) * (1 - _SLACK)
             open_to_all = open_to_all and left * (1 + _SLACK) >= floor
             if not open_to_all:
-                kept = keep(scores, touched, kept, floor - left * (1 + _SLACK))
+                kept = _keep(scores, touched, kept, floor - left * (1 + _SLACK))
             since = 0
         if open_to_all:
             for pair in range(begin, end):
@@ -177,11 +172,11 @@ def _accumulate(terms: _Terms, index: _Index, scratch: _Scratch) -> tuple[int, i
             since += end - begin
         else:
             for i in range(kept):
-                scores[touched[i]] += weight * lookup(touched[i], token, index)
+                scores[touched[i]] += weight * _lookup(touched[i], token, index)
             since += kept * _LOOKUP_COST
         left = max(left - most[place], np.float32(0))
-    floor = kth(scores, touched, kept, best) * (1 - _SLACK)
-    return seen, keep(scores, touched, kept, floor)
+    floor = _kth(scores, touched, kept, best) * (1 - _SLACK)
+    return seen, _keep(scores, touched, kept, floor)
 
 
 def _rescore(query: _Query, index: _Index, scores: _Floats, kept: _Ints) -> None:
@@ -206,12 +201,9 @@ def _rescore(query: _Query, index: _Index, scores: _Floats, kept: _Ints) -> None
                     scores[document] = max(scores[document], _ZERO) + weight * data[pair]
         else:
             for document in kept:
-                score = lookup(document, token, index)
+                score = _lookup(document, token, index)
                 if score != 0.0:
                     scores[document] = max(scores[document], _ZERO) + weight * score
-
-
-accumulate, rescore = numba.njit(_accumulate), numba.njit(_rescore)
 
 
 def _top_k(  # noqa: PLR0913 - flat arrays are what numba compiles to a loop
@@ -243,48 +235,41 @@ def _top_k(  # noqa: PLR0913 - flat arrays are what numba compiles to a loop
     Returns:
         How many documents were found, at most k.
     """
-    asked, index = distinct(query, places), (data, indices, indptr)
-    terms = by_worth(asked, bounds, index)
-    seen, kept = accumulate(terms, index, (scores, touched, best_scores))
+    asked, index = _distinct(query, places), (data, indices, indptr)
+    terms = _by_worth(asked, bounds, index)
+    seen, kept = _accumulate(terms, index, (scores, touched, best_scores))
     for i in range(kept, seen):
         scores[touched[i]] = 0.0
-    rescore(asked, index, scores, touched[:kept])
+    _rescore(asked, index, scores, touched[:kept])
     found = 0
     for i in range(kept):
         document = touched[i]
-        found = insert(document, scores[document], found, best, best_scores)
+        found = _insert(document, scores[document], found, best, best_scores)
         scores[document] = 0.0
     return found
 
 
-_read_floats = numba.types.Array(numba.float32, 1, "C", readonly=True)
-_read_ints = numba.types.Array(numba.int32, 1, "C", readonly=True)
-_read_unsigned = numba.types.Array(numba.uint32, 1, "C", readonly=True)  # never from the end
-_read_longs = numba.types.Array(numba.int64, 1, "C", readonly=True)
-_floats = numba.types.Array(numba.float32, 1, "C")
-_ints = numba.types.Array(numba.int32, 1, "C")
+def _signature(types: ModuleType) -> object:
+    """Return the types of `_top_k`: read-only (memory-mapped) arrays of the index, and scratch."""
 
-_signature = numba.int64(
-    _read_floats,
-    _read_unsigned,
-    _read_longs,
-    _floats,
-    _read_ints,
-    _ints,
-    _floats,
-    _ints,
-    _ints,
-    _floats,
-)
+    def array(of: object, *, readonly: bool = False) -> object:
+        return types.Array(of, 1, "C", readonly=readonly)
 
-
-def _compiled(*, cache: bool) -> Callable[..., int]:
-    compiled: Callable[..., int] = numba.njit(_signature, nogil=True, cache=cache)(_top_k)
-    return compiled
+    return types.int64(
+        array(types.float32, readonly=True),
+        array(types.uint32, readonly=True),  # never from the end
+        array(types.int64, readonly=True),
+        array(types.float32),
+        array(types.int32, readonly=True),
+        array(types.int32),
+        array(types.float32),
+        array(types.int32),
+        array(types.int32),
+        array(types.float32),
+    )
 
 
-try:
-    top_k = _compiled(cache=True)
-except RuntimeError:  # neither beside the source nor in the home folder can anything be written
-    top_k = _compiled(cache=False)
-"""`_top_k` compiled once, for read-only (memory-mapped) index arrays, and cached on disk."""
+_PARTS = (_distinct, _by_worth, _kth, _lookup, _keep, _insert, _accumulate, _rescore)
+
+top_k = Loop(_top_k, _signature, _PARTS)
+"""`_top_k`, compiled where that pays."""

@@ -9,13 +9,12 @@ import itertools
 import logging
 import os
 from collections.abc import Callable, Iterable, Sequence
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, TypeVar
 
 import msgspec
 
-from medenv.errors import CorpusUnavailableError, DataError, UsageError, describe
+from medenv.errors import CorpusUnavailableError, DataError, UsageError, describe, require
 from medenv.io.network import route_to
 from medenv.records import Passage
 from medenv.text import (
@@ -271,8 +270,7 @@ def _hits(found: Iterable[Any]) -> list[tuple[Passage, float]]:
 
 
 def _connect(uri: str, token: str, timeout: float) -> Any:
-    if find_spec("pymilvus") is None:
-        raise UsageError("corpora in Milvus need the extra `milvus`: pip install medenv[milvus]")
+    require("pymilvus", "milvus", "corpora in Milvus")
     from pymilvus import MilvusClient
 
     logging.getLogger("pymilvus").setLevel(logging.CRITICAL)  # what it logs, it also raises

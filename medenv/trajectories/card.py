@@ -13,7 +13,7 @@ import numpy as np
 from medenv.errors import UsageError
 from medenv.kg.graph import GraphInfo
 from medenv.records import Record
-from medenv.report.cards import count_table, counted, figure, terms, write_card_files
+from medenv.report.cards import can_draw, count_table, counted, figure, terms, write_card_files
 from medenv.retrieval.filtered import answer_kind
 from medenv.trajectories.filters import token_count
 from medenv.trajectories.records import Rollout
@@ -269,7 +269,9 @@ def _table(name: str, counts: Mapping[str, int], what: str = "Trajectories") -> 
 
 
 def _bars(path: Path, what: str, counts: Mapping[str, Mapping[str, int]], axis: str = "") -> None:
-    """Draw stacked bars: vertical with a numeric axis, else horizontal."""
+    """Draw stacked bars, where they can be: vertical with a numeric axis, else horizontal."""
+    if not can_draw():
+        return
     names = list(next(iter(counts.values())))
     with figure(path, 3 if axis else 0.8 + 0.26 * len(names)) as axes:
         base = np.zeros(len(names))

@@ -10,7 +10,7 @@ from typer.testing import CliRunner
 
 from medenv.ablation.attack import AttackEnvironment
 from medenv.build.environment import make_parts
-from medenv.cli.main import app, main
+from medenv.cli.main import app, clash, main
 from medenv.envs.registration import ENVIRONMENTS
 from medenv.errors import NoCertificateError
 
@@ -23,6 +23,30 @@ def test_envs_lists_every_id() -> None:
     assert listed.exit_code == 0
     for env_id in ENVIRONMENTS:
         assert env_id in listed.output
+
+
+def test_the_demo_plays_the_longest_proof_and_shows_what_it_earned() -> None:
+    shown = RUNNER.invoke(app, ["demo"])
+    assert shown.exit_code == 0, shown.output
+    asked = max(make_parts().questions, key=lambda one: len(one.proof.path))
+    gold = asked.answers[0].name
+    assert [f"Turn {i}" in shown.output for i in (1, 2, 3, 4)] == [True, True, True, False]
+    assert f"<answer>{gold}</answer>" in shown.output
+    assert "1.300" in shown.output
+
+
+def test_another_projects_distribution_of_the_name_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert clash() == ""
+    meta = tmp_path / "medenv-9.9.dist-info"
+    meta.mkdir()
+    (meta / "METADATA").write_text("Metadata-Version: 2.1\nName: medenv\nVersion: 9.9\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setattr(sys, "argv", ["medenv", "envs"])
+    with pytest.raises(SystemExit):
+        main()
+    assert "another project's distribution medenv 9.9" in capsys.readouterr().err
 
 
 def play(*lines: str) -> str:

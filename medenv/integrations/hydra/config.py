@@ -21,7 +21,7 @@ from hydra.core.singleton import Singleton
 from omegaconf import DictConfig, OmegaConf
 
 from medenv.build.settings import RunSettings
-from medenv.errors import UsageError
+from medenv.errors import MissingExtraError, UsageError
 from medenv.integrations.hydra.schemas import record_type, schema_of
 
 ADDED_KEYS = frozenset(
@@ -45,11 +45,11 @@ def verl_config_dir() -> str:
     """Return the folder of verl's own configs, without importing verl.
 
     Raises:
-        UsageError: verl is not installed.
+        MissingExtraError: verl is not installed.
     """
     spec = importlib.util.find_spec("verl")
     if spec is None or spec.origin is None:
-        raise UsageError("verl is not installed: pip install 'medenv[verl]'")
+        raise MissingExtraError("recipes that train", "verl")
     return str(Path(spec.origin).parent / "trainer" / "config")
 
 

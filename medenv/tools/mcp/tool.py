@@ -9,7 +9,6 @@ from __future__ import annotations
 import re
 import shutil
 from collections.abc import Mapping
-from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -19,7 +18,7 @@ from referencing import Registry
 from referencing.exceptions import Unresolvable
 
 from medenv.dialects.base import neutralise
-from medenv.errors import UnknownNameError, UsageError
+from medenv.errors import UnknownNameError, UsageError, require
 from medenv.records import ToolSpec
 from medenv.tools.base import Tool, ToolOutput
 from medenv.tools.mcp.server import McpServer, ServerSettings
@@ -47,8 +46,7 @@ def mcp_tools(servers: Mapping[str, Mapping[str, Any]]) -> tuple[McpTool, ...]:
         UnknownNameError: A server has no tool with a requested name.
         ToolUnavailableError: A server did not answer.
     """
-    if find_spec("mcp") is None:
-        raise UsageError("tools of MCP servers need the extra `mcp`: pip install medenv[mcp]")
+    require("mcp", "mcp", "tools of MCP servers")
     tools: list[McpTool] = []
     for name, settings in servers.items():
         try:

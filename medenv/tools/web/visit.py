@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from importlib.util import find_spec
-
-from medenv.errors import UsageError
+from medenv.errors import UsageError, require
 from medenv.tools.base import Tool, ToolOutput
 from medenv.tools.web.fetch import Fetcher, Page, Refused, SiteFailed
 
@@ -28,8 +26,7 @@ class Visit(Tool):
     def __init__(self, fetcher: Fetcher | None = None, *, window_chars: int = 4000) -> None:
         if window_chars < 1:
             raise UsageError(f"window_chars must be at least 1, got {window_chars}")
-        if find_spec("trafilatura") is None:
-            raise UsageError("reading pages needs the extra `web`: pip install medenv[web]")
+        require("trafilatura", "web", "pages of the web")
         super().__init__()
         self._fetcher, self._window = fetcher or Fetcher(), window_chars
 
