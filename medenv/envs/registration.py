@@ -39,7 +39,7 @@ def register(env_id: str, **settings: Any) -> None:
 
     Args:
         env_id: The id, such as ``"my_package/Rare-v0"``.
-        settings: Fields of `medenv.build.environment.EnvSettings` that differ from the defaults.
+        settings: Fields of `medenv.build.environment.MakeSettings` that differ from the defaults.
 
     Raises:
         UsageError: The id is taken by an environment of other settings.
@@ -71,7 +71,7 @@ def make(
     Args:
         env_id: The id of a registered environment.
         render_mode: How it shows itself; see `MedResearchEnv.render`.
-        settings: Fields of `medenv.build.environment.EnvSettings` that differ from the id's.
+        settings: Fields of `medenv.build.environment.MakeSettings` that differ from the id's.
 
     Raises:
         UnknownNameError: There is no such environment of medenv.
