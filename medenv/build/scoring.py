@@ -28,13 +28,16 @@ from medenv.reward import (
     turn_rewards,
 )
 from medenv.reward.components.judge import RUBRIC, Judge, JudgeSettings
-from medenv.reward.custom import as_component, as_reward
+from medenv.reward.custom import as_component, as_reward, is_component
 
 EXPERT = "expert"
 """Name of the component that a judge measures."""
 
 EXPERT_WEIGHT = 0.2
 """Weight of `EXPERT` in the preset `paper` where a judge is given."""
+
+COMPONENT_WEIGHT = 0.2
+"""Weight with which a component of one's own is attacked, accuracy having 1."""
 
 _PAPER = {"alpha": "accuracy", "beta": EXPERT, "gamma": "efficiency"}
 
@@ -298,3 +301,23 @@ def _name(settings: ScoringSettings) -> str:
     if settings.reward:
         return f"scoring.reward={settings.reward}"
     return "scoring.weights" if settings.weights else f"scoring.preset={settings.preset}"
+
+
+def scoring_of(name: str) -> ScoringSettings:
+    """Return the scoring that a name on the command line stands for.
+
+    Args:
+        name: A preset, a registered reward, or ``package.module:object``; a component is attacked
+            with a weight of `COMPONENT_WEIGHT` beside accuracy.
+
+    Raises:
+        UnknownNameError: No preset or registered reward has that name.
+        UsageError: The object cannot be imported.
+    """
+    if ":" not in name:
+        if name not in (known := (*PRESETS, *REWARDS.names())):
+            raise UnknownNameError("reward", name, known)
+        return ScoringSettings(preset=name)
+    if is_component(load_object("reward", name)):
+        return ScoringSettings(weights={"accuracy": 1.0, name: COMPONENT_WEIGHT})
+    return ScoringSettings(reward=name)

@@ -160,6 +160,7 @@ def score_table(score: Score) -> Table:
 
 def register_commands() -> None:
     """Register the commands of the other modules."""
+    from medenv.cli import conformance as cli_conformance
     from medenv.cli import corpus as cli_corpus
     from medenv.cli import data as cli_data
     from medenv.cli import evaluations as cli_evaluations
@@ -170,6 +171,7 @@ def register_commands() -> None:
     from medenv.cli import rewards as cli_rewards
     from medenv.cli import worlds as cli_worlds
 
+    cli_conformance.register(app)
     cli_corpus.register(app, serving)
     cli_data.register(app)
     cli_evaluations.register(app)

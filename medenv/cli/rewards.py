@@ -11,11 +11,10 @@ import typer
 from rich.console import Console
 
 from medenv.build.plugins import REWARDS
-from medenv.build.settings import ScoringSettings
+from medenv.build.scoring import scoring_of
 from medenv.envs.registration import ENVIRONMENTS
-from medenv.errors import NoCertificateError, UnknownNameError
+from medenv.errors import NoCertificateError
 from medenv.io import write_json
-from medenv.registry import load_object
 from medenv.reward import PRESETS, Composition, Knowledge
 from medenv.reward.analysis.variants import (
     RewardVariant,
@@ -25,10 +24,6 @@ from medenv.reward.analysis.variants import (
     read_arm,
     taken_apart,
 )
-from medenv.reward.custom import is_component
-
-COMPONENT_WEIGHT = 0.2
-"""Weight with which a component of one's own is attacked, accuracy having 1."""
 
 
 def register(app: typer.Typer) -> None:
@@ -203,23 +198,3 @@ def _exploit(env_id: str) -> Callable[[Composition], float]:
     return lambda composition: exploitability(
         attacked.findings("arm", attacked.reward(composition))
     )
-
-
-def scoring_of(name: str) -> ScoringSettings:
-    """Return the scoring that a name on the command line stands for.
-
-    Args:
-        name: A preset, a registered reward, or ``package.module:object``; a component is attacked
-            with a weight of `COMPONENT_WEIGHT` beside accuracy.
-
-    Raises:
-        UnknownNameError: No preset or registered reward has that name.
-        UsageError: The object cannot be imported.
-    """
-    if ":" not in name:
-        if name not in (known := (*PRESETS, *REWARDS.names())):
-            raise UnknownNameError("reward", name, known)
-        return ScoringSettings(preset=name)
-    if is_component(load_object("reward", name)):
-        return ScoringSettings(weights={"accuracy": 1.0, name: COMPONENT_WEIGHT})
-    return ScoringSettings(reward=name)

@@ -12,7 +12,7 @@ from typer.testing import CliRunner
 
 from medenv.ablation.attack import HONEST, AttackEnvironment, exploitability
 from medenv.build.environment import DIALECTS, make_env
-from medenv.build.scoring import build_scoring
+from medenv.build.scoring import COMPONENT_WEIGHT, build_scoring, scoring_of
 from medenv.cli import rewards as cli_rewards
 from medenv.envs.registration import ENVIRONMENTS
 from medenv.errors import UnknownNameError, UsageError
@@ -295,15 +295,15 @@ def test_a_reward_that_is_none_says_so(reward, error, message):
     done = run("--scoring", reward)
     assert isinstance(done.exception, error)
     with pytest.raises(error, match=message):
-        build_scoring(cli_rewards.scoring_of(reward))
+        build_scoring(scoring_of(reward))
 
 
 def test_a_component_of_ones_own_is_attacked_beside_accuracy():
     name = f"{careless.__name__}:kind"
     done = run("medenv/Research-v0", "--scoring", name, "--n", "2")
     assert done.exit_code == 0, done.output
-    paid = build_scoring(cli_rewards.scoring_of(name)).reward.composition.weights
-    assert paid == {"accuracy": 1.0, name: cli_rewards.COMPONENT_WEIGHT}
+    paid = build_scoring(scoring_of(name)).reward.composition.weights
+    assert paid == {"accuracy": 1.0, name: COMPONENT_WEIGHT}
 
 
 def as_it_was(name):
