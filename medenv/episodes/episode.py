@@ -154,6 +154,16 @@ class Episode:
         return self.ending not in (None, "answered", "unavailable")
 
     @property
+    def awaits_results(self) -> bool:
+        """Whether `advance` returned calls whose results are not here yet."""
+        return self._pending is not None
+
+    @property
+    def turns(self) -> int:
+        """Number of finished turns."""
+        return len(self._turns)
+
+    @property
     def last_turn(self) -> Turn:
         """The last finished turn.
 

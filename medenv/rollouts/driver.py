@@ -259,32 +259,70 @@ class Rollouts:
         """Play one episode; with `contained`, whatever the policy raises ends this one alone."""
         limit, text_limit = limits.calls.deadline(), limits.texts.deadline()
         ask = _asker(policy, episode)
-
-        async def in_a_task(call: ToolCall) -> ToolResult:
-            return await self._make(call, limits.calls.deadline())
-
         try:
             while episode.ending is None:
                 messages = episode.messages
                 written = await self._patiently(ask, messages, PolicyUnavailableError, text_limit)
-                calls = _advance(episode, written)
-                if episode.ending is None:
-                    results = (
-                        [await self._make(calls[0], limit)]
-                        if len(calls) == 1
-                        else await _together([in_a_task(call) for call in calls])
-                    )
-                    episode.observe(results)
+                await self._turn(episode, written, limits.calls, limit)
         except InfraError as error:
             end_episode(episode, error)
         except Exception as error:
             if not contained:
                 raise
             end_episode(episode, error)
+        return await self.score(episode)
+
+    async def turn(self, episode: Episode, text: str, deadlines: Deadlines) -> str:
+        """Process one text of an episode's policy and make its calls, at the same time.
+
+        For drivers that have the texts from elsewhere. Where the calls fail, the turn is undone and
+        can be repeated.
+
+        Args:
+            episode: A running episode under these rules.
+            text: What the policy wrote.
+            deadlines: How long each attempt of a call may take.
+
+        Returns:
+            The observation, or ``""`` if the episode ended.
+
+        Raises:
+            InfraError: A call failed as often as patience allows.
+        """
+        try:
+            return await self._turn(episode, text, deadlines, deadlines.deadline())
+        except BaseException:  # also where the task is cancelled
+            if episode.awaits_results:
+                episode.retract()
+            raise
+
+    async def score(self, episode: Episode) -> Scored:
+        """Score an ended episode, in a thread where the reward waits for a service.
+
+        Args:
+            episode: The episode.
+
+        Returns:
+            Trajectory and score, without a total where the episode could not be scored.
+        """
         if self.threads is None:
             return self._scored(episode)
         loop = asyncio.get_running_loop()
         return await loop.run_in_executor(self.threads, self._scored, episode)
+
+    async def _turn(
+        self, episode: Episode, written: Any, deadlines: Deadlines, limit: Deadline
+    ) -> str:
+        calls = _advance(episode, written)
+        if episode.ending is not None:
+            return ""
+        if len(calls) == 1:
+            return episode.observe([await self._make(calls[0], limit)])
+
+        async def in_a_task(call: ToolCall) -> ToolResult:
+            return await self._make(call, deadlines.deadline())
+
+        return episode.observe(await _together([in_a_task(call) for call in calls]))
 
     def _make(self, call: ToolCall, limit: Deadline) -> Coroutine[Any, Any, ToolResult]:
         return self._patiently(self.toolbox.start, call, ToolUnavailableError, limit)
