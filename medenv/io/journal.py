@@ -25,6 +25,9 @@ T = TypeVar("T")
 _SYNC_EVERY = 1.0
 """Minimum interval between two calls of fsync, seconds."""
 
+_BLOCK = 1 << 16
+"""Bytes that are read at once in search of the last line."""
+
 
 class Journal(Generic[T]):
     """Records on disk, in the order in which they were appended.
@@ -35,10 +38,12 @@ class Journal(Generic[T]):
         type_: The type of the records.
         facts: Further values for the first line of a new journal.
         key: Returns the key of a record, which must be unique; None compares no keys.
+        keep: Whether the records stay in memory. Without, the file may be larger than memory: its
+            records are neither read nor checked.
 
     Attributes:
         head: The first line: `run`, and `facts` as given when the journal was created.
-        known: The records in the file's order; `append` adds to it.
+        known: The records in the file's order, if they are kept; `append` adds to it.
 
     Raises:
         FolderInUseError: Another process has the journal open.
@@ -53,17 +58,20 @@ class Journal(Generic[T]):
         type_: type[T],
         facts: Mapping[str, str] | None = None,
         key: Callable[[T], Hashable] | None = None,
+        *,
+        keep: bool = True,
     ) -> None:
-        self.path = Path(path)
+        self.path, self._keep = Path(path), keep
         self._lock = FileLock(self.path.with_name(f".{self.path.name}.lock"), self.path)
         self._lock.acquire()
         try:
             flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT
             self._number = os.open(self.path, flags, 0o666)
             self._close = weakref.finalize(self, os.close, self._number)
-            raw = read_bytes(self.path)
+            raw = read_bytes(self.path) if keep else self._head_alone()
             whole = raw.rfind(b"\n") + 1
-            os.ftruncate(self._number, whole)
+            if keep or not whole:
+                os.ftruncate(self._number, whole)
             if not whole:
                 raw = msgspec.json.encode({**run, **(facts or {})}) + b"\n"
                 whole = len(raw)
@@ -78,6 +86,22 @@ class Journal(Generic[T]):
         except BaseException:
             self._lock.release()
             raise
+
+    def _head_alone(self) -> bytes:
+        """Return the first line, or what there is of it, and remove an incomplete last line."""
+        with self.path.open("r+b") as file:
+            head = file.readline()
+            end = file.seek(0, os.SEEK_END)
+            while end > len(head):
+                begin = max(len(head), end - _BLOCK)
+                file.seek(begin)
+                newline = file.read(end - begin).rfind(b"\n")
+                if newline >= 0:
+                    file.truncate(begin + newline + 1)
+                    return head
+                end = begin
+            file.truncate(len(head))
+        return head
 
     def _read(
         self,
@@ -128,7 +152,8 @@ class Journal(Generic[T]):
             DataError: The records cannot be written; the journal is unchanged.
         """
         self._write(b"".join(msgspec.json.encode(record) + b"\n" for record in records))
-        self.known += records
+        if self._keep:
+            self.known += records
         if time.monotonic() - self._synced > _SYNC_EVERY:
             os.fdatasync(self._number)
             self._synced = time.monotonic()
