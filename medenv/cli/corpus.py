@@ -95,21 +95,27 @@ def search(
         console.print(f"        {escape(passage.text[:200])}")
 
 
-def serve(
+def serve(  # noqa: PLR0913 - each parameter is an option of the command
     path: Annotated[str, typer.Argument(help="A saved index, a JSONL file of passages, or a set.")],
     retriever: _Retriever = "bm25",
     host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(help="Port to listen on.")] = 8400,
     max_waiting: Annotated[int, typer.Option(help="Maximum number of queued queries.")] = 4096,
+    tokens: Annotated[
+        Path | None,
+        typer.Option(help="File of access tokens, NAME TOKEN per line; or set MEDENV_TOKEN."),
+    ] = None,
     option: _Options = None,
 ) -> None:
     """Serve a corpus over HTTP to many rollout workers."""
-    import uvicorn
+    from medenv.serving.corpus import CorpusServer
+    from medenv.serving.web import Tokens, check_address, web_config
+    from medenv.serving.web import serve as serve_app
 
-    from medenv.retrieval.server import CorpusServer
-
+    known = Tokens.read(tokens)
+    check_address(host, known)
     served = CorpusServer(_opened(path, retriever, option), max_waiting=max_waiting)
-    uvicorn.run(served, host=host, port=port, log_level="warning")
+    serve_app(web_config(served, host, port, tokens=known))
 
 
 def _opened(path: str, retriever: str, option: list[str] | None) -> Retriever:

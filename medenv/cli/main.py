@@ -169,6 +169,7 @@ def register_commands() -> None:
     from medenv.cli import questions as cli_questions
     from medenv.cli import recipes as cli_recipes
     from medenv.cli import rewards as cli_rewards
+    from medenv.cli import serving as cli_serving
     from medenv.cli import worlds as cli_worlds
 
     cli_conformance.register(app)
@@ -177,6 +178,7 @@ def register_commands() -> None:
     cli_evaluations.register(app)
     cli_kg.register(app)
     cli_recipes.register(app)
+    cli_serving.register(serving)
     cli_worlds.register(cli_kg.kg_app)
     cli_models.register(cli_kg.kg_app, cli_questions.questions_app)
     cli_rewards.register(app)

@@ -9,11 +9,12 @@ import msgspec
 from medenv.errors import UsageError
 
 
-def named_options(given: list[str] | None) -> dict[str, Any]:
+def named_options(given: list[str] | None, option: str = "--option") -> dict[str, Any]:
     """Return options written as NAME=VALUE, values in JSON or as plain text.
 
     Args:
         given: The texts, or None.
+        option: Name of the option, for messages.
 
     Raises:
         UsageError: One has no name or no value.
@@ -22,7 +23,7 @@ def named_options(given: list[str] | None) -> dict[str, Any]:
     for text in given or ():
         name, equals, value = text.partition("=")
         if not name or not equals:
-            raise UsageError(f"expected --option NAME=VALUE, got {text!r}")
+            raise UsageError(f"expected {option} NAME=VALUE, got {text!r}")
         try:
             options[name] = msgspec.json.decode(value)
         except msgspec.DecodeError:

@@ -14,8 +14,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, MutableMapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 from urllib.parse import quote, unquote
 
 import msgspec
@@ -23,12 +22,9 @@ import msgspec
 from medenv.errors import InfraError, UsageError, describe
 from medenv.records import Passage, Retriever
 from medenv.retrieval.wire import SearchRequest, SearchResponse
+from medenv.serving.web import Receive, Scope, Send, read_body
 
 _log = logging.getLogger(__name__)
-
-Scope = MutableMapping[str, Any]
-Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
-Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 
 MAX_BODY = 1 << 20
 """Longest request body, bytes."""
@@ -84,7 +80,7 @@ class CorpusServer:
     async def _answer(self, scope: Scope, receive: Receive) -> Answer:
         asked = (scope["method"], scope["path"])
         if asked == ("POST", "/search"):
-            return await self._search(await _body(receive))
+            return await self._search(await read_body(receive, MAX_BODY))
         if asked == ("GET", "/health"):
             state = {"status": "ok", "waiting": self._queries, "served": self._served}
             return 200, _encode(state)
@@ -190,19 +186,6 @@ def _problem(error: BaseException) -> Answer:
         return 503, _error_body(str(error))
     _log.error("a request failed", exc_info=error)
     return 500, _error_body(describe(error))
-
-
-async def _body(receive: Receive) -> bytes | None:
-    """Return the whole body, or None where it is too long."""
-    parts, size, more = [], 0, True
-    while more:
-        message = await receive()
-        parts.append(message.get("body", b""))
-        size += len(parts[-1])
-        more = message.get("more_body", False)
-        if size > MAX_BODY:
-            return None
-    return b"".join(parts)
 
 
 async def _lifespan(receive: Receive, send: Send) -> None:

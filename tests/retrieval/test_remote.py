@@ -22,8 +22,8 @@ from medenv.errors import CorpusUnavailableError, UsageError
 from medenv.records import Passage, Retriever, Scored
 from medenv.retrieval import BM25Retriever
 from medenv.retrieval.remote import RemoteRetriever
-from medenv.retrieval.server import MAX_BODY, CorpusServer
 from medenv.rollouts.driver import RolloutRetryPolicy
+from medenv.serving.corpus import MAX_BODY, CorpusServer
 
 from ..fakes import ANSWER, PASSAGES, SEARCH, Shelf, exact, question
 

@@ -1,0 +1,113 @@
+"""The command that serves an environment."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import gymnasium
+import typer
+from rich.console import Console
+
+from medenv.cli.options import named_options
+from medenv.errors import UnknownNameError, UsageError
+
+if TYPE_CHECKING:
+    from medenv.build.environment import Parts
+
+
+def register(serving: typer.Typer) -> None:
+    """Register the command.
+
+    Args:
+        serving: The group of the serve commands.
+    """
+    serving.command("env")(serve_env)
+
+
+def serve_env(  # noqa: PLR0913 - each parameter is an option of the command
+    target: Annotated[
+        str, typer.Argument(help="Id of an environment, or an environment.json or its folder.")
+    ] = "medenv/Research-v0",
+    questions: Annotated[
+        str, typer.Option(help="Folder of a question set, or a file of questions.")
+    ] = "",
+    split: Annotated[str, typer.Option(help="Split to ask: train, test, or all by default.")] = "",
+    option: Annotated[
+        list[str] | None,
+        typer.Option("--option", help="Setting of the environment, NAME=VALUE: dialect=openai."),
+    ] = None,
+    host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(help="Port to listen on; 0 takes a free one.")] = 8000,
+    tokens: Annotated[
+        Path | None,
+        typer.Option(help="File of access tokens, NAME TOKEN per line; or set MEDENV_TOKEN."),
+    ] = None,
+    state: Annotated[
+        Path | None,
+        typer.Option(help="Folder that keeps finished and running episodes over restarts."),
+    ] = None,
+    sessions: Annotated[int, typer.Option(help="Sessions at the same time.", min=1)] = 256,
+    idle: Annotated[
+        float, typer.Option(help="Seconds without a request after which a session ends.")
+    ] = 1800.0,
+    limit: Annotated[
+        list[str] | None,
+        typer.Option("--limit", help="Further limit, NAME=VALUE: steps_per_second=5."),
+    ] = None,
+    seed: Annotated[int, typer.Option(help="Seed of the questions of unseeded resets.")] = 0,
+) -> None:
+    """Serve an environment over HTTP and WebSocket, in the protocol of OpenEnv."""
+    from medenv.serving import EnvironmentServer, Limits, Tokens
+    from medenv.serving.web import check_address
+
+    settings = named_options(option)
+    if questions:
+        settings["questions"] = questions
+    if split:
+        settings["split"] = split
+    further = named_options(limit, "--limit")
+    for name in further:
+        if name not in Limits.__struct_fields__:
+            raise UnknownNameError("limit", name, Limits.__struct_fields__)
+    known = Tokens.read(tokens)
+    check_address(host, known)
+    try:
+        limits = Limits(**{"sessions": sessions, "idle_seconds": idle} | further)
+    except TypeError as error:
+        raise UsageError(f"expected numbers as limits, got {further}") from error
+    parts = _parts(target, settings)
+    logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s")
+    server = EnvironmentServer(parts, limits=limits, folder=state, seed=seed)
+    console = Console()
+
+    def say(address: str) -> None:
+        console.print(
+            f"serving {parts.rules.env_id or target} at {address}: {len(parts.questions):,} "
+            f"questions, {limits.sessions} sessions",
+            soft_wrap=True,
+            highlight=False,
+        )
+
+    server.run(host=host, port=port, tokens=known, say=say)
+
+
+def _parts(target: str, settings: dict[str, Any]) -> Parts:
+    """Return the environment of an id, or of an `environment.json`."""
+    from medenv.build.environment import make_parts
+    from medenv.build.prepare import ENVIRONMENT, load_environment
+    from medenv.envs.registration import ENVIRONMENTS
+
+    path = Path(target)
+    if path.is_dir():
+        path = path / ENVIRONMENT
+    if path.is_file():
+        if settings:
+            names = ", ".join(settings)
+            raise UsageError(f"{path} says what to serve: leave out {names}")
+        return load_environment(str(path)).parts
+    registered = gymnasium.registry.get(target)
+    if registered is None or "env_id" not in registered.kwargs:
+        raise UnknownNameError("environment", target, ENVIRONMENTS)
+    return make_parts(**(dict(registered.kwargs) | settings))

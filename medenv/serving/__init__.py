@@ -1,0 +1,7 @@
+"""Serve environments and corpora to other processes."""
+
+from medenv.serving.environment import EnvironmentServer
+from medenv.serving.sessions import Limits
+from medenv.serving.web import Tokens
+
+__all__ = ["EnvironmentServer", "Limits", "Tokens"]
