@@ -16,6 +16,9 @@ from urllib.request import getproxies, proxy_bypass
 if TYPE_CHECKING:
     import httpx
 
+TOKEN_VARIABLE = "MEDENV_TOKEN"
+"""Environment variable with the access token of a server, and of its clients."""
+
 # The special-purpose registries of IANA (RFC 6890 and its updates), entries that are not globally
 # reachable. Python's own `is_global` follows them late: 3.11 takes 3fff::/20 for public.
 _IPV4 = tuple(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import time
 from collections.abc import Callable, Sequence
@@ -13,7 +14,7 @@ import msgspec
 
 from medenv.errors import CorpusUnavailableError, UsageError, describe
 from medenv.io import DecodingError, RetryPolicy, Waits, decode_json, retrying
-from medenv.io.network import route_to
+from medenv.io.network import TOKEN_VARIABLE, route_to
 from medenv.records import Passage
 from medenv.retrieval.wire import SearchRequest, SearchResponse
 
@@ -25,7 +26,8 @@ _RETRIES = RetryPolicy(attempts=sys.maxsize, backoff=0.05, longest_wait=5.0)
 class RemoteRetriever:
     """Searches a corpus server; waits for one that is away or busy, within its patience.
 
-    Safe to call from many threads.
+    Sends the token of the environment variable ``MEDENV_TOKEN``, if it is set. Safe to call from
+    many threads.
 
     Args:
         url: Address of the server, e.g. ``"http://127.0.0.1:8400"``.
@@ -121,8 +123,10 @@ class RemoteRetriever:
     def _open(self) -> None:
         limits = httpx.Limits(max_connections=256, max_keepalive_connections=256)
         self._route = route_to(self.url)
+        token = os.environ.get(TOKEN_VARIABLE)
         self._client = httpx.Client(
             base_url=self.url,
+            headers={"authorization": f"Bearer {token}"} if token else None,
             timeout=self._timeout,
             transport=self._transport or self._route.transport(limits=limits),
         )

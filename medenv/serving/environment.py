@@ -275,6 +275,7 @@ class EnvironmentServer:
                 if event.get("code") == 1000:
                     self.sessions.delivered(session)
                 return True
+            session.touch()
             self.sessions.delivered(session)
             raw = event.get("text")
             try:
@@ -299,7 +300,6 @@ class EnvironmentServer:
             case Reset(data=data):
                 return encode_message("observation", self.sessions.begin(session, data))
             case AskState():
-                session.touch()
                 return encode_message("state", self.sessions.state(session))
             case CallMCP(data=request):
                 return encode_message("mcp", await self._mcp.answer(request, session))

@@ -23,6 +23,7 @@ import uvicorn
 
 from medenv.errors import DataError, UsageError
 from medenv.io import numbered_lines
+from medenv.io.network import TOKEN_VARIABLE
 
 Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
@@ -31,9 +32,6 @@ App = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 CLIENT = "medenv.client"
 """Key of a scope: name of the client that the token belongs to, ``""`` without tokens."""
-
-TOKEN_VARIABLE = "MEDENV_TOKEN"
-"""Environment variable that holds the token of a single client."""
 
 _MIN_TOKEN = 16
 
