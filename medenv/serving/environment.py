@@ -38,6 +38,7 @@ from medenv.serving.protocol import (
     AskState,
     CallMCP,
     Close,
+    NotJSONError,
     Observation,
     RefusedError,
     Reply,
@@ -49,6 +50,7 @@ from medenv.serving.protocol import (
     decode_message,
     encode_error,
     encode_message,
+    load_json,
 )
 from medenv.serving.sessions import Limits, Session, Sessions
 from medenv.serving.store import Store
@@ -345,8 +347,6 @@ class EnvironmentServer:
         ]
 
     def _handler(self, endpoint: _Endpoint) -> Callable[[Request], Awaitable[Response]]:
-        decode = msgspec.json.Decoder(endpoint.takes).decode
-
         async def handle(request: Request) -> Response:
             name = request.path_params.get("env_name")
             if name is not None and name.lower() != self._name.lower():
@@ -359,14 +359,10 @@ class EnvironmentServer:
                     if body is None:
                         most = self._limits.message_bytes
                         return _answer(413, {"detail": f"a request has at most {most} bytes"})
-                    given = decode(body or b"{}")
-            except (
-                msgspec.DecodeError,
-                msgspec.ValidationError,
-                UnicodeError,
-                RecursionError,
-            ) as e:
-                problem = {"type": "value_error", "loc": ["body"], "msg": str(e)}
+                    given = msgspec.convert(load_json(body or b"{}"), endpoint.takes)
+            except (msgspec.ValidationError, NotJSONError) as error:
+                place = "query" if endpoint.method == "GET" else "body"
+                problem = {"type": "value_error", "loc": [place], "msg": str(error)}
                 return _answer(422, {"detail": [problem]})
             try:
                 return _answer(200, await endpoint.call(request.scope.get(CLIENT, ""), given))

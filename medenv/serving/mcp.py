@@ -10,7 +10,7 @@ from typing import Any
 
 import msgspec
 
-from medenv.serving.protocol import RefusedError, ResetData
+from medenv.serving.protocol import NotJSONError, RefusedError, ResetData, load_json
 from medenv.serving.sessions import Session, Sessions
 
 _PARSE, _REQUEST, _METHOD, _PARAMS, _SERVER = -32700, -32600, -32601, -32602, -32000
@@ -48,9 +48,9 @@ class MCP:
             client: Name of the client over HTTP.
         """
         try:
-            request = msgspec.json.decode(raw)
-        except (msgspec.DecodeError, UnicodeError, RecursionError) as error:
-            return _error(None, _PARSE, f"expected JSON: {error}")
+            request = load_json(raw)
+        except NotJSONError as error:
+            return _error(None, _PARSE, str(error))
         return await self.answer(request, session, client)
 
     async def answer(

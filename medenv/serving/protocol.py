@@ -7,6 +7,7 @@ request are ignored, as OpenEnv does; unknown fields of an action are refused.
 
 from __future__ import annotations
 
+import json
 from typing import Annotated, Any, Literal
 
 import msgspec
@@ -200,6 +201,30 @@ _TYPES = ("reset", "step", "state", "close", "mcp")
 _decode = msgspec.json.Decoder(Incoming).decode
 
 
+class NotJSONError(ValueError):
+    """A text that is no JSON."""
+
+
+def load_json(raw: str | bytes) -> Any:
+    """Decode JSON of a client; lone surrogates, which a policy may write, become ``?``.
+
+    Args:
+        raw: The text.
+
+    Raises:
+        NotJSONError: It is no JSON.
+    """
+    try:
+        return msgspec.json.decode(raw)
+    except (msgspec.DecodeError, UnicodeError, RecursionError) as error:
+        try:
+            return json.loads(
+                json.dumps(json.loads(raw), ensure_ascii=False).encode("utf-8", "replace")
+            )
+        except (ValueError, RecursionError):
+            raise NotJSONError(f"expected JSON: {error}") from error
+
+
 def decode_message(raw: str | bytes) -> Incoming:
     """Decode a WebSocket message.
 
@@ -212,22 +237,21 @@ def decode_message(raw: str | bytes) -> Incoming:
     try:
         found: Incoming = _decode(raw)
         return found
-    except (msgspec.DecodeError, UnicodeError, RecursionError) as error:
-        raise _explained(raw, error) from error
-
-
-def _explained(raw: str | bytes, error: Exception) -> RefusedError:
-    """Return which of OpenEnv's errors a message that cannot be decoded is."""
-    try:
-        found = msgspec.json.decode(raw)
     except (msgspec.DecodeError, UnicodeError, RecursionError):
-        return RefusedError("INVALID_JSON", f"expected JSON: {error}", 422)
-    kind = found.get("type", "") if isinstance(found, dict) else None
-    if kind is not None and kind not in _TYPES:
-        shown = f"{kind!r:.80}"
-        message = f"unknown message type {shown} (known: {', '.join(_TYPES)})"
-        return RefusedError("UNKNOWN_TYPE", message, 422)
-    return RefusedError("VALIDATION_ERROR", f"invalid message: {error}", 422)
+        pass  # the error depends on what it is
+    try:
+        loaded = load_json(raw)
+    except NotJSONError as error:
+        raise RefusedError("INVALID_JSON", str(error), 422) from error
+    kind = loaded.get("type", "") if isinstance(loaded, dict) else None
+    if kind is not None and not (isinstance(kind, str) and kind in _TYPES):
+        message = f"unknown message type {kind!r:.80} (known: {', '.join(_TYPES)})"
+        raise RefusedError("UNKNOWN_TYPE", message, 422)
+    try:
+        found = msgspec.convert(loaded, Incoming)
+        return found
+    except msgspec.ValidationError as error:
+        raise RefusedError("VALIDATION_ERROR", f"invalid message: {error}", 422) from error
 
 
 class _Envelope(msgspec.Struct, kw_only=True):

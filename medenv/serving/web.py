@@ -13,6 +13,7 @@ import ipaddress
 import os
 import signal
 import socket
+import sys
 from collections.abc import Awaitable, Callable, Mapping, MutableMapping
 from pathlib import Path
 from typing import Any
@@ -32,6 +33,9 @@ App = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 CLIENT = "medenv.client"
 """Key of a scope: name of the client that the token belongs to, ``""`` without tokens."""
+
+_SILENCE = 60
+"""Time for which a client may neither take data nor answer a ping, seconds."""
 
 _MIN_TOKEN = 16
 
@@ -261,10 +265,12 @@ def web_config(
         port=port,
         ws="websockets-sansio",
         ws_max_size=max_message,
+        ws_ping_timeout=_SILENCE,
         ws_per_message_deflate=False,  # costs more time than it saves on this machine's network
         log_level="warning",
         access_log=False,
         server_header=False,
+        proxy_headers=False,
         limit_concurrency=max_connections,
         timeout_graceful_shutdown=10,
     )
@@ -286,7 +292,7 @@ def serve(
     Raises:
         UsageError: The address cannot be listened on.
     """
-    listening = _bound(config.host, config.port)
+    listening = listen(config.host, config.port)
     server = WebServer(config, drain)
 
     async def run() -> None:
@@ -310,11 +316,22 @@ def serve(
         listening.close()
 
 
-def _bound(host: str, port: int) -> socket.socket:
+def listen(host: str, port: int) -> socket.socket:
+    """Return a listening socket.
+
+    Args:
+        host: Address to listen on.
+        port: Port to listen on; 0 takes a free one.
+
+    Raises:
+        UsageError: The address cannot be listened on.
+    """
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     found = socket.socket(family, socket.SOCK_STREAM)
     try:
         found.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if sys.platform == "linux":  # drops the connection of a client that reads nothing
+            found.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, _SILENCE * 1000)
         found.bind((host.strip("[]"), port))
         found.listen(2048)
     except (OSError, UnicodeError) as error:

@@ -16,7 +16,7 @@ from medenv.build.environment import Parts, make_parts
 from medenv.records import Question
 from medenv.rollouts.driver import RolloutRetryPolicy
 from medenv.serving import EnvironmentServer, Limits, Tokens
-from medenv.serving.web import App, WebServer, web_config
+from medenv.serving.web import App, WebServer, listen, web_config
 from medenv.tools import Tool
 
 from ..fakes import ANSWER, SEARCH, Shelf, question
@@ -49,13 +49,14 @@ def running(app: App, tokens: Tokens | None = None, **options: Any) -> Iterator[
     config = web_config(app, "127.0.0.1", 0, tokens=tokens or Tokens({}), **options)
     drain = app.sessions.drain if isinstance(app, EnvironmentServer) else None
     server = WebServer(config, drain)
-    thread = threading.Thread(target=server.run)
+    listening = listen("127.0.0.1", 0)
+    thread = threading.Thread(target=server.run, args=([listening],))
     thread.start()
     while not server.started:
         assert thread.is_alive()
         time.sleep(0.002)
     try:
-        yield f"127.0.0.1:{server.servers[0].sockets[0].getsockname()[1]}"
+        yield f"127.0.0.1:{listening.getsockname()[1]}"
     finally:
         server.should_exit = True
         thread.join()
@@ -78,7 +79,9 @@ class Client:
     """Sends messages as OpenEnv's documentation has them, and returns the answers."""
 
     def __init__(self, where: str, path: str = "/ws", **options: Any) -> None:
-        self.socket = connect(f"ws://{where}{path}", proxy=None, **options)
+        self._open = contextlib.ExitStack()
+        joined = connect(f"ws://{where}{path}", proxy=None, **options)
+        self.socket = self._open.enter_context(joined)
 
     def ask(self, message: Any) -> dict[str, Any]:
         """Sends a message, encoded if it is no text, and returns the answer."""
@@ -116,13 +119,13 @@ class Client:
     def drop(self) -> None:
         """Breaks the connection off, as a crash does."""
         self.socket.socket.shutdown(2)
-        self.socket.close()
+        self._open.close()
 
     def __enter__(self) -> Client:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self.socket.close()
+        self._open.close()
 
 
 __all__ = ["ANSWER", "SEARCH", "Client", "parts", "questions", "running", "serving"]
