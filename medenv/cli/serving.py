@@ -100,9 +100,8 @@ def _parts(target: str, settings: dict[str, Any]) -> Parts:
     from medenv.envs.registration import ENVIRONMENTS
 
     path = Path(target)
-    if path.is_dir():
-        path = path / ENVIRONMENT
-    if path.is_file():
+    if path.exists():
+        path = path / ENVIRONMENT if path.is_dir() else path
         if settings:
             names = ", ".join(settings)
             raise UsageError(f"{path} says what to serve: leave out {names}")

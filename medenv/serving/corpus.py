@@ -22,7 +22,7 @@ import msgspec
 from medenv.errors import InfraError, UsageError, describe
 from medenv.records import Passage, Retriever
 from medenv.retrieval.wire import SearchRequest, SearchResponse
-from medenv.serving.web import Receive, Scope, Send, read_body
+from medenv.serving.web import Receive, Scope, Send, read_body, refuse
 
 _log = logging.getLogger(__name__)
 
@@ -65,6 +65,8 @@ class CorpusServer:
         """Answer one request."""
         if scope["type"] == "lifespan":
             await _lifespan(receive, send)
+        elif scope["type"] == "websocket":
+            await refuse(scope, send, 404, "there is no WebSocket here")
         elif scope["type"] == "http":
             try:
                 status, body = await self._answer(scope, receive)

@@ -61,6 +61,7 @@ from medenv.serving.web import (
     Send,
     Tokens,
     read_body,
+    refuse,
     serve,
     web_config,
 )
@@ -191,8 +192,7 @@ class EnvironmentServer:
         elif scope["path"] == "/mcp":
             await self._connect(scope, receive, send, self._mcp_message)
         else:
-            await receive()
-            await send({"type": "websocket.close", "code": 1000})
+            await refuse(scope, send, 404, "the WebSockets here are /ws and /mcp")
 
     def run(
         self,

@@ -21,6 +21,7 @@ from urllib.parse import urlsplit
 
 import msgspec
 import uvicorn
+from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 
 from medenv.errors import DataError, UsageError
 from medenv.io import numbered_lines
@@ -151,7 +152,7 @@ class Guard:
         if scope["type"] != "lifespan":
             refused = self._refused(scope)
             if refused is not None:
-                await _refuse(scope, send, *refused)
+                await refuse(scope, send, *refused)
                 return
         await self._app(scope, receive, send)
 
@@ -180,7 +181,15 @@ def _host_name(header: str) -> str:
     return header.partition(":")[0]
 
 
-async def _refuse(scope: Scope, send: Send, status: int, message: str) -> None:
+async def refuse(scope: Scope, send: Send, status: int, message: str) -> None:
+    """Answer a request, or the handshake of a WebSocket, with an error.
+
+    Args:
+        scope: The request.
+        send: Sends the answer.
+        status: HTTP status.
+        message: What was wrong.
+    """
     body = msgspec.json.encode({"detail": message, "error": message})
     headers = [(b"content-type", b"application/json"), (b"content-length", b"%d" % len(body))]
     if status == 401:
@@ -208,6 +217,17 @@ async def read_body(receive: Receive, max_bytes: int) -> bytes | None:
         if size > max_bytes:
             return None
     return b"".join(parts)
+
+
+class _WebSocket(WebSocketsSansIOProtocol):
+    """Answers a handshake that cannot be read, such as one with a body; uvicorn does not."""
+
+    def data_received(self, data: bytes) -> None:
+        super().data_received(data)
+        if self.conn.handshake_exc is not None and not self.handshake_initiated:
+            self.handshake_initiated = True
+            self.transport.write(b"HTTP/1.1 400 Bad Request\r\ncontent-length: 0\r\n\r\n")
+            self.transport.close()
 
 
 class WebServer(uvicorn.Server):
@@ -263,7 +283,7 @@ def web_config(
         Guard(app, tokens),
         host=host,
         port=port,
-        ws="websockets-sansio",
+        ws=_WebSocket,
         ws_max_size=max_message,
         ws_ping_timeout=_SILENCE,
         ws_per_message_deflate=False,  # costs more time than it saves on this machine's network

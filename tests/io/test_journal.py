@@ -129,3 +129,27 @@ def test_a_key_stands_once_where_keys_are_compared(tmp_path: Path) -> None:
     assert raised.value.line == 4
     with opened(path) as journal:  # the refused one has released its lock
         assert journal.known == [Row(1), Row(2), Row(1)]
+
+
+@pytest.mark.parametrize("torn", [b"", b'{"i":', b"x" * 200_000])
+def test_a_journal_may_leave_its_records_on_disk(tmp_path: Path, torn: bytes) -> None:
+    path = tmp_path / "j.jsonl"
+    with Journal(path, RUN, Row, keep=False) as journal:
+        journal.append(*map(Row, range(20_000)))
+        assert journal.known == []
+    with path.open("ab") as file:
+        file.write(torn)
+    with Journal(path, RUN, Row, keep=False) as journal:
+        journal.append(Row(-1))
+        assert (journal.known, journal.head) == ([], RUN)
+    assert opened(path).known == [*map(Row, range(20_000)), Row(-1)]
+
+
+def test_a_journal_without_a_whole_first_line_begins_anew(tmp_path: Path) -> None:
+    path = tmp_path / "j.jsonl"
+    path.write_bytes(b'{"run":')
+    with Journal(path, RUN, Row, keep=False) as journal:
+        journal.append(Row(1))
+    assert opened(path).known == [Row(1)]
+    with pytest.raises(DataError, match="another run"):
+        Journal(path, {"run": "9"}, Row, keep=False)

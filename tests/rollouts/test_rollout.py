@@ -21,6 +21,7 @@ from medenv.errors import (
     UsageError,
 )
 from medenv.records import Message, Policy, Score, Scored, Trajectory, Written
+from medenv.rollouts.deadlines import Deadlines
 from medenv.rollouts.driver import RolloutRetryPolicy, Rollouts
 from medenv.rollouts.policies import Texts
 from medenv.tools import FunctionTool, Search, Tool, ToolBox, ToolOutput
@@ -482,3 +483,32 @@ def test_every_turn_is_bounded_by_the_tokens_that_are_left(
     assert played.trajectory.ending == ending
     assert [turn.tokens for turn in played.trajectory.turns] == tokens
     assert played.score.total == float(ending == "answered")
+
+
+def test_a_caller_with_the_texts_takes_single_turns() -> None:
+    driver = rollouts(Search(Shelf()))
+    played = driver.run(policy(), question(), seed=7).trajectory
+
+    async def play() -> Scored:
+        deadlines, episode = Deadlines(1.0), Episode(question(), driver.rules, 7)
+        shown = [await driver.turn(episode, text, deadlines) for text in (SEARCH, ANSWER)]
+        assert shown == [turn.observation for turn in played.turns]
+        return await driver.score(episode)
+
+    scored = asyncio.run(play())
+    assert scored.score.total == 1.0
+    assert [turn.text for turn in scored.trajectory.turns] == [SEARCH, ANSWER]
+
+
+def test_a_single_turn_that_fails_can_be_repeated() -> None:
+    driver = rollouts(Flaky(2), attempts=2)
+
+    async def play() -> list[int]:
+        deadlines, episode = Deadlines(1.0), Episode(question(), driver.rules)
+        with pytest.raises(InfraError):
+            await driver.turn(episode, SEARCH, deadlines)
+        turns = [episode.turns]
+        assert "found" in await driver.turn(episode, SEARCH, deadlines)
+        return [*turns, episode.turns]
+
+    assert asyncio.run(play()) == [0, 1]

@@ -80,7 +80,7 @@ class Client:
 
     def __init__(self, where: str, path: str = "/ws", **options: Any) -> None:
         self._open = contextlib.ExitStack()
-        joined = connect(f"ws://{where}{path}", proxy=None, **options)
+        joined = connect(f"ws://{where}{path}", proxy=None, close_timeout=1, **options)
         self.socket = self._open.enter_context(joined)
 
     def ask(self, message: Any) -> dict[str, Any]:
@@ -118,7 +118,8 @@ class Client:
 
     def drop(self) -> None:
         """Breaks the connection off, as a crash does."""
-        self.socket.socket.shutdown(2)
+        with contextlib.suppress(OSError):  # it is gone already
+            self.socket.socket.shutdown(2)
         self._open.close()
 
     def __enter__(self) -> Client:
