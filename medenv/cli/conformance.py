@@ -1,4 +1,4 @@
-"""The command that checks parts of other packages."""
+"""Commands for parts of other packages: check them, begin one."""
 
 from __future__ import annotations
 
@@ -14,12 +14,13 @@ from medenv.io import write_json, write_text
 
 
 def register(app: typer.Typer) -> None:
-    """Add the command.
+    """Add the commands.
 
     Args:
         app: The command line.
     """
     app.command("check")(check_parts)
+    app.command("new")(new_package)
 
 
 def check_parts(
@@ -58,3 +59,18 @@ def check_parts(
         write_text(badge, badge_of(reports[0]))
     if not all(report.passed for report in reports):
         raise typer.Exit(1)
+
+
+def new_package(
+    name: Annotated[str, typer.Argument(help="Name of the package, as it will be imported.")],
+    folder: Annotated[Path, typer.Option(help="Where its own folder is made.")] = Path(),
+) -> None:
+    """Begin a package of one's own: a tool, a reward, a source, a retriever and their tests."""
+    from medenv.conformance.template import make_package
+
+    made = make_package(name, folder)
+    Console().print(
+        f"wrote {made}: pip install -e {made}, then medenv check tool:{name}_dose",
+        markup=False,
+        soft_wrap=True,
+    )
