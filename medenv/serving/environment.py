@@ -14,7 +14,6 @@ import contextlib
 import inspect
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable
-from importlib.metadata import version
 from pathlib import Path
 from typing import Annotated, Any, NamedTuple
 
@@ -26,6 +25,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
+import medenv
 from medenv.build.environment import Parts
 from medenv.dialects.base import neutralise
 from medenv.envs.env import MedResearchEnv
@@ -386,7 +386,7 @@ class EnvironmentServer:
             "name": self._name,
             "description": text.partition("\n")[0],
             "readme_content": text,
-            "version": version("medenv"),
+            "version": medenv.__version__,
             "author": "medenv",
             "documentation_url": None,
         }

