@@ -41,6 +41,16 @@ def show_evaluation(settings: EvaluateSettings, done: Evaluation) -> None:
                     f"  at least one of {k} right (pass@{k}): {show(one.mean, 'share')}; "
                     f"all of {k} (pass^{k}): {show(summary.pass_hat[k].mean, 'share')}"
                 )
+            if summary.per_right:
+                spent = (f"{show(n, 'count')} {name}" for name, n in summary.per_right.items())
+                console.print(f"  for each right answer: {', '.join(spent)}".replace("_", " "))
+            if summary.selective and summary.selective.levels:
+                first = summary.selective.levels[0]
+                console.print(
+                    f"  where its samples agree most ({show(first.coverage, 'share')} of questions)"
+                    f" it is right in {show(first.accuracy, 'share')}; mean risk over all "
+                    f"coverages {show(summary.selective.aurc, 'share')}"
+                )
             if summary.failures:
                 console.print(failure_table(summary.failures, f"why not right, {name}"))
     console.print(f"page: {settings.folder / PAGE}", markup=False, soft_wrap=True)

@@ -198,6 +198,7 @@ class PolicySettings(Record, frozen=True, kw_only=True):
 
     Args:
         path: A Hugging Face folder or hub name.
+        baseline: Name of a scripted policy of `medenv.evaluation.baselines`, instead of a path.
         url: Base URL of a served policy, instead of a path.
         model: Its model name there.
         key_variable: Environment variable that holds the API key.
@@ -211,6 +212,7 @@ class PolicySettings(Record, frozen=True, kw_only=True):
     """
 
     path: str = ""
+    baseline: str = ""
     url: str = ""
     model: str = ""
     key_variable: str = "OPENAI_API_KEY"
@@ -223,10 +225,17 @@ class PolicySettings(Record, frozen=True, kw_only=True):
 
     def __post_init__(self) -> None:
         """Validate the settings."""
-        if self.path and self.url:
+        given = [one for one in (self.path, self.url, self.baseline) if one]
+        if len(given) > 1:
             raise UsageError(
-                f"expected policy.path or policy.url, got both: {self.path!r}, {self.url!r}"
+                "expected one of policy.path, policy.url and policy.baseline, got "
+                f"{' and '.join(map(repr, given))}"
             )
+
+    @property
+    def name(self) -> str:
+        """What it is called on pages."""
+        return self.path or self.model or self.baseline
 
 
 class ValidationSettings(Record, frozen=True, kw_only=True):

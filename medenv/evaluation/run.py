@@ -20,6 +20,7 @@ from __future__ import annotations
 import asyncio
 import gc
 from collections.abc import Callable, Sequence
+from functools import partial
 from operator import attrgetter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
@@ -36,17 +37,19 @@ from medenv.build.prepare import (
 )
 from medenv.build.settings import AUTO, PolicySettings, RunSettings, SamplingSettings
 from medenv.errors import PolicyUnavailableError, UnknownNameError, UsageError
+from medenv.evaluation.baselines import BASELINES, open_baseline
 from medenv.evaluation.compare import Episodes, read_evaluation, report_of, sides
 from medenv.evaluation.summary import Summary, summarise, with_missing, write_scored
 from medenv.integrations.hydra.identity import claim, files_digest, significant
 from medenv.io import FolderLock, Journal, digest, write_json
 from medenv.kg.questions.sets import SPLITS
 from medenv.llm.endpoint import Endpoint, EndpointSettings
-from medenv.records import Question, Record, Scored
+from medenv.records import Policy, Question, Record, Scored
 from medenv.report.evaluation import PAGE, EvaluationReport, write_evaluation
 from medenv.report.headline import Row, headline
 from medenv.report.training import write_training_report
 from medenv.rollouts.driver import AsyncPolicy, RolloutRetryPolicy
+from medenv.rollouts.policies import Teacher
 from medenv.trajectories.collector import without_times
 from medenv.trajectories.gate import ClosedError, Gate
 from medenv.trajectories.served import ServedPolicy, ServedSettings
@@ -144,10 +147,11 @@ class Evaluation(NamedTuple):
 class GenerationBackend(Protocol):
     """Makes the policy of each episode."""
 
-    def begin(self, i: int, *, greedy: bool) -> AsyncPolicy:
+    def begin(self, question: Question, i: int, *, greedy: bool) -> Policy | AsyncPolicy:
         """Return the policy of an episode.
 
         Args:
+            question: What is asked.
             i: Number of the episode.
             greedy: Whether it writes greedily.
         """
@@ -168,8 +172,9 @@ class TokenBackend:
         self._scheduler, self._sampling = BatchScheduler(engine), sampling
         self._greedy = msgspec.structs.replace(sampling, temperature=0.0, top_p=1.0)
 
-    def begin(self, i: int, *, greedy: bool) -> AsyncPolicy:  # noqa: ARG002 - the protocol's
+    def begin(self, question: Question, i: int, *, greedy: bool) -> AsyncPolicy:
         """Return the policy of an episode."""
+        del question, i  # the prompt says what is asked
         from medenv.integrations.hf.engines import TokenPolicy
 
         return TokenPolicy(self._scheduler, self._greedy if greedy else self._sampling)
@@ -195,8 +200,9 @@ class ServedBackend:
         self._endpoint, self._stop = endpoint, stop
         self._policy, self._sampling = policy, sampling
 
-    def begin(self, i: int, *, greedy: bool) -> AsyncPolicy:
+    def begin(self, question: Question, i: int, *, greedy: bool) -> AsyncPolicy:
         """Return the policy of an episode."""
+        del question  # the prompt says what is asked
         how = self._sampling
         params = {
             "temperature": 0.0 if greedy else how.temperature,
@@ -205,6 +211,22 @@ class ServedBackend:
         }
         served = ServedSettings(tool_role=self._policy.tool_role, params=params)
         return ServedPolicy(self._endpoint, "", self._stop, served, i)
+
+
+class BaselineBackend:
+    """Episodes that a baseline writes.
+
+    Args:
+        baseline: Makes its policies.
+    """
+
+    def __init__(self, baseline: Teacher[Policy]) -> None:
+        self._baseline = baseline
+
+    def begin(self, question: Question, i: int, *, greedy: bool) -> Policy:
+        """Return the policy of an episode."""
+        del greedy  # it writes the same either way
+        return self._baseline.begin(question, i)
 
 
 def evaluate(
@@ -235,10 +257,13 @@ def _evaluate(
     settings: EvaluateSettings, say: Callable[[str], None], report: Callable[[int, int], None]
 ) -> Evaluation:
     folder = settings.folder
-    if not (settings.policy.path or settings.policy.url):
+    policy = settings.policy
+    if not (policy.path or policy.url or policy.baseline):
         raise UsageError(
             "no policy is named: set policy=FOLDER, policy=NAME or policy=http://host/v1#model"
         )
+    if policy.baseline and policy.baseline not in BASELINES:
+        raise UnknownNameError("baseline", policy.baseline, BASELINES)
     prepared = prepare(settings, Steps(say))
     splits = [settings.split] if settings.split else SPLITS
     whole = [question for split in splits for question in prepared.asked(split)]
@@ -259,7 +284,8 @@ def _evaluate(
     write_environment(folder / ENVIRONMENT, prepared.spec)
     run = {"run": digest(identity)}
     with Journal(path, run, Evaluated, key=attrgetter("key")) as journal:
-        asyncio.run(_play(settings, env, questions, journal, say, report))
+        authors = partial(_authors, settings, env, prepared.asked("train"))
+        asyncio.run(_play(settings, env, questions, journal, authors, _Told(say, report)))
     done = sorted(journal.known, key=lambda one: one.key)
     done = [one for one in done if one.sample < settings.samples]
     sampled = with_missing(
@@ -275,7 +301,7 @@ def _evaluate(
         for name, scored in (("sampled", sampled), ("greedy", greedy))
     }
     write_json(folder / "summary.json", figures)
-    facts = {"policy": settings.policy.path or settings.policy.model, "folder": str(folder)}
+    facts = {"policy": settings.policy.name, "folder": str(folder)}
     page = EvaluationReport(
         sampled=sampled, greedy=greedy, facts=facts, title=settings.run, seed=settings.seed
     )
@@ -284,15 +310,23 @@ def _evaluate(
     return Evaluation(figures["sampled"], figures["greedy"], rows)
 
 
+class _Told(NamedTuple):
+    """Who is told what is being done, and how many episodes are done of how many."""
+
+    say: Callable[[str], None]
+    report: Callable[[int, int], None]
+
+
 async def _play(
     settings: EvaluateSettings,
     env: TrainingEnv,
     questions: Sequence[Question],
     journal: Journal[Evaluated],
-    say: Callable[[str], None],
-    report: Callable[[int, int], None],
+    backend: Callable[[Endpoint | None], GenerationBackend],
+    told: _Told,
 ) -> None:
     """Play what is not in the journal yet."""
+    say, report = told
     numbers = [*([GREEDY] if settings.greedy else []), *range(settings.samples)]
     known = {one.key for one in journal.known}
     left = [(i, n) for n in numbers for i in range(len(questions)) if (i, n) not in known]
@@ -300,7 +334,7 @@ async def _play(
         return
     say("loading the policy")
     endpoint = _endpoint(settings.policy)
-    authors = _authors(settings, env, endpoint)
+    authors = backend(endpoint)
     driver = env.parts.rollouts(RolloutRetryPolicy(attempts=1, timeout=86_400.0))
     gate, total = Gate(settings.concurrency), len(left) + len(known)
     failures = played = 0  # the first: one after the other
@@ -309,7 +343,8 @@ async def _play(
     async def one(i: int, sample: int) -> None:
         nonlocal failures, played, why
         async with gate:
-            policy = authors.begin(i * 1000 + sample + 1, greedy=sample == GREEDY)
+            number = i * 1000 + sample + 1
+            policy = authors.begin(questions[i], number, greedy=sample == GREEDY)
             scored = without_times(await driver.arun(policy, questions[i], max(sample, 0)))
             if scored.score.total is None:
                 failures += 1
@@ -357,9 +392,14 @@ def _endpoint(policy: PolicySettings) -> Endpoint | None:
 
 
 def _authors(
-    settings: EvaluateSettings, env: TrainingEnv, endpoint: Endpoint | None
+    settings: EvaluateSettings,
+    env: TrainingEnv,
+    train: Sequence[Question],
+    endpoint: Endpoint | None,
 ) -> GenerationBackend:
     policy, sampling = settings.policy, settings.sampling
+    if policy.baseline:
+        return BaselineBackend(open_baseline(policy.baseline, env, train, settings.seed))
     if endpoint is not None:
         return ServedBackend(endpoint, policy, sampling, list(env.parts.rules.dialect.stop))
     from medenv.integrations.hf.engines import open_engine  # imports torch
@@ -385,7 +425,7 @@ def _beside(settings: EvaluateSettings, sampled: list[Scored], greedy: list[Scor
     before = read_evaluation(settings.against)
     after = Episodes(folder=str(settings.folder), sampled=tuple(sampled), greedy=tuple(greedy))
     report = report_of(before, after, seed=settings.seed)
-    facts = {"policy": settings.policy.path or settings.policy.model, **report.facts}
+    facts = {"policy": settings.policy.name, **report.facts}
     write_training_report(
         settings.folder / "report.html", msgspec.structs.replace(report, facts=facts)
     )

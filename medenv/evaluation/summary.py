@@ -13,6 +13,7 @@ import numpy as np
 from medenv.errors import UsageError
 from medenv.evaluation.failures import failure_of
 from medenv.evaluation.measures import MEASURES, Measure, chance_of, is_missing, waste
+from medenv.evaluation.selective import Selective, selective
 from medenv.evaluation.statistics import (
     Interval,
     cluster_bootstrap,
@@ -62,6 +63,9 @@ class Summary(Record, frozen=True, kw_only=True):
             2, 4, 8, ... up to the fewest samples of a question, and these.
         pass_hat: Likewise to the chance that all of k are right, pass^k.
         chance: Mean probability that a blind guess is right.
+        per_right: Tool calls, turns and policy tokens spent for each right answer, wrong episodes
+            included; empty where none is right.
+        selective: How right it is where its samples agree; None without several samples.
     """
 
     episodes: int
@@ -76,6 +80,8 @@ class Summary(Record, frozen=True, kw_only=True):
     pass_at: dict[int, Interval]
     pass_hat: dict[int, Interval]
     chance: float
+    per_right: dict[str, float]
+    selective: Selective | None
 
 
 def summarise(scored: Sequence[Scored], *, seed: int = 0) -> Summary:
@@ -109,6 +115,8 @@ def summarise(scored: Sequence[Scored], *, seed: int = 0) -> Summary:
         pass_at={k: _passed(tries, k, pass_at_k, seed) for k in tries_of(tries)},
         pass_hat={k: _passed(tries, k, pass_hat_k, seed) for k in tries_of(tries)},
         chance=math.fsum(chance_of(one.trajectory.question) for one in scored) / len(scored),
+        per_right=_per_right(valid),
+        selective=selective(scored),
     )
 
 
@@ -276,6 +284,22 @@ def read_scored(path: Path | str) -> list[Scored]:
         DataError: No such file, or a line that is no scored trajectory, e.g. one cut short.
     """
     return list(read_records(path, Scored))
+
+
+SPENT = ("tool_calls", "turns", "tokens")
+"""Names of the measures that count what an episode spends."""
+
+
+def _per_right(valid: Sequence[Scored]) -> dict[str, float]:
+    """Return what all episodes spent, divided by the number of right answers."""
+    right = math.fsum(MEASURES[0].of(one) or 0.0 for one in valid)
+    spent = {measure.name: measure for measure in MEASURES if measure.name in SPENT}
+    found = {name: [spent[name].value(one) for one in valid] for name in SPENT}
+    return {
+        name: math.fsum(value for value in values if value is not None) / right
+        for name, values in found.items()
+        if right and None not in values
+    }
 
 
 def _means(

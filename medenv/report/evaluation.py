@@ -10,10 +10,11 @@ from markupsafe import Markup
 
 from medenv.evaluation.failures import HELP, FailureClass, failure_of
 from medenv.evaluation.measures import MEASURES, calls, is_missing
+from medenv.evaluation.selective import Selective
 from medenv.evaluation.statistics import Interval
 from medenv.evaluation.summary import Summary, mean_of, summarise
 from medenv.records import Record, Scored
-from medenv.report.charts import Dots, dots
+from medenv.report.charts import Chart, Dots, Series, dots
 from medenv.report.episodes import passages_of, path_steps
 from medenv.report.formatting import show, span
 from medenv.report.html import escaped_json, write_page
@@ -65,6 +66,7 @@ def write_evaluation(path: Path | str, report: EvaluationReport) -> None:
             (one, summary.measures[one.name]) for one in MEASURES if one.name in summary.measures
         ],
         "charts": _charts(summary, failures),
+        "selective": _selective_chart(summary.selective),
         "failures": [
             (str(why), summary.failures[why], HELP[FailureClass(why)]) for why in failures
         ],
@@ -132,6 +134,26 @@ def _charts(summary: Summary, failures: Mapping[FailureClass, Interval | None]) 
     made = [dots("Why not right, share of all episodes", lost)] if lost else []
     made += [dots(f"Accuracy by {name}", dict(groups)) for name, groups in summary.by.items()]
     return [chart for chart in made if chart is not None]
+
+
+def _selective_chart(found: Selective | None) -> Chart | None:
+    """Return accuracy against the share of questions that is answered, or None."""
+    if found is None or len(found.levels) < 2:
+        return None
+    points = tuple((level.coverage * 100, level.accuracy) for level in found.levels)
+    note = (
+        "Each point answers only where at least so many samples agree; further right, fewer have "
+        f"to. Mean risk over all coverages (AURC) {show(found.aurc, 'share')}, calibration error "
+        f"{show(found.calibration, 'share')}."
+    )
+    return Chart(
+        "Right where its samples agree",
+        (Series("accuracy", points, "after"),),
+        "accuracy, %",
+        x_label="questions answered, %",
+        percent=True,
+        note=note,
+    )
 
 
 def _episode(one: Scored, side: str) -> dict[str, Any]:

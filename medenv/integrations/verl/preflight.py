@@ -235,6 +235,8 @@ def check_policy(policy: str) -> None:
         UsageError: No such folder, or it lacks the model's shape or tokenizer.
     """
     folder = Path(policy)
+    if not policy:
+        raise UsageError("policy.path is empty: name a model folder or a hub's owner/name to train")
     if not folder.exists():
         if policy.startswith((".", "/", "~", "models/", "outputs/")) or policy.count("/") != 1:
             raise UsageError(
