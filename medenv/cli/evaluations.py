@@ -1,4 +1,4 @@
-"""Commands on finished evaluations: look at one, compare several."""
+"""Commands on finished episodes: look at an evaluation, compare several, export."""
 
 from __future__ import annotations
 
@@ -35,6 +35,7 @@ def register(app: typer.Typer) -> None:
     """
     app.command("view")(view)
     app.command("compare")(compare_runs)
+    app.command("export")(export_episodes)
 
 
 def view(
@@ -169,3 +170,19 @@ def _print(console: Console, one: Comparison, flips: int, tests: int) -> None:
         for why, (before, after) in one.failures.items():
             table.add_row(why, f"{before:,}", f"{after:,}")
         console.print(table)
+
+
+def export_episodes(
+    folder: Annotated[
+        Path, typer.Argument(help="Folder of an evaluation, a set of trajectories or a training.")
+    ],
+    to: Annotated[str, typer.Option(help="Form: atif, openai or parquet.")] = "atif",
+    out: Annotated[Path | None, typer.Option(help="Output file; FOLDER/export.FORM.jsonl.")] = None,
+) -> None:
+    """Write episodes as ATIF, as chats of OpenAI's API, or as a table."""
+    from medenv.trajectories.interchange import export, read_source
+
+    suffix = "parquet" if to == "parquet" else f"{to}.jsonl"
+    target = out or folder / f"export.{suffix}"
+    written = export(read_source(folder), target, to)
+    Console().print(f"wrote {written:,} episodes to {target}", markup=False, soft_wrap=True)

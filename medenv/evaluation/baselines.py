@@ -2,7 +2,8 @@
 
 They play in the same environment, with the same tools and budget, as every other policy.
 
-- `oracle` follows the certificate with the real tools and gives the right answer: the upper bound.
+- `oracle` follows the certificate with the real tools and answers rightly where it was shown the
+  proof: what careful research reaches within the budget.
 - `one_search` searches once for what the question names first, and answers with the first entity of
   the asked kind that it is shown; of several options, with the first that it is shown.
 - `greedy_hops` goes on: in the first passage that names where it is, it takes an entity of the
