@@ -1,15 +1,15 @@
 """How many steps a served environment answers in a second, beside OpenEnv's own server.
 
-    python benchmarks/serve_env.py --peers outputs/peers
-    python benchmarks/serve_env.py --memory 1000000      # memory over a million steps
+    python benchmarks/serve_env.py --peers outputs/peers --write docs/results/serving.md
 
 The same scripted episode on both, over WebSockets that are all open at once: reset, search, search,
-answer; the observations have the same length. medenv's server parses the calls, searches, scores
-components and journals every episode; OpenEnv's environment returns a constant. Each server runs in
-a process of its own and is asked by the same client, which sends the next message of a session as
-soon as the last one is answered. The client is written for this and cheap, so that the server is
-what is measured; rows named after OpenEnv's client use that one instead, and both share the time.
-A server of OpenEnv runs between two rounds of medenv's; ratios are medians over the rounds.
+answer, with observations of the same length. medenv parses the calls, makes them, scores components
+and appends every episode to its journal; OpenEnv's environment returns a constant text. Each server
+runs in a process of its own under uvicorn and uvloop, and is started anew for every round; a round
+of OpenEnv's stands between two of medenv's. The client sends the next message of a session as soon
+as the last one is answered. It is written for this and costs little, so that the server is what is
+measured; in the rows of OpenEnv's own client, that client takes most of the time. Waits are those
+of steps, from sending to the whole answer. Figures are medians of the rounds, waits are of all.
 """
 
 from __future__ import annotations
@@ -17,8 +17,10 @@ from __future__ import annotations
 import asyncio
 import base64
 import contextlib
+import itertools
 import json
 import os
+import platform
 import socket
 import statistics
 import struct
@@ -32,6 +34,7 @@ from typing import Annotated, NamedTuple
 
 import numpy as np
 import typer
+import uvloop
 from env import interpreter
 from rich.console import Console
 from rich.table import Table
@@ -41,9 +44,11 @@ from medenv.build.environment import make_parts
 from medenv.serving import EnvironmentServer, Limits
 
 HERE = Path(__file__).parent
-PEER = HERE / "peers" / "servers" / "openenv.py"
+SERVERS = HERE / "peers" / "servers"
+PEER, CLIENT = SERVERS / "openenv.py", SERVERS / "openenv_client.py"
 TICKS, PAGE = os.sysconf("SC_CLK_TCK"), os.sysconf("SC_PAGE_SIZE")
 GOAL_RATIO, GOAL_P99 = 3.0, 60.0
+RESET = {"split": "train", "index": 0}
 THEIRS = ["<search>marfan</search>", "<search>gene</search>", "<answer>FBN1</answer>"]
 
 
@@ -63,10 +68,12 @@ class Measured(NamedTuple):
 
 
 def ours() -> None:
-    """Serve medenv's side in this process: PORT SESSIONS FOLDER as arguments."""
-    port, sessions, folder = int(sys.argv[2]), int(sys.argv[3]), sys.argv[4]
+    """Serve medenv's side in this process: PORT SESSIONS LOOP FOLDER as arguments."""
+    port, sessions, loop, folder = int(sys.argv[2]), int(sys.argv[3]), sys.argv[4], sys.argv[5]
     parts = make_parts(corpus=Canned(), env_id="medenv/Research-v0", budget={"turns": 16})
-    EnvironmentServer(parts, limits=Limits(sessions=sessions), folder=folder).run(port=port)
+    EnvironmentServer(parts, limits=Limits(sessions=sessions), folder=folder).run(
+        port=port, loop=loop
+    )
 
 
 def texts() -> list[str]:
@@ -179,16 +186,94 @@ async def play(port: int, sessions: int, count: int, frames: list[bytes]) -> lis
     return waits
 
 
+def messages(said: Sequence[str]) -> list[bytes]:
+    """Return the frames of an episode."""
+    sent = [{"type": "reset", "data": RESET}]
+    sent += [{"type": "step", "data": {"text": text}} for text in said]
+    return [frame(message) for message in sent]
+
+
 def measure(command: Sequence[str | Path], sessions: int, count: int, said: list[str]) -> Measured:
     """Run a server and play episodes on it."""
-    frames = [frame({"type": "reset", "data": {"split": "train", "index": 0}})]
-    frames += [frame({"type": "step", "data": {"text": text}}) for text in said]
+    frames = messages(said)
     with served(command) as (port, pid):
-        asyncio.run(play(port, sessions, count // 10, frames))
+        uvloop.run(play(port, sessions, count // 10, frames))
         busy, begun = processor_seconds(pid), time.perf_counter()
-        waits = asyncio.run(play(port, sessions, count, frames))
+        waits = uvloop.run(play(port, sessions, count, frames))
         seconds = time.perf_counter() - begun
         return Measured(len(waits), seconds, processor_seconds(pid) - busy, waits, megabytes(pid))
+
+
+def with_their_client(
+    python: Path, command: Sequence[str | Path], sessions: int, count: int, said: list[str]
+) -> Measured:
+    """Run a server and play episodes on it with OpenEnv's client."""
+    with served(command) as (port, pid):
+        busy = processor_seconds(pid)
+        url = f"http://127.0.0.1:{port}"
+        done = subprocess.run(
+            [str(python), "-P", str(CLIENT), url, str(sessions), str(count), json.dumps(RESET),
+             *said],
+            capture_output=True, text=True, check=True,
+        )  # fmt: skip
+        found = json.loads(done.stdout)
+        busy = processor_seconds(pid) - busy
+        return Measured(len(found["waits"]), found["seconds"], busy, found["waits"], megabytes(pid))
+
+
+def memory(
+    command: Sequence[str | Path], sessions: int, steps: int, said: list[str]
+) -> list[float]:
+    """Return the resident memory of a server after each tenth of some steps, megabytes."""
+    frames, found = messages(said), []
+    with served(command) as (port, pid):
+        for _ in range(10):
+            uvloop.run(play(port, sessions, steps // (10 * len(said)), frames))
+            found.append(megabytes(pid))
+    return found
+
+
+def cells(name: str, runs: Sequence[Measured]) -> list[str]:
+    """Return the figures of some rounds as texts."""
+    p50, p99 = np.percentile([wait for run in runs for wait in run.waits], [50, 99]).tolist()
+    rate = statistics.median(run.rate for run in runs)
+    busy = statistics.median(run.steps / run.busy for run in runs)
+    size = max(run.megabytes for run in runs)
+    return [name, f"{rate:,.0f}", f"{busy:,.0f}", f"{p50:.1f}", f"{p99:.1f}", f"{size:.0f}"]
+
+
+def ratio(ours: Sequence[Measured], theirs: Sequence[Measured]) -> str:
+    """Return how many times their rate ours is, each of theirs beside the two around it."""
+    found = [
+        (before.rate + after.rate) / 2 / their.rate
+        for before, their, after in zip(ours, theirs, ours[1:], strict=False)
+    ]
+    return f"{statistics.median(found):.1f} ({min(found):.1f} to {max(found):.1f})"
+
+
+def page(rows: Sequence[Sequence[str]], ratios: dict[str, str], sizes: str, command: str) -> str:
+    """Return the result as a page."""
+    lines = [
+        "# Steps per second of a served environment, beside OpenEnv's server\n",
+        f"Python {platform.python_version()}, {os.cpu_count()} cores ({platform.machine()}), load "
+        f"{os.getloadavg()[0]:.1f}, on {time.strftime('%Y-%m-%d')}. Repeat it with\n",
+        f"    {command}\n",
+        f"| {' | '.join(COLUMNS)} |\n|---|--:|--:|--:|--:|--:|",
+        *(f"| {' | '.join(row)} |" for row in rows),
+        "",
+        *(
+            f"- {name}: medenv answers {value} times as many steps"
+            for name, value in ratios.items()
+        ),
+        f"- goal: at least {GOAL_RATIO:g} times, p99 at most {GOAL_P99:g} ms",
+        *([f"- {sizes}"] if sizes else []),
+        "",
+    ]
+    notes = " ".join((__doc__ or "").split("\n\n")[2].split())
+    return "\n".join([*lines, f"{notes}\n"])
+
+
+COLUMNS = ("server", "steps/s", "steps per processor second", "p50, ms", "p99, ms", "MB")
 
 
 def main(
@@ -196,31 +281,51 @@ def main(
         "outputs/peers"
     ),
     sessions: Annotated[int, typer.Option(help="Sessions at once.")] = 128,
-    count: Annotated[int, typer.Option(help="Episodes of a run.")] = 4000,
-    rounds: Annotated[int, typer.Option(help="Rounds.")] = 3,
+    count: Annotated[int, typer.Option(help="Episodes of a round.")] = 12_000,
+    rounds: Annotated[int, typer.Option(help="Rounds of OpenEnv's server.")] = 3,
+    steps: Annotated[int, typer.Option(help="Steps over which memory is watched; 0: none.")] = 0,
+    write: Annotated[Path | None, typer.Option(help="Markdown page to write.")] = None,
 ) -> None:
     """Measure and print."""
     python = interpreter(peers / "openenv-0.10", PEER)
     said = texts()
-    table = Table("server", "steps/s", "per processor second", "p50, ms", "p99, ms", "MB")
+    subprocess.run([str(python), "-m", "pip", "install", "-qq", "uvloop", "httptools"], check=True)
+    said, rows, ratios, sizes = texts(), [], {}, ""
     with tempfile.TemporaryDirectory() as scratch:
-        mine = [sys.executable, __file__, "ours", "PORT", str(sessions)]
-        found: dict[str, list[Measured]] = {"medenv": [], "openenv 0.10": []}
-        for number in range(rounds):
-            command = [*mine, f"{scratch}/{number}"]
-            found["medenv"].append(measure(command, sessions, count, said))
-            theirs = [python, "-P", PEER, "PORT", str(sessions)]
-            found["openenv 0.10"].append(measure(theirs, sessions, count // 2, THEIRS))
-    for name, runs in found.items():
-        waits = [wait for run in runs for wait in run.waits]
-        p50, p99 = np.percentile(waits, [50, 99]).tolist()
-        rate = statistics.median(run.rate for run in runs)
-        busy = statistics.median(run.steps / run.busy for run in runs)
-        table.add_row(
-            name, f"{rate:,.0f}", f"{busy:,.0f}", f"{p50:.1f}", f"{p99:.1f}",
-            f"{max(run.megabytes for run in runs):.0f}",
-        )  # fmt: skip
-    Console().print(table)
+        folders = (f"{scratch}/{number}" for number in itertools.count())
+
+        def run(ours: bool, loop: str, client: bool) -> Measured:
+            command: list[str | Path] = [python, "-P", PEER, "PORT", str(sessions), loop]
+            if ours:
+                command = [sys.executable, __file__, "ours", *command[3:], next(folders)]
+            episodes = count // (1 if ours else 3) // (4 if client else 1)
+            asked = said if ours else THEIRS
+            if client:
+                return with_their_client(python, command, sessions, episodes, asked)
+            return measure(command, sessions, episodes, asked)
+
+        for loop, client in (("asyncio", False), ("uvloop", False), ("asyncio", True)):
+            mine, theirs = [run(True, loop, client)], []
+            for _ in range(rounds):
+                theirs.append(run(False, loop, client))
+                mine.append(run(True, loop, client))
+            what = f"{loop}{', its own client' if client else ''}"
+            rows += [cells(f"medenv, {what}", mine), cells(f"OpenEnv 0.10, {what}", theirs)]
+            ratios[what] = ratio(mine, theirs)
+        if steps:
+            command = [sys.executable, __file__, "ours", "PORT", str(sessions), "auto"]
+            found = memory([*command, next(folders)], sessions, steps, said)
+            shown = ", ".join(f"{size:.0f}" for size in found)
+            sizes = f"memory of medenv's server after each tenth of {steps:,} steps: {shown} MB"
+    table = Table(*COLUMNS)
+    for row in rows:
+        table.add_row(*row)
+    console = Console()
+    console.print(table, *(f"{name}: {value}" for name, value in ratios.items()), sizes, sep="\n")
+    if write:
+        options = f" --steps {steps}" if steps else ""
+        command = f"python benchmarks/serve_env.py --peers outputs/peers{options}"
+        write.write_text(page(rows, ratios, sizes, command), encoding="utf-8")
 
 
 if __name__ == "__main__":

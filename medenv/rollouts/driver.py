@@ -272,7 +272,7 @@ class Rollouts:
             end_episode(episode, error)
         return await self.score(episode)
 
-    async def turn(self, episode: Episode, text: str, deadlines: Deadlines) -> str:
+    async def turn(self, episode: Episode, text: str, deadlines: Deadlines, limit: Deadline) -> str:
         """Process one text of an episode's policy and make its calls, at the same time.
 
         For drivers that have the texts from elsewhere. Where the calls fail, the turn is undone and
@@ -282,6 +282,7 @@ class Rollouts:
             episode: A running episode under these rules.
             text: What the policy wrote.
             deadlines: How long each attempt of a call may take.
+            limit: One of these deadlines, of the running task.
 
         Returns:
             The observation, or ``""`` if the episode ended.
@@ -290,7 +291,7 @@ class Rollouts:
             InfraError: A call failed as often as patience allows.
         """
         try:
-            return await self._turn(episode, text, deadlines, deadlines.deadline())
+            return await self._turn(episode, text, deadlines, limit)
         except BaseException:  # also where the task is cancelled
             if episode.awaits_results:
                 episode.retract()

@@ -11,11 +11,13 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gc
 import inspect
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 from typing import Annotated, Any, NamedTuple
+from urllib.parse import parse_qs
 
 import msgspec
 from msgspec import Meta
@@ -31,15 +33,15 @@ from medenv.dialects.base import neutralise
 from medenv.envs.env import MedResearchEnv
 from medenv.envs.kinds import ENVIRONMENT_CLASSES
 from medenv.errors import DataError
+from medenv.io import digest
 from medenv.rollouts.driver import RolloutRetryPolicy
 from medenv.serving.mcp import MCP
+from medenv.serving.openapi import describe_api, message_schemas
 from medenv.serving.protocol import (
-    Action,
     AskState,
     CallMCP,
     Close,
     NotJSONError,
-    Observation,
     RefusedError,
     Reply,
     Reset,
@@ -56,6 +58,7 @@ from medenv.serving.sessions import Limits, Session, Sessions
 from medenv.serving.store import Store
 from medenv.serving.web import (
     CLIENT,
+    Loop,
     Receive,
     Scope,
     Send,
@@ -165,7 +168,7 @@ class EnvironmentServer:
     ) -> None:
         self._parts, self._limits = parts, limits or Limits()
         self._name = parts.rules.env_id.rpartition("/")[2] or "medenv"
-        store = Store(Path(folder), parts.rules.config_hash) if folder is not None else None
+        store = None if folder is None else Store(Path(folder), identity(parts))
         self.sessions = Sessions(parts, self._limits, store, seed, patience)
         self._mcp = MCP(self.sessions)
         self._healthy = True
@@ -200,6 +203,7 @@ class EnvironmentServer:
         host: str = "127.0.0.1",
         port: int = 8000,
         tokens: Tokens | None = None,
+        loop: Loop = "auto",
         say: Callable[[str], object] | None = None,
     ) -> None:
         """Serve until the process receives SIGINT or SIGTERM.
@@ -208,16 +212,20 @@ class EnvironmentServer:
             host: Address to listen on.
             port: Port to listen on; 0 takes a free one.
             tokens: Who may call; by default, programs on this machine.
+            loop: Event loop; uvloop's by default, where it is installed.
             say: Receives the address once the server listens.
 
         Raises:
             UsageError: The address needs a token, or cannot be listened on.
         """
+        gc.collect()
+        gc.freeze()  # the environment stays; to look through it would halt all sessions for a while
         config = web_config(
             self,
             host,
             port,
             tokens=tokens or Tokens({}),
+            loop=loop,
             max_message=self._limits.message_bytes,
             max_connections=2 * self._limits.sessions + 64,
         )
@@ -245,6 +253,12 @@ class EnvironmentServer:
 
         try:
             session = self.sessions.open(scope.get(CLIENT, ""), end)
+            if attached := _session_id(scope):
+                try:
+                    self.sessions.begin(session, ResetData(episode_id=attached, resume=True))
+                except RefusedError:
+                    self.sessions.close(session, park=False)
+                    raise
         except RefusedError as error:
             self._count(error)
             await _close(send, error, 1013)
@@ -297,7 +311,7 @@ class EnvironmentServer:
         """Return the answer to a message of `/ws`, or None to close the connection."""
         match decode_message(raw):
             case Step(data=action):
-                reply = await self.sessions.step(session, action.text)
+                reply = await self.sessions.step(session, action.text, limit=session.limit)
                 return encode_message("observation", reply)
             case Reset(data=data):
                 return encode_message("observation", self.sessions.begin(session, data))
@@ -392,16 +406,7 @@ class EnvironmentServer:
         }
 
     async def _schema(self, _client: str, _given: Nothing) -> dict[str, Any]:
-        seen = _schema_of(Observation)
-        definition = seen["$defs"]["Observation"]["properties"]
-        definition["done"] = {"type": "boolean"}
-        definition["reward"] = {"type": ["number", "null"]}
-        return {
-            "action": _schema_of(Action),
-            "observation": seen,
-            "reset_observation": seen,
-            "state": _schema_of(State),
-        }
+        return message_schemas()
 
     async def _state(self, client: str, given: StateRequest) -> State:
         if given.episode_id is None:
@@ -418,7 +423,7 @@ class EnvironmentServer:
 
     async def _step(self, client: str, given: StepData) -> Reply:
         session = self.sessions.find(client, given.episode_id)
-        reply = await self.sessions.step(session, given.action.text, given.timeout_s)
+        reply = await self.sessions.step(session, given.action.text, seconds=given.timeout_s)
         if reply.done:
             self.sessions.delivered(session)
             if session.end is None:
@@ -478,17 +483,14 @@ class EnvironmentServer:
 
     async def _metrics(self, _request: Request) -> Response:
         metrics = self.sessions.metrics
-        metrics.sessions.set(self.sessions.count)
-        metrics.parked.set(self.sessions.parked)
+        metrics.sessions, metrics.parked = self.sessions.count, self.sessions.parked
         return Response(metrics.text(), media_type="text/plain; version=0.0.4")
 
     async def _openapi(self, _request: Request) -> Response:
-        from medenv.serving.openapi import describe_api
-
         return _answer(200, describe_api(self._name, self._endpoints))
 
     def _count(self, error: RefusedError) -> None:
-        self.sessions.metrics.refused.labels(error.code).inc()
+        self.sessions.metrics.refused[error.code] += 1
 
     @contextlib.asynccontextmanager
     async def _lifespan(self, _app: Starlette) -> AsyncIterator[None]:
@@ -514,8 +516,19 @@ class EnvironmentServer:
                 await self.sessions.save()
                 self._healthy = True
             except DataError as error:
+                if self._healthy:  # once, not every second
+                    _log.error("running episodes are not kept: %s", error)
                 self._healthy = False
-                _log.error("%s", error)
+
+
+def identity(parts: Parts) -> dict[str, str]:
+    """Return what tells a state folder of one environment from that of another.
+
+    Args:
+        parts: The environment.
+    """
+    questions = digest([question.id for question in parts.questions], 16)
+    return {"environment": parts.rules.config_hash, "questions": questions}
 
 
 async def _close(send: Send, error: RefusedError, code: int) -> None:
@@ -526,8 +539,10 @@ async def _close(send: Send, error: RefusedError, code: int) -> None:
             await send({"type": "websocket.close", "code": code})
 
 
-def _schema_of(type_: Any) -> dict[str, Any]:
-    return msgspec.json.schema(type_)
+def _session_id(scope: Scope) -> str:
+    """Return the episode that a WebSocket names in its address, or ``""``."""
+    query: bytes = scope["query_string"]
+    return parse_qs(query.decode("latin-1")).get("session_id", [""])[0][:255]
 
 
 def _answer(status: int, content: Any, headers: dict[str, str] | None = None) -> Response:

@@ -74,7 +74,7 @@ class MCP:
         except msgspec.ValidationError as error:
             return _error(asked.id, _PARAMS, str(error))
         except RefusedError as error:
-            self._sessions.metrics.refused.labels(error.code).inc()
+            self._sessions.metrics.refused[error.code] += 1
             return _error(asked.id, _SERVER, str(error), {"code": error.code})
 
     async def _answered(
@@ -92,11 +92,14 @@ class MCP:
                 if session is None:
                     self._sessions.close(opened, park=False)
                 raise
-            found = reply.observation.metadata["episode_id"]
-            return _result(asked.id, {"session_id": found, "observation": reply.observation})
+            name = reply.observation.metadata["episode_id"]
+            return _result(asked.id, {"session_id": name, "observation": reply.observation})
         if asked.method == "openenv/session/close":
             name = _text(params, "session_id")
-            self._sessions.close(self._sessions.find(client, name), park=False)
+            found = self._sessions.find(session.client if session else client, name)
+            if found.end is not None:
+                raise RefusedError("SESSION_ERROR", "a connection plays it: send close there", 409)
+            self._sessions.close(found, park=False)
             return _result(asked.id, {"session_id": name, "closed": True})
         if asked.method == "tools/call":
             return await self._called(asked, session, client)

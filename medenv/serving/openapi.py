@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from typing import Any, Protocol
 
 import msgspec
+
+from medenv.serving.protocol import Action, Observation, State
+
+_FIELD = re.compile(r"^ {8}(\w+): (.+(?:\n {12}.+)*)", re.MULTILINE)
 
 API_VERSION = "1.0.0"
 """Version of OpenEnv's HTTP interface."""
@@ -52,6 +57,31 @@ class Endpoint(Protocol):
         ...
 
 
+def message_schemas() -> dict[str, Any]:
+    """Return the JSON schemas of actions, observations and states, as `/schema` has them."""
+    seen = _described(msgspec.json.schema(Observation), "$defs")
+    fields = seen["$defs"]["Observation"]["properties"]
+    fields["done"] = {"type": "boolean", "description": "Whether the episode is over."}
+    fields["reward"] = {"type": ["number", "null"], "description": "The reward of the step."}
+    return {
+        "action": _described(msgspec.json.schema(Action), "$defs"),
+        "observation": seen,
+        "reset_observation": seen,
+        "state": _described(msgspec.json.schema(State), "$defs"),
+    }
+
+
+def _described(schema: dict[str, Any], place: str) -> dict[str, Any]:
+    """Move what a record's docstring says of its fields to the fields."""
+    for definition in schema[place].values():
+        summary, _, arguments = definition.get("description", "").partition("\n\n    Args:\n")
+        definition["description"] = " ".join(summary.split())
+        for name, text in _FIELD.findall(arguments):
+            field = definition["properties"][name]
+            definition["properties"][name] = {**field, "description": " ".join(text.split())}
+    return schema
+
+
 def describe_api(name: str, endpoints: Sequence[Endpoint]) -> dict[str, Any]:
     """Return the OpenAPI 3.1 description.
 
@@ -63,6 +93,7 @@ def describe_api(name: str, endpoints: Sequence[Endpoint]) -> dict[str, Any]:
     schemas, components = msgspec.json.schema_components(
         types, ref_template="#/components/schemas/{name}"
     )
+    _described({"schemas": components}, "schemas")
     paths: dict[str, Any] = {}
     for i, one in enumerate(endpoints):
         taken, given = schemas[2 * i], schemas[2 * i + 1]

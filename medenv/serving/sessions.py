@@ -10,8 +10,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import secrets
 import time
-import uuid
 from collections.abc import Callable
 from typing import Any
 
@@ -23,7 +23,7 @@ from medenv.build.environment import Parts
 from medenv.episodes.episode import Episode
 from medenv.errors import DataError, InfraError, UsageError
 from medenv.records import Question, Record, Scored
-from medenv.rollouts.deadlines import Deadlines
+from medenv.rollouts.deadlines import Deadline, Deadlines
 from medenv.rollouts.driver import RolloutRetryPolicy
 from medenv.serving.metrics import Metrics
 from medenv.serving.protocol import (
@@ -150,17 +150,19 @@ class Session:
 
     Attributes:
         play: The episode, running or ended, or None before the first.
+        limit: Time limit of its tool calls, where all requests come in one task.
         busy: Whether a request is in progress.
         touched: Monotonic time of the last request, seconds.
         episodes: Number of episodes begun.
         spent: Steps used up of the last ten seconds, and the monotonic time of that count.
     """
 
-    __slots__ = ("busy", "client", "end", "episodes", "play", "spent", "touched")
+    __slots__ = ("busy", "client", "end", "episodes", "limit", "play", "spent", "touched")
 
     def __init__(self, client: str, end: Callable[[RefusedError], None] | None = None) -> None:
         self.client, self.end = client, end
         self.play: Play | None = None
+        self.limit: Deadline | None = None
         self.busy, self.episodes = False, 0
         self.touched = time.monotonic()
         self.spent = (0.0, self.touched)
@@ -208,6 +210,7 @@ class Sessions:
         patience = patience or RolloutRetryPolicy()
         self._rollouts = parts.rollouts(patience)
         self._deadlines = Deadlines(patience.timeout)
+        self._waits = any(tool.is_async or not tool.local for tool in parts.toolbox.tools.values())
         self._turns = asyncio.Semaphore(limits.parallel_calls)
         self._saving = asyncio.Lock()
         self._seed, self._begun = seed, 0
@@ -249,6 +252,8 @@ class Sessions:
             taken = f"a client has at most {limit} sessions: close one"
             raise RefusedError("CAPACITY_REACHED", taken, 429, 1.0)
         session = Session(client, end)
+        if end is not None:  # all its requests are answered in one task
+            session.limit = self._deadlines.deadline()
         self._open[session] = None
         return session
 
@@ -305,7 +310,7 @@ class Sessions:
             problem = f"a session has at most {limit} episodes: open another one"
             raise RefusedError("CAPACITY_REACHED", problem, 429)
         split, index = self._choose(data)
-        key = (session.client, data.episode_id or uuid.uuid4().hex)
+        key = (session.client, data.episode_id or secrets.token_hex(16))
         owner = self._playing.get(key)
         if owner is not None and owner is not session:
             problem = "another session plays the episode of this id: resume=true takes it over"
@@ -320,7 +325,7 @@ class Sessions:
         reply = self._reply(episode, text, metadata=metadata, messages=messages)
         self._attach(session, Play(*key, split, index, episode, reply))
         session.episodes += 1
-        self.metrics.resets.inc()
+        self.metrics.begun += 1
         return reply
 
     def _resume(self, session: Session, data: ResetData) -> Reply:
@@ -344,7 +349,7 @@ class Sessions:
             raise RefusedError("SESSION_ERROR", problem, 404)
         self._leave(session)
         self._attach(session, play)
-        self.metrics.resumed.inc()
+        self.metrics.resumed += 1
         known = {
             "episode_id": play.episode_id,
             "split": play.split,
@@ -357,13 +362,21 @@ class Sessions:
         seen = msgspec.structs.replace(last.observation, messages=messages, metadata=metadata)
         return msgspec.structs.replace(last, observation=seen, metadata=metadata)
 
-    async def step(self, session: Session, text: str, seconds: float | None = None) -> Reply:
+    async def step(
+        self,
+        session: Session,
+        text: str,
+        *,
+        seconds: float | None = None,
+        limit: Deadline | None = None,
+    ) -> Reply:
         """Take a turn.
 
         Args:
             session: A session with a running episode.
             text: The policy's text.
-            seconds: Longest wait for the tools, or None.
+            seconds: Longest wait for the whole turn, or None.
+            limit: The session's own limit, if this is the task that opened it.
 
         Raises:
             RefusedError: The request cannot be carried out; where a tool or the journal failed, it
@@ -382,31 +395,31 @@ class Sessions:
         if len(text) > self.limits.text_chars:
             problem = f"a text has at most {self.limits.text_chars} characters, got {len(text)}"
             raise RefusedError("VALIDATION_ERROR", problem, 422)
-        self._spend(session)
+        now = self._spend(session)
         session.busy = True
-        begun = time.perf_counter()
         try:
+            if seconds is None and not self._waits:  # the most frequent case
+                return await self._step(play, text, limit)
             async with asyncio.timeout(seconds), self._turns:
-                reply = await self._step(play, text)
+                return await self._step(play, text, limit)
         except TimeoutError:
             problem = f"the step was not finished within {seconds:g} s: repeat it"
             raise RefusedError("EXECUTION_ERROR", problem, 504, 1.0) from None
         finally:
-            session.busy = False
-            session.touched = time.monotonic()
+            session.busy, session.touched = False, time.monotonic()
+            self.metrics.step(session.touched - now)
             if self.store is not None:
                 self._dirty[play.key] = play
-        self.metrics.steps.observe(time.perf_counter() - begun)
-        return reply
 
-    async def _step(self, play: Play, text: str) -> Reply:
+    async def _step(self, play: Play, text: str, limit: Deadline | None) -> Reply:
         episode, observation = play.episode, ""
         if episode.ending is None:
             try:
-                observation = await self._rollouts.turn(episode, text, self._deadlines)
+                limit = limit or self._deadlines.deadline()
+                observation = await self._rollouts.turn(episode, text, self._deadlines, limit)
             except InfraError as error:
-                self.metrics.failures.inc()
-                _log.warning("episode %s: %s", play.episode_id, error)
+                self.metrics.failed += 1
+                _log.warning("episode %r: %s", play.episode_id, error)
                 problem = "a tool of the environment did not answer: repeat the step"
                 raise RefusedError("EXECUTION_ERROR", problem, 503, 1.0) from error
         if episode.ending is None:
@@ -438,7 +451,7 @@ class Sessions:
             try:
                 self.store.finish(finished)
             except DataError as error:
-                _log.error("episode %s is not journalled: %s", play.episode_id, error)
+                _log.error("episode %r is not journalled: %s", play.episode_id, error)
                 problem = "the server cannot write its journal: repeat the step"
                 raise RefusedError("EXECUTION_ERROR", problem, 503, 5.0) from error
         self.metrics.ended(scored)
@@ -578,20 +591,20 @@ class Sessions:
             self._begun += 1
         return self._numbers[among[int(draw * len(among))].id]
 
-    def _spend(self, session: Session) -> None:
-        """Count a request against the session's rate."""
-        now = time.monotonic()
+    def _spend(self, session: Session) -> float:
+        """Count a request against the session's rate; return the monotonic time, seconds."""
+        now = session.touched = time.monotonic()
         rate = self.limits.steps_per_second
-        session.touched = now
-        if rate is None:
-            return
-        before, then = session.spent
-        used = max(0.0, before - rate * (now - then)) + 1
-        over = used - max(1.0, _WINDOW * rate)
-        if over > 0:
-            problem = f"a session takes at most {rate:g} steps a second: wait {over / rate:.1f} s"
-            raise RefusedError("CAPACITY_REACHED", problem, 429, round(over / rate, 1))
-        session.spent = (used, now)
+        if rate is not None:
+            before, then = session.spent
+            used = max(0.0, before - rate * (now - then)) + 1
+            over = used - max(1.0, _WINDOW * rate)
+            if over > 0:
+                wait = over / rate
+                problem = f"a session takes at most {rate:g} steps a second: wait {wait:.1f} s"
+                raise RefusedError("CAPACITY_REACHED", problem, 429, round(wait, 1))
+            session.spent = (used, now)
+        return now
 
     def _reply(  # noqa: PLR0913 - the fields of a reply
         self,
@@ -644,7 +657,7 @@ class Sessions:
     def _drop(self, play: Play) -> None:
         """Forget an episode; one that has not ended is lost."""
         if not play.reply.done:
-            self.metrics.abandoned.inc()
+            self.metrics.abandoned += 1
         self._forget(play)
 
     def _forget(self, play: Play) -> None:

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import contextlib
 import sqlite3
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 import msgspec
@@ -72,21 +72,20 @@ class Store:
 
     Args:
         folder: The folder; created if missing.
-        environment: Hash of the environment's settings; the folder belongs to it.
+        run: Hashes of the environment's settings and questions; the folder belongs to them.
 
     Raises:
         FolderInUseError: Another server uses the folder.
         DataError: The folder belongs to another environment, is damaged, or cannot be written.
     """
 
-    def __init__(self, folder: Path, environment: str) -> None:
+    def __init__(self, folder: Path, run: Mapping[str, str]) -> None:
         self.folder = folder
         with contextlib.suppress(FileExistsError):
             folder.mkdir(parents=True, mode=0o700)
         self._lock = FolderLock(folder)
         self._lock.acquire()
         try:
-            run = {"environment": environment}
             self._journal = Journal(folder / JOURNAL, run, Finished, keep=False)
             self._running = self._opened(folder / RUNNING)
         except BaseException:

@@ -16,7 +16,7 @@ import socket
 import sys
 from collections.abc import Awaitable, Callable, Mapping, MutableMapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 from urllib.parse import urlsplit
 
 import msgspec
@@ -30,6 +30,7 @@ from medenv.io.network import TOKEN_VARIABLE
 Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
+Loop = Literal["auto", "asyncio", "uvloop"]
 App = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 CLIENT = "medenv.client"
@@ -220,7 +221,7 @@ async def read_body(receive: Receive, max_bytes: int) -> bytes | None:
 
 
 class _WebSocket(WebSocketsSansIOProtocol):
-    """Answers a handshake that cannot be read, such as one with a body; uvicorn does not."""
+    """Closes handshakes that cannot be read, and stops reading only if a message is waiting."""
 
     def data_received(self, data: bytes) -> None:
         super().data_received(data)
@@ -228,6 +229,13 @@ class _WebSocket(WebSocketsSansIOProtocol):
             self.handshake_initiated = True
             self.transport.write(b"HTTP/1.1 400 Bad Request\r\ncontent-length: 0\r\n\r\n")
             self.transport.close()
+
+    def send_receive_event_to_app(self) -> None:
+        paused = self.read_paused
+        self.read_paused = paused or self.queue.empty()  # stopping costs two system calls
+        super().send_receive_event_to_app()
+        if not paused and self.queue.qsize() == 1:
+            self.read_paused = False
 
 
 class WebServer(uvicorn.Server):
@@ -254,7 +262,7 @@ class WebServer(uvicorn.Server):
         await super().shutdown(sockets)
 
 
-def web_config(
+def web_config(  # noqa: PLR0913 - each is a setting of its own
     app: App,
     host: str,
     port: int,
@@ -262,6 +270,7 @@ def web_config(
     tokens: Tokens,
     max_message: int = 1 << 20,
     max_connections: int = 2048,
+    loop: Loop = "auto",
 ) -> uvicorn.Config:
     """Return how uvicorn serves an application of medenv.
 
@@ -272,6 +281,7 @@ def web_config(
         tokens: Who may call.
         max_message: Maximum length of a WebSocket message, bytes.
         max_connections: Open connections; further ones are answered with 503.
+        loop: Event loop; uvloop's by default, where it is installed.
 
     Raises:
         UsageError: The address can be reached from other machines, and there is no token.
@@ -283,6 +293,7 @@ def web_config(
         Guard(app, tokens),
         host=host,
         port=port,
+        loop=loop,
         ws=_WebSocket,
         ws_max_size=max_message,
         ws_ping_timeout=_SILENCE,

@@ -491,7 +491,8 @@ def test_a_caller_with_the_texts_takes_single_turns() -> None:
 
     async def play() -> Scored:
         deadlines, episode = Deadlines(1.0), Episode(question(), driver.rules, 7)
-        shown = [await driver.turn(episode, text, deadlines) for text in (SEARCH, ANSWER)]
+        limit = deadlines.deadline()
+        shown = [await driver.turn(episode, text, deadlines, limit) for text in (SEARCH, ANSWER)]
         assert shown == [turn.observation for turn in played.turns]
         return await driver.score(episode)
 
@@ -506,9 +507,9 @@ def test_a_single_turn_that_fails_can_be_repeated() -> None:
     async def play() -> list[int]:
         deadlines, episode = Deadlines(1.0), Episode(question(), driver.rules)
         with pytest.raises(InfraError):
-            await driver.turn(episode, SEARCH, deadlines)
+            await driver.turn(episode, SEARCH, deadlines, deadlines.deadline())
         turns = [episode.turns]
-        assert "found" in await driver.turn(episode, SEARCH, deadlines)
+        assert "found" in await driver.turn(episode, SEARCH, deadlines, deadlines.deadline())
         return [*turns, episode.turns]
 
     assert asyncio.run(play()) == [0, 1]

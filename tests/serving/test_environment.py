@@ -485,6 +485,17 @@ def test_a_new_connection_takes_a_running_episode_over(where: str) -> None:
         assert new.step(ANSWER)["done"] is True
 
 
+def test_a_websocket_can_name_the_episode_in_its_address(where: str) -> None:
+    post(where, "/reset", {"episode_id": "attached"})
+    with Client(where, "/ws?session_id=attached") as client:
+        assert client.state()["episode_id"] == "attached"
+        assert client.step(ANSWER)["done"] is True
+    with Client(where, "/ws?session_id=nothing") as client:
+        assert json.loads(client.socket.recv())["data"]["code"] == "SESSION_ERROR"
+        with pytest.raises(ConnectionClosed):
+            client.socket.recv()
+
+
 def test_close_discards_the_episode(where: str) -> None:
     with Client(where) as client:
         client.reset(episode_id="gone")
@@ -542,6 +553,10 @@ def test_the_schemas_hold_for_what_is_sent(client: Client, where: str) -> None:
     for reply in (begin, last):
         jsonschema.validate(reply["observation"], schemas["observation"])
     jsonschema.validate(client.state(), schemas["state"])
+    for schema in schemas.values():
+        (definition,) = [one for name, one in schema["$defs"].items() if name != "Message"]
+        assert "Args:" not in json.dumps(definition)
+        assert all("description" in field for field in definition["properties"].values())
     jsonschema.validate({"text": "a", "metadata": {"b": 1}}, schemas["action"])
     with pytest.raises(jsonschema.ValidationError):
         jsonschema.validate({"text": "a", "other": 1}, schemas["action"])
@@ -596,6 +611,11 @@ def test_a_session_over_http_mcp(where: str) -> None:
     close = rpc("openenv/session/close", session_id=name)
     assert post(where, "/mcp", close).json()["result"]["closed"] is True
     assert post(where, "/mcp", call).json()["error"]["code"] == -32000
+    with Client(where) as client:
+        client.reset(episode_id="connected")
+        close = rpc("openenv/session/close", session_id="connected")
+        assert post(where, "/mcp", close).json()["error"]["data"] == {"code": "SESSION_ERROR"}
+        assert client.step(ANSWER)["done"] is True
 
 
 @pytest.mark.parametrize(

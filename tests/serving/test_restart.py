@@ -26,6 +26,7 @@ from medenv.errors import DataError, UsageError
 from medenv.io import FolderInUseError
 from medenv.kg import toy_questions
 from medenv.serving import EnvironmentServer, Tokens
+from medenv.serving.environment import identity
 from medenv.serving.protocol import ResetData
 from medenv.serving.store import JOURNAL, Finished, Store
 
@@ -134,7 +135,7 @@ def test_an_episode_that_ended_after_its_last_snapshot_does_not_come_back(tmp_pa
 
     asyncio.run(play())
     store.close()
-    again = Store(tmp_path, parts().rules.config_hash)
+    again = Store(tmp_path, identity(parts()))
     assert [one.episode_id for one in again.load()] == ["running"]
     again.close()
 
@@ -147,6 +148,8 @@ def test_a_folder_belongs_to_one_environment_and_one_server(tmp_path: Path) -> N
     first.sessions.store.close()
     with pytest.raises(DataError, match="another run"):
         EnvironmentServer(parts(budget={"turns": 2}), folder=tmp_path)
+    with pytest.raises(DataError, match="another run"):
+        EnvironmentServer(parts(split="test"), folder=tmp_path)
     EnvironmentServer(parts(), folder=tmp_path)
 
 

@@ -1,5 +1,8 @@
 # pip: openenv==0.10.0
-"""OpenEnv's own server with the scripted episode of the benchmarks: PORT SESSIONS as arguments."""
+"""OpenEnv's own server with the scripted episode of the benchmarks.
+
+Port, sessions and uvicorn's event loop as arguments.
+"""
 
 import sys
 
@@ -51,6 +54,6 @@ class Research(Environment):
 
 
 if __name__ == "__main__":
-    port, sessions = map(int, sys.argv[1:])
-    app = create_fastapi_app(Research, Said, Seen, max_concurrent_envs=sessions)
-    uvicorn.run(app, host="127.0.0.1", port=port, log_level="critical")
+    port, sessions, loop = sys.argv[1:]
+    app = create_fastapi_app(Research, Said, Seen, max_concurrent_envs=int(sessions))
+    uvicorn.run(app, host="127.0.0.1", port=int(port), log_level="critical", loop=loop)
