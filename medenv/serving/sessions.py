@@ -98,6 +98,7 @@ class Play:
 
     Attributes:
         delivered: Whether the client has received the end.
+        saved: Whether the store has a snapshot of it.
         scoring: Scores the ended episode, while that is in progress.
         since: Monotonic time since which it is parked, seconds.
     """
@@ -109,6 +110,7 @@ class Play:
         "episode_id",
         "index",
         "reply",
+        "saved",
         "scoring",
         "since",
         "split",
@@ -120,7 +122,7 @@ class Play:
         self.client, self.episode_id = client, episode_id
         self.split, self.index = split, index
         self.episode, self.reply = episode, reply
-        self.delivered = False
+        self.delivered = self.saved = False
         self.scoring: asyncio.Task[Reply] | None = None
         self.since = time.monotonic()
 
@@ -540,6 +542,8 @@ class Sessions:
             dirty, gone = self._dirty, self._gone
             self._dirty, self._gone = {}, []
             kept, mark = [play.kept() for play in dirty.values()], self.store.mark()
+            for play in dirty.values():
+                play.saved = True
             try:
                 await asyncio.to_thread(self.store.save, kept, gone, mark)
             except DataError:
@@ -662,9 +666,11 @@ class Sessions:
 
     def _forget(self, play: Play) -> None:
         self._dirty.pop(play.key, None)
-        if self.store is not None:
+        if play.saved:
             self._gone.append(play.key)
 
     def _restored(self, kept: Kept) -> Play:
         episode = Episode.restore(kept.snapshot, self.parts.rules)
-        return Play(kept.client, kept.episode_id, kept.split, kept.index, episode, kept.reply)
+        play = Play(kept.client, kept.episode_id, kept.split, kept.index, episode, kept.reply)
+        play.saved = True
+        return play
