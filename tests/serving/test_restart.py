@@ -21,6 +21,7 @@ from typer.testing import CliRunner
 from websockets.exceptions import ConnectionClosed
 
 from medenv.build.environment import make_parts
+from medenv.build.prepare import open_environment, prepare, write_environment
 from medenv.cli.main import app as commands
 from medenv.errors import DataError, UsageError
 from medenv.io import FolderInUseError
@@ -31,6 +32,7 @@ from medenv.serving.protocol import ResetData
 from medenv.serving.store import JOURNAL, Finished, Store
 
 from ..fakes import ANSWER, SEARCH
+from ..toy import toy_settings
 from .served import HASTY, Client, parts, serving
 
 COMMAND = [sys.executable, "-c", "from medenv.cli.main import main; main()", "serve", "env"]
@@ -213,3 +215,33 @@ def test_the_command_line_says_what_it_cannot_serve(
     assert said in str(result.exception)
     assert "aaaa" not in str(result.exception)
     assert "\n" not in str(result.exception)
+
+
+def test_the_command_line_serves_what_it_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    served: list[tuple[EnvironmentServer, dict[str, Any]]] = []
+    monkeypatch.setattr(EnvironmentServer, "run", lambda app, **how: served.append((app, how)))
+    spec = prepare(toy_settings(tmp_path)).spec
+    write_environment(tmp_path / "run" / "environment.json", spec)
+    options = {
+        "id": ["medenv/ClosedBook-v0"],
+        "set": ["--questions", spec.questions, "--split", "test", "--option", "dialect=openai"],
+        "run": [str(tmp_path / "run"), "--sessions", "7", "--limit", "text_chars=99"],
+        "file": [str(tmp_path / "run" / "environment.json"), "--host", "::1", "--port", "9"],
+    }
+    for words in options.values():
+        result = CliRunner().invoke(commands, ["serve", "env", *words])
+        assert result.exception is None, result.exception
+    closed, of_set, of_run, of_file = (app.sessions for app, _ in served)
+    assert closed.parts.rules.max_turns == 2
+    assert closed.parts.toolbox.tools == {}
+    assert of_set.parts.rules.dialect.name == "openai"
+    assert [*of_set.splits] == ["test"]
+    assert len(of_set.splits["test"]) == 4
+    assert of_run.parts.rules.config_hash == open_environment(spec).parts.rules.config_hash
+    assert (of_run.limits.sessions, of_run.limits.text_chars) == (7, 99)
+    assert sum(map(len, of_file.splits.values())) == 12
+    assert [how["host"] for _, how in served] == ["127.0.0.1"] * 3 + ["::1"]
+    refused = CliRunner().invoke(commands, ["serve", "env", options["run"][0], "--split", "test"])
+    assert "leave out split" in str(refused.exception)
