@@ -4,7 +4,7 @@
                              receives its end
     FOLDER/running.db        snapshots of the running ones, for a restart (SQLite)
 
-Questions with their answers are in both files, so the folder is readable for its owner only.
+Questions with their answers are in both files, which are readable for their owner only.
 """
 
 from __future__ import annotations
@@ -88,6 +88,8 @@ class Store:
         try:
             self._journal = Journal(folder / JOURNAL, run, Finished, keep=False)
             self._running = self._opened(folder / RUNNING)
+            for name in (JOURNAL, RUNNING):
+                (folder / name).chmod(0o600)
         except BaseException:
             self._lock.release()
             raise

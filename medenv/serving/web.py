@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import ipaddress
+import logging
 import os
 import signal
 import socket
@@ -26,6 +27,8 @@ from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIO
 from medenv.errors import DataError, UsageError
 from medenv.io import numbered_lines
 from medenv.io.network import TOKEN_VARIABLE
+
+_log = logging.getLogger(__name__)
 
 Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
@@ -324,6 +327,7 @@ def serve(
         UsageError: The address cannot be listened on.
     """
     listening = listen(config.host, config.port)
+    _allow_files((config.limit_concurrency or 0) + 128)
     server = WebServer(config, drain)
 
     async def run() -> None:
@@ -345,6 +349,21 @@ def serve(
     finally:
         signal.signal(signal.SIGTERM, before)
         listening.close()
+
+
+def _allow_files(count: int) -> None:
+    """Raise the number of files that this process may open, each connection being one."""
+    if sys.platform == "win32":
+        return
+    import resource
+
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    allowed = count if hard == resource.RLIM_INFINITY else min(count, hard)
+    if soft != resource.RLIM_INFINITY and allowed > soft:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (allowed, hard))
+    if allowed < count:
+        _log.warning("%d connections need %d open files, and only %d are allowed (ulimit -n)",
+                     count - 128, count, allowed)  # fmt: skip
 
 
 def listen(host: str, port: int) -> socket.socket:

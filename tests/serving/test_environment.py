@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import socket
 import threading
@@ -237,6 +238,29 @@ def test_a_tool_that_blocks_delays_no_other_session() -> None:
         assert quick.step(ANSWER)["done"] is True
         assert time.perf_counter() - begun < 0.25
         assert "found" in json.loads(slow.socket.recv())["data"]["observation"]["text"]
+
+
+def test_a_server_that_stops_answers_the_steps_in_progress() -> None:
+    server = contextlib.ExitStack()
+    where = server.enter_context(serving(parts([Slow()])))
+    with Client(where) as client, Client(where) as other:
+        client.reset()
+        other.reset()
+        client.socket.send(json.dumps({"type": "step", "data": {"text": SEARCH}}))
+        time.sleep(0.1)
+        stopping = threading.Thread(target=server.close)
+        stopping.start()
+        time.sleep(0.1)
+        assert other.refused({"type": "step", "data": {"text": SEARCH}}) == "SESSION_ERROR"
+        answer = json.loads(client.socket.recv(timeout=5))
+        assert "found" in answer["data"]["observation"]["text"]
+        with pytest.raises(ConnectionClosed) as closed:
+            client.socket.recv(timeout=5)
+        assert closed.value.rcvd is not None
+        assert closed.value.rcvd.code == 1012
+        stopping.join()
+        with pytest.raises(httpx.ConnectError):
+            httpx.get(f"http://{where}/health")
 
 
 def test_a_step_over_http_waits_no_longer_than_it_may() -> None:

@@ -14,6 +14,7 @@ import pytest
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
 from medenv.records import Entity, Hop, Passage, Question
+from medenv.serving.store import JOURNAL, RUNNING
 
 from ..fakes import SEARCH, Shelf, question
 from .served import Client, parts, serving
@@ -167,7 +168,8 @@ def test_ids_of_others_are_not_found(where: str) -> None:
 
 
 def test_snapshots_are_readable_for_the_owner_only(where: str, folder: Path) -> None:
-    assert folder.stat().st_mode & 0o077 == 0
+    for path in (folder, folder / JOURNAL, folder / RUNNING):
+        assert path.stat().st_mode & 0o077 == 0
     for path in ("/ws/../running.db", "/running.db", "/mcp/episodes.jsonl"):
         with pytest.raises((InvalidStatus, ConnectionClosed)):
             Client(where, path)
