@@ -2,14 +2,17 @@
 
     python benchmarks/serve_env.py --peers outputs/peers --write docs/results/serving.md
 
-The same scripted episode on both, over WebSockets that are all open at once: reset, search, search,
-answer, with observations of the same length. medenv parses the calls, makes them, scores components
-and appends every episode to its journal; OpenEnv's environment returns a constant text. Each server
-runs in a process of its own under uvicorn and uvloop, and is started anew for every round; a round
-of OpenEnv's stands between two of medenv's. The client sends the next message of a session as soon
-as the last one is answered. It is written for this and costs little, so that the server is what is
-measured; in the rows of OpenEnv's own client, that client takes most of the time. Waits are those
-of steps, from sending to the whole answer. Figures are medians of the rounds, waits are of all.
+The same scripted episode on both, over WebSockets that are all open at once: reset, search,
+search, answer, with observations of the same length. medenv parses the calls, makes them and
+scores components; OpenEnv's environment returns a constant text. Each server runs in a process of
+its own under uvicorn and is started anew for every round; a round of OpenEnv's stands between two
+of medenv's. As installed, medenv brings uvloop along and OpenEnv does not. The client sends the
+next message of a session as soon as the last one is answered. It is written for this and costs
+little, so that the server is what is measured; in the rows of OpenEnv's client, that client takes
+most of the time. With a state folder, every episode is appended to a journal before its client
+has its end. Waits are those of steps, from sending to the whole answer. Rates are medians of the
+rounds, waits are of all; a ratio is that of a round to the two around it, the median, the least
+and the greatest.
 """
 
 from __future__ import annotations
@@ -71,7 +74,7 @@ def ours() -> None:
     """Serve medenv's side in this process: PORT SESSIONS LOOP FOLDER as arguments."""
     port, sessions, loop, folder = int(sys.argv[2]), int(sys.argv[3]), sys.argv[4], sys.argv[5]
     parts = make_parts(corpus=Canned(), env_id="medenv/Research-v0", budget={"turns": 16})
-    EnvironmentServer(parts, limits=Limits(sessions=sessions), folder=folder).run(
+    EnvironmentServer(parts, limits=Limits(sessions=sessions), folder=folder or None).run(
         port=port, loop=loop
     )
 
@@ -273,6 +276,14 @@ def page(rows: Sequence[Sequence[str]], ratios: dict[str, str], sizes: str, comm
     return "\n".join([*lines, f"{notes}\n"])
 
 
+OWN_NAME, PEER_NAME, KEEPING = "medenv", "OpenEnv 0.10", "medenv with a state folder"
+COMPARED = (
+    ("as installed", ("uvloop", "asyncio"), False),
+    ("uvloop added to OpenEnv", ("uvloop", "uvloop"), False),
+    ("as installed, OpenEnv's client", ("uvloop", "asyncio"), True),
+)
+"""What is compared, the event loops of medenv and OpenEnv, and whether by OpenEnv's client."""
+
 COLUMNS = ("server", "steps/s", "steps per processor second", "p50, ms", "p99, ms", "MB")
 
 
@@ -288,33 +299,33 @@ def main(
 ) -> None:
     """Measure and print."""
     python = interpreter(peers / "openenv-0.10", PEER)
-    said = texts()
     subprocess.run([str(python), "-m", "pip", "install", "-qq", "uvloop", "httptools"], check=True)
-    said, rows, ratios, sizes = texts(), [], {}, ""
+    ours_said, rows, ratios, sizes = texts(), [], {}, ""
     with tempfile.TemporaryDirectory() as scratch:
         folders = (f"{scratch}/{number}" for number in itertools.count())
 
-        def run(ours: bool, loop: str, client: bool) -> Measured:
+        def run(name: str, loop: str, client: bool) -> Measured:
             command: list[str | Path] = [python, "-P", PEER, "PORT", str(sessions), loop]
-            if ours:
-                command = [sys.executable, __file__, "ours", *command[3:], next(folders)]
-            episodes = count // (1 if ours else 3) // (4 if client else 1)
-            asked = said if ours else THEIRS
+            if name != PEER_NAME:
+                folder = next(folders) if name == KEEPING else ""
+                command = [sys.executable, __file__, "ours", *command[3:], folder]
+            said = THEIRS if name == PEER_NAME else ours_said
+            episodes = count // (3 if name == PEER_NAME else 1) // (4 if client else 1)
             if client:
-                return with_their_client(python, command, sessions, episodes, asked)
-            return measure(command, sessions, episodes, asked)
+                return with_their_client(python, command, sessions, episodes, said)
+            return measure(command, sessions, episodes, said)
 
-        for loop, client in (("asyncio", False), ("uvloop", False), ("asyncio", True)):
-            mine, theirs = [run(True, loop, client)], []
+        for what, loops, client in COMPARED:
+            mine, theirs = [run(OWN_NAME, loops[0], client)], []
             for _ in range(rounds):
-                theirs.append(run(False, loop, client))
-                mine.append(run(True, loop, client))
-            what = f"{loop}{', its own client' if client else ''}"
-            rows += [cells(f"medenv, {what}", mine), cells(f"OpenEnv 0.10, {what}", theirs)]
+                theirs.append(run(PEER_NAME, loops[1], client))
+                mine.append(run(OWN_NAME, loops[0], client))
+            rows += [cells(f"{OWN_NAME}, {what}", mine), cells(f"{PEER_NAME}, {what}", theirs)]
             ratios[what] = ratio(mine, theirs)
+        rows.append(cells(KEEPING, [run(KEEPING, "uvloop", False) for _ in range(rounds)]))
         if steps:
             command = [sys.executable, __file__, "ours", "PORT", str(sessions), "auto"]
-            found = memory([*command, next(folders)], sessions, steps, said)
+            found = memory([*command, next(folders)], sessions, steps, ours_said)
             shown = ", ".join(f"{size:.0f}" for size in found)
             sizes = f"memory of medenv's server after each tenth of {steps:,} steps: {shown} MB"
     table = Table(*COLUMNS)

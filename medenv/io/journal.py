@@ -40,6 +40,8 @@ class Journal(Generic[T]):
         key: Returns the key of a record, which must be unique; None compares no keys.
         keep: Whether the records stay in memory. Without, the file may be larger than memory: its
             records are neither read nor checked.
+        sync: Whether `append` syncs the file to disk, about once a second; else its caller calls
+            `sync`, from any thread.
 
     Attributes:
         head: The first line: `run`, and `facts` as given when the journal was created.
@@ -51,7 +53,7 @@ class Journal(Generic[T]):
             key twice, or cannot be written.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - each is a setting of its own
         self,
         path: Path | str,
         run: Mapping[str, str],
@@ -60,8 +62,9 @@ class Journal(Generic[T]):
         key: Callable[[T], Hashable] | None = None,
         *,
         keep: bool = True,
+        sync: bool = True,
     ) -> None:
-        self.path, self._keep = Path(path), keep
+        self.path, self._keep, self._syncs = Path(path), keep, sync
         self._lock = FileLock(self.path.with_name(f".{self.path.name}.lock"), self.path)
         self._lock.acquire()
         try:
@@ -154,9 +157,20 @@ class Journal(Generic[T]):
         self._write(b"".join(msgspec.json.encode(record) + b"\n" for record in records))
         if self._keep:
             self.known += records
-        if time.monotonic() - self._synced > _SYNC_EVERY:
-            os.fdatasync(self._number)
+        if self._syncs and time.monotonic() - self._synced > _SYNC_EVERY:
+            self.sync()
             self._synced = time.monotonic()
+
+    def sync(self) -> None:
+        """Sync the file to disk.
+
+        Raises:
+            DataError: The file cannot be written.
+        """
+        try:
+            os.fdatasync(self._number)
+        except OSError as error:
+            raise DataError(self.path, f"cannot be written: {error.strerror}") from error
 
     def _write(self, raw: bytes) -> None:
         size = os.fstat(self._number).st_size

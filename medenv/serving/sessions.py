@@ -221,6 +221,7 @@ class Sessions:
         self._parked: dict[tuple[str, str], Play] = {}
         self._dirty: dict[tuple[str, str], Play] = {}
         self._gone: list[tuple[str, str]] = []
+        self._journalled = False
         if store is not None:
             for kept in store.load():
                 self._park(self._restored(kept))
@@ -452,6 +453,7 @@ class Sessions:
             )
             try:
                 self.store.finish(finished)
+                self._journalled = True
             except DataError as error:
                 _log.error("episode %r is not journalled: %s", play.episode_id, error)
                 problem = "the server cannot write its journal: repeat the step"
@@ -536,11 +538,11 @@ class Sessions:
         Raises:
             DataError: The store cannot be written.
         """
-        if self.store is None or not (self._dirty or self._gone):
+        if self.store is None or not (self._dirty or self._gone or self._journalled):
             return
         async with self._saving:
             dirty, gone = self._dirty, self._gone
-            self._dirty, self._gone = {}, []
+            self._dirty, self._gone, self._journalled = {}, [], False
             kept, mark = [play.kept() for play in dirty.values()], self.store.mark()
             for play in dirty.values():
                 play.saved = True

@@ -86,7 +86,7 @@ class Store:
         self._lock = FolderLock(folder)
         self._lock.acquire()
         try:
-            self._journal = Journal(folder / JOURNAL, run, Finished, keep=False)
+            self._journal = Journal(folder / JOURNAL, run, Finished, keep=False, sync=False)
             self._running = self._opened(folder / RUNNING)
             for name in (JOURNAL, RUNNING):
                 (folder / name).chmod(0o600)
@@ -157,7 +157,9 @@ class Store:
         return (self.folder / JOURNAL).stat().st_size
 
     def save(self, kept: Iterable[Kept], ended: Sequence[tuple[str, str]], mark: int) -> None:
-        """Write the present state of running episodes in one transaction.
+        """Write the present state of running episodes in one transaction, and sync the journal.
+
+        May run in a thread while others append to the journal.
 
         Args:
             kept: Episodes that have changed.
@@ -166,8 +168,9 @@ class Store:
                 the journal holds beyond it has ended, whatever its snapshot says.
 
         Raises:
-            DataError: The file cannot be written.
+            DataError: A file cannot be written.
         """
+        self._journal.sync()
         encode = msgspec.json.encode
         rows = [(one.client, one.episode_id, encode(one)) for one in kept]
         try:

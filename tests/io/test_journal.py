@@ -145,6 +145,27 @@ def test_a_journal_may_leave_its_records_on_disk(tmp_path: Path, torn: bytes) ->
     assert opened(path).known == [*map(Row, range(20_000)), Row(-1)]
 
 
+def test_a_caller_may_sync_the_journal_itself(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    synced: list[int] = []
+
+    def full(_: int) -> None:
+        raise OSError(28, "No space left on device")
+
+    journal = Journal(tmp_path / "j.jsonl", RUN, Row, sync=False)
+    with monkeypatch.context() as counted:
+        counted.setattr(os, "fdatasync", synced.append)
+        journal.append(Row(1))
+        assert synced == []
+        journal.sync()
+        assert len(synced) == 1
+        counted.setattr(os, "fdatasync", full)
+        with pytest.raises(DataError, match="No space left"):
+            journal.sync()
+    journal.close()
+
+
 def test_a_journal_without_a_whole_first_line_begins_anew(tmp_path: Path) -> None:
     path = tmp_path / "j.jsonl"
     path.write_bytes(b'{"run":')

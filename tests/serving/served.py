@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import json
 import threading
@@ -43,12 +44,20 @@ def parts(tools: Sequence[str | Tool] = ("search", "read"), **settings: Any) -> 
     )
 
 
+class QuickServer(WebServer):
+    """Looks more often whether it should stop."""
+
+    async def main_loop(self) -> None:
+        while not self.should_exit:
+            await asyncio.sleep(0.005)
+
+
 @contextlib.contextmanager
 def running(app: App, tokens: Tokens | None = None, **options: Any) -> Iterator[str]:
     """Serves an application from a thread until the block ends; yields host and port."""
     config = web_config(app, "127.0.0.1", 0, tokens=tokens or Tokens({}), **options)
     drain = app.sessions.drain if isinstance(app, EnvironmentServer) else None
-    server = WebServer(config, drain)
+    server = QuickServer(config, drain)
     listening = listen("127.0.0.1", 0)
     thread = threading.Thread(target=server.run, args=([listening],))
     thread.start()
