@@ -2,6 +2,6 @@
 
 from medenv.serving.environment import EnvironmentServer
 from medenv.serving.sessions import Limits
-from medenv.serving.web import Tokens
+from medenv.serving.web import Guard, Tokens
 
-__all__ = ["EnvironmentServer", "Limits", "Tokens"]
+__all__ = ["EnvironmentServer", "Guard", "Limits", "Tokens"]

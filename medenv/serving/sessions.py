@@ -41,6 +41,8 @@ _log = logging.getLogger(__name__)
 _WINDOW = 10.0
 """Time over which the rate of steps is averaged, seconds."""
 
+_BUSY = "a step of this episode is in progress: wait for its answer"
+
 _NO_EPISODE = (
     "no episode is running in this session: send reset; with its episode_id and resume=true it "
     "continues an interrupted one"
@@ -98,6 +100,7 @@ class Play:
 
     Attributes:
         delivered: Whether the client has received the end.
+        dropped: Whether it is not kept any more.
         saved: Whether the store has a snapshot of it.
         scoring: Scores the ended episode, while that is in progress.
         since: Monotonic time since which it is parked, seconds.
@@ -106,6 +109,7 @@ class Play:
     __slots__ = (
         "client",
         "delivered",
+        "dropped",
         "episode",
         "episode_id",
         "index",
@@ -122,7 +126,7 @@ class Play:
         self.client, self.episode_id = client, episode_id
         self.split, self.index = split, index
         self.episode, self.reply = episode, reply
-        self.delivered = self.saved = False
+        self.delivered = self.dropped = self.saved = False
         self.scoring: asyncio.Task[Reply] | None = None
         self.since = time.monotonic()
 
@@ -305,6 +309,8 @@ class Sessions:
             RefusedError: The request cannot be carried out.
         """
         self._check_draining()
+        if session.busy:
+            raise RefusedError("SESSION_ERROR", _BUSY, 409, 1.0)
         self._spend(session)
         if data.resume:
             return self._resume(session, data)
@@ -337,9 +343,8 @@ class Sessions:
             raise RefusedError("VALIDATION_ERROR", "resume needs an episode_id", 422)
         key = (session.client, data.episode_id)
         owner = self._playing.get(key)
-        if owner is not None and owner.busy and owner is not session:
-            problem = "a step of this episode is in progress: try again"
-            raise RefusedError("SESSION_ERROR", problem, 409, 1.0)
+        if owner is not None and owner.busy:
+            raise RefusedError("SESSION_ERROR", _BUSY, 409, 1.0)
         if owner is not None:
             play, owner.play = owner.play, None
             del self._playing[key]
@@ -391,7 +396,7 @@ class Sessions:
         if play.delivered:
             raise RefusedError("EXECUTION_ERROR", "the episode has ended: send reset", 409)
         if session.busy:
-            raise RefusedError("SESSION_ERROR", "a step is in progress: wait for it", 409, 1.0)
+            raise RefusedError("SESSION_ERROR", _BUSY, 409, 1.0)
         if play.reply.done:
             return play.reply
         self._check_draining()
@@ -406,12 +411,14 @@ class Sessions:
             async with asyncio.timeout(seconds), self._turns:
                 return await self._step(play, text, limit)
         except TimeoutError:
+            if seconds is None:
+                raise
             problem = f"the step was not finished within {seconds:g} s: repeat it"
             raise RefusedError("EXECUTION_ERROR", problem, 504, 1.0) from None
         finally:
             session.busy, session.touched = False, time.monotonic()
             self.metrics.step(session.touched - now)
-            if self.store is not None:
+            if self.store is not None and not play.dropped:
                 self._dirty[play.key] = play
 
     async def _step(self, play: Play, text: str, limit: Deadline | None) -> Reply:
@@ -667,6 +674,7 @@ class Sessions:
         self._forget(play)
 
     def _forget(self, play: Play) -> None:
+        play.dropped = True
         self._dirty.pop(play.key, None)
         if play.saved:
             self._gone.append(play.key)

@@ -289,6 +289,24 @@ def test_two_steps_of_one_episode_do_not_mix() -> None:
         assert sorted(statuses) == [200, 409, 409, 409]
 
 
+def test_an_episode_is_not_replaced_while_a_step_is_in_progress() -> None:
+    with serving(parts([Slow()])) as where, Client(where) as client, Client(where) as other:
+        client.reset(episode_id="one")
+        step = {"action": {"text": SEARCH}, "episode_id": "one"}
+        statuses: list[int] = []
+        thread = threading.Thread(
+            target=lambda: statuses.append(post(where, "/step", step).status_code)
+        )
+        thread.start()
+        time.sleep(0.1)
+        again = {"type": "reset", "data": {"episode_id": "one"}}
+        resume = {"type": "reset", "data": {"episode_id": "one", "resume": True}}
+        assert client.refused(again) == other.refused(resume) == "SESSION_ERROR"
+        thread.join()
+        assert statuses == [200]
+        assert client.state()["step_count"] == 1
+
+
 def test_hundreds_of_sessions_play_at_once() -> None:
     from websockets.asyncio.client import connect
 
