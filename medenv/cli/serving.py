@@ -1,4 +1,4 @@
-"""The command that serves an environment."""
+"""The commands that serve an environment: to trainers, and to agents."""
 
 from __future__ import annotations
 
@@ -18,12 +18,13 @@ if TYPE_CHECKING:
 
 
 def register(serving: typer.Typer) -> None:
-    """Register the command.
+    """Register the commands.
 
     Args:
         serving: The group of the serve commands.
     """
     serving.command("env")(serve_env)
+    serving.command("mcp")(serve_mcp)
 
 
 def serve_env(  # noqa: PLR0913 - each parameter is an option of the command
@@ -62,11 +63,7 @@ def serve_env(  # noqa: PLR0913 - each parameter is an option of the command
     from medenv.serving import EnvironmentServer, Limits, Tokens
     from medenv.serving.web import check_address
 
-    settings = named_options(option)
-    if questions:
-        settings["questions"] = questions
-    if split:
-        settings["split"] = split
+    settings = _settings(option, questions, split)
     further = named_options(limit, "--limit")
     for name in further:
         if name not in Limits.__struct_fields__:
@@ -91,6 +88,57 @@ def serve_env(  # noqa: PLR0913 - each parameter is an option of the command
         )
 
     server.run(host=host, port=port, tokens=known, say=say)
+
+
+def serve_mcp(  # noqa: PLR0913 - each parameter is an option of the command
+    target: Annotated[
+        str, typer.Argument(help="Id of an environment, or an environment.json or its folder.")
+    ] = "medenv/Research-v0",
+    questions: Annotated[
+        str, typer.Option(help="Folder of a question set, or a file of questions.")
+    ] = "",
+    split: Annotated[str, typer.Option(help="Split to ask: train, test, or all by default.")] = "",
+    option: Annotated[
+        list[str] | None, typer.Option("--option", help="Setting of the environment, NAME=VALUE.")
+    ] = None,
+    port: Annotated[
+        int | None, typer.Option(help="Port of streamable HTTP; by default stdin and stdout.")
+    ] = None,
+    host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
+    tokens: Annotated[
+        Path | None,
+        typer.Option(help="File of access tokens, NAME TOKEN per line; or set MEDENV_TOKEN."),
+    ] = None,
+    state: Annotated[Path | None, typer.Option(help="Folder that keeps finished episodes.")] = None,
+    seed: Annotated[int, typer.Option(help="Seed of the questions of unseeded episodes.")] = 0,
+) -> None:
+    """Serve episodes and tools to agents as an MCP server, over stdio or streamable HTTP."""
+    import asyncio
+
+    from medenv.serving import Tokens
+    from medenv.serving.tool_server import ToolServer
+    from medenv.serving.web import check_address
+
+    known = Tokens.read(tokens)
+    check_address(host, known)
+    parts = _parts(target, _settings(option, questions, split))
+    server = ToolServer(parts, folder=state, seed=seed)
+    logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s")
+    if port is None:
+        asyncio.run(server.run_stdio())
+        return
+    console = Console()
+
+    def say(address: str) -> None:
+        console.print(f"serving {target} at {address}/mcp", soft_wrap=True, highlight=False)
+
+    server.run(host=host, port=port, tokens=known, say=say)
+
+
+def _settings(option: list[str] | None, questions: str, split: str) -> dict[str, Any]:
+    """Return the settings that a command line gives an environment."""
+    given = {"questions": questions, "split": split}
+    return named_options(option) | {name: value for name, value in given.items() if value}
 
 
 def _parts(target: str, settings: dict[str, Any]) -> Parts:
