@@ -37,6 +37,7 @@ from medenv.integrations.verl.lora import merge_adapter
 from medenv.integrations.verl.preflight import check_plan, check_policy
 from medenv.integrations.verl.processes import Tree, mark_of, own_folder
 from medenv.integrations.verl.rows import count_rows, rows, write_agent_loop, write_rows
+from medenv.integrations.verl.versions import check_versions
 from medenv.io import digest, write_text
 from medenv.kg.questions.synthesis import Progress
 from medenv.records import Question
@@ -156,6 +157,7 @@ def open_run(config: DictConfig, settings: TrainSettings, progress: Progress) ->
         OtherSettingsError: The folder holds a run with other settings.
         UsageError: Settings contradict each other, or a prompt is too long.
     """
+    check_versions()
     check_algorithm(config)
     _check_validation(config, settings)
     check_policy(settings.policy.path)
