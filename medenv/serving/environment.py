@@ -16,7 +16,7 @@ import inspect
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
-from typing import Annotated, Any, NamedTuple
+from typing import Annotated, Any
 from urllib.parse import parse_qs
 
 import msgspec
@@ -36,7 +36,7 @@ from medenv.errors import DataError
 from medenv.io import digest
 from medenv.rollouts.driver import RolloutRetryPolicy
 from medenv.serving.mcp import MCP
-from medenv.serving.openapi import describe_api, message_schemas
+from medenv.serving.openapi import Endpoint, describe_api, message_schemas
 from medenv.serving.protocol import (
     AskState,
     CallMCP,
@@ -126,17 +126,6 @@ class StateRequest(msgspec.Struct, frozen=True, kw_only=True):
 
 class Nothing(msgspec.Struct, frozen=True, kw_only=True):
     """No arguments."""
-
-
-class _Endpoint(NamedTuple):
-    """A row of the table from which routes and the OpenAPI description are made."""
-
-    method: str
-    path: str
-    call: Callable[[str, Any], Awaitable[Any]]
-    takes: type[msgspec.Struct]
-    gives: Any
-    summary: str
 
 
 class EnvironmentServer:
@@ -327,16 +316,16 @@ class EnvironmentServer:
 
     # HTTP
 
-    def _table(self) -> list[_Endpoint]:
+    def _table(self) -> list[Endpoint]:
         tasks = list[dict[str, Any]]
         return [
-            _Endpoint("GET", "/health", self._health, Nothing, dict, "Whether the server is well"),
-            _Endpoint("GET", "/metadata", self._metadata, Nothing, dict, "What is served"),
-            _Endpoint("GET", "/schema", self._schema, Nothing, dict, "Schemas of the messages"),
-            _Endpoint("GET", "/state", self._state, StateRequest, State, "State of an episode"),
-            _Endpoint("POST", "/reset", self._reset, ResetData, Reply, "Begin an episode"),
-            _Endpoint("POST", "/step", self._step, StepData, Reply, "Take a turn"),
-            _Endpoint(
+            Endpoint("GET", "/health", self._health, Nothing, dict, "Whether the server is well"),
+            Endpoint("GET", "/metadata", self._metadata, Nothing, dict, "What is served"),
+            Endpoint("GET", "/schema", self._schema, Nothing, dict, "Schemas of the messages"),
+            Endpoint("GET", "/state", self._state, StateRequest, State, "State of an episode"),
+            Endpoint("POST", "/reset", self._reset, ResetData, Reply, "Begin an episode"),
+            Endpoint("POST", "/step", self._step, StepData, Reply, "Take a turn"),
+            Endpoint(
                 "GET",
                 "/list_environments",
                 self._names,
@@ -344,13 +333,13 @@ class EnvironmentServer:
                 list[str],
                 "Names of what is here",
             ),
-            _Endpoint("GET", "/{env_name}/splits", self._splits, Nothing, tasks, "Splits"),
-            _Endpoint("POST", "/{env_name}/tasks", self._tasks, SplitRequest, dict, "Questions"),
-            _Endpoint(
+            Endpoint("GET", "/{env_name}/splits", self._splits, Nothing, tasks, "Splits"),
+            Endpoint("POST", "/{env_name}/tasks", self._tasks, SplitRequest, dict, "Questions"),
+            Endpoint(
                 "POST", "/{env_name}/num_tasks", self._num_tasks, SplitRequest, dict, "Their number"
             ),
-            _Endpoint("POST", "/{env_name}/task", self._task, TaskRequest, dict, "One question"),
-            _Endpoint(
+            Endpoint("POST", "/{env_name}/task", self._task, TaskRequest, dict, "One question"),
+            Endpoint(
                 "POST",
                 "/{env_name}/task_range",
                 self._task_range,
@@ -360,7 +349,7 @@ class EnvironmentServer:
             ),
         ]
 
-    def _handler(self, endpoint: _Endpoint) -> Callable[[Request], Awaitable[Response]]:
+    def _handler(self, endpoint: Endpoint) -> Callable[[Request], Awaitable[Response]]:
         async def handle(request: Request) -> Response:
             name = request.path_params.get("env_name")
             if name is not None and name.lower() != self._name.lower():
