@@ -14,6 +14,7 @@ import hydra
 from omegaconf import DictConfig
 from rich.console import Console
 
+from medenv.evaluation.official import figure_text
 from medenv.evaluation.run import EvaluateSettings, Evaluation, evaluate
 from medenv.integrations.hydra.config import register_schema, settings_of
 from medenv.integrations.hydra.launching import CONF, launch, told_in_one_line
@@ -41,6 +42,11 @@ def show_evaluation(settings: EvaluateSettings, done: Evaluation) -> None:
                     f"  at least one of {k} right (pass@{k}): {show(one.mean, 'share')}; "
                     f"all of {k} (pass^{k}): {show(summary.pass_hat[k].mean, 'share')}"
                 )
+            for name, figures in summary.official.items():
+                told = ", ".join(
+                    f"{figure} {figure_text(figure, n)}" for figure, n in figures.items()
+                )
+                console.print(f"  {name}: {told}")
             if summary.per_right:
                 spent = (f"{show(n, 'count')} {name}" for name, n in summary.per_right.items())
                 console.print(f"  for each right answer: {', '.join(spent)}".replace("_", " "))

@@ -13,6 +13,7 @@ import numpy as np
 from medenv.errors import UsageError
 from medenv.evaluation.failures import failure_of
 from medenv.evaluation.measures import MEASURES, Measure, chance_of, is_missing, waste
+from medenv.evaluation.official import official
 from medenv.evaluation.selective import Selective, selective
 from medenv.evaluation.statistics import (
     Interval,
@@ -66,6 +67,7 @@ class Summary(Record, frozen=True, kw_only=True):
         per_right: Tool calls, turns and policy tokens spent for each right answer, wrong episodes
             included; empty where none is right.
         selective: How right it is where its samples agree; None without several samples.
+        official: Part of a published benchmark to its own measures; empty without one.
     """
 
     episodes: int
@@ -82,6 +84,7 @@ class Summary(Record, frozen=True, kw_only=True):
     chance: float
     per_right: dict[str, float]
     selective: Selective | None
+    official: dict[str, dict[str, float]]
 
 
 def summarise(scored: Sequence[Scored], *, seed: int = 0) -> Summary:
@@ -117,6 +120,7 @@ def summarise(scored: Sequence[Scored], *, seed: int = 0) -> Summary:
         chance=math.fsum(chance_of(one.trajectory.question) for one in scored) / len(scored),
         per_right=_per_right(valid),
         selective=selective(scored),
+        official=official(scored),
     )
 
 

@@ -10,6 +10,7 @@ from markupsafe import Markup
 
 from medenv.evaluation.failures import HELP, FailureClass, failure_of
 from medenv.evaluation.measures import MEASURES, calls, is_missing
+from medenv.evaluation.official import figure_text
 from medenv.evaluation.selective import Selective
 from medenv.evaluation.statistics import Interval
 from medenv.evaluation.summary import Summary, mean_of, summarise
@@ -66,6 +67,11 @@ def write_evaluation(path: Path | str, report: EvaluationReport) -> None:
             (one, summary.measures[one.name]) for one in MEASURES if one.name in summary.measures
         ],
         "charts": _charts(summary, failures),
+        "official": [
+            (f"{name}: {figure}", figure_text(figure, value))
+            for name, figures in summary.official.items()
+            for figure, value in figures.items()
+        ],
         "selective": _selective_chart(summary.selective),
         "failures": [
             (str(why), summary.failures[why], HELP[FailureClass(why)]) for why in failures

@@ -1,0 +1,119 @@
+"""Benchmarks by their own measures, counted by hand, from the published form to the page."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+from typer.testing import CliRunner
+
+from medenv.cli.main import app
+from medenv.evaluation.official import figure_text, official
+from medenv.evaluation.summary import summarise
+from medenv.kg import read_own_questions
+from medenv.records import Part, Question, Score, Scored, Trajectory
+from medenv.report.evaluation import EvaluationReport, write_evaluation
+from medenv.reward import judge_answer
+
+BIOASQ = [
+    {"id": "f1", "type": "factoid", "body": "Which gene?", "exact_answer": [["FBN1", "fibrillin"]]},
+    {"id": "f2", "type": "factoid", "body": "Which protein?", "exact_answer": [["dystrophin"]]},
+    {"id": "f3", "type": "factoid", "body": "Which drug?", "exact_answer": [["imatinib"]]},
+    {
+        "id": "l1",
+        "type": "list",
+        "body": "Which?",
+        "exact_answer": [["alpha"], ["beta"], ["gamma"]],
+    },
+    {"id": "y1", "type": "yesno", "body": "Is it so?", "exact_answer": "yes"},
+    {"id": "y2", "type": "yesno", "body": "Is it thus?", "exact_answer": "no"},
+    {"id": "y3", "type": "yesno", "body": "Is it then?", "exact_answer": "no"},
+]
+
+
+def converted(tmp_path: Path, name: str, records: list[dict[str, Any]]) -> dict[str, Question]:
+    """Questions of a benchmark, as `medenv questions convert` makes them of its file."""
+    file, rows = tmp_path / "published.json", tmp_path / "rows.jsonl"
+    file.write_text(json.dumps({"questions": records} if name == "bioasq" else records))
+    done = CliRunner().invoke(app, ["questions", "convert", name, str(file), str(rows)])
+    assert done.exit_code == 0, done.output
+    return {one.id: one for one in read_own_questions(rows).questions}
+
+
+def episode(question: Question, answer: str | None) -> Scored:
+    right = float(answer is not None and judge_answer(answer, question.answers).right)
+    missing = answer is None
+    return Scored(
+        trajectory=Trajectory(
+            question=question, turns=(), ending="unavailable" if missing else "answered",
+            answer=answer,
+        ),
+        score=Score(
+            total=None if missing else right,
+            parts={} if missing else {"accuracy": Part(raw=right, weight=1.0, weighted=right)},
+        ),
+    )  # fmt: skip
+
+
+def test_bioasq_is_measured_as_its_challenge_does(tmp_path: Path) -> None:
+    asked = converted(tmp_path, "bioasq", BIOASQ)
+    answers = {
+        "f1": "fibrillin",
+        "f2": "1. utrophin\n2. dystrophin\n3. titin",
+        "f3": "1. a\n2. b\n3. c\n4. d\n5. e\n6. imatinib",
+        "l1": "alpha, delta and beta",
+        "y1": "yes",
+        "y2": "yes",
+        "y3": "no",
+    }
+    found = official([episode(asked[name], answer) for name, answer in answers.items()])
+    assert found["BioASQ factoid"] == {
+        "strict accuracy": pytest.approx(1 / 3),
+        "lenient accuracy": pytest.approx(2 / 3),
+        "MRR": pytest.approx((1 + 1 / 2) / 3),
+    }
+    assert found["BioASQ list"] == {
+        "mean precision": pytest.approx(2 / 3),
+        "mean recall": pytest.approx(2 / 3),
+        "mean F1": pytest.approx(2 / 3),
+    }
+    assert found["BioASQ yes/no"] == {
+        "accuracy": pytest.approx(2 / 3),
+        "F1 of yes": pytest.approx(2 / 3),
+        "F1 of no": pytest.approx(2 / 3),
+        "macro F1": pytest.approx(2 / 3),
+    }
+
+
+def test_what_is_missing_or_says_both_is_not_right(tmp_path: Path) -> None:
+    asked = converted(tmp_path, "bioasq", BIOASQ)
+    found = official(
+        [episode(asked["y1"], None), episode(asked["y2"], "yes and no"), episode(asked["f1"], None)]
+    )
+    assert found["BioASQ yes/no"]["accuracy"] == found["BioASQ yes/no"]["macro F1"] == 0
+    assert set(found["BioASQ factoid"].values()) == {0}
+
+
+def test_browsecomp_counts_right_answers_over_several_samples(tmp_path: Path) -> None:
+    records = [{"id": f"b{i}", "problem": f"Who is {i}?", "answer": f"name {i}"} for i in range(4)]
+    asked = list(converted(tmp_path, "browsecomp", records).values())
+    played = [episode(one, one.answers[0].name) for one in asked[:2]]
+    played += [msgspec.structs.replace(episode(one, "nobody"), sample=1) for one in asked]
+    played += [episode(one, "nobody") for one in asked[2:]]
+    found = official(played)["BrowseComp"]
+    assert found == {"right answers": 1.0, "questions": 4.0, "accuracy": 0.25}
+    assert figure_text("right answers", 1.0) == "1"
+    assert figure_text("MRR", 0.5) == "0.500"
+
+
+def test_the_page_and_the_summary_have_them_and_other_questions_have_none(tmp_path: Path) -> None:
+    asked = converted(tmp_path, "bioasq", BIOASQ)
+    played = [episode(asked["f1"], "FBN1"), episode(asked["y1"], "yes")]
+    assert summarise(played).official["BioASQ factoid"]["MRR"] == 1.0
+    write_evaluation(tmp_path / "p.html", EvaluationReport(sampled=played, greedy=[], facts={}))
+    assert "BioASQ factoid: MRR" in (tmp_path / "p.html").read_text()
+    other = msgspec.structs.replace(asked["f1"], kind="disease>gene")
+    assert official([episode(other, "FBN1")]) == {}
