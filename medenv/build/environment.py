@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import gymnasium
 import msgspec
 from gymnasium.wrappers import TimeLimit
 
@@ -140,6 +141,23 @@ class Parts(NamedTuple):
             patience or RolloutRetryPolicy(),
             threads=self.scoring.threads,
         )
+
+
+def registered_parts(env_id: str, **settings: Any) -> Parts:
+    """Make the parts of a registered environment.
+
+    Args:
+        env_id: Its id.
+        settings: Fields of `MakeSettings` that differ from the id's.
+
+    Raises:
+        UnknownNameError: No environment of medenv has the id.
+        UsageError: An unknown field, name or value.
+    """
+    known = {name for name, spec in gymnasium.registry.items() if "env_id" in spec.kwargs}
+    if env_id not in known:
+        raise UnknownNameError("environment", env_id, known)
+    return make_parts(**{**gymnasium.registry[env_id].kwargs, **settings})
 
 
 def make_env(render_mode: str | None = None, **settings: Any) -> MedResearchEnv:

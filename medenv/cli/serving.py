@@ -6,7 +6,6 @@ import logging
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
-import gymnasium
 import typer
 from rich.console import Console
 
@@ -143,9 +142,8 @@ def _settings(option: list[str] | None, questions: str, split: str) -> dict[str,
 
 def _parts(target: str, settings: dict[str, Any]) -> Parts:
     """Return the environment of an id, or of an `environment.json`."""
-    from medenv.build.environment import make_parts
+    from medenv.build.environment import registered_parts
     from medenv.build.prepare import ENVIRONMENT, load_environment
-    from medenv.envs.registration import ENVIRONMENTS
 
     path = Path(target)
     if path.exists():
@@ -154,7 +152,4 @@ def _parts(target: str, settings: dict[str, Any]) -> Parts:
             names = ", ".join(settings)
             raise UsageError(f"{path} says what to serve: leave out {names}")
         return load_environment(str(path)).parts
-    registered = gymnasium.registry.get(target)
-    if registered is None or "env_id" not in registered.kwargs:
-        raise UnknownNameError("environment", target, ENVIRONMENTS)
-    return make_parts(**(dict(registered.kwargs) | settings))
+    return registered_parts(target, **settings)

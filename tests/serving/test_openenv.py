@@ -3,21 +3,16 @@
 from __future__ import annotations
 
 import json
-import os
-import shutil
-import subprocess
-import sys
 from collections.abc import Iterator
-from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from ..peers import installed, run
 from .served import ANSWER, SEARCH, parts, serving
 
 HERE = Path(__file__).parent
-ROOT = HERE.parents[1]
 PACKAGES = HERE / "openenv.txt"
 """OpenEnv and what it needs beside the packages of the development environment."""
 
@@ -25,37 +20,13 @@ PACKAGES = HERE / "openenv.txt"
 @pytest.fixture(scope="module")
 def openenv(pytestconfig: pytest.Config) -> Path:
     """A folder with OpenEnv, installed once and kept between runs."""
-    assert pytestconfig.cache is not None
-    digest = sha256(PACKAGES.read_bytes()).hexdigest()[:8]
-    folder = pytestconfig.cache.mkdir("openenv") / digest
-    if not folder.exists():
-        partial = folder.with_name(f"{digest}-{os.getpid()}")
-        done = subprocess.run(
-            [sys.executable, "-m", "pip", "install", "--quiet", "--disable-pip-version-check",
-             "--no-deps", "--no-compile", "--target", str(partial), "-r", str(PACKAGES)],
-            capture_output=True, text=True, check=False, timeout=120,
-        )  # fmt: skip
-        if done.returncode:
-            shutil.rmtree(partial, ignore_errors=True)
-            pytest.skip(f"OpenEnv cannot be installed: {done.stderr.strip()[-200:]}")
-        partial.rename(folder)
-    return folder
+    return installed(pytestconfig, PACKAGES)
 
 
 @pytest.fixture(scope="module")
 def where() -> Iterator[str]:
     with serving() as where:
         yield where
-
-
-def run(openenv: Path, *arguments: str, **env: str) -> str:
-    done = subprocess.run(
-        [sys.executable, *arguments],
-        capture_output=True, text=True, check=False, timeout=60, cwd=ROOT,
-        env=os.environ | {"PYTHONPATH": str(openenv)} | env,
-    )  # fmt: skip
-    assert done.returncode == 0, done.stderr[-2000:]
-    return done.stdout
 
 
 @pytest.fixture(scope="module")

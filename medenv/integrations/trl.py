@@ -1,0 +1,120 @@
+"""An environment for TRL: `GRPOTrainer(environment_factory=medenv_environment(...))`.
+
+TRL calls the public methods of an environment as tools, with what their docstrings say, and asks it
+for its reward when a completion is over. Here each tool of a medenv environment is such a method,
+and `answer` ends the episode; the reward is the score's total, paid for what the policy wrote.
+TRL itself is not imported.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+from typing import Any, get_type_hints
+
+from medenv.build.environment import registered_parts
+from medenv.envs.env import MedResearchEnv
+from medenv.tools import Tool
+
+ENDED = "The episode has ended: nothing more can be looked up or answered."
+_RESERVED = ("reset", "get_reward", "answer")
+
+
+def medenv_environment(env_id: str = "medenv/Research-v0", **settings: Any) -> type[Any]:
+    """Return a class whose instances are environments in TRL's form.
+
+    A row of the training data may name its question in the column ``question``, by id or number;
+    else every episode draws one. `rows` makes such a data set.
+
+    Args:
+        env_id: Id of an environment of medenv.
+        settings: Fields of `medenv.build.environment.MakeSettings`, such as ``questions``.
+
+    Raises:
+        UsageError: The settings make no environment.
+    """
+    parts = registered_parts(env_id, **settings)
+    tools = parts.toolbox.tools
+    methods = {name: _method(tool) for name, tool in tools.items() if name not in _RESERVED}
+    body = {"_parts": parts, "__doc__": f"{env_id} in TRL's form.", **methods}
+    return type("MedEnv", (_Environment,), body)
+
+
+def rows(
+    split: str = "train", env_id: str = "medenv/Research-v0", **settings: Any
+) -> list[dict[str, Any]]:
+    """Return a row for each question of a split, for `datasets.Dataset.from_list`.
+
+    Args:
+        split: The split.
+        env_id: Id of an environment of medenv.
+        settings: As of `medenv_environment`.
+
+    Returns:
+        Rows with ``prompt``, the system message and an empty turn of the user to which `reset` adds
+        the question, and ``question``, its id.
+    """
+    parts = registered_parts(env_id, **settings)
+    told = (
+        "Research the question with the tools, then call the tool answer with a short answer. "
+        "Nothing but that call counts."
+    )
+    prompt = [{"role": "system", "content": told}, {"role": "user", "content": ""}]
+    return [{"prompt": prompt, "question": one.id} for one in parts.questions if one.split == split]
+
+
+class _Environment:
+    """What all environments of this form share; the tools are methods of the subclass."""
+
+    _parts: Any
+
+    def __init__(self) -> None:
+        self._env: MedResearchEnv = self._parts.env()
+        self._begun = 0
+        self._reward = 0.0
+
+    def reset(self, question: str | int | None = None, **_: Any) -> str:
+        """Begin an episode; return the question."""
+        options = None if question is None else {"question": question}
+        self._env.reset(seed=None if options else self._begun, options=options)
+        self._begun, self._reward = self._begun + 1, 0.0
+        return self._env.episode.question.text
+
+    def get_reward(self) -> float:
+        """Return what the episode has earned; 0 without an answer."""
+        return self._reward
+
+    def answer(self, text: str) -> str:
+        """Answer the question, once and for all.
+
+        Args:
+            text: The answer, a short name.
+        """
+        return self._take(self._env.rules.dialect.write_answer(text))
+
+    def _take(self, turn: str) -> str:
+        """Take a turn; return what came back."""
+        if self._env.episode.ended:
+            return ENDED
+        shown, reward, *_, info = self._env.step(turn)
+        self._reward = float(reward)
+        return str(shown) or "; ".join(info.get("problems", ())) or ENDED
+
+
+def _method(tool: Tool) -> Callable[..., str]:
+    """Return a tool as a method with the tool's own name, arguments, types and docstring."""
+
+    def call(self: _Environment, *given: Any, **named: Any) -> str:
+        bound = signature.bind(*given, **named)
+        dialect = self._env.rules.dialect
+        return self._take(dialect.write_call(tool.name, dict(bound.arguments)))
+
+    signature = inspect.signature(tool.call)
+    hints = get_type_hints(tool.call)
+    first = inspect.Parameter("self", inspect.Parameter.POSITIONAL_OR_KEYWORD)
+    call.__name__ = call.__qualname__ = tool.name
+    call.__doc__ = inspect.getdoc(tool.call)
+    own = [one.replace(annotation=hints[one.name]) for one in signature.parameters.values()]
+    call.__signature__ = inspect.Signature([first, *own], return_annotation=str)  # type: ignore[attr-defined]  # what inspect reads
+    call.__annotations__ = {one.name: hints[one.name] for one in own} | {"return": str}
+    return call
