@@ -86,8 +86,8 @@ def texts() -> list[str]:
 
 
 @contextlib.contextmanager
-def served(command: Sequence[str | Path]) -> Iterator[tuple[int, int]]:
-    """Run a server until the block ends; yield port and process id.
+def served(command: Sequence[str | Path]) -> Iterator[tuple[int, subprocess.Popen[bytes]]]:
+    """Run a server until the block ends; yield port and process.
 
     Args:
         command: Starts it; ``"PORT"`` is replaced by a free port.
@@ -104,7 +104,7 @@ def served(command: Sequence[str | Path]) -> Iterator[tuple[int, int]]:
                 with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port)):
                     break
                 time.sleep(0.1)
-            yield port, process.pid
+            yield port, process
         finally:
             process.terminate()
 
@@ -199,7 +199,8 @@ def messages(said: Sequence[str]) -> list[bytes]:
 def measure(command: Sequence[str | Path], sessions: int, count: int, said: list[str]) -> Measured:
     """Run a server and play episodes on it."""
     frames = messages(said)
-    with served(command) as (port, pid):
+    with served(command) as (port, process):
+        pid = process.pid
         uvloop.run(play(port, sessions, count // 10, frames))
         busy, begun = processor_seconds(pid), time.perf_counter()
         waits = uvloop.run(play(port, sessions, count, frames))
@@ -211,7 +212,8 @@ def with_their_client(
     python: Path, command: Sequence[str | Path], sessions: int, count: int, said: list[str]
 ) -> Measured:
     """Run a server and play episodes on it with OpenEnv's client."""
-    with served(command) as (port, pid):
+    with served(command) as (port, process):
+        pid = process.pid
         busy = processor_seconds(pid)
         url = f"http://127.0.0.1:{port}"
         done = subprocess.run(
@@ -229,7 +231,8 @@ def memory(
 ) -> list[float]:
     """Return the resident memory of a server after each tenth of some steps, megabytes."""
     frames, found = messages(said), []
-    with served(command) as (port, pid):
+    with served(command) as (port, process):
+        pid = process.pid
         for _ in range(10):
             uvloop.run(play(port, sessions, steps // (10 * len(said)), frames))
             found.append(megabytes(pid))

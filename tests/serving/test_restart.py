@@ -190,7 +190,7 @@ def test_a_journal_that_cannot_be_written_costs_no_episode(
         (["--tokens", "odd.txt"], "odd.txt:3: expected NAME TOKEN"),
         (["--tokens", "same.txt"], "another client"),
         (["--tokens", "none.txt"], "none.txt"),
-        (["--limit", "sesions=3"], "did you mean 'sessions'"),
+        (["--limit", "sessons=3"], "did you mean 'sessions'"),
         (["--limit", "text_chars=many"], "text_chars"),
         (["--limit", "text_chars"], "expected --limit NAME=VALUE"),
         (["--idle", "-1"], "idle_seconds > 0"),
