@@ -50,7 +50,7 @@ def run(recipe: str, *overrides: str, **env: str) -> subprocess.CompletedProcess
         ("synthesize", "sead=3", "there is no config key 'sead'; did you mean 'seed'?"),
         ("trajectories", "teachr=x", "there is no config key 'teachr'; did you mean 'teacher'?"),
         ("evaluate", "splt=x", "there is no config key 'splt'; did you mean 'split'?"),
-        ("train", "policy=4", "expected policy=NAME, where NAME is one of folder, qwen3_0_6b"),
+        ("train", "policy=4", "expected policy=NAME, where NAME is one of closed_book, folder, greedy_hops"),
         ("train", "world=null", "there is no config key 'world'; did you mean 'questions.world'"),
         ("train", "questions=no/set", "no/set: expected the folder of a question set"),
         (
@@ -192,8 +192,8 @@ def wrong(*overrides: str) -> str:
         (
             "policy=tyni",
             "unknown policy 'tyni'; did you mean 'tiny'? "
-            "(known: folder, qwen3_0_6b, qwen3_14b, qwen3_1_7b, qwen3_32b, qwen3_4b, qwen3_8b, "
-            "served, tiny)",
+            "(known: closed_book, folder, greedy_hops, one_search, oracle, qwen3_0_6b, qwen3_14b, "
+            "qwen3_1_7b, qwen3_32b, qwen3_4b, qwen3_8b, served, tiny)",
         ),
         ("a=[b", "cannot read 'a=[b' as KEY=VALUE: no viable alternative at input '[b'"),
         ("~nothing", "Could not delete from config. 'nothing' does not exist."),

@@ -187,7 +187,7 @@ def _memory(wanted: float) -> None:
     free = psutil.virtual_memory().available / GB
     if free < wanted:
         raise UsageError(
-            f"the training needs {wanted:.3g} GB of memory, {free:.1f} GB are free: close "
+            f"the training needs {wanted:.6g} GB of memory, {free:.1f} GB are free: close "
             "other programs, or set hardware.memory_gb lower at your own risk"
         )
 
