@@ -10,6 +10,7 @@ COPY conf /src/conf
 RUN pip install --no-cache-dir "/src[fast]" && rm -rf /src
 USER medenv
 WORKDIR /home/medenv
-EXPOSE 8000
+RUN mkdir state
+EXPOSE 8000 8400
 ENTRYPOINT ["medenv"]
 CMD ["--help"]

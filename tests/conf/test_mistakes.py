@@ -50,7 +50,7 @@ def run(recipe: str, *overrides: str, **env: str) -> subprocess.CompletedProcess
         ("synthesize", "sead=3", "there is no config key 'sead'; did you mean 'seed'?"),
         ("trajectories", "teachr=x", "there is no config key 'teachr'; did you mean 'teacher'?"),
         ("evaluate", "splt=x", "there is no config key 'splt'; did you mean 'split'?"),
-        ("train", "policy=4", "expected policy=NAME, where NAME is one of closed_book, folder, greedy_hops"),
+        ("train", "policy=4", "expected policy=NAME, where NAME is one of closed_book, folder"),
         ("train", "world=null", "there is no config key 'world'; did you mean 'questions.world'"),
         ("train", "questions=no/set", "no/set: expected the folder of a question set"),
         (
