@@ -16,6 +16,26 @@ if TYPE_CHECKING:
     from medenv.build.environment import Parts
 
 
+_Target = Annotated[
+    str, typer.Argument(help="Id of an environment, or an environment.json or its folder.")
+]
+_Questions = Annotated[str, typer.Option(help="Folder of a question set, or a file of questions.")]
+_Split = Annotated[str, typer.Option(help="Split to ask: train, test, or all by default.")]
+_Settings = Annotated[
+    list[str] | None,
+    typer.Option("--option", help="Setting of the environment, NAME=VALUE: dialect=openai."),
+]
+_Host = Annotated[str, typer.Option(help="Address to listen on.")]
+_Tokens = Annotated[
+    Path | None,
+    typer.Option(help="File of access tokens, NAME TOKEN per line; or set MEDENV_TOKEN."),
+]
+_State = Annotated[
+    Path | None, typer.Option(help="Folder that keeps finished and running episodes over restarts.")
+]
+_Seed = Annotated[int, typer.Option(help="Seed of the questions of episodes without one.")]
+
+
 def register(serving: typer.Typer) -> None:
     """Register the commands.
 
@@ -27,27 +47,14 @@ def register(serving: typer.Typer) -> None:
 
 
 def serve_env(  # noqa: PLR0913 - each parameter is an option of the command
-    target: Annotated[
-        str, typer.Argument(help="Id of an environment, or an environment.json or its folder.")
-    ] = "medenv/Research-v0",
-    questions: Annotated[
-        str, typer.Option(help="Folder of a question set, or a file of questions.")
-    ] = "",
-    split: Annotated[str, typer.Option(help="Split to ask: train, test, or all by default.")] = "",
-    option: Annotated[
-        list[str] | None,
-        typer.Option("--option", help="Setting of the environment, NAME=VALUE: dialect=openai."),
-    ] = None,
-    host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
+    target: _Target = "medenv/Research-v0",
+    questions: _Questions = "",
+    split: _Split = "",
+    option: _Settings = None,
+    host: _Host = "127.0.0.1",
     port: Annotated[int, typer.Option(help="Port to listen on; 0 takes a free one.")] = 8000,
-    tokens: Annotated[
-        Path | None,
-        typer.Option(help="File of access tokens, NAME TOKEN per line; or set MEDENV_TOKEN."),
-    ] = None,
-    state: Annotated[
-        Path | None,
-        typer.Option(help="Folder that keeps finished and running episodes over restarts."),
-    ] = None,
+    tokens: _Tokens = None,
+    state: _State = None,
     sessions: Annotated[int, typer.Option(help="Sessions at the same time.", min=1)] = 256,
     idle: Annotated[
         float, typer.Option(help="Seconds without a request after which a session ends.")
@@ -56,7 +63,7 @@ def serve_env(  # noqa: PLR0913 - each parameter is an option of the command
         list[str] | None,
         typer.Option("--limit", help="Further limit, NAME=VALUE: steps_per_second=5."),
     ] = None,
-    seed: Annotated[int, typer.Option(help="Seed of the questions of unseeded resets.")] = 0,
+    seed: _Seed = 0,
 ) -> None:
     """Serve an environment over HTTP and WebSocket, in the protocol of OpenEnv."""
     from medenv.serving import EnvironmentServer, Limits, Tokens
@@ -90,26 +97,17 @@ def serve_env(  # noqa: PLR0913 - each parameter is an option of the command
 
 
 def serve_mcp(  # noqa: PLR0913 - each parameter is an option of the command
-    target: Annotated[
-        str, typer.Argument(help="Id of an environment, or an environment.json or its folder.")
-    ] = "medenv/Research-v0",
-    questions: Annotated[
-        str, typer.Option(help="Folder of a question set, or a file of questions.")
-    ] = "",
-    split: Annotated[str, typer.Option(help="Split to ask: train, test, or all by default.")] = "",
-    option: Annotated[
-        list[str] | None, typer.Option("--option", help="Setting of the environment, NAME=VALUE.")
-    ] = None,
+    target: _Target = "medenv/Research-v0",
+    questions: _Questions = "",
+    split: _Split = "",
+    option: _Settings = None,
     port: Annotated[
         int | None, typer.Option(help="Port of streamable HTTP; by default stdin and stdout.")
     ] = None,
-    host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
-    tokens: Annotated[
-        Path | None,
-        typer.Option(help="File of access tokens, NAME TOKEN per line; or set MEDENV_TOKEN."),
-    ] = None,
-    state: Annotated[Path | None, typer.Option(help="Folder that keeps finished episodes.")] = None,
-    seed: Annotated[int, typer.Option(help="Seed of the questions of unseeded episodes.")] = 0,
+    host: _Host = "127.0.0.1",
+    tokens: _Tokens = None,
+    state: _State = None,
+    seed: _Seed = 0,
 ) -> None:
     """Serve episodes and tools to agents as an MCP server, over stdio or streamable HTTP."""
     import asyncio

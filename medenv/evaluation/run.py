@@ -410,6 +410,8 @@ def _authors(
 def _identity(settings: EvaluateSettings, env: TrainingEnv) -> dict[str, Any]:
     """Return what the figures depend on: not the size, nor how the answers are computed."""
     plain: dict[str, Any] = msgspec.to_builtins(settings)
+    if not settings.policy.baseline:
+        del plain["policy"]["baseline"]  # evaluations begun before there were any go on
     return {
         **significant({name: plain[name] for name in ("policy", "sampling", "seed")}),
         **significant({"retriever": msgspec.to_builtins(env.spec.retriever)}),

@@ -254,7 +254,8 @@ def _identity(run: Run) -> dict[str, Any]:
 
 
 _OF_OTHER_RECIPES = (
-    *("ablation", "lessons", "tiny", "policy.engine", "policy.engine_options"),
+    *("ablation", "lessons", "tiny"),
+    *("policy.baseline", "policy.engine", "policy.engine_options"),
     *("questions.path", "questions.folder", "questions.workers"),
 )
 
