@@ -28,7 +28,7 @@ def check_parts(
         list[str],
         typer.Argument(
             help="KIND:NAME. KIND is tool, reward, source, retriever or env; NAME is registered, "
-            "offered by a package, package.module:object, or the id of a Gymnasium environment."
+            "offered by a package, package.module:object, a Gymnasium id, or an OpenEnv URL."
         ),
     ],
     path: Annotated[str | None, typer.Option(help="What a source or retriever reads.")] = None,

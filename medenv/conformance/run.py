@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Mapping
 from functools import partial
 from types import MappingProxyType
@@ -13,10 +14,11 @@ import msgspec
 from medenv.build.environment import make_env
 from medenv.build.plugins import retriever_factory
 from medenv.build.scoring import scoring_of
-from medenv.conformance import environments, retrievers, rewards, sources, tools
+from medenv.conformance import environments, openenv, retrievers, rewards, sources, tools
 from medenv.conformance.report import Report, Result, run_checks
 from medenv.envs.env import MedResearchEnv
 from medenv.errors import UnknownNameError, UsageError
+from medenv.io.network import TOKEN_VARIABLE
 
 
 def check(target: str, *, path: str | None = None, **options: Any) -> Report:
@@ -24,7 +26,8 @@ def check(target: str, *, path: str | None = None, **options: Any) -> Report:
 
     Args:
         target: ``"kind:name"``; the kinds are those of `KINDS`, a name is registered, offered by an
-            installed package, or ``package.module:object``; an environment's is its Gymnasium id.
+            installed package, or ``package.module:object``; an environment's is its Gymnasium id,
+            or the URL at which it is served in OpenEnv's protocol.
         path: What a source or retriever reads.
         options: Keyword arguments of the part.
 
@@ -67,6 +70,9 @@ def _retriever(name: str, path: str | None, options: Mapping[str, Any]) -> list[
 
 def _environment(name: str, path: str | None, options: Mapping[str, Any]) -> list[Result]:
     _refuse(path, options)
+    if name.startswith(("http://", "https://")):
+        token = os.environ.get(TOKEN_VARIABLE, "")
+        return run_checks(openenv.CHECKS, openenv.open_served(name, token))
     part = environments.EnvironmentUnderTest(name)
     found = run_checks(environments.CHECKS, part)
     if not isinstance(gymnasium.make(name, disable_env_checker=True).unwrapped, MedResearchEnv):

@@ -54,12 +54,16 @@ def sample(schema: Mapping[str, Any]) -> Any:
 
 
 def _arguments(tool: Tool) -> dict[str, Any]:
-    made = sample({"type": "object", **_plain(tool.spec.parameters)})
+    made = sample({"type": "object", **inlined(tool.spec.parameters)})
     return dict(made)
 
 
-def _plain(schema: Any) -> Any:
-    """Return a schema with its definitions put where they are referred to."""
+def inlined(schema: Any) -> Any:
+    """Return a schema with its definitions put where they are referred to.
+
+    Args:
+        schema: A JSON schema without cycles.
+    """
     definitions = schema.get("$defs", {})
 
     def put(node: Any) -> Any:
@@ -126,7 +130,7 @@ def wrong_arguments_are_answered_not_raised(tool: Tool) -> str:
 
 def hostile_text_is_answered_not_raised(tool: Tool) -> str:
     """Text arguments may hold control characters, lone surrogates, markup and be very long."""
-    properties = _plain(tool.spec.parameters).get("properties", {})
+    properties = inlined(tool.spec.parameters).get("properties", {})
     texts = [(name, wrap) for name, one in properties.items() for wrap in _texts(one)]
     if not texts:
         raise NotApplicable("it takes no text")
