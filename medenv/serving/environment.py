@@ -14,7 +14,7 @@ import contextlib
 import gc
 import inspect
 import logging
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Annotated, Any
 from urllib.parse import parse_qs
@@ -32,7 +32,6 @@ from medenv.build.environment import Parts
 from medenv.dialects.base import neutralise
 from medenv.envs.env import MedResearchEnv
 from medenv.envs.kinds import ENVIRONMENT_CLASSES
-from medenv.errors import DataError
 from medenv.io import digest
 from medenv.rollouts.driver import RolloutRetryPolicy
 from medenv.serving.mcp import MCP
@@ -70,9 +69,6 @@ from medenv.serving.web import (
 )
 
 _log = logging.getLogger(__name__)
-
-SAVE_EVERY = 1.0
-"""Interval between two snapshots of the running episodes, seconds."""
 
 _FAILED = RefusedError("EXECUTION_ERROR", "the server failed; its log says why", 500)
 _encode = msgspec.json.Encoder().encode
@@ -160,7 +156,6 @@ class EnvironmentServer:
         store = None if folder is None else Store(Path(folder), identity(parts))
         self.sessions = Sessions(parts, self._limits, store, seed, patience)
         self._mcp = MCP(self.sessions)
-        self._healthy = True
         self._endpoints = self._table()
         self._http = Starlette(
             routes=[
@@ -172,7 +167,7 @@ class EnvironmentServer:
                 Route("/openapi.json", self._openapi, methods=["GET"]),
             ],
             exception_handlers={HTTPException: _http_error, Exception: _failed},
-            lifespan=self._lifespan,
+            lifespan=lambda _app: self.sessions.running(),
         )
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -378,7 +373,7 @@ class EnvironmentServer:
         return handle
 
     async def _health(self, _client: str, _given: Nothing) -> dict[str, str]:
-        if self.sessions.draining or not self._healthy:
+        if self.sessions.draining or not self.sessions.keeping:
             raise RefusedError("SESSION_ERROR", "unhealthy", 503)
         return {"status": "healthy"}
 
@@ -480,34 +475,6 @@ class EnvironmentServer:
 
     def _count(self, error: RefusedError) -> None:
         self.sessions.metrics.refused[error.code] += 1
-
-    @contextlib.asynccontextmanager
-    async def _lifespan(self, _app: Starlette) -> AsyncIterator[None]:
-        jobs = [asyncio.ensure_future(self._expire()), asyncio.ensure_future(self._save())]
-        try:
-            yield
-        finally:
-            for job in jobs:
-                job.cancel()
-            await asyncio.gather(*jobs, return_exceptions=True)
-            await self.sessions.shut()
-
-    async def _expire(self) -> None:
-        wait = min(5.0, self._limits.idle_seconds / 4, self._limits.parked_seconds / 4)
-        while True:
-            await asyncio.sleep(wait)
-            self.sessions.expire()
-
-    async def _save(self) -> None:
-        while True:
-            await asyncio.sleep(SAVE_EVERY)
-            try:
-                await self.sessions.save()
-                self._healthy = True
-            except DataError as error:
-                if self._healthy:  # once, not every second
-                    _log.error("running episodes are not kept: %s", error)
-                self._healthy = False
 
 
 def identity(parts: Parts) -> dict[str, str]:

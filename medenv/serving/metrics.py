@@ -1,4 +1,4 @@
-"""What a server counts, in the text format of Prometheus. Nothing in it tells of one episode."""
+"""Counters of a server in the text format of Prometheus, without data of single episodes."""
 
 from __future__ import annotations
 

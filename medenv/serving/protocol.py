@@ -50,7 +50,7 @@ class RefusedError(MedEnvError):
 
 
 class ResetData(msgspec.Struct, frozen=True, kw_only=True):
-    """What begins an episode.
+    """Arguments of a reset.
 
     Args:
         seed: Draws the question; the same seed draws the same question as
@@ -97,7 +97,7 @@ class StepData(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Observation(msgspec.Struct, frozen=True, kw_only=True, gc=False):
-    """What the policy sees.
+    """Observation of the policy.
 
     Args:
         text: After a reset the whole prompt, after a step the results of the tools.

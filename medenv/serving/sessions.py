@@ -9,10 +9,11 @@ reply to the step that ends an episode.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import secrets
 import time
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from typing import Any
 
 import msgspec
@@ -38,6 +39,9 @@ from medenv.serving.store import Finished, Kept, Store
 
 _log = logging.getLogger(__name__)
 
+SAVE_EVERY = 1.0
+"""Interval between two snapshots of the running episodes, seconds."""
+
 _WINDOW = 10.0
 """Time over which the rate of steps is averaged, seconds."""
 
@@ -50,7 +54,7 @@ _NO_EPISODE = (
 
 
 class Limits(Record, frozen=True, kw_only=True):
-    """What clients may use.
+    """Limits on the use of a server.
 
     Args:
         sessions: Sessions at the same time.
@@ -204,7 +208,7 @@ class Sessions:
     ) -> None:
         self.parts, self.limits, self.store = parts, limits, store
         self.metrics = metrics or Metrics()
-        self.draining = False
+        self.draining, self.keeping = False, True
         self.splits: dict[str, list[Question]] = {}
         for question in parts.questions:
             self.splits.setdefault(question.split, []).append(question)
@@ -296,6 +300,26 @@ class Sessions:
             shown = f"{episode_id!r:.80}"
             problem = f"no episode {shown} is running: it has ended, expired or never begun"
             raise RefusedError("SESSION_ERROR", problem, 404)
+        return session
+
+    def reach(self, client: str, episode_id: str) -> Session:
+        """Return the session of a running episode; one that is parked goes on in a new session.
+
+        Args:
+            client: Name of the client.
+            episode_id: Id of the episode.
+
+        Raises:
+            RefusedError: The client plays no such episode, or no session is free.
+        """
+        if (client, episode_id) not in self._parked:
+            return self.find(client, episode_id)
+        session = self.open(client)
+        try:
+            self.begin(session, ResetData(episode_id=episode_id, resume=True))
+        except BaseException:
+            self.close(session, park=False)
+            raise
         return session
 
     def begin(self, session: Session, data: ResetData) -> Reply:
@@ -558,6 +582,35 @@ class Sessions:
             except DataError:
                 self._dirty, self._gone = dirty | self._dirty, gone + self._gone
                 raise
+
+    @contextlib.asynccontextmanager
+    async def running(self) -> AsyncIterator[None]:
+        """Save episodes and end idle sessions while the block runs; then keep all and close."""
+        jobs = [asyncio.ensure_future(job) for job in (self._expire_often(), self._save_often())]
+        try:
+            yield
+        finally:
+            for job in jobs:
+                job.cancel()
+            await asyncio.gather(*jobs, return_exceptions=True)
+            await self.shut()
+
+    async def _expire_often(self) -> None:
+        wait = min(5.0, self.limits.idle_seconds / 4, self.limits.parked_seconds / 4)
+        while True:
+            await asyncio.sleep(wait)
+            self.expire()
+
+    async def _save_often(self) -> None:
+        while True:
+            await asyncio.sleep(SAVE_EVERY)
+            try:
+                await self.save()
+                self.keeping = True
+            except DataError as error:
+                if self.keeping:  # once, not every second
+                    _log.error("running episodes are not kept: %s", error)
+                self.keeping = False
 
     async def drain(self) -> None:
         """Refuse new episodes and wait until the steps in progress are answered."""

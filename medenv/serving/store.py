@@ -1,4 +1,4 @@
-"""What a server of episodes keeps on disk: finished episodes, and those that run.
+"""Storage of a server: a journal of finished episodes, and snapshots of running ones.
 
     FOLDER/episodes.jsonl    every finished episode with its score, appended before the client
                              receives its end

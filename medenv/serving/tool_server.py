@@ -8,10 +8,13 @@ itself, over stdio and streamable HTTP, by the official package.
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import msgspec
+from starlette.applications import Starlette
 
 import medenv
 from medenv.build.environment import Parts
@@ -139,7 +142,7 @@ class ToolServer:
         """
         from mcp.server.transport_security import TransportSecuritySettings
 
-        made: App = self.server.streamable_http_app(
+        made: Starlette = self.server.streamable_http_app(
             json_response=True,
             max_request_body_size=self._limits.message_bytes,
             session_idle_timeout=self._limits.idle_seconds,
@@ -147,13 +150,21 @@ class ToolServer:
             # `Guard` checks the host of each request, by the same rules as for other servers.
             transport_security=TransportSecuritySettings(enable_dns_rebinding_protection=False),
         )
+        inner = made.router.lifespan_context
+
+        @contextlib.asynccontextmanager
+        async def lifespan(app: Starlette) -> AsyncIterator[None]:
+            async with self.sessions.running(), inner(app):
+                yield
+
+        made.router.lifespan_context = lifespan
         return made
 
     async def run_stdio(self) -> None:
         """Serve one client over stdin and stdout until it closes them."""
         from mcp.server.stdio import stdio_server
 
-        async with stdio_server() as (read, write):
+        async with self.sessions.running(), stdio_server() as (read, write):
             await self.server.run(read, write, self.server.create_initialization_options())
 
     async def _list(self, _context: ServerRequestContext[Any], _params: Any) -> ListToolsResult:
@@ -182,13 +193,12 @@ class ToolServer:
         if name not in self._tools:
             known = ", ".join(self._tools)
             raise msgspec.ValidationError(f"there is no such tool (tools: {known})")
-        self.sessions.expire()
         if name == BEGIN:
             return self._begin(client, arguments)
         episode = arguments.pop(EPISODE, None)
         if not isinstance(episode, str):
             raise msgspec.ValidationError(f"expected {EPISODE!r}, the id that {BEGIN} gave")
-        session = self.sessions.find(client, episode)
+        session = self.sessions.reach(client, episode)
         reply = await self.sessions.step(session, self._text(name, arguments))
         if reply.done:
             self._end(session)

@@ -1,4 +1,4 @@
-"""What every server of medenv needs: who may call it, how it is run, how it stops.
+"""Access, start and shutdown of all servers of medenv.
 
 A server listens on the loopback address unless it has tokens. Without tokens only requests that
 name this machine are answered, and none that a web page of another origin sends, so that a page in

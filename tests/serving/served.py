@@ -56,8 +56,7 @@ class QuickServer(WebServer):
 def running(app: App, tokens: Tokens | None = None, **options: Any) -> Iterator[str]:
     """Serves an application from a thread until the block ends; yields host and port."""
     config = web_config(app, "127.0.0.1", 0, tokens=tokens or Tokens({}), **options)
-    drain = app.sessions.drain if isinstance(app, EnvironmentServer) else None
-    server = QuickServer(config, drain)
+    server = QuickServer(config, app.sessions.drain if isinstance(app, EnvironmentServer) else None)
     listening = listen("127.0.0.1", 0)
     thread = threading.Thread(target=server.run, args=([listening],))
     thread.start()

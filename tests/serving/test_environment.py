@@ -360,7 +360,9 @@ def test_an_idle_session_ends_and_its_episode_can_be_resumed() -> None:
 
 
 def test_a_client_that_does_not_read_holds_up_nobody_and_loses_its_session() -> None:
-    with serving(idle_seconds=0.4, sessions=2) as where, Client(where) as other:
+    reset = b'{"type":"reset"}'
+    frames = (bytes([0x81, 0x80 | len(reset)]) + bytes(4) + reset) * 1_000_000
+    with serving(idle_seconds=1.0, sessions=2) as where, Client(where) as other:
         host, _, port = where.partition(":")
         with socket.create_connection((host, int(port))) as greedy:
             handshake = (
@@ -369,15 +371,14 @@ def test_a_client_that_does_not_read_holds_up_nobody_and_loses_its_session() -> 
                 "Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\nSec-WebSocket-Version: 13\r\n\r\n"
             )
             greedy.sendall(handshake.encode())
-            reset = b'{"type":"reset"}'
             greedy.settimeout(0.2)
-            frames = (bytes([0x81, 0x80 | len(reset)]) + bytes(4) + reset) * 1_000_000
-            with pytest.raises(TimeoutError):  # the server takes no more while nothing is read
+            # The server takes no more while nothing is read; on a busy machine it has hung up.
+            with pytest.raises((TimeoutError, ConnectionError)):
                 greedy.sendall(frames)
             for _ in range(10):
                 other.reset()
                 assert other.step(ANSWER)["done"] is True
-            assert any(free(where) for _ in range(40))
+            assert any(free(where) for _ in range(100))
 
 
 def free(where: str) -> bool:

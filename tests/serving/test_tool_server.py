@@ -6,6 +6,7 @@ import asyncio
 import json
 import subprocess
 import sys
+import time
 from collections.abc import Awaitable, Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -23,6 +24,7 @@ from .served import parts, questions, running
 
 mcp = pytest.importorskip("mcp")
 ROOT = Path(__file__).parents[2]
+TOKENS = Tokens({"ann": "a" * 24, "bob": "b" * 24})
 Call = Callable[..., Awaitable[Any]]
 
 
@@ -132,8 +134,7 @@ def test_several_episodes_go_on_beside_each_other_up_to_the_limit() -> None:
 def served(tmp_path: Path) -> Iterator[tuple[str, Path]]:
     folder = tmp_path / "state"
     server = ToolServer(parts(), folder=folder)
-    tokens = Tokens({"ann": "a" * 24, "bob": "b" * 24})
-    with running(server.app(), tokens) as where:
+    with running(server.app(), TOKENS) as where:
         yield f"http://{where}/mcp", folder
 
 
@@ -178,6 +179,39 @@ def test_bare_http_plays_too_and_clients_do_not_see_each_others_episodes(
     (_, line) = (folder / "episodes.jsonl").read_text().splitlines()  # after the journal's own
     kept = msgspec.json.decode(line, type=Finished)
     assert (kept.client, kept.trajectory.answer) == ("ann", "FBN1")
+
+
+def test_an_episode_goes_on_after_a_restart_for_the_client_that_began_it(tmp_path: Path) -> None:
+    with running(ToolServer(parts(), folder=tmp_path).app(), TOKENS) as where:
+        url = f"http://{where}/mcp"
+        begun = post(url, "a" * 24, BEGIN, split="train", index=0).json()["result"]
+        episode = begun["structuredContent"]["episode"]
+        found = post(url, "a" * 24, "search", episode=episode, query="Marfan").json()["result"]
+        assert not found["isError"]
+    with running(ToolServer(parts(), folder=tmp_path).app(), TOKENS) as where:
+        url = f"http://{where}/mcp"
+        stolen = post(url, "b" * 24, ANSWER, episode=episode, text="FBN1").json()["result"]
+        assert stolen["isError"]
+        ended = post(url, "a" * 24, ANSWER, episode=episode, text="FBN1").json()["result"]
+        assert ended["structuredContent"]["reward"] == pytest.approx(1.3)
+    (_, line) = (tmp_path / "episodes.jsonl").read_text().splitlines()
+    kept = msgspec.json.decode(line, type=Finished)
+    assert [turn.calls[0].name for turn in kept.trajectory.turns if turn.calls] == ["search"]
+
+
+def test_an_idle_episode_is_parked_and_goes_on(tmp_path: Path) -> None:
+    server = ToolServer(parts(), folder=tmp_path, limits=Limits(idle_seconds=0.1, sessions=1))
+    with running(server.app(), TOKENS) as where:
+        url = f"http://{where}/mcp"
+        begun = post(url, "a" * 24, BEGIN, split="train", index=0).json()["result"]
+        episode = begun["structuredContent"]["episode"]
+        for _ in range(100):
+            if server.sessions.parked:
+                break
+            time.sleep(0.05)
+        assert (server.sessions.parked, server.sessions.count) == (1, 0)
+        ended = post(url, "a" * 24, ANSWER, episode=episode, text="FBN1").json()["result"]
+        assert ended["structuredContent"]["done"]
 
 
 def test_the_example_plays_over_stdio() -> None:
