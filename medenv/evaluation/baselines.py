@@ -15,6 +15,7 @@ They play in the same environment, with the same tools and budget, as every othe
 from __future__ import annotations
 
 import re
+from abc import ABC, abstractmethod
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from types import MappingProxyType
@@ -67,7 +68,7 @@ def _words(text: str) -> tuple[str, ...]:
     return tuple(_WORD.findall(text.lower()))
 
 
-class _Scripted:
+class _Scripted(ABC):
     """What searching baselines share.
 
     Args:
@@ -84,9 +85,9 @@ class _Scripted:
         del i  # nothing is drawn
         return ScriptedPolicy(self.script(question))
 
+    @abstractmethod
     def script(self, question: Question) -> Script:
         """Write an episode."""
-        raise NotImplementedError
 
     def topic(self, question: Question) -> str:
         """Return what the question names first, or else all of it."""
@@ -98,7 +99,7 @@ class _Scripted:
 
 
 class OneSearch(_Scripted):
-    """Answer with the first that is shown; arguments as above."""
+    """Searches once and answers with the first entity of the asked kind that it is shown."""
 
     def script(self, question: Question) -> Script:
         """Search once, and answer."""
@@ -112,7 +113,7 @@ class OneSearch(_Scripted):
 
 
 class GreedyHops(_Scripted):
-    """Go from name to name; arguments as above."""
+    """Goes from name to name until it is shown an entity of the asked kind."""
 
     def script(self, question: Question) -> Script:
         """Search, go on, and answer."""

@@ -28,16 +28,28 @@ SETTINGS = ("identity.json", "settings.json")
 """Files in which folders of episodes keep what they were made with."""
 
 
+class Played(NamedTuple):
+    """An episode of a folder.
+
+    Attributes:
+        part: Name of what it is part of, such as ``"sampled"``.
+        scored: The episode with its score.
+    """
+
+    part: str
+    scored: Scored
+
+
 class Source(NamedTuple):
     """The episodes of a folder, and what is known of them.
 
     Attributes:
-        episodes: Each with the name of what it is part of, such as ``"sampled"``.
+        episodes: The episodes.
         rules: The rules by which they were played.
         about: Version of the code, settings with their seeds, and the environment's hash.
     """
 
-    episodes: Sequence[tuple[str, Scored]]
+    episodes: Sequence[Played]
     rules: EpisodeRules
     about: Mapping[str, Any]
 
@@ -54,16 +66,17 @@ def read_source(folder: Path) -> Source:
     environment = folder / ENVIRONMENT
     if not environment.exists():
         raise DataError(folder, f"expected a folder of episodes with its {ENVIRONMENT}")
-    episodes: list[tuple[str, Scored]] = []
+    episodes: list[Played] = []
     for name in ("sampled", "greedy"):
         file = folder / f"{name}.jsonl"
-        episodes += [(name, one) for one in read_records(file, Scored)] if file.exists() else []
+        if file.exists():
+            episodes += [Played(name, one) for one in read_records(file, Scored)]
     if (folder / "trajectories.jsonl").exists():
         made = read_records(folder / "trajectories.jsonl", Rollout)
-        episodes += [(one.part, one.scored) for one in made]
+        episodes += [Played(one.part, one.scored) for one in made]
     for file in sorted((folder / "rollouts").glob("*/*.jsonl")):
         name = f"{file.parent.name}/{file.stem}"
-        episodes += [(name, one) for one in read_records(file, Scored)]
+        episodes += [Played(name, one) for one in read_records(file, Scored)]
     if not episodes:
         raise DataError(folder, "holds no finished episodes")
     spec = prepare(RunSettings(environment=str(environment))).spec
@@ -94,27 +107,24 @@ def export(source: Source, target: Path, form: str) -> int:
     return len(source.episodes)
 
 
-def atif(
-    part: str, scored: Scored, rules: EpisodeRules, about: Mapping[str, Any]
-) -> dict[str, Any]:
+def atif(played: Played, source: Source) -> dict[str, Any]:
     """Return an episode as an ATIF trajectory.
 
     Args:
-        part: What it is part of.
-        scored: The episode.
-        rules: The rules by which it was played.
-        about: What is known of all episodes.
+        played: The episode.
+        source: Where it is from.
     """
+    part, scored = played
     trajectory = scored.trajectory
     steps: list[dict[str, Any]] = [
         {"source": "system" if one["role"] == "system" else "user", "message": one["content"]}
-        for one in Episode(trajectory.question, rules).prompt()
+        for one in Episode(trajectory.question, source.rules).prompt()
     ]
     steps += [_step(turn) for turn in trajectory.turns]
     tokens = sum(turn.tokens for turn in trajectory.turns)
     return {
         "schema_version": ATIF,
-        "session_id": _session(part, scored),
+        "session_id": _session(played),
         "agent": {"name": "medenv", "version": medenv.__version__, "extra": {"part": part}},
         "steps": [{"step_id": number, **step} for number, step in enumerate(steps, start=1)],
         "final_metrics": {
@@ -122,7 +132,7 @@ def atif(
             **({"total_completion_tokens": tokens} if tokens else {}),
             "extra": {"reward": scored.score.total, "parts": _parts(scored)},
         },
-        "extra": {**about, **_outcome(trajectory), "seed": trajectory.seed},
+        "extra": {**source.about, **_outcome(trajectory), "seed": trajectory.seed},
     }
 
 
@@ -144,17 +154,14 @@ def _step(turn: Turn) -> dict[str, Any]:
     }
 
 
-def chat(
-    part: str, scored: Scored, rules: EpisodeRules, about: Mapping[str, Any]
-) -> dict[str, Any]:
+def chat(played: Played, source: Source) -> dict[str, Any]:
     """Return an episode as messages and tools of OpenAI's chat completions.
 
     Args:
-        part: What it is part of.
-        scored: The episode.
-        rules: The rules by which it was played.
-        about: What is known of all episodes.
+        played: The episode.
+        source: Where it is from.
     """
+    scored, rules = played.scored, source.rules
     trajectory = scored.trajectory
     messages: list[dict[str, Any]] = [*map(dict, Episode(trajectory.question, rules).prompt())]
     for turn in trajectory.turns:
@@ -165,9 +172,9 @@ def chat(
             {"type": "function", "function": msgspec.to_builtins(tool)} for tool in rules.tools
         ],
         "metadata": {
-            **about,
+            **source.about,
             **_outcome(trajectory),
-            "session": _session(part, scored),
+            "session": _session(played),
             "seed": trajectory.seed,
             "reward": scored.score.total,
             "parts": _parts(scored),
@@ -196,13 +203,13 @@ def _messages(turn: Turn) -> list[dict[str, Any]]:
     ]
 
 
-def row(part: str, scored: Scored) -> dict[str, Any]:
+def row(played: Played) -> dict[str, Any]:
     """Return an episode as a row of plain columns; what is nested is JSON.
 
     Args:
-        part: What it is part of.
-        scored: The episode.
+        played: The episode.
     """
+    part, scored = played
     trajectory, question = scored.trajectory, scored.trajectory.question
     accuracy = scored.score.parts.get("accuracy")
     return {
@@ -229,7 +236,8 @@ def row(part: str, scored: Scored) -> dict[str, Any]:
     }
 
 
-def _session(part: str, scored: Scored) -> str:
+def _session(played: Played) -> str:
+    part, scored = played
     return f"{part}/{scored.trajectory.question.id}/{scored.sample}"
 
 
@@ -246,14 +254,13 @@ def _outcome(trajectory: Trajectory) -> dict[str, Any]:
     }
 
 
-_Form = Callable[[str, Scored, EpisodeRules, Mapping[str, Any]], dict[str, Any]]
+_Form = Callable[[Played, Source], dict[str, Any]]
 
 
 def _lines(form: _Form) -> Callable[[Source, Path], None]:
     def write(source: Source, target: Path) -> None:
         made: Iterable[bytes] = (
-            msgspec.json.encode(form(part, one, source.rules, source.about))
-            for part, one in source.episodes
+            msgspec.json.encode(form(played, source)) for played in source.episodes
         )
         write_text(target, "".join(f"{line.decode()}\n" for line in made))
 
@@ -265,7 +272,7 @@ def _parquet(source: Source, target: Path) -> None:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    table = pa.Table.from_pylist([row(part, one) for part, one in source.episodes])
+    table = pa.Table.from_pylist([row(played) for played in source.episodes])
     about = {"medenv": json.dumps(dict(source.about))}
     with atomic_path(target) as partial:
         pq.write_table(table.replace_schema_metadata(about), partial)

@@ -15,6 +15,7 @@ from safetensors.torch import load_file
 
 from medenv.evaluation.summary import read_scored
 from medenv.reward import shuffle_batch
+from medenv.trajectories.interchange import read_source
 
 from .smoke import LAST, LONGER, ROOT, Stopped, logged, train
 
@@ -96,6 +97,14 @@ def test_validation_answers_each_question_as_often_as_asked(run: Path) -> None:
         assert len(sampled) == 4 * 2
         assert len(greedy) == 4
         assert {one.trajectory.question.split for one in (*sampled, *greedy)} == {"test"}
+
+
+def test_the_rollouts_of_a_training_are_read_as_episodes(run: Path) -> None:
+    source = read_source(run)
+    scored = read_scored(run / "rollouts" / "train" / f"{LAST:06d}.jsonl")
+    of_step = [one.scored for one in source.episodes if one.part == f"train/{LAST:06d}"]
+    assert of_step == scored
+    assert source.about["settings"]
 
 
 def test_only_tokens_that_the_policy_wrote_are_trained_on(run: Path) -> None:

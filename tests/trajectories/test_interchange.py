@@ -17,10 +17,14 @@ from medenv.cli.main import app
 from medenv.errors import DataError, UnknownNameError
 from medenv.evaluation.run import EvaluateSettings, evaluate
 from medenv.evaluation.summary import read_scored
+from medenv.io import read_records
 from medenv.records import Scored, Trajectory
 from medenv.trajectories.interchange import FORMS, export, read_source
+from medenv.trajectories.records import Rollout
+from medenv.trajectories.run import make_trajectories
 
 from ..toy import toy_run
+from .conftest import settings
 
 
 @pytest.fixture(scope="module")
@@ -118,6 +122,16 @@ def test_a_table_has_a_row_for_each_episode_and_loses_nothing(
     assert {row["part"] for row in rows} == {"sampled", "greedy"}
     about = json.loads(table.schema.metadata[b"medenv"])
     assert about["settings"]["policy.baseline"] == "greedy_hops"
+
+
+def test_sets_of_trajectories_are_read_too(tmp_path: Path) -> None:
+    wanted = settings(tmp_path)
+    make_trajectories(wanted)
+    rollouts = read_records(wanted.target / "trajectories.jsonl", Rollout)
+    source = read_source(wanted.target)
+    assert source.episodes
+    assert list(source.episodes) == [(one.part, one.scored) for one in rollouts]
+    assert source.about["settings"]["plan"]["n"] == wanted.plan.n
 
 
 def test_what_holds_no_episodes_is_told(folder: Path, tmp_path: Path) -> None:
