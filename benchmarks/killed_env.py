@@ -1,4 +1,4 @@
-"""What a killed server of episodes loses: clients play, SIGKILL, restart, resume, and count.
+"""Count the episodes that are lost when a server is killed while clients play, and restarted.
 
 python benchmarks/killed_env.py            # as fast as they can
 python benchmarks/killed_env.py --slow     # turns of half a second, to be resumed

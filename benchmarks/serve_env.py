@@ -56,7 +56,7 @@ THEIRS = ["<search>marfan</search>", "<search>gene</search>", "<answer>FBN1</ans
 
 
 class Measured(NamedTuple):
-    """What came out of one run."""
+    """Results of one run."""
 
     steps: int
     seconds: float
@@ -290,7 +290,7 @@ COMPARED = (
     ("uvloop added to OpenEnv", ("uvloop", "uvloop"), False),
     ("as installed, OpenEnv's client", ("uvloop", "asyncio"), True),
 )
-"""What is compared, the event loops of medenv and OpenEnv, and whether by OpenEnv's client."""
+"""Comparisons: title, event loop of medenv and of OpenEnv, and whether OpenEnv's client is used."""
 
 COLUMNS = ("server", "steps/s", "steps per processor second", "p50, ms", "p99, ms", "MB")
 

@@ -1,9 +1,10 @@
 """Inner loops in Python that are compiled by numba once that pays.
 
-A loop over the built-in world is done before numba is imported, and one over a large corpus takes a
-hundred times longer than compiled. So a loop runs as it is until it has taken half a second in all,
-or is given a large array; from then on it is compiled, once for each machine. Both return the same
-to the last bit. Without numba, the extra `fast`, loops stay as they are.
+A loop over the built-in world is done before numba is imported; over large data it takes 17 to 240
+times as long as compiled (measured: graph search over 32,000 entities, BM25 over 20,000 passages).
+So a loop runs in Python until it has taken half a second in all, or is given a large array; from
+then on it is compiled, once for each machine. Both return the same to the last bit. Without numba,
+the extra `fast`, loops are never compiled.
 """
 
 from __future__ import annotations
@@ -86,6 +87,6 @@ def warn_if_slow(what: str, size: int, most: int) -> None:
     """
     if size > most and find_spec("numba") is None:
         warnings.warn(
-            f"{what} is a hundred times faster with numba: pip install 'medenv-rl[fast]'",
+            f"{what} is much faster with numba: pip install 'medenv-rl[fast]'",
             stacklevel=3,
         )

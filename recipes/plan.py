@@ -1,4 +1,4 @@
-"""What a training needs of its accelerators, nodes and disks, and whether it fits.
+"""Compute the memory and disk that a training needs, and whether it fits.
 
 Composes what recipes/train.py would, and works out memory by phase and part, the episodes of a step
 and the space of checkpoints, without starting anything. It exits with 1 where the training cannot

@@ -234,7 +234,7 @@ class PolicySettings(Record, frozen=True, kw_only=True):
 
     @property
     def name(self) -> str:
-        """What it is called on pages."""
+        """The name of the policy on pages."""
         return self.path or self.model or self.baseline
 
 

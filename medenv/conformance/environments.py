@@ -1,4 +1,4 @@
-"""What every Gymnasium environment keeps to; medenv's are attacked besides."""
+"""Contracts of Gymnasium environments."""
 
 from __future__ import annotations
 
@@ -93,7 +93,7 @@ def _text(observation: Any) -> str:
 
 
 def a_seed_decides_the_episode(one: EnvironmentUnderTest) -> str:
-    """Two environments with the same seed and actions show and pay the same."""
+    """Two environments with the same seed and actions give the same observations and rewards."""
     for seed in range(EPISODES):
         first, second = (_episode(one.make(), seed) for _ in range(2))
         holds(first == second, f"expected one episode of seed {seed}, got two")
@@ -109,7 +109,7 @@ def episodes_leave_nothing_behind(one: EnvironmentUnderTest) -> str:
 
 
 def observations_lie_in_their_space(one: EnvironmentUnderTest) -> str:
-    """Buffers of learners are made for the space."""
+    """Learners allocate their buffers by the space."""
     env = one.make()
     for seed in range(EPISODES):
         env.action_space.seed(seed)
@@ -127,7 +127,7 @@ def observations_lie_in_their_space(one: EnvironmentUnderTest) -> str:
 
 
 def hostile_text_is_answered_not_raised(one: EnvironmentUnderTest) -> str:
-    """Language models write anything."""
+    """A language model may write any text."""
     env = one.make()
     if not isinstance(env.action_space.sample(), str):
         raise NotApplicable("actions are no texts")
@@ -138,7 +138,7 @@ def hostile_text_is_answered_not_raised(one: EnvironmentUnderTest) -> str:
 
 
 def random_actions_earn_less_than_the_most(one: EnvironmentUnderTest) -> str:
-    """The floor: what an agent gets that knows nothing. It is measured, and fails nothing."""
+    """The floor: the return of random actions, below the threshold where there is one."""
     totals = [sum(_episode(one.make(), seed)[1]) for seed in range(EPISODES)]
     most = one.threshold
     known = "" if most is None else f"; solved from {most:g} on"
@@ -148,7 +148,7 @@ def random_actions_earn_less_than_the_most(one: EnvironmentUnderTest) -> str:
 
 
 def steps_before_a_reset_are_refused(one: EnvironmentUnderTest) -> str:
-    """A learner that forgot to reset is told."""
+    """A step before the first reset raises an error."""
     env = one.make()
     try:
         env.step(env.action_space.sample())

@@ -1,4 +1,4 @@
-"""What every environment keeps to that is served in OpenEnv's protocol, played from outside."""
+"""Contracts of environments that are served in OpenEnv's protocol."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ SECONDS = 30.0
 """Longest wait for an answer."""
 
 BROKEN = ("", "{", "[]", "null", '{"type": "step"}', '{"type": "nothing", "data": {}}', "\ud83e")
-"""Messages that are no requests."""
+"""Malformed messages."""
 
 
 class ServedEnvironment:
@@ -158,7 +158,7 @@ def sessions_do_not_touch_each_other(one: ServedEnvironment) -> str:
 
 
 def broken_messages_end_no_session(one: ServedEnvironment) -> str:
-    """What is no request is answered as an error, and the session goes on."""
+    """A malformed message is answered with an error, and the session continues."""
     with one.session() as session:
         session.reset(seed=0)
         for message in BROKEN:
@@ -169,7 +169,7 @@ def broken_messages_end_no_session(one: ServedEnvironment) -> str:
 
 
 def hostile_text_ends_no_session(one: ServedEnvironment) -> str:
-    """Language models write anything."""
+    """A language model may write any text."""
     action = one.action()
     texts = [name for name, value in action.items() if isinstance(value, str)]
     if not texts:
@@ -184,7 +184,7 @@ def hostile_text_ends_no_session(one: ServedEnvironment) -> str:
 
 
 def malformed_requests_are_no_fault_of_the_server(one: ServedEnvironment) -> str:
-    """Over HTTP nothing that a client sends is answered with 500."""
+    """No malformed HTTP request is answered with a status of 500 or more."""
     bodies = (b"", b"{", b"[]", b"\xff\xfe", b'{"action": 7}', b'{"seed": -1}', b"0" * 10_000)
     for path in ("/reset", "/step", "/mcp", "/nowhere"):
         for body in bodies:

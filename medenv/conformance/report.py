@@ -1,4 +1,4 @@
-"""What a check found, and the report of all checks of a part."""
+"""Results of checks, and the function that runs them."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class NotApplicable(Exception):
 
 
 class Result(Record, frozen=True, kw_only=True):
-    """What one check found.
+    """The result of one check.
 
     Args:
         name: What has to hold.

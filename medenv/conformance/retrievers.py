@@ -1,4 +1,4 @@
-"""What every retriever keeps to, searched in a small corpus of its own."""
+"""Contracts of retrievers, checked on a small corpus."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ def _found(one: RetrieverUnderTest, query: str, k: int = 3) -> list[tuple[str, f
 
 
 def it_finds_a_passage_by_its_title(one: RetrieverUnderTest) -> str:
-    """What is asked by name is found by name."""
+    """A search for a title finds its passage."""
     if one.own:
         raise NotApplicable("the corpus is its own, what is in it is not known")
     missed = [
@@ -108,14 +108,14 @@ def the_same_query_finds_the_same(one: RetrieverUnderTest) -> str:
 
 
 def hostile_queries_are_answered(one: RetrieverUnderTest) -> str:
-    """A policy searches for anything."""
+    """A policy may search for any text."""
     for query in HOSTILE:
         _found(one, query)
     return f"{len(HOSTILE)} queries"
 
 
 def passages_are_read_by_id(one: RetrieverUnderTest) -> str:
-    """What a search showed can be opened; what it never showed is None."""
+    """A passage of a search can be read by its id; an unknown id gives None."""
     hits = _found(one, "the gene is altered")
     if not hits:
         raise NotApplicable("a search found nothing")
@@ -127,7 +127,7 @@ def passages_are_read_by_id(one: RetrieverUnderTest) -> str:
 
 
 def a_bound_below_one_is_refused(one: RetrieverUnderTest) -> str:
-    """A mistake of the caller is told as one."""
+    """An invalid argument raises a UsageError."""
     try:
         one.retriever.search(["gene"], 0)
     except UsageError as error:

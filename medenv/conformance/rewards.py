@@ -1,4 +1,4 @@
-"""What every reward keeps to, and what attacks on it earn."""
+"""Contracts of rewards, and the attack suite."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ class RewardUnderTest:
 
     @cached_property
     def findings(self) -> list[Finding]:
-        """What honest research and each attack earn."""
+        """The findings of honest research and of each attack."""
         return self.environment.findings(self.name, self.reward)
 
     def score(self, trajectory: Trajectory) -> Score:
@@ -91,7 +91,7 @@ def the_same_episode_has_the_same_score(reward: RewardUnderTest) -> str:
 
 
 def it_changes_no_episode(reward: RewardUnderTest) -> str:
-    """What was scored is stored afterwards."""
+    """Scoring leaves the episode unchanged, since it is stored afterwards."""
     for trajectory in reward.honest:
         before = msgspec.json.encode(trajectory)
         reward.score(trajectory)

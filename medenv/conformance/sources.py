@@ -1,4 +1,4 @@
-"""What every source of graphs keeps to."""
+"""Contracts of graph sources."""
 
 from __future__ import annotations
 
@@ -88,7 +88,7 @@ def edges_lead_both_ways(source: SourceUnderTest) -> str:
 
 
 def terms_are_stated(source: SourceUnderTest) -> str:
-    """Who uses the data has to know what they may do."""
+    """Users of the data need its terms of use."""
     info = source.graph.info
     holds(bool(info.source), "expected the name of the source")
     holds(bool(info.version), "expected a version or date of the source")
@@ -106,7 +106,7 @@ def it_is_saved_and_read_back(source: SourceUnderTest) -> str:
 
 
 def it_is_told_in_documents(source: SourceUnderTest) -> str:
-    """What is asked has to be stated somewhere: each entity with facts has a passage."""
+    """Facts that are asked about are stated in documents."""
     graph = source.graph
     if not graph.factual:
         raise NotApplicable("no relation is a fact that is asked")

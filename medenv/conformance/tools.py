@@ -1,4 +1,4 @@
-"""What every tool keeps to."""
+"""Contracts of tools."""
 
 from __future__ import annotations
 
@@ -111,7 +111,7 @@ def it_answers_a_call_with_text(tool: Tool) -> str:
 
 
 def wrong_arguments_are_answered_not_raised(tool: Tool) -> str:
-    """A policy writes anything; what comes of it is an observation."""
+    """Invalid arguments give an observation, not an exception."""
     properties = tool.spec.parameters.get("properties", {})
     calls: list[dict[str, Any]] = [{"no_such_argument": 1}]
     others: tuple[Any, ...] = ({}, [[]], None, 1e308)

@@ -311,7 +311,7 @@ def _evaluate(
 
 
 class _Told(NamedTuple):
-    """Who is told what is being done, and how many episodes are done of how many."""
+    """Progress callbacks: a description, and the numbers of finished and of all episodes."""
 
     say: Callable[[str], None]
     report: Callable[[int, int], None]

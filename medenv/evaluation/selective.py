@@ -22,7 +22,7 @@ ABSTENTIONS = frozenset(("", "unknown"))
 
 
 class Level(Record, frozen=True, kw_only=True):
-    """What answering from a confidence on comes to.
+    """Coverage and accuracy of the answers above a confidence.
 
     Args:
         confidence: The least confidence of an answer that is given, in (0, 1].

@@ -64,7 +64,7 @@ def rows(
 
 
 class _Environment:
-    """What all environments of this form share; the tools are methods of the subclass."""
+    """Base class; the tools are methods of the subclass."""
 
     _parts: Any
 

@@ -17,7 +17,6 @@ from typer.testing import CliRunner
 from medenv.build.plugins import RETRIEVERS, REWARDS
 from medenv.cli.main import app
 from medenv.conformance import KINDS, Report, check
-from medenv.conformance.environments import CHECKS as OF_ENVIRONMENTS
 from medenv.conformance.report import Broken, NotApplicable, run_checks
 from medenv.conformance.tools import CHECKS as OF_TOOLS
 from medenv.conformance.tools import sample
@@ -296,4 +295,3 @@ def test_the_page_names_every_kind_and_its_example_prints_what_it_says() -> None
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     assert done.stdout.split() == printed.split()
-    assert {one.__name__ for one in OF_ENVIRONMENTS} >= {"a_seed_decides_the_episode"}

@@ -15,13 +15,13 @@ TEXT = "".join(f"[{i}] Passage {i}\n{f'sentence {i} ' * 100}\n" for i in range(3
 
 
 class Said(Action):
-    """What the policy writes."""
+    """Text written by the policy."""
 
     text: str
 
 
 class Seen(Observation):
-    """What it sees."""
+    """Text shown to the policy."""
 
     text: str
 

@@ -1,4 +1,4 @@
-"""What a training needs of accelerators, nodes and disks, worked out before it starts.
+"""Memory and disk that a training needs, computed before it starts.
 
 Arithmetic, in bytes. With P parameters over N accelerators, FSDP2 keeps on each of them weights and
 gradients of 4 bytes, two moments of Adam of 4 each, and, unless the optimizer is fused, a fifth
@@ -32,7 +32,7 @@ _FREE = 0.95
 
 
 class Phase(NamedTuple):
-    """What lies on each accelerator at one time.
+    """The memory of each accelerator during one phase of a step.
 
     Attributes:
         name: What is done then.
@@ -49,7 +49,7 @@ class Phase(NamedTuple):
 
 
 class TrainingPlan(NamedTuple):
-    """What a training needs.
+    """Requirements of a training.
 
     Attributes:
         policy: The policy's name.

@@ -225,7 +225,7 @@ def multirun(config: DictConfig, arguments: Sequence[str]) -> list[Job]:
 
 
 class Comparison(NamedTuple):
-    """What the finished runs of a sweep came to.
+    """Results of the finished runs of a sweep.
 
     Attributes:
         page: The page about them.
