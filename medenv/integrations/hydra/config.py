@@ -8,6 +8,7 @@ schema, so that a misspelt key is an error wherever it stands; for keys of verl'
 from __future__ import annotations
 
 import difflib
+import functools
 import importlib.util
 from collections.abc import Iterator
 from pathlib import Path
@@ -129,8 +130,9 @@ def check_config(
     check_verl_keys(ours, verl_tree(tree), ADDED_KEYS)
 
 
+@functools.cache
 def verl_tree(tree: str) -> DictConfig:
-    """Compose verl's own tree, also from within a program that Hydra has started.
+    """Compose verl's own tree once, to be read, also from within a program that Hydra has started.
 
     Args:
         tree: Name of verl's own primary config.
