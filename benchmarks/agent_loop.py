@@ -202,7 +202,7 @@ def main() -> None:
             f"{step / GOAL:.0f} s, {step / GOAL / 8:.0f} s"
         ),
         f"turns of {TURN_SECONDS:g} s, tools of {TOOL_SECONDS:g} s: waits, and time": (
-            f"{nominal:.2f} s, {waited:.2f} s"
+            f"{nominal:.2f} s, {waited:.2f} s ({waited / nominal - 1:.1%} more)"
         ),
         "memory after a tenth of the episodes, at the end": (
             f"{grown[len(grown) // 10]:.0f} MB, {grown[-1]:.0f} MB"

@@ -1,6 +1,7 @@
 """Training for real: on a set that `synthesize` wrote, and on one's own questions and reward.
 
-The second is trained by GSPO, recomputed from the stored episodes.
+The first writes and trains at the same time, the second is trained by GSPO, recomputed from the
+stored episodes.
 """
 
 from __future__ import annotations
@@ -71,6 +72,7 @@ def test_a_set_with_rare_chains_is_trained_on_by_its_folder(tmp_path: Path) -> N
     run = trained(
         tmp_path,
         *("questions=outputs/questions-rare_chains-0", "evaluation.questions=2"),
+        "schedule=colocate_async",
         *("data.max_prompt_length=420", "data.max_response_length=500"),
         "actor_rollout_ref.rollout.max_model_len=920",
     )
@@ -82,7 +84,12 @@ def test_a_set_with_rare_chains_is_trained_on_by_its_folder(tmp_path: Path) -> N
     assert {question.rare is not None for question in asked} == {True}
     validated = {one.trajectory.question.id for one in episodes(run, 2, "val-greedy")}
     assert len(validated) == 2
-    assert "val-core/medenv/sampled/acc/mean@2" in logged(run, 0)[2]
+    metrics = logged(run, 0)
+    assert "val-core/medenv/sampled/acc/mean@2" in metrics[2]
+    # The second step took what was begun before the first one changed the weights.
+    assert metrics[1]["training/off_policy/trajectory_staleness/max"] == 0
+    assert metrics[2]["training/off_policy/trajectory_staleness/max"] == 1
+    assert metrics[2]["rollout_corr/rollout_is_mean"] == pytest.approx(1.0, abs=0.2)
 
 
 def test_questions_passages_and_a_reward_of_ones_own_are_trained_on(tmp_path: Path) -> None:
