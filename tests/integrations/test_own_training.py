@@ -6,12 +6,15 @@ stored episodes.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from ray.cluster_utils import Cluster
 
 from medenv.evaluation.summary import read_scored
 from medenv.records import Scored
@@ -92,7 +95,22 @@ def test_a_set_with_rare_chains_is_trained_on_by_its_folder(tmp_path: Path) -> N
     assert metrics[2]["rollout_corr/rollout_is_mean"] == pytest.approx(1.0, abs=0.2)
 
 
-def test_questions_passages_and_a_reward_of_ones_own_are_trained_on(tmp_path: Path) -> None:
+@contextlib.contextmanager
+def cluster_of_two_nodes() -> Iterator[str]:
+    """Runs a Ray cluster of two nodes on this machine; yields its address."""
+    node = {"num_cpus": 8, "num_gpus": 1, "object_store_memory": 300_000_000}
+    cluster = Cluster(initialize_head=True, head_node_args={**node, "include_dashboard": False})
+    try:
+        cluster.add_node(**node)
+        yield cluster.address
+    finally:
+        cluster.shutdown()
+
+
+def test_questions_passages_and_a_reward_of_ones_own_are_trained_on_over_two_nodes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("RAY_AUTH_MODE", "disabled")
     lines = [f"Which gene is altered in {disease}?,{gene}" for disease, gene in GENES.items()]
     (tmp_path / "mine.csv").write_text("\n".join(["question,answer", *lines]) + "\n")
     (tmp_path / "passages.jsonl").write_text(
@@ -107,7 +125,9 @@ def test_questions_passages_and_a_reward_of_ones_own_are_trained_on(tmp_path: Pa
     )
     # Dense: whatever words the tiny policy searches for, its search shows passages.
     chosen = ("questions=mine.csv", "corpus=passages.jsonl", "scoring=my_rewards:mine")
-    run = trained(tmp_path, *chosen, "retriever=dense", "algo=gspo")
+    with cluster_of_two_nodes() as address:
+        spread = (f"ray_kwargs.ray_init.address={address}", "trainer.nnodes=2")
+        run = trained(tmp_path, *chosen, "retriever=dense", "algo=gspo", *spread)
     assert_trained_by(run, gspo)
     for name in ("reward", "accuracy"):
         assert_logged(run, name)

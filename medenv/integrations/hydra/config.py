@@ -35,6 +35,8 @@ ADDED_KEYS = frozenset(
         "ray_kwargs.ray_init.dashboard_port",
         "ray_kwargs.ray_init.object_store_memory",
         "ray_kwargs.ray_init.log_to_driver",
+        "ray_kwargs.ray_init.address",
+        "ray_kwargs.ray_init.runtime_env.env_vars",
         "ray_kwargs.ray_init.runtime_env.worker_process_setup_hook",
     }
 )
