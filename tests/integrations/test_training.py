@@ -12,8 +12,11 @@ from pathlib import Path
 import pytest
 import torch
 from safetensors.torch import load_file
+from transformers import AutoModelForCausalLM
 
 from medenv.evaluation.summary import read_scored
+from medenv.integrations.verl.best import Best
+from medenv.io import read_json
 from medenv.reward import shuffle_batch
 from medenv.trajectories.interchange import read_source
 
@@ -134,6 +137,26 @@ def test_the_report_is_one_page_that_needs_nothing_else(run: Path) -> None:
     assert "<script src=" not in page
     assert "<link " not in page
     assert "Human Phenotype" in page or "toy" in page
+
+
+def test_the_best_policy_is_kept_with_a_card(run: Path) -> None:
+    best = read_json(run / "best" / "trained.json", Best)
+    steps = every_step(run)
+    measured = {
+        step: metrics["val-core/medenv/sampled/acc/mean@2"]
+        for step, metrics in steps.items()
+        if "val-core/medenv/sampled/acc/mean@2" in metrics
+    }
+    trained = {step: accuracy for step, accuracy in measured.items() if step}
+    assert (best.accuracy, best.before) == (max(trained.values()), measured[0])
+    assert trained[best.step] == best.accuracy
+    policy = run / "checkpoints" / f"global_step_{best.step}" / "actor" / "huggingface"
+    kept, saved = (load_file(one / "model.safetensors") for one in (run / "best", policy))
+    assert all(torch.equal(kept[name], tensor) for name, tensor in saved.items())
+    assert AutoModelForCausalLM.from_pretrained(run / "best").num_parameters() > 0
+    card = (run / "best" / "README.md").read_text()
+    assert card.startswith("---\nlibrary_name: transformers\n")
+    assert f"{100 * best.accuracy:.1f} %" in card
 
 
 def test_a_finished_run_is_shown_again_without_training(root: Path, run: Path) -> None:

@@ -7,6 +7,7 @@ from contextlib import contextmanager
 
 from rich.console import Console
 
+from medenv.integrations.verl.best import accuracies
 from medenv.integrations.verl.run import Run
 from medenv.report.progress import steps_bar
 
@@ -38,11 +39,7 @@ def training_bar(run: Run, console: Console) -> Iterator[Report]:
 
 def _held_out(logged: dict[str, float]) -> str:
     """The accuracies of a validation, by how the policy wrote."""
-    shown = []
-    for name, value in sorted(logged.items()):
-        if name.startswith("val-core/medenv/") and "/acc/mean@" in name:
-            shown.append(f"{value:.3f} {name.split('/')[2]}")
-    return ", ".join(shown)
+    return ", ".join(f"{value:.3f} {sampling}" for sampling, value in accuracies(logged).items())
 
 
 def _described(logged: dict[str, float]) -> str:

@@ -9,6 +9,7 @@ data/             the rows that verl reads
 metrics/          one JSONL file for each attempt, one line a step
 rollouts/         every episode: train/, val-sampled/, val-greedy/, a file a step
 checkpoints/      verl's own
+best/             the best policy by its validations, with a model card
 heartbeat.json    step and finished episodes, as the trainer's own process reports them
 train.log         all output of all processes
 """
@@ -31,6 +32,7 @@ from medenv.build.settings import TrainSettings
 from medenv.errors import UsageError
 from medenv.integrations.hydra.identity import claim, files_digest, identity
 from medenv.integrations.verl.algorithm import check_algorithm
+from medenv.integrations.verl.best import BEST, keep_best
 from medenv.integrations.verl.checkpoints import EXPORT, Layout, resume
 from medenv.integrations.verl.clusters import fit_to_cluster, with_environment
 from medenv.integrations.verl.following import HEARTBEAT, Logged, follow, next_metrics, persist
@@ -201,7 +203,11 @@ def train(run: Run, say: Callable[[str], None]) -> Iterator[Logged]:
         UsageError: The checkpoint was saved by another number of processes.
     """
     restarts = int(run.config.hardware.restarts)
-    yield from persist(lambda: _attempt(run, say), restarts, run.is_finished, say)
+    for step, logged in persist(lambda: _attempt(run, say), restarts, run.is_finished, say):
+        best = keep_best(run, step, logged)
+        if best is not None:
+            say(f"step {step}: the best policy so far is in {run.folder / BEST}")
+        yield step, logged
 
 
 def _attempt(run: Run, say: Callable[[str], None]) -> Iterator[Logged]:
