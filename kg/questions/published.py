@@ -23,6 +23,7 @@ import yaml
 from medenv.diagnosis.cases import age_in_words, anonymous_id
 from medenv.errors import DataError, UnknownNameError
 from medenv.io import DecodingError, decode_json, numbered_lines, read_text
+from medenv.kg.questions.benchmarks import TITLES
 from medenv.kg.questions.own import RowReader
 from medenv.kg.sources.drugmechdb import mechanisms
 from medenv.records import PATIENT, Passage, Question
@@ -110,7 +111,7 @@ def convert(name: str, path: Path | str) -> Converted:
             continue
         ids.add(question.id)
         rows.append(row)
-        questions.append(msgspec.structs.replace(question, split="test"))
+        questions.append(msgspec.structs.replace(question, split="test", source=TITLES[name]))
     if not rows:
         why = f" ({', '.join(left_out)})" if left_out else ""
         raise DataError(path, f"holds no question of {name}{why}")
