@@ -63,8 +63,8 @@ def set_name(text: str) -> SetName:
     if not str(rest if is_benchmark else text).strip() or not name.path.exists():
         raise DataError(
             name.path,
-            "no such file or folder; expected the folder of a question set, a file of questions, "
-            "or BENCHMARK:PATH such as pubmedqa:ori_pqal.json",
+            "expected the folder of a question set, a file of questions, or BENCHMARK:PATH such as "
+            "pubmedqa:ori_pqal.json; there is no such file or folder",
         )
     return name
 

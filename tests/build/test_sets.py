@@ -107,7 +107,12 @@ def test_a_run_prepares_several_sets_with_the_tools_that_are_named(tmp_path: Pat
     ("names", "changes", "error", "told"),
     [
         (["{p}", "nope:{f}"], {}, UnknownNameError, "unknown benchmark 'nope'"),
-        (["{p}", "medqa:none.jsonl"], {}, DataError, "^none.jsonl: no such file or folder"),
+        (
+            ["{p}", "medqa:none.jsonl"],
+            {},
+            DataError,
+            "^none.jsonl: expected the folder of a question set",
+        ),
         (["{p}", "{d}"], {}, DataError, "expected the folder of a question set"),
         (["{p}", "medqa:{f}"], {}, DataError, "expected a question of medqa, got"),
         (["{p}", "{p}"], {}, UsageError, "names the set '.*' twice: name it once"),

@@ -56,11 +56,11 @@ def test_an_environment_asks_a_benchmark_by_its_name(tmp_path: Path) -> None:
         (
             "pubmedqa:none.json",
             DataError,
-            "^none.json: no such file or folder; expected",
+            "^none.json: expected the folder of a question set",
         ),
-        ("pubmedqa:", DataError, "no such file or folder"),
-        ("none.jsonl", DataError, "^none.jsonl: no such file or folder"),
-        ("", DataError, "no such file or folder"),
+        ("pubmedqa:", DataError, "there is no such file or folder"),
+        ("none.jsonl", DataError, "^none.jsonl: expected the folder of a question set"),
+        ("", DataError, "there is no such file or folder"),
     ],
 )
 def test_what_is_no_set_is_told_in_one_line(name: str, error: type[Exception], told: str) -> None:

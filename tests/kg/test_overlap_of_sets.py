@@ -60,7 +60,7 @@ def test_entities_are_shared_by_name_alias_and_id_and_opinions_are_none() -> Non
     apart = overlap_of_sets(made.test, made.train)
     assert apart.identical == 0
     alias = Entity(id="x", kind="disease", name="Cerebroatrophy", aliases=("RETT SYNDROME",))
-    named = question("t", "Which?").__class__(id="t", text="Which?", answers=(alias,))
+    named = Question(id="t", text="Which?", answers=(alias,))
     (one,) = overlap_of_sets([question("a", "What is it?")], [named]).found
     assert one.entities == ("Rett syndrome",)
     assert (
