@@ -20,7 +20,7 @@ from types import MappingProxyType
 
 from medenv.evaluation.measures import MEASURES, is_missing
 from medenv.kg.questions.benchmarks import TITLES, benchmark_of
-from medenv.records import Scored
+from medenv.records import PATIENT, Scored
 from medenv.report.formatting import show
 from medenv.reward import judge_answer
 from medenv.reward.answers.choices import picks
@@ -163,15 +163,18 @@ _PARTS: Mapping[str, str] = MappingProxyType(
         "bioasq:factoid": "BioASQ factoid",
         "list:bioasq": "BioASQ list",
         "bioasq:yesno": "BioASQ yes/no",
+        PATIENT: "Differential diagnosis",
     }
 )
-"""Kind of a question to the part of a benchmark; other benchmarks are one part, by their title."""
+"""Kind of a question to the part of a benchmark; other benchmarks are one part, by their title.
+The cases of `medenv.diagnosis` are measured as those of published sets are."""
 
 _MEASURED: Mapping[str, Callable[[Sequence[Scored]], Figures]] = MappingProxyType(
     {
         "BioASQ factoid": _factoid,
         "BioASQ list": _list,
         "BioASQ yes/no": _yes_no,
+        "Differential diagnosis": _differential,
         TITLES["browsecomp"]: _counted,
         TITLES["healthbench"]: _rubric,
         TITLES["medbrowsecomp"]: _counted,

@@ -8,15 +8,31 @@ from typing import Any
 
 import pytest
 
-from medenv.build.prepare import prepare
+from medenv.build.prepare import Prepared, prepare
 from medenv.build.sets import combined_question_set
-from medenv.build.settings import EnvSettings, QuestionsSettings, RunSettings
+from medenv.build.settings import (
+    EnvironmentSpec,
+    EnvSettings,
+    QuestionsSettings,
+    RetrieverSettings,
+    RunSettings,
+    ScoringSettings,
+)
 from medenv.errors import DataError, UnknownNameError, UsageError
-from medenv.kg import Graph, toy_graph, verify
+from medenv.kg import Graph, toy_graph, verify, write_questions
 from medenv.kg.questions.sets import QuestionSet
 from medenv.retrieval.disk import read_passages
 
 from ..toy import toy_settings
+
+SPEC = EnvironmentSpec(
+    questions="",
+    graph=None,
+    corpus=None,
+    retriever=RetrieverSettings(),
+    env=EnvSettings(),
+    scoring=ScoringSettings(),
+)
 
 
 def pubmedqa(path: Path, count: int, context: str = "It was shown in mice.") -> str:
@@ -126,6 +142,21 @@ def test_an_element_that_is_no_set_is_told_in_one_line(
     with pytest.raises(error, match=told) as caught:
         combined(tmp_path, *(name.format(**places) for name in names), **changes)
     assert "\n" not in str(caught.value)
+
+
+def test_training_takes_the_other_sets_of_a_list_and_refuses_benchmarks(tmp_path: Path) -> None:
+    (tmp_path / "mine.csv").write_text("question,answer,split\nWhich gene?,FBN1,train\n")
+    name, mine = pubmedqa(tmp_path / "p.json", 2), str(tmp_path / "mine.csv")
+    both = Prepared(combined(tmp_path, name, mine), None, None, SPEC)
+    assert [one.id for one in both.for_training()] == ["mine/own:1"]
+    assert len(both.asked("test")) == 2
+    alone = Prepared(combined(tmp_path, name), None, None, SPEC)
+    with pytest.raises(UsageError, match="holds no training questions, so nothing can be trained"):
+        alone.for_training()
+    questions = alone.asked("test")
+    write_questions(alone.questions.folder / "train.jsonl", questions)
+    with pytest.raises(UsageError, match="is of PubMedQA, a benchmark, which is never training"):
+        alone.for_training()
 
 
 def test_a_path_beside_a_list_is_refused() -> None:

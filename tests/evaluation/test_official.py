@@ -10,6 +10,7 @@ import msgspec
 import pytest
 from typer.testing import CliRunner
 
+from medenv.build.environment import make_parts
 from medenv.cli.main import app
 from medenv.evaluation.official import figure_text, official
 from medenv.evaluation.summary import summarise
@@ -143,6 +144,12 @@ def test_a_differential_is_measured_by_the_rank_of_the_right_diagnosis(tmp_path:
         "top 10": 0.75,
         "MRR": pytest.approx((1 + 1 / 3 + 1) / 4),
     }
+
+
+def test_the_cases_of_the_diagnosis_environment_are_measured_alike() -> None:
+    (case,) = make_parts(cases=1, tools=("ask",), scoring="answer_only").questions
+    found = official([episode(case, f"1. none\n2. {case.answers[0].name}")])
+    assert found == {"Differential diagnosis": {"top 1": 0, "top 3": 1, "top 10": 1, "MRR": 0.5}}
 
 
 def test_a_rubric_is_measured_by_the_share_of_its_points(tmp_path: Path) -> None:

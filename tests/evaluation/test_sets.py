@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import io
 import json
+import os
 import runpy
 import sys
 from pathlib import Path
@@ -134,6 +135,28 @@ def test_one_benchmark_needs_no_list(
     greedy = json.loads((tmp_path / "one" / "summary.json").read_text())["greedy"]
     assert greedy["questions"] == 3
     assert "set" not in greedy["by"]
+
+
+def test_real_files_are_evaluated_as_they_are(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    data = Path(os.environ.get("MEDENV_DATA", "none"))
+    files = {
+        "bioasq": data / "bioasq_7b-10b.jsonl.gz",
+        "drugmechdb": data / "drugmechdb_paths.jsonl.gz",
+        "pubmedqa": data / "pubmedqa_dev500.jsonl.gz",
+    }
+    if not all(file.is_file() for file in files.values()):
+        pytest.skip("MEDENV_DATA names no folder with BioASQ, DrugMechDB and PubMedQA")
+    (tmp_path / "c.jsonl").write_text('{"text": "Marfan syndrome is caused by FBN1."}\n')
+    sets = ",".join(f"{name}:{file}" for name, file in files.items())
+    corpus = f"corpus={tmp_path / 'c.jsonl'}"
+    given = [f"questions=[{sets}]", corpus, "policy=one_search", "n=40", "run=real"]
+    status, told = evaluate(tmp_path, monkeypatch, *given)
+    assert status == 0, told
+    greedy = json.loads((tmp_path / "real" / "summary.json").read_text())["greedy"]
+    assert set(greedy["by"]["set"]) == set(files)
+    assert {"DrugMechDB", "PubMedQA"} < set(greedy["official"])
 
 
 @pytest.mark.parametrize(

@@ -188,6 +188,7 @@ SHAPES = {
     "gaia": (
         lines(
             {"task_id": "t", "Question": "How many?", "Level": 2, "Final answer": "3"},
+            {"task_id": "v", "Question": "Who?", "Level": 1, "Final answer": "?"},
             {"task_id": "u", "Question": "See?", "Level": 1, "Final answer": "x", "file_name": "a"},
         ),
         [["3"]],
