@@ -89,7 +89,10 @@ def convert(name: str, path: Path | str) -> Converted:
         raise UnknownNameError("benchmark", name, BENCHMARKS)
     path = Path(path)
     found = [(file, line, one) for file in _files(path) for line, one in _records(file)]
-    read = BENCHMARKS[name](_Source(path, [one for _, _, one in found]))
+    try:
+        read = BENCHMARKS[name](_Source(path, [one for _, _, one in found]))
+    except (AttributeError, KeyError, IndexError, TypeError, ValueError) as error:
+        raise DataError(path, f"expected records of {name} ({error!r})") from error
     rows, questions, left_out = list[Row](), list[Question](), Counter[str]()
     reader, ids = RowReader(path, {}), set[str]()
     for number, (file, line, record) in enumerate(found, 1):
@@ -146,7 +149,7 @@ def _records(path: Path) -> Iterator[tuple[int, Any]]:
     text = read_text(path)
     begin = text.lstrip()[:1]
     if begin not in ("{", "["):
-        yield from enumerate(_table(text), 1)
+        yield from enumerate(_table(path, text), 1)
         return
     try:
         whole = decode_json(text.encode(), object)
@@ -178,9 +181,12 @@ def _yaml(path: Path) -> list[Any]:
     return read if isinstance(read, list) else [read]
 
 
-def _table(text: str) -> Iterator[Any]:
+def _table(path: Path, text: str) -> Iterator[Any]:
     """Yield the rows of a table as objects where it has a header, else as lists."""
-    rows = list(csv.reader(io.StringIO(text)))
+    try:
+        rows = list(csv.reader(io.StringIO(text)))
+    except csv.Error as error:
+        raise DataError(path, f"expected JSON, or a table: {error}") from error
     head = [cell.strip() for cell in rows[0]] if rows else []
     if {"problem", "question", "prompt"} & {cell.lower() for cell in head}:
         yield from (dict(zip(head, row, strict=False)) for row in rows[1:] if any(row))

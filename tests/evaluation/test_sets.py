@@ -11,6 +11,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 from omegaconf import DictConfig
 
@@ -24,7 +25,10 @@ from medenv.integrations.trl import rows
 from medenv.kg import toy_questions, write_questions
 from medenv.kg.questions.benchmarks import refuse_benchmarks
 from medenv.kg.questions.published import convert
+from medenv.records import Part, Score, Scored, Trajectory
+from medenv.report.evaluation import EvaluationReport, write_evaluation
 
+from ..browser import dom
 from ..chat_server import ChatServer
 from ..toy import opened, train_config
 
@@ -123,6 +127,27 @@ def test_a_command_evaluates_benchmarks_and_a_table_of_ones_own_by_set(
     assert "Accuracy by set" in page
     assert "BioASQ factoid: MRR" in page
     assert '"set":"pubmedqa"' in page.replace('": "', '":"')
+
+
+def test_the_page_filters_episodes_by_set(tmp_path: Path) -> None:
+    made = toy_questions().test[:3]
+    played = [
+        Scored(
+            trajectory=Trajectory(
+                question=msgspec.structs.replace(one, question_set=name),
+                turns=(),
+                ending="answered",
+                answer="x",
+            ),
+            score=Score(total=0.0, parts={"accuracy": Part(raw=0.0, weight=1.0, weighted=0.0)}),
+        )
+        for one, name in zip(made, ("bioasq", "medqa", "medqa"), strict=True)
+    ]
+    page = tmp_path / "page.html"
+    write_evaluation(page, EvaluationReport(sampled=played, greedy=[], facts={}))
+    shown = dom(page, "set=medqa")
+    assert "2 of 3 episodes" in shown
+    assert '<option value="bioasq">bioasq</option>' in shown
 
 
 def test_one_benchmark_needs_no_list(

@@ -248,6 +248,10 @@ def test_options_are_numbered_from_zero_where_any_is_zero(tmp_path: Path) -> Non
         ("mmlu", "Which?,one,two,A\n", "expected a question of mmlu, got .*Which"),
         ("gaia", '{"task_id": "t"}\n', "expected a question of gaia"),
         ("pubmedqa", '{"a": 1}\n{"b"\n', "expected JSON"),
+        ("drugmechdb", '{"question": "Which?"}\n', "expected records of drugmechdb .KeyError"),
+        ("phenopackets", '{"id": "a"}\n', "expected a question of phenopackets, got"),
+        ("healthbench", '{"prompt": "Hello"}\n', "expected a question of healthbench, got"),
+        ("medqa", "x" * 200_000, "expected JSON, or a table: field larger"),
         ("bioasq", '{"questions": []}', "holds no question of bioasq"),
     ],
 )
