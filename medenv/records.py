@@ -138,6 +138,18 @@ class Certificate(Record, frozen=True, kw_only=True):
     hidden_bits: float = 0.0
 
 
+class Criterion(Record, frozen=True, kw_only=True):
+    """One criterion of a question's rubric, which a judge decides by yes or no.
+
+    Args:
+        text: What an answer has to do, in words.
+        points: What it counts when it is met; negative for what an answer must not do.
+    """
+
+    text: str
+    points: float
+
+
 class Question(Record, frozen=True, kw_only=True):
     """A question and its gold answers; a question made from a graph has a certificate as well.
 
@@ -163,6 +175,10 @@ class Question(Record, frozen=True, kw_only=True):
         calibration: Model name to how many of its answers from memory were right, of how many.
         options: The texts of a multiple choice in order, "A" first. Unset for other questions, and
             then absent in JSON.
+        rubric: The criteria of a question that a judge grades instead of comparing it with gold
+            answers; it has none of them then. Unset, and absent in JSON, for other questions.
+        question_set: Name of the set that it came from, where several sets are asked together.
+            Unset, and absent in JSON, elsewhere.
     """
 
     id: str
@@ -185,6 +201,8 @@ class Question(Record, frozen=True, kw_only=True):
     world: str = ""
     calibration: dict[str, tuple[int, int]] = {}
     options: tuple[str, ...] | UnsetType = UNSET
+    rubric: tuple[Criterion, ...] | UnsetType = UNSET
+    question_set: str | UnsetType = UNSET
 
     @property
     def asks_for_all(self) -> bool:
@@ -229,6 +247,9 @@ class Question(Record, frozen=True, kw_only=True):
 
 LIST = "list"
 """Form of the kinds of questions that ask for all of their answers, e.g. ``"list:disease"``."""
+
+PATIENT = "patient>disease"
+"""Form of the kinds of questions that ask for a patient's disease: the answer is a ranked list."""
 
 
 class ToolSpec(Record, frozen=True, kw_only=True):

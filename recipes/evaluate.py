@@ -29,11 +29,11 @@ register_schema("evaluate", EvaluateSettings)
 
 def show_evaluation(settings: EvaluateSettings, done: Evaluation) -> None:
     """Print the figures, and beside an evaluation before, the table."""
-    for name, summary in (("sampled", done.sampled), ("greedy", done.greedy)):
+    for side, summary in (("sampled", done.sampled), ("greedy", done.greedy)):
         if summary is not None:
             found = summary.measures["accuracy"]
             console.print(
-                f"{name}: accuracy {show(found.mean, 'share')}, 95 % {span(found, 'share')}, over "
+                f"{side}: accuracy {show(found.mean, 'share')}, 95 % {span(found, 'share')}, over "
                 f"{summary.questions:,} held-out questions ({summary.episodes:,} episodes"
                 + (f", {summary.missing:,} more missing, not right)" if summary.missing else ")")
             )
@@ -41,6 +41,12 @@ def show_evaluation(settings: EvaluateSettings, done: Evaluation) -> None:
                 console.print(
                     f"  at least one of {k} right (pass@{k}): {show(one.mean, 'share')}; "
                     f"all of {k} (pass^{k}): {show(summary.pass_hat[k].mean, 'share')}"
+                )
+            for name, of_set in summary.by.get("set", {}).items():
+                console.print(
+                    f"  set {name}: accuracy {show(of_set.mean, 'share')}, 95 % "
+                    f"{span(of_set, 'share')}",
+                    markup=False,
                 )
             for name, figures in summary.official.items():
                 told = ", ".join(
@@ -58,7 +64,7 @@ def show_evaluation(settings: EvaluateSettings, done: Evaluation) -> None:
                     f"coverages {show(summary.selective.aurc, 'share')}"
                 )
             if summary.failures:
-                console.print(failure_table(summary.failures, f"why not right, {name}"))
+                console.print(failure_table(summary.failures, f"why not right, {side}"))
     console.print(f"page: {settings.folder / PAGE}", markup=False, soft_wrap=True)
     if done.rows:
         console.print(rich_table(done.rows, f"{settings.against} and {settings.folder}"))

@@ -176,7 +176,8 @@ _NOT_ASKED = ComponentScore(0.0, "not asked, since its gate is closed")
 class Reward:
     """A composition ready to score; pure, picklable, and a `medenv.records.RewardFn`.
 
-    `accuracy` is measured and logged whatever is weighted; without a weight it pays nothing.
+    `accuracy` is measured and logged whatever is weighted; without a weight it pays nothing. Of a
+    question with a rubric it is what the component that grades rubrics says, behind no gate.
 
     Args:
         composition: Weights and gates.
@@ -188,6 +189,7 @@ class Reward:
             that needs it (`Component.asks`), in the order of their names.
         needs_certificate: The components that are measured against certificates, by name.
         outside: Whether a component calls an outside service, so that scoring may wait.
+        grades_rubrics: Whether a component grades questions by their own rubric.
 
     Raises:
         UnknownNameError: A weight or gate names nothing that exists.
@@ -234,6 +236,8 @@ class Reward:
             one.name for one in self._components if one.needs_certificate
         )
         self.outside = any(one.outside for one in self._components)
+        self._rubric = next((one for one in self._components if one.grades_rubrics), None)
+        self.grades_rubrics = self._rubric is not None
 
     def reweighed(self, composition: Composition) -> Reward:
         """Return the reward with other weights of the same components.
@@ -278,11 +282,16 @@ class Reward:
             value = values[name] = measure(trajectory, knowledge)
             if not low <= value.raw <= high:
                 raise _outside(one, trajectory, value)
+        graded = self._rubric if trajectory.question.rubric else None
+        if graded is not None:
+            values[graded.name] = values["accuracy"] = measured(graded, trajectory, knowledge)
         gates: dict[str, bool] = {}
         for name, decides, least in self._gates:
             gates[name] = values[decides].raw >= least
         vetoed = bool(self._vetoes) and not all([gates[name] for name in self._vetoes])
         for one, behind in self._outside:
+            if one is graded:
+                continue
             closed = vetoed or (behind is not None and not gates[behind])
             values[one.name] = _NOT_ASKED if closed else measured(one, trajectory, knowledge)
         parts: dict[str, Part] = {}
@@ -290,7 +299,8 @@ class Reward:
         for name, weight, behind in self._plan:
             value = values[name]
             raw = value.raw
-            gated = vetoed or (behind is not None and not gates[behind])
+            shut = behind is not None and not gates[behind]
+            gated = vetoed or (shut and (graded is None or name != graded.name))
             weighted = 0.0 if gated else raw * weight
             total += weighted
             parts[name] = Part(
@@ -353,7 +363,7 @@ def check_composition(composition: Composition, components: Collection[str] = CO
 
 
 def check_questions(reward: RewardFn, questions: Iterable[Question]) -> None:
-    """Refuse questions without the certificates that a reward is measured against.
+    """Refuse questions that a reward cannot score: without a certificate, or with a rubric.
 
     Args:
         reward: The reward; one of another package names its parts that need certificates in an
@@ -362,7 +372,17 @@ def check_questions(reward: RewardFn, questions: Iterable[Question]) -> None:
 
     Raises:
         NoCertificateError: A question has none; names the component and the first such question.
+        UsageError: A question is graded by a rubric, and no component of the reward grades rubrics.
     """
+    questions = tuple(questions)
+    if not getattr(reward, "grades_rubrics", False):
+        for question in questions:
+            if question.rubric:
+                raise UsageError(
+                    f"question {question.id!r} is graded by its rubric, which needs a judge, and "
+                    "the reward has none: set scoring=paper scoring.judge.url=URL "
+                    "scoring.judge.model=NAME"
+                )
     needs: Sequence[str] = getattr(reward, "needs_certificate", ())
     if needs:
         for question in questions:

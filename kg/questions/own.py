@@ -23,7 +23,8 @@ from medenv.io import (
     raw_lines,
     read_rows,
 )
-from medenv.records import Entity, Passage, Question
+from medenv.kg.questions.benchmarks import TITLES, benchmark_of
+from medenv.records import Criterion, Entity, Passage, Question
 from medenv.retrieval.documents import passage_of
 from medenv.text import fold
 
@@ -32,7 +33,7 @@ LETTERS = string.ascii_uppercase
 
 FIELDS = (
     *("question", "answer", "answers", "aliases", "options", "id", "split", "kind", "specialty"),
-    *("passages", *(f"option_{letter.lower()}" for letter in LETTERS)),
+    *("rubric", "passages", *(f"option_{letter.lower()}" for letter in LETTERS)),
 )
 """What a column can be."""
 
@@ -90,7 +91,7 @@ def read_own_questions(
     for name in columns:
         if name not in FIELDS:
             raise UnknownNameError("column", name, FIELDS)
-    reader = _Reader(path, columns)
+    reader = RowReader(path, columns)
     rows = list(_json_rows(path) if _is_json(path) else _table_rows(path, columns))
     if not rows:
         raise DataError(path, "holds no question")
@@ -162,11 +163,11 @@ def _table_rows(path: Path, columns: Mapping[str, str]) -> Iterator[tuple[int, d
             yield line, {name: cell or None for name, cell in named}
 
 
-class _Reader:
+class RowReader:
     """Makes questions of rows.
 
     Args:
-        path: The file.
+        path: The file, for messages.
         columns: Our name of a column to the file's own.
 
     Attributes:
@@ -181,34 +182,52 @@ class _Reader:
         """Refuse a file without the columns that are needed or mapped."""
         known = {name: None for _, row in rows for name in row}
         wanted = [self._column("question"), *self._columns.values()]
-        if self._column("answers") not in known:
+        if known.keys().isdisjoint(map(self._column, ("answers", "rubric"))):
             wanted.append(self._column("answer"))
         for name in dict.fromkeys(wanted):
             if name not in known:
                 raise DataError(self.path, f"has no column {name!r}{_nearest(name, known)}")
 
     def question(self, line: int, row: dict[str, Any], count: int) -> tuple[Question, str]:
-        """Return the question of a row and the split that it names, or ``""``."""
+        """Return the question of a row and the split that it names, or ``""``.
+
+        Args:
+            line: Number of the row's line.
+            row: The row, by column.
+            count: Number of the row, from which an id is made where it has none.
+
+        Raises:
+            DataError: The row is no question, with what is wrong; names the line.
+        """
         text = self._text(line, row, "question").strip()
         if not text:
             raise DataError(self.path, "the question is empty", line)
         name = self._id(line, row) or f"own:{count}"
         options = self._options(line, row)
-        answers = self._answers(line, row, name, options)
+        rubric = self._rubric(line, row)
+        answers = [] if rubric else self._answers(line, row, name, options)
         self._take_passages(line, row)
         split = self._text(line, row, "split").strip()
         if split not in ("", *SPLITS):
             raise DataError(self.path, f"expected the split train or test, got {split!r}", line)
+        kind = self._text(line, row, "kind").strip() or "own"
+        if split != "test" and (benchmark := benchmark_of(kind)):
+            problem = (
+                f"is a {kind} question, and {TITLES[benchmark]} is never training data: set its "
+                "split to test, or its kind to another one"
+            )
+            raise DataError(self.path, problem, line)
         listed = zip(LETTERS, options.values(), strict=False)
         lines = [f"{letter}. {option}" for letter, option in listed]
         question = Question(
             id=name,
             text="\n".join([text, "", *lines]) if options else text,
-            kind=self._text(line, row, "kind").strip() or "own",
+            kind=kind,
             answers=tuple(answers),
             source=self.path.name,
             specialty=self._text(line, row, "specialty").strip(),
             options=tuple(options.values()) if options else msgspec.UNSET,
+            rubric=rubric or msgspec.UNSET,
         )
         return question, split
 
@@ -356,6 +375,25 @@ class _Reader:
             if double := [one for one, count in Counter(values).items() if count > 1]:
                 raise DataError(self.path, f"two answers have the {what} {double[0]!r}", line)
         return answers
+
+    def _rubric(self, line: int, row: dict[str, Any]) -> tuple[Criterion, ...]:
+        """Return the criteria that a judge grades the question by, or nothing."""
+        value = self._value(row, "rubric")
+        if isinstance(value, str):
+            value = self._decoded(line, value, "rubric")
+        if value is None:
+            return ()
+        try:
+            rubric = msgspec.convert(value, tuple[Criterion, ...])
+        except msgspec.ValidationError as error:
+            problem = f'expected a rubric, a list of {{"text": ..., "points": ...}}: {error}'
+            raise DataError(self.path, problem, line) from error
+        if not any(one.points > 0 for one in rubric):
+            raise DataError(self.path, "the rubric has no criterion with points to reach", line)
+        if self._value(row, "answer") is not None or self._value(row, "answers") is not None:
+            problem = "has a rubric and an answer; a judge grades by the rubric alone, leave one"
+            raise DataError(self.path, problem, line)
+        return rubric
 
     def _option(self, line: int, answer: str, options: Mapping[str, str]) -> str:
         """Return the text of the option that an answer is, by its letter, label or text."""

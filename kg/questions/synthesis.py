@@ -33,7 +33,9 @@ class QuestionsSettings(QuestionSpec, frozen=True, kw_only=True):
 
     Args:
         name: Name of the choice, which is part of the default folder's name.
-        path: Folder of a question set, or a JSONL or CSV file of one's own; None makes a set.
+        path: Folder of a question set, a JSONL or CSV file of one's own, or ``BENCHMARK:PATH`` of a
+            published benchmark (`medenv.kg.questions.published`); None makes a set.
+        sets: Several of these, asked together; each question keeps the name of its set.
         folder: Where a set is made, reused or extended; empty for
             ``<root>/questions-<name>-<seed>``.
         n: Number of training questions; None for all that there are, or 2,000 where a set is made.
@@ -48,6 +50,7 @@ class QuestionsSettings(QuestionSpec, frozen=True, kw_only=True):
 
     name: str = "questions"
     path: str | None = None
+    sets: tuple[str, ...] = ()
     folder: str = ""
     n: int | None = None
     n_test: int | None = None
@@ -66,7 +69,12 @@ class QuestionsSettings(QuestionSpec, frozen=True, kw_only=True):
         if self.workers < 1:
             raise UsageError(f"expected at least 1 worker, got {self.workers}")
         WorldSettings(variant=self.world)
-        if self.name == "set" and self.path is None:
+        if self.sets and self.path is not None:
+            raise UsageError(
+                f"expected questions.path or questions.sets, got {self.path!r} and "
+                f"{', '.join(self.sets)}: put all of them into questions=[...]"
+            )
+        if self.name == "set" and self.path is None and not self.sets:
             raise UsageError("questions=set needs a path: set questions=FOLDER or questions=FILE")
 
     @property

@@ -69,7 +69,7 @@ def load_drugmechdb(path: Path | str | None = None, *, version: str = "") -> Gra
         DataError: The file is missing, or a line is not a mechanism.
     """
     path = require_file("drugmechdb") if path is None else Path(path)
-    paths = list(_mechanisms(path))
+    paths = list(mechanisms(path))
     if not paths:
         raise DataError(path, "expected mechanisms, got an empty file")
     names: dict[str, dict[str, None]] = {}
@@ -110,7 +110,15 @@ def _add_links(builder: GraphBuilder, mechanism: _Path) -> int:
     return unworded
 
 
-def _mechanisms(path: Path) -> Iterator[tuple[int, _Path]]:
+def mechanisms(path: Path) -> Iterator[tuple[int, _Path]]:
+    """Yield the number and the content of each path in a file.
+
+    Args:
+        path: The repository's archive, or JSON lines.
+
+    Raises:
+        DataError: The file cannot be read, or an entry is no path.
+    """
     if path.suffix != ".zip":
         yield from numbered_records(path, _Path, "a mechanism")
         return

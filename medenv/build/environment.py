@@ -58,8 +58,9 @@ class MakeSettings(Record, frozen=True, kw_only=True):
 
     Args:
         questions: The folder of a question set, a file of questions that medenv wrote, a JSONL or
-            CSV file of one's own, see `medenv.kg.read_own_questions`, questions, or None for the
-            toy graph's. A set brings its graph and corpus along.
+            CSV file of one's own, see `medenv.kg.read_own_questions`, a published benchmark such as
+            ``"pubmedqa:FILE"``, questions, or None for the toy graph's. A set brings its graph and
+            corpus along.
         split: Which of them are asked, ``"train"``, ``"test"`` or ``""`` for all.
         corpus: A saved index, a JSONL file of passages or a folder of documents, a `Retriever`, or
             None for the documents of the graph, or for the passages in a file of one's own
@@ -300,10 +301,10 @@ def _given(settings: MakeSettings) -> tuple[Sequence[Question] | None, Sequence[
         made = toy_questions()
         return (*made.train, *made.test), ()
     if isinstance(given, str | Path):
-        from medenv.kg import read_own_questions, read_questions
-        from medenv.kg.questions.own import is_own
+        from medenv.kg.questions.named import read_set
 
-        return read_own_questions(given) if is_own(given) else (read_questions(given), ())
+        found = read_set(str(given))
+        return found.questions, tuple(found.passages)
     return given, ()
 
 

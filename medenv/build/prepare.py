@@ -14,24 +14,18 @@ from medenv.build.environment import Parts, make_dialect, make_parts
 from medenv.build.plugins import RETRIEVERS, TOOLS
 from medenv.build.retrieval import open_retriever, prepare_corpus
 from medenv.build.scoring import build_scoring
+from medenv.build.sets import combined_question_set, named_question_set
 from medenv.build.settings import EnvironmentSpec, QuestionsSettings, RunSettings
 from medenv.data import is_here
 from medenv.errors import UsageError
-from medenv.io import atomic_folder, digest, file_digest, read_json, write_json
-from medenv.kg import Graph, read_own_questions, write_questions
+from medenv.io import read_json, write_json
+from medenv.kg import Graph
 from medenv.kg.graph.archive import fingerprint
-from medenv.kg.questions.sets import (
-    SPLITS,
-    Contents,
-    QuestionSet,
-    is_question_set,
-    write_contents,
-)
-from medenv.kg.questions.store import leakage_certificate
+from medenv.kg.questions.benchmarks import refuse_benchmarks
+from medenv.kg.questions.sets import QuestionSet, is_question_set
 from medenv.kg.questions.synthesis import Progress, make_question_set, open_world
 from medenv.kg.sources import GraphSettings
 from medenv.records import Question
-from medenv.retrieval import BM25Retriever
 from medenv.rollouts.driver import Rollouts
 
 DEFAULT_GRAPH = GraphSettings(source="hpo")
@@ -78,6 +72,22 @@ class Prepared(NamedTuple):
             split: ``"train"`` or ``"test"``.
         """
         return self.questions.questions(split, self.train if split == "train" else self.test)
+
+    def for_training(self) -> tuple[Question, ...]:
+        """Return the training questions that are used.
+
+        Raises:
+            UsageError: There are none, or one is of a published benchmark.
+        """
+        questions = self.asked("train")
+        if not questions:
+            raise UsageError(
+                f"{self.questions.folder} holds no training questions, so nothing can be trained "
+                "on it (a published benchmark is for tests alone): name another set with "
+                "questions=..., or evaluate a policy on this one with recipes/evaluate.py"
+            )
+        refuse_benchmarks(questions)
+        return questions
 
 
 def prepare(
@@ -152,16 +162,18 @@ def question_set(
         progress: Receives steps and counts.
 
     Raises:
+        UnknownNameError: No benchmark has the name before a colon.
         DataError: A path is neither a question set nor a file of questions.
+        UsageError: Sets cannot be combined.
     """
+    if questions.sets:
+        return combined_question_set(questions, root, progress.say)
     if questions.path is None:
         folder = set_folder(questions, graph, root)
         origin = origin_of(folder, questions, graph, progress.say)
         base = make_question_set(folder, origin, questions, progress)
-    elif Path(questions.path).is_file():
-        base = own_question_set(questions, root, progress.say)
     else:
-        base = QuestionSet.open(questions.path)
+        base = named_question_set(questions.path, questions, root, progress.say)
     return open_world(base, questions.world, questions.seed, progress.say)
 
 
@@ -187,63 +199,6 @@ def origin_of(
         say("the atlas is not here (`medenv data fetch atlas`), taking the HPO alone")
     here = [name for name in questions.graphs if name != "atlas" or is_here("atlas")]
     return GraphSettings(source=here[0]) if here else DEFAULT_GRAPH
-
-
-def own_question_set(
-    questions: QuestionsSettings, root: Path, say: Callable[[str], object]
-) -> QuestionSet:
-    """Return the question set of a file of one's own questions; it is made where it is missing.
-
-    Without a column ``split``, `questions.n_test` questions are set aside for tests, by default a
-    fifth of them and at most `MOST_TESTS`.
-
-    Args:
-        questions: Names the file, its columns, and the number of test questions.
-        root: Folder of everything that recipes write.
-        say: Receives a description of each step.
-
-    Raises:
-        DataError: The file cannot be read, or a question in it is wrong.
-    """
-    path = Path(questions.path or "")
-    made_with = {
-        "file": file_digest(path),
-        "columns": questions.columns,
-        "n_test": questions.n_test,
-        "seed": questions.seed,
-    }
-    folder = root / f"questions-{path.stem}-{digest(made_with, 8)}"
-    if is_question_set(folder):
-        return QuestionSet.open(folder)
-    say(f"reading {path}")
-    own = read_own_questions(path, questions.columns)
-    if not any(question.split == "test" for question in own.questions):
-        n_test = questions.n_test
-        if n_test is None:
-            n_test = min(len(own.questions) // 5, MOST_TESTS)
-        own = read_own_questions(path, questions.columns, n_test, questions.seed)
-    splits = {split: [q for q in own.questions if q.split == split] for split in SPLITS}
-    leakage = leakage_certificate(*splits.values())
-    with atomic_folder(folder, existing="keep") as built:
-        for split, asked in splits.items():
-            write_questions(built / f"{split}.jsonl", asked, sealed=split == "test")
-        write_json(built / "leakage.json", leakage)
-        if own.passages:
-            say(f"indexing {len(own.passages):,} passages")
-            BM25Retriever(own.passages).save(built / "corpus")
-        contents = Contents(
-            source=path.name,
-            questions={split: len(asked) for split, asked in splits.items()},
-            shared=leakage.shared,
-            passages=len(own.passages),
-            made_with=made_with,
-        )
-        write_contents(built, contents)
-    return QuestionSet.open(folder)
-
-
-MOST_TESTS = 300
-"""Most questions of an own file that are set aside for tests without being asked for."""
 
 
 def set_folder(questions: QuestionsSettings, graph: GraphSettings, root: Path) -> Path:

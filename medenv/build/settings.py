@@ -102,6 +102,8 @@ class EnvSettings(Record, frozen=True, kw_only=True):
         dialect: How the policy writes calls and answers.
         prompt_style: How much the system message explains.
         tools: Tool name to its options.
+        only: The tools that are offered, by name, with their options in `tools` where they have
+            some there; empty for all of `tools`. ``env.tools=[search,read]`` sets it.
         budget: What one episode may use up.
         turn_tokens: Most tokens of one turn.
         retry: Time limits and tries of tool calls and of the policy's texts. A text may wait for a
@@ -112,9 +114,17 @@ class EnvSettings(Record, frozen=True, kw_only=True):
     dialect: str = "hermes"
     prompt_style: PromptStyle = "full"
     tools: dict[str, dict[str, Any] | None] = msgspec.field(default_factory=dict)
+    only: tuple[str, ...] = ()
     budget: Budget = Budget()
     turn_tokens: int = 1_024
     retry: RolloutRetryPolicy = RolloutRetryPolicy()
+
+    def __post_init__(self) -> None:
+        """Keep the tools that are offered, so that `tools` says which there are."""
+        if self.only:
+            kept = {name: self.tools.get(name) for name in self.only}
+            msgspec.structs.force_setattr(self, "tools", kept)
+            msgspec.structs.force_setattr(self, "only", ())
 
 
 class JudgeTermSettings(Record, frozen=True, kw_only=True):

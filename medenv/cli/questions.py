@@ -301,3 +301,71 @@ def convert_file(
     Console().print(f"wrote {out}: {len(found.rows):,} questions of {benchmark}", soft_wrap=True)
     for reason, count in found.left_out.items():
         Console().print(f"left out, {reason}: {count:,}")
+
+
+@questions_app.command("overlap")
+def overlap_sets(
+    asked: Annotated[
+        str, typer.Argument(help="The set that is asked: a folder, a file or BENCHMARK:PATH.")
+    ],
+    trained: Annotated[
+        str, typer.Argument(help="The set that is trained on: a folder, a file or BENCHMARK:PATH.")
+    ],
+    n: Annotated[list[int] | None, typer.Option(help="Words in a row; 8 and 13.")] = None,
+    corpus: Annotated[
+        Path | None, typer.Option(help="Passages to look through besides those of the set.")
+    ] = None,
+    show: Annotated[int, typer.Option(help="Number of questions to list.")] = 10,
+    json: Annotated[Path | None, typer.Option(help="Output JSON file of all results.")] = None,
+) -> None:
+    """Report what two sets share: wording and entities.
+
+    Of the first set the test questions are looked at, of the second the training questions, where
+    there are any, and all questions where there are none.
+    """
+    from itertools import chain
+
+    from medenv.io import write_json
+    from medenv.kg.questions.named import read_set
+    from medenv.kg.questions.overlap import RUNS, overlap_of_sets
+    from medenv.report.formatting import show as shown
+    from medenv.retrieval.loaders import open_passages
+
+    first, second = read_set(asked), read_set(trained)
+    more = open_passages(corpus) if corpus is not None else ()
+    found = overlap_of_sets(
+        _of_split(first.questions, "test"),
+        _of_split(second.questions, "train"),
+        chain(second.passages, more),
+        n or RUNS,
+    )
+    console = Console()
+    table = Table(title=escape(f"{asked} and {trained}"))
+    for head in ("shared", "questions", "share of all runs"):
+        table.add_column(head, justify="left" if head == "shared" else "right")
+    table.add_row("the whole text", f"{found.identical:,}", "")
+    for where, runs in (("questions", found.in_questions), ("the corpus", found.in_corpus)):
+        for length, one in runs.items():
+            short = f" ({one.too_short:,} are shorter)" if one.too_short else ""
+            label = f"{length} words in a row, in {where}{short}"
+            table.add_row(label, f"{one.questions:,}", shown(one.share, "share"))
+    table.add_row(f"an entity ({found.entities:,} in all)", f"{found.with_entities:,}", "")
+    console.print(table)
+    console.print(
+        f"{found.questions:,} questions, held against {found.others:,} questions and "
+        f"{found.passages:,} passages"
+    )
+    for each in found.found[:show]:
+        shares = max((*each.in_questions.values(), *each.in_corpus.values()), default=0.0)
+        facts = ["the same question"] * each.identical
+        facts += [f"{shown(shares, 'share')} of its runs"] * (shares > 0)
+        facts += [f"entities: {', '.join(each.entities)}"] * bool(each.entities)
+        console.print(f"{each.question}: {'; '.join(facts)}", markup=False, soft_wrap=True)
+    if json:
+        write_json(json, found)
+        console.print(f"wrote {json}", markup=False, soft_wrap=True)
+
+
+def _of_split(questions: tuple[Question, ...], split: str) -> tuple[Question, ...]:
+    """Return the questions of a split, or all where none is of it."""
+    return tuple(one for one in questions if one.split == split) or questions

@@ -16,7 +16,7 @@ import numpy as np
 from medenv.diagnosis.model import DiseaseModel
 from medenv.errors import DataError, UsageError
 from medenv.io import read_records
-from medenv.records import Certificate, Entity, Hop, Question, Record
+from medenv.records import PATIENT, Certificate, Entity, Hop, Question, Record
 from medenv.text import joined, lowered
 
 CIRCULAR = "phenopacket, circular"
@@ -169,12 +169,12 @@ def phenopacket_cases(
             counts["cases without a known finding"] += 1
         else:
             patient = Patient(
-                id=_anonymous_id(packet.id, ids),
+                id=anonymous_id(packet.id, ids),
                 disease=disease.id,
                 present=tuple(dict.fromkeys(finding.id for finding in present if finding)),
                 absent=tuple(dict.fromkeys(finding.id for finding in absent if finding)),
                 complete=False,
-                age=_age(packet.age or ""),
+                age=age_in_words(packet.age or ""),
                 sex=sex if (sex := (packet.sex or "").lower()) in _SEXES else "",
                 articles=tuple(f"PMID:{pmid.removeprefix('PMID:')}" for pmid in packet.pmids),
             )
@@ -195,8 +195,13 @@ def phenopacket_cases(
     return cases
 
 
-def _anonymous_id(source: str, taken: set[str]) -> str:
-    """Return a new hashed id and add it to `taken`."""
+def anonymous_id(source: str, taken: set[str]) -> str:
+    """Return a hash of a case's id, which often contains the gene and the article.
+
+    Args:
+        source: The id in the file.
+        taken: The ids that were returned before; receives the new one.
+    """
     made, times = "", 0
     while not made or made in taken:
         times += 1
@@ -206,8 +211,12 @@ def _anonymous_id(source: str, taken: set[str]) -> str:
     return made
 
 
-def _age(text: str) -> str:
-    """Return an ISO 8601 duration in words; other text is returned unchanged."""
+def age_in_words(text: str) -> str:
+    """Return an age in words, e.g. ``"3 years and 2 months old"``.
+
+    Args:
+        text: An ISO 8601 duration, e.g. ``"P3Y2M"``; other text is returned unchanged.
+    """
     found = _AGE.fullmatch(text)
     if found is None:
         return text
@@ -244,7 +253,7 @@ def _question(
     return Question(
         id=f"test:{patient.id}",
         text=text,
-        kind="patient>disease",
+        kind=PATIENT,
         split="test",
         topic=Entity(id=patient.id, kind="patient", name=patient.id),
         answers=tuple(answers),

@@ -37,6 +37,7 @@ STRATA: Mapping[str, Callable[[Question], int | str]] = MappingProxyType(
         "kind": lambda question: question.kind,
         "specialty": lambda question: question.specialty or "none",
         "world": lambda question: question.world or "true",
+        "set": lambda question: question.question_set or "none",
     }
 )
 """Ways to group questions: name to what returns a question's group, which is 0 without a path."""
@@ -67,7 +68,8 @@ class Summary(Record, frozen=True, kw_only=True):
         per_right: Tool calls, turns and policy tokens spent for each right answer, wrong episodes
             included; empty where none is right.
         selective: How right it is where its samples agree; None without several samples.
-        official: Part of a published benchmark to its own measures; empty without one.
+        official: Part of a published benchmark to its own measures, and the set in brackets where
+            several sets have that part; empty without one.
     """
 
     episodes: int

@@ -14,6 +14,7 @@ from typing import Any, get_type_hints
 
 from medenv.build.environment import registered_parts
 from medenv.envs.env import MedResearchEnv
+from medenv.kg.questions.benchmarks import refuse_benchmarks
 from medenv.tools import Tool
 
 ENDED = "The episode has ended: nothing more can be looked up or answered."
@@ -53,6 +54,9 @@ def rows(
     Returns:
         Rows with ``prompt``, the system message and an empty turn of the user to which `reset` adds
         the question, and ``question``, its id.
+
+    Raises:
+        UsageError: A question is of a published benchmark, which is never trained on.
     """
     parts = registered_parts(env_id, **settings)
     told = (
@@ -60,7 +64,9 @@ def rows(
         "Nothing but that call counts."
     )
     prompt = [{"role": "system", "content": told}, {"role": "user", "content": ""}]
-    return [{"prompt": prompt, "question": one.id} for one in parts.questions if one.split == split]
+    chosen = [one for one in parts.questions if one.split == split]
+    refuse_benchmarks(chosen)
+    return [{"prompt": prompt, "question": one.id} for one in chosen]
 
 
 class _Environment:

@@ -161,7 +161,7 @@ def open_stage(settings: TrajectorySettings, say: Callable[[str], object]) -> St
         )
     write_environment(settings.target / ENVIRONMENT, spec)
     graph = Graph.load(spec.graph)
-    parts = open_environment(spec, prepared.asked("train")).parts
+    parts = open_environment(spec, prepared.for_training()).parts
     nodes = graph.nodes
     names = {
         one: (name, *aliases)

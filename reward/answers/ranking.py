@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from medenv.records import Question
+from medenv.records import PATIENT, Question
 
 MOST_RANKED = 10
 """Most diagnoses of a differential; a longer list pays nothing."""
@@ -15,7 +15,7 @@ _NUMBER = re.compile(r"(?:^|(?<=\s))\(?(\d{1,2})[.)]\s+")
 
 def is_patient(question: Question) -> bool:
     """Return whether a question asks for a patient's disease, of which several may be ranked."""
-    return question.kind == "patient>disease"
+    return question.kind.partition(":")[0] == PATIENT
 
 
 def ranked(answer: str) -> list[str]:

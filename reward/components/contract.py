@@ -98,6 +98,8 @@ class Component(Record, frozen=True, kw_only=True):
             where its gate is open.
         needs_certificate: Whether it measures against the certificate of the question; see
             `medenv.reward.check_questions`.
+        grades_rubrics: Whether it grades questions by their own rubric (`Question.rubric`); its
+            value is then the accuracy of such a question.
     """
 
     name: str
@@ -111,6 +113,7 @@ class Component(Record, frozen=True, kw_only=True):
     best_wrong: float | None = None
     outside: bool = False
     needs_certificate: bool = False
+    grades_rubrics: bool = False
 
 
 def final_answer(trajectory: Trajectory) -> str | None:

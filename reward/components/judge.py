@@ -36,6 +36,9 @@ from medenv.reward.components.contract import Component, ComponentScore, Knowled
 MAX_ANSWER_CHARS = 4_000
 """Longest answer that a judge is shown; a longer one meets no criterion."""
 
+MAX_RUBRIC_CHARS = 16_000
+"""The same for a question with a rubric of its own, which may ask for an essay."""
+
 RUBRIC = {
     "names_the_reference": "Does the answer name the same thing as a reference answer, and nothing"
     " else?",
@@ -133,18 +136,26 @@ class Judge:
             )
         )
 
-    def __call__(self, question: str, gold: tuple[str, ...], answer: str) -> Verdict:
+    def __call__(
+        self,
+        question: str,
+        gold: tuple[str, ...],
+        answer: str,
+        rubric: dict[str, str] | None = None,
+    ) -> Verdict:
         """Return the verdict on an answer.
 
         Args:
             question: What was asked.
             gold: The reference answers.
             answer: What the policy answered.
+            rubric: The criteria, where they are not those of the settings.
 
         Raises:
             JudgeUnavailableError: The endpoint did not answer, or not with a verdict.
         """
-        request = self._request(question, gold, answer)
+        rubric = rubric or self.settings.rubric
+        request = self._request(question, gold, answer, rubric)
         encoded = msgspec.json.encode([self.settings.url, request], order="deterministic")
         digest = hashlib.sha256(encoded).hexdigest()
         with self._lock:
@@ -154,7 +165,7 @@ class Judge:
         if asked is not None:
             return asked.result()
         try:
-            verdict = self._kept_or_asked(digest, request)
+            verdict = self._kept_or_asked(digest, request, rubric)
         except BaseException as error:
             mine.set_exception(error)
             raise
@@ -177,10 +188,14 @@ class Judge:
             rationale="What no exact rule can decide, by a model that reads a rubric.",
             exploit="Addressing the judge; answers are quoted data, and the gate `correct` holds.",
             outside=True,
+            grades_rubrics=True,
         )
 
     def measure(self, trajectory: Trajectory, _: Knowledge) -> ComponentScore:
         """Pay the share of the rubric's criteria that the answer meets.
+
+        A question with a rubric of its own is graded by that one: the points of the criteria that
+        the answer meets, as a share of all points above 0, at least 0.
 
         An answer longer than `MAX_ANSWER_CHARS` or with braces, code fences, control tokens or tags
         of thoughts is not shown to the judge and meets none. Where the judge replies but decides
@@ -198,27 +213,36 @@ class Judge:
         answer, question = final_answer(trajectory), trajectory.question
         if answer is None:
             return ComponentScore(0.0, "ended without an answer")
-        if len(answer) > MAX_ANSWER_CHARS:
-            return ComponentScore(0.0, f"longer than {MAX_ANSWER_CHARS} characters")
+        own = {f"c{number}": one for number, one in enumerate(question.rubric or (), 1)}
+        if len(answer) > (most := MAX_RUBRIC_CHARS if own else MAX_ANSWER_CHARS):
+            return ComponentScore(0.0, f"longer than {most} characters")
         if (markup := _MARKUP.search(answer)) is not None:
             return ComponentScore(0.0, f"holds {markup[0]!r}, which no answer needs")
         gold = tuple(one.name for one in question.answers)
+        rubric = {name: one.text for name, one in own.items()} or None
         try:
-            verdict = self(question.text, gold, answer)
+            verdict = self(question.text, gold, answer, rubric)
         except _NoVerdictError:
             reference = "; ".join(gold) or "unknown"
             if answer == reference:
                 raise
-            self(question.text, gold, reference)
+            self(question.text, gold, reference, rubric)
             return ComponentScore(0.0, "the judge decides on the reference, but not on this answer")
+        if own:
+            points = sum(own[name].points for name, met in verdict.criteria.items() if met)
+            total = sum(one.points for one in own.values() if one.points > 0)
+            share = min(1.0, max(0.0, points / total))
+            return ComponentScore(share, f"{points:g} of {total:g} points of its rubric")
         met = sum(verdict.criteria.values())
         return ComponentScore(
             met / len(verdict.criteria), verdict.reason or f"{met} criteria are met"
         )
 
-    def _request(self, question: str, gold: tuple[str, ...], answer: str) -> dict[str, Any]:
+    def _request(
+        self, question: str, gold: tuple[str, ...], answer: str, rubric: dict[str, str]
+    ) -> dict[str, Any]:
         shown = {
-            "rubric": self.settings.rubric,
+            "rubric": rubric,
             "question": question,
             "reference_answers": gold,
             "answer": answer,
@@ -234,29 +258,31 @@ class Judge:
             ],
         }
 
-    def _kept_or_asked(self, digest: str, request: dict[str, Any]) -> Verdict:
+    def _kept_or_asked(
+        self, digest: str, request: dict[str, Any], rubric: dict[str, str]
+    ) -> Verdict:
         """Return the verdict that the cache holds, or ask for one and keep it."""
         if not self.settings.cache:
-            return self._ask(request)
+            return self._ask(request, rubric)
         kept = Path(self.settings.cache) / digest[:2] / f"{digest}.json"
         if kept.is_file():
             with contextlib.suppress(JudgeUnavailableError):  # a damaged file is asked for again
                 text = kept.read_text(encoding="utf-8", errors="replace")
-                return read_verdict(text, self.settings.rubric)
-        verdict = self._ask(request)
+                return read_verdict(text, rubric)
+        verdict = self._ask(request, rubric)
         write_bytes(kept, msgspec.json.encode(verdict))
         return verdict
 
-    def _ask(self, request: dict[str, Any]) -> Verdict:
+    def _ask(self, request: dict[str, Any], rubric: dict[str, str]) -> Verdict:
         """Ask until there is a verdict or patience is at its end."""
         for tried in range(1, self.settings.attempts):
             try:
-                return self._ask_once(request)
+                return self._ask_once(request, rubric)
             except _TryAgainError:
                 self._sleep(self.settings.backoff * 2.0 ** (tried - 1))
-        return self._ask_once(request)
+        return self._ask_once(request, rubric)
 
-    def _ask_once(self, request: dict[str, Any]) -> Verdict:
+    def _ask_once(self, request: dict[str, Any], rubric: dict[str, str]) -> Verdict:
         try:
             reply = self._endpoint.ask(**request)
         except ModelUnavailableError as error:
@@ -264,7 +290,7 @@ class Judge:
             raise kind(f"no judge: {error}") from error
         if reply.finish == "length":
             raise _NoVerdictError("the judge's verdict was cut short; allow it more tokens")
-        return read_verdict(reply.text, self.settings.rubric)
+        return read_verdict(reply.text, rubric)
 
     def _open(self) -> None:
         self._lock = threading.Lock()

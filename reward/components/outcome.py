@@ -54,6 +54,8 @@ def accuracy(trajectory: Trajectory, knowledge: Knowledge) -> ComponentScore:
     """
     answer, question = final_answer(trajectory), trajectory.question
     gold = question.answers
+    if question.rubric:
+        return ComponentScore(0.0, "a judge grades it by its rubric")
     if not gold:
         right = answer is not None and is_abstention(answer)
         return ComponentScore(

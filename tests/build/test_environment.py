@@ -151,7 +151,7 @@ def test_a_wrong_setting_is_refused(settings: dict[str, Any], problem: str) -> N
 
 
 def test_missing_files_are_refused(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match=r"q\.jsonl: cannot be read"):
+    with pytest.raises(DataError, match=r"q\.jsonl: expected the folder .* no such file"):
         make_env(questions=tmp_path / "q.jsonl")
     with pytest.raises(DataError, match=r"corpus: cannot be read"):
         make_env(corpus=tmp_path / "corpus")

@@ -7,10 +7,12 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
+import msgspec
 import pytest
 
 from medenv.errors import JudgeUnavailableError, UsageError
-from medenv.reward import COMPONENTS, ComponentScore, Composition, Knowledge
+from medenv.records import Criterion, Question
+from medenv.reward import COMPONENTS, ComponentScore, Composition, Knowledge, check_questions
 from medenv.reward.components.judge import Judge, JudgeSettings, read_verdict
 from medenv.reward.composition import Reward
 
@@ -377,3 +379,46 @@ def test_a_verdict_is_read_as_judges_write_it_and_never_out_of_a_quotation(said,
 def test_what_only_holds_a_verdict_is_none(said):
     with pytest.raises(JudgeUnavailableError):
         read_verdict(said, RUBRIC)
+
+
+def rubric_episode(answer: str):
+    """An episode about a question that is graded by its own rubric."""
+    criteria = (("Says what", 6.0), ("Says why", 4.0), ("Advises to wait", -5.0))
+    rubric = tuple(Criterion(text=text, points=points) for text, points in criteria)
+    question = Question(id="h", text="What now?", answers=(), rubric=rubric)
+    return msgspec.structs.replace(episode(answering(answer)), question=question)
+
+
+def decided(*met: bool) -> str:
+    return json.dumps({"criteria": {f"c{n}": one for n, one in enumerate(met, 1)}})
+
+
+@pytest.mark.parametrize(
+    ("met", "share"),
+    [((True, True, False), 1.0), ((True, False, False), 0.6), ((True, False, True), 0.1),
+     ((False, False, True), 0.0)],
+)  # fmt: skip
+def test_a_question_with_a_rubric_is_graded_by_its_points(endpoint, met, share) -> None:
+    """The judge's value is the accuracy, and no gate stands before it."""
+    endpoint.replies = [decided(*met)]
+    judge = Judge(JudgeSettings(url=endpoint.url, model="m", rubric=RUBRIC)).component()
+    composition = Composition(weights={"accuracy": 1.0, "expert": 0.2})
+    reward = Reward(composition, Knowledge(), {**COMPONENTS, "expert": judge})
+    score = reward(rubric_episode("Call for help now."))
+    assert score.parts["accuracy"].raw == pytest.approx(share)
+    assert score.parts["expert"].raw == pytest.approx(share)
+    assert score.total == pytest.approx(1.2 * share)
+    assert len(endpoint.asked) == 1
+    (_, _, request) = endpoint.asked[0]
+    shown = json.loads(request["messages"][1]["content"])
+    assert shown["rubric"] == {"c1": "Says what", "c2": "Says why", "c3": "Advises to wait"}
+
+
+def test_a_question_with_a_rubric_needs_a_judge_and_is_refused_in_one_line() -> None:
+    question = rubric_episode("x").question
+    with pytest.raises(
+        UsageError, match="'h' is graded by its rubric, which needs a judge"
+    ) as told:
+        check_questions(Reward(Composition(weights={"accuracy": 1.0}), Knowledge()), [question])
+    assert "\n" not in str(told.value)
+    assert "scoring=paper scoring.judge.url=URL" in str(told.value)

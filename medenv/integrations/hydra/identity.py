@@ -53,6 +53,9 @@ FREE = (
 FREE_IN_SFT = ("evaluation", "scoring")
 """Subtrees that do not change a supervised run; each validation has an identity of its own."""
 
+_EMPTY_IS_ABSENT = ("env.only", "questions.sets")
+"""Keys of which an empty list says what runs begun before there were any say by their absence."""
+
 _MACHINE = re.compile(
     r"""(.*\.)? (?:
     (?: checkpoint | checkpoint_engine | profiler | trace | prometheus | wrap_policy ) (?: \..* )?
@@ -137,6 +140,7 @@ def significant(settings: Mapping[str, Any], free: Sequence[str] = ()) -> dict[s
         key: value
         for key, value in _leaves(settings)
         if not _MACHINE.fullmatch(key)
+        and (value or key not in _EMPTY_IS_ABSENT)
         and not any(key == one or key.startswith(f"{one}.") for one in unimportant)
     }
 

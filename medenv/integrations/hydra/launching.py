@@ -60,8 +60,8 @@ def launch(main: Callable[[], object]) -> None:
     os.environ[_FULL] = "1"  # otherwise Hydra prints the error and exits by itself
     try:
         with told_in_one_line(arguments=sys.argv[1:]):
+            sys.argv[1:] = expanded(sys.argv[1:])  # first: a URL with # is no value to Hydra
             check_overrides(sys.argv[1:])
-            sys.argv[1:] = expanded(sys.argv[1:])
             main()
     finally:
         del os.environ[_FULL]
@@ -72,7 +72,9 @@ def expanded(arguments: Sequence[str]) -> list[str]:
 
     A group that is set to a path, a URL, ``package.module:object`` or a registered name becomes a
     choice of that group and the key that the value belongs to: ``questions=my.csv`` is
-    ``questions=set questions.path=my.csv``. The flag of a multirun may stand anywhere.
+    ``questions=set questions.path=my.csv``, and a list of sets goes to ``questions.sets``. A list
+    of tools, ``env.tools=[search,read]``, goes to ``env.only``. The flag of a multirun may stand
+    anywhere.
 
     Args:
         arguments: The command line after the program's name.
@@ -95,6 +97,25 @@ def _path_of(choice: str, key: str, *suffixes: str) -> Callable[[str], list[str]
         return [f"{group}={choice}", _set(key, value)] if is_path else None
 
     return expand
+
+
+def _questions(value: str) -> list[str] | None:
+    """Expand a path, ``BENCHMARK:PATH``, or a list of these."""
+    if value.startswith("["):
+        names = overrides_of([f"questions={value}"])[0].value()
+        if not isinstance(names, list) or not names or not all(isinstance(n, str) for n in names):
+            raise UsageError(
+                "expected questions=[SET,SET,...], where each is a folder, a file or "
+                f"BENCHMARK:PATH; got questions={value}"
+            )
+        return ["questions=set", f"questions.sets=[{','.join(map(_quoted, names))}]"]
+    if ":" in value:
+        return ["questions=set", _set("questions.path", value)]
+    return _path_of("set", "questions.path", ".jsonl", ".csv", ".tsv")(value)
+
+
+def _tools(value: str) -> list[str] | None:
+    return [f"env.only={value}"] if value.startswith("[") else None
 
 
 def _graph(value: str) -> list[str] | None:
@@ -124,14 +145,19 @@ def _policy(value: str) -> list[str] | None:
 
 def _set(key: str, value: str) -> str:
     """Return an override whose value Hydra takes as it is."""
+    return f"{key}={_quoted(value)}"
+
+
+def _quoted(value: str) -> str:
     quoted = value.replace("\\", "\\\\").replace("'", "\\'")
-    return f"{key}='{quoted}'"
+    return f"'{quoted}'"
 
 
 _MULTIRUN = ("-m", "--multirun")
 
 _SHORTHANDS: Mapping[str, Callable[[str], list[str] | None]] = {
-    "questions": _path_of("set", "questions.path", ".jsonl", ".csv", ".tsv"),
+    "questions": _questions,
+    "env.tools": _tools,
     "corpus": _path_of("files", "corpus.path", ".jsonl"),
     "graph": _graph,
     "retriever": _retriever,

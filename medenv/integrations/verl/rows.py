@@ -16,6 +16,7 @@ from medenv.episodes.episode import Episode, EpisodeRules
 from medenv.errors import UsageError
 from medenv.integrations.hf.chat_tokens import ChatTokens, open_tokenizer
 from medenv.io import atomic_path, write_text
+from medenv.kg.questions.benchmarks import refuse_benchmarks
 from medenv.records import Question
 from medenv.retrieval.filtered import answer_name
 
@@ -147,6 +148,7 @@ def export_launch(folder: Path, prepared: Prepared) -> Path:
     """
     rules = open_environment(prepared.spec, prepared.asked("test")).parts.rules
     folder.mkdir(parents=True, exist_ok=True)
+    refuse_benchmarks(prepared.asked("train"))
     for split in ("train", "test"):
         with atomic_path(folder / f"{split}.parquet") as partial:
             made = rows(prepared.asked(split), rules, "sampled")

@@ -266,19 +266,20 @@ def _identity(run: Run) -> dict[str, Any]:
 _OF_OTHER_RECIPES = (
     *("ablation", "lessons", "tiny"),
     *("policy.baseline", "policy.engine", "policy.engine_options"),
-    *("questions.path", "questions.folder", "questions.workers"),
+    *("questions.path", "questions.sets", "questions.folder", "questions.workers"),
 )
 
 
 def _write_rows(run: Run, say: Callable[[str], object]) -> None:
     train_file, val_file = run.rows
+    train = run.prepared.for_training()
     test, evaluation = run.test_questions(), run.settings.evaluation
     parts = open_environment(run.prepared.spec, test).parts
     held_out = rows(test, parts.rules, "sampled", evaluation.samples)
     if evaluation.greedy:
         held_out += rows(test, parts.rules, "greedy", 1)
     tables = {
-        train_file: rows(run.prepared.asked("train"), parts.rules, "sampled"),
+        train_file: rows(train, parts.rules, "sampled"),
         val_file: held_out,
     }
     write_rows(run.config, tables, say)

@@ -89,7 +89,7 @@ def open_warm_start(config: DictConfig, settings: SftSettings, progress: Progres
     about = identity(config, (*FREE_IN_SFT, "policy"))  # which is where the result goes
     new_policy = folder / "new_policy"
     claim(folder, about, begun=new_policy.exists())
-    parts = open_environment(prepared.spec, prepared.asked("train")).parts
+    parts = open_environment(prepared.spec, prepared.for_training()).parts
     examples = tuple(folder / f"stage-{k}" / "lessons.parquet" for k in range(len(stages)))
     steps = tuple(stage.steps for stage in stages)
     run = SFTRun(folder, settings, str(new_policy), examples, steps)
