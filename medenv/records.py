@@ -163,6 +163,8 @@ class Question(Record, frozen=True, kw_only=True):
         calibration: Model name to how many of its answers from memory were right, of how many.
         options: The texts of a multiple choice in order, "A" first. Unset for other questions, and
             then absent in JSON.
+        origin: Id in the true world of the question that it was made from. Unset for questions of
+            the true world, and then absent in JSON.
     """
 
     id: str
@@ -185,6 +187,7 @@ class Question(Record, frozen=True, kw_only=True):
     world: str = ""
     calibration: dict[str, tuple[int, int]] = {}
     options: tuple[str, ...] | UnsetType = UNSET
+    origin: str | UnsetType = UNSET
 
     @property
     def asks_for_all(self) -> bool:
@@ -380,6 +383,30 @@ class Score(Record, frozen=True, kw_only=True, gc=False):
     gates: dict[str, bool] = {}
 
 
+class Cost(Record, frozen=True, kw_only=True, gc=False):
+    """What an episode took to play.
+
+    Args:
+        seconds: Wall-clock time from the first prompt to the end, scoring left out.
+        policy_seconds: The part of it that was spent waiting for the policy's texts.
+        tokens_read: Tokens of the prompts, the whole conversation again in every turn; 0 where
+            nobody counted them.
+        money: Price of all tokens read and written; None where no price is known.
+        currency: Currency of the price, or ``""``.
+    """
+
+    seconds: float
+    policy_seconds: float
+    tokens_read: int = 0
+    money: float | None = None
+    currency: str = ""
+
+    @property
+    def tool_seconds(self) -> float:
+        """The rest of the time: tool calls, and the environment itself."""
+        return max(0.0, self.seconds - self.policy_seconds)
+
+
 class Scored(Record, frozen=True, kw_only=True):
     """A trajectory and its score, one line of a rollout file.
 
@@ -388,12 +415,15 @@ class Scored(Record, frozen=True, kw_only=True):
         score: Its score.
         sample: 0-based number of the sample among those of the same question.
         step: Training step of the policy that wrote it.
+        cost: What it took to play. Only evaluations measure it; unset elsewhere, and then absent
+            in JSON.
     """
 
     trajectory: Trajectory
     score: Score
     sample: int = 0
     step: int = 0
+    cost: Cost | UnsetType = UNSET
 
 
 class RewardFn(Protocol):
@@ -434,10 +464,12 @@ class Written(Record, frozen=True, kw_only=True, gc=False):
     Args:
         text: The text.
         tokens: How many tokens it has; 0 where the count is unknown.
+        tokens_read: How many tokens its prompt had; 0 where the count is unknown.
     """
 
     text: str
     tokens: int = 0
+    tokens_read: int = 0
 
 
 class CountingPolicy(Protocol):

@@ -7,6 +7,7 @@ in a table and on a page. Stop it however you like: the same command goes on.
     python recipes/evaluate.py questions=outputs/questions-rare_chains-7 policy=tiny env=tiny
     python recipes/evaluate.py environment=outputs/cpu/environment.json policy=outputs/cpu/policy
     python recipes/evaluate.py questions=my.csv corpus=my.jsonl policy=http://localhost:8000/v1#NAME
+    python recipes/evaluate.py run=closed closed_book=true against=outputs/before policy=... ...
     python recipes/evaluate.py run=after against=outputs/before policy=outputs/sft/policy ...
 """
 
@@ -18,7 +19,8 @@ from medenv.evaluation.official import figure_text
 from medenv.evaluation.run import EvaluateSettings, Evaluation, evaluate
 from medenv.integrations.hydra.config import register_schema, settings_of
 from medenv.integrations.hydra.launching import CONF, launch, told_in_one_line
-from medenv.report.evaluation import PAGE
+from medenv.report.contrast import contrast_table
+from medenv.report.evaluation import PAGE, spent_in_words
 from medenv.report.formatting import show, span
 from medenv.report.headline import failure_table, rich_table
 from medenv.report.progress import steps_bar
@@ -48,8 +50,7 @@ def show_evaluation(settings: EvaluateSettings, done: Evaluation) -> None:
                 )
                 console.print(f"  {name}: {told}")
             if summary.per_right:
-                spent = (f"{show(n, 'count')} {name}" for name, n in summary.per_right.items())
-                console.print(f"  for each right answer: {', '.join(spent)}".replace("_", " "))
+                console.print(f"  for each right answer: {spent_in_words(summary)}")
             if summary.selective and summary.selective.levels:
                 first = summary.selective.levels[0]
                 console.print(
@@ -60,6 +61,8 @@ def show_evaluation(settings: EvaluateSettings, done: Evaluation) -> None:
             if summary.failures:
                 console.print(failure_table(summary.failures, f"why not right, {name}"))
     console.print(f"page: {settings.folder / PAGE}", markup=False, soft_wrap=True)
+    if done.contrast is not None:
+        console.print(contrast_table(done.contrast))
     if done.rows:
         console.print(rich_table(done.rows, f"{settings.against} and {settings.folder}"))
         console.print(f"wrote {settings.folder}/report.html")
