@@ -5,6 +5,9 @@ from __future__ import annotations
 import asyncio
 import json
 import re
+import shutil
+import subprocess
+import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -14,22 +17,25 @@ import msgspec
 import pytest
 from typer.testing import CliRunner
 
+from medenv.build.prepare import prepare
 from medenv.build.settings import PolicySettings
 from medenv.cli.main import app
 from medenv.dialects import Hermes
-from medenv.errors import UsageError
+from medenv.errors import DataError, UsageError
 from medenv.evaluation.compare import compare, read_evaluation
 from medenv.evaluation.costs import COSTS, MeteredPolicy, priced
 from medenv.evaluation.run import EvaluateSettings, evaluate
 from medenv.evaluation.summary import summarise
 from medenv.integrations.hydra.identity import OtherSettingsError
+from medenv.kg.questions.sets import QuestionSet
 from medenv.records import UNSET, Cost, Message, Scored, Written
 from medenv.report.formatting import show
 
 from ..chat_server import ChatServer
 from ..report.builder import question, scored, turn
-from ..toy import toy_run
+from ..toy import toy_run, toy_settings
 
+ROOT = Path(__file__).parents[2]
 HERMES = Hermes()
 PRICES = {"input_price": 2.0, "output_price": 10.0, "currency": "EUR"}
 
@@ -88,6 +94,35 @@ def test_read_again_the_costs_are_those_that_were_measured(root: Path) -> None:
         assert {one.cost for one in read_evaluation(root / "served").sampled} == {UNSET}
     finally:
         (root / "away").rename(root / "served" / COSTS)
+
+
+def test_a_damaged_file_of_costs_is_told_with_its_line(root: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "served"
+    shutil.copytree(root / "served", folder)
+    (folder / COSTS).write_text((folder / COSTS).read_text()[:-20])
+    with pytest.raises(DataError, match=r"costs\.jsonl:4: expected an? EpisodeCost"):
+        read_evaluation(folder)
+
+
+def test_the_recipe_takes_prices_and_prints_what_right_answers_cost(tmp_path: Path) -> None:
+    made = QuestionSet.open(prepare(toy_settings(tmp_path)).questions.folder)
+    gold = {one.text: one.answers[0].name for one in made.questions("test")}
+
+    def answer(body: dict[str, Any]) -> str:
+        return HERMES.write_answer(gold[body["messages"][0]["content"]])
+
+    with ChatServer(answer) as server:
+        command = [
+            *(sys.executable, "-m", "medenv.cli", "evaluate", "graph=toy", "questions=toy"),
+            *("env=tiny", f"policy={server.url}#m", "samples=1", "greedy=false", "n=2"),
+            *("policy.input_price=2", "policy.output_price=10", "policy.currency=EUR"),
+            f"root={tmp_path}",
+        ]
+        done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    told = " ".join(done.stdout.split())
+    assert "7.00 tokens read" in told
+    assert "0.000034 money (EUR)" in told
 
 
 def test_other_prices_are_taken_without_playing_again(root: Path, tmp_path: Path) -> None:

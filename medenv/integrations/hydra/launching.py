@@ -60,8 +60,8 @@ def launch(main: Callable[[], object]) -> None:
     os.environ[_FULL] = "1"  # otherwise Hydra prints the error and exits by itself
     try:
         with told_in_one_line(arguments=sys.argv[1:]):
+            sys.argv[1:] = expanded(sys.argv[1:])  # first: a URL with # is no value to Hydra
             check_overrides(sys.argv[1:])
-            sys.argv[1:] = expanded(sys.argv[1:])
             main()
     finally:
         del os.environ[_FULL]
