@@ -389,6 +389,9 @@ class Cost(Record, frozen=True, kw_only=True, gc=False):
     Args:
         seconds: Wall-clock time from the first prompt to the end, scoring left out.
         policy_seconds: The part of it that was spent waiting for the policy's texts.
+        began: When it began, seconds since 1970; 0 where nobody noted it.
+        run_seconds: Its share of the time of the whole evaluation: each moment is divided among the
+            episodes that ran at the same time, so that the shares add up. None where unknown.
         tokens_read: Tokens of the prompts, the whole conversation again in every turn; 0 where
             nobody counted them.
         money: Price of all tokens read and written; None where no price is known.
@@ -397,6 +400,8 @@ class Cost(Record, frozen=True, kw_only=True, gc=False):
 
     seconds: float
     policy_seconds: float
+    began: float = 0.0
+    run_seconds: float | None = None
     tokens_read: int = 0
     money: float | None = None
     currency: str = ""

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
+import numpy as np
 from msgspec import UNSET, UnsetType
 
 from medenv.build.settings import PolicySettings
@@ -53,6 +54,7 @@ class MeteredPolicy:
     def __init__(self, policy: Policy | AsyncPolicy) -> None:
         self._policy: Any = policy
         self._counts = hasattr(policy, "act_within")
+        self._began = time.time()
         self.seconds, self.tokens_read = 0.0, 0
 
     async def act(self, messages: Sequence[Message]) -> str:
@@ -87,7 +89,12 @@ class MeteredPolicy:
         Args:
             seconds: Wall-clock time of the whole episode.
         """
-        return Cost(seconds=seconds, policy_seconds=self.seconds, tokens_read=self.tokens_read)
+        return Cost(
+            seconds=seconds,
+            policy_seconds=self.seconds,
+            began=self._began,
+            tokens_read=self.tokens_read,
+        )
 
 
 def priced(scored: Scored, policy: PolicySettings) -> Scored:
@@ -110,6 +117,36 @@ def priced(scored: Scored, policy: PolicySettings) -> Scored:
     money = (cost.tokens_read * policy.input_price + written * policy.output_price) / 1e6
     cost = msgspec.structs.replace(cost, money=money, currency=policy.currency)
     return msgspec.structs.replace(scored, cost=cost)
+
+
+def with_shares(scored: Sequence[Scored]) -> list[Scored]:
+    """Return episodes with their shares of the time that all of them took together.
+
+    Args:
+        scored: All episodes of an evaluation, also of several starts. The time between two starts,
+            when none ran, is nobody's.
+    """
+    costs = [one.cost for one in scored]
+    timed = [cost for cost in costs if not isinstance(cost, UnsetType) and cost.began]
+    begins = np.sort([cost.began for cost in timed])
+    ends = np.sort([cost.began + cost.seconds for cost in timed])
+    moments = np.union1d(begins, ends)
+    running = [np.searchsorted(edge, moments[:-1], side="right") for edge in (begins, ends)]
+    at_once = np.maximum(running[0] - running[1], 1)
+    idle = running[0] == running[1]
+    passed = np.where(idle, 0.0, np.diff(moments) / at_once)
+    until = np.concatenate([[0.0], np.cumsum(passed)])
+
+    def shared(one: Scored) -> Scored:
+        cost = one.cost
+        if isinstance(cost, UnsetType) or not cost.began:
+            return one
+        edges = np.searchsorted(moments, [cost.began, cost.began + cost.seconds])
+        share = float(until[edges[1]] - until[edges[0]])
+        cost = msgspec.structs.replace(cost, run_seconds=share)
+        return msgspec.structs.replace(one, cost=cost)
+
+    return [shared(one) for one in scored]
 
 
 def without_cost(scored: Iterable[Scored]) -> list[Scored]:

@@ -199,7 +199,20 @@ MEASURES: tuple[Measure, ...] = (
         0,
         _cost(lambda cost: float(cost.tokens_read) or None),
     ),
-    Measure("seconds", "Seconds per episode", "count", 0, _cost(lambda cost: cost.seconds)),
+    Measure(
+        "run_seconds",
+        "Seconds of the evaluation per episode",
+        "count",
+        0,
+        _cost(lambda cost: cost.run_seconds),
+    ),
+    Measure(
+        "seconds",
+        "Seconds from begin to end of an episode",
+        "count",
+        0,
+        _cost(lambda cost: cost.seconds),
+    ),
     Measure(
         "policy_seconds",
         "Seconds of it waiting for the policy",

@@ -42,7 +42,13 @@ from medenv.build.settings import AUTO, PolicySettings, RunSettings, SamplingSet
 from medenv.errors import PolicyUnavailableError, UnknownNameError, UsageError
 from medenv.evaluation.baselines import BASELINES, open_baseline
 from medenv.evaluation.compare import Episodes, read_evaluation, report_of, sides
-from medenv.evaluation.costs import MeteredPolicy, priced, without_cost, write_costs
+from medenv.evaluation.costs import (
+    MeteredPolicy,
+    priced,
+    with_shares,
+    without_cost,
+    write_costs,
+)
 from medenv.evaluation.memory import MEMORY, Contrast
 from medenv.evaluation.summary import Summary, summarise, with_missing, write_scored
 from medenv.integrations.hydra.identity import claim, files_digest, significant
@@ -301,7 +307,8 @@ def _evaluate(
         asyncio.run(_play(settings, env, questions, journal, authors, _Told(say, report)))
     done = sorted(journal.known, key=lambda one: one.key)
     done = [one for one in done if one.sample < settings.samples]
-    played = [(one.sample == GREEDY, priced(one.scored, policy)) for one in done]
+    costed = [priced(one, policy) for one in with_shares([one.scored for one in done])]
+    played = [(one.sample == GREEDY, scored) for one, scored in zip(done, costed, strict=True)]
     sampled = with_missing(
         [scored for greedily, scored in played if not greedily], questions, settings.samples
     )

@@ -309,9 +309,7 @@ SPENT: Mapping[str, str] = MappingProxyType(
         "turns": "Turns",
         "tokens": "Tokens written",
         "tokens_read": "Tokens read",
-        "seconds": "Seconds",
-        "policy_seconds": "Seconds waiting for the policy",
-        "tool_seconds": "Seconds in tools and the environment",
+        "run_seconds": "Seconds of the evaluation",
         "money": "Money",
     }
 )

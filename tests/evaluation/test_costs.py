@@ -23,7 +23,7 @@ from medenv.cli.main import app
 from medenv.dialects import Hermes
 from medenv.errors import DataError, UsageError
 from medenv.evaluation.compare import compare, read_evaluation
-from medenv.evaluation.costs import COSTS, MeteredPolicy, priced
+from medenv.evaluation.costs import COSTS, MeteredPolicy, priced, with_shares
 from medenv.evaluation.run import EvaluateSettings, evaluate
 from medenv.evaluation.summary import summarise
 from medenv.integrations.hydra.identity import OtherSettingsError
@@ -139,13 +139,48 @@ def test_other_prices_are_taken_without_playing_again(root: Path, tmp_path: Path
         evaluate(settings(root, url, seed=3))
 
 
+def timed(*spans: tuple[float, float]) -> list[float | None]:
+    """The shares of episodes from one moment to another."""
+    (one,) = rated([1], 0.0)
+    episodes = [
+        msgspec.structs.replace(
+            one, cost=Cost(seconds=end - begin, policy_seconds=0.0, began=1e9 + begin)
+        )
+        for begin, end in spans
+    ]
+    return [found.cost.run_seconds for found in with_shares(episodes)]  # type: ignore[union-attr]
+
+
+def test_episodes_at_the_same_time_share_it() -> None:
+    assert timed((0, 6)) == [6]
+    assert timed((0, 6), (0, 6), (0, 6)) == pytest.approx([2, 2, 2])
+    # alone for 2, together for 4, then the other one alone for 1
+    assert timed((0, 6), (2, 7)) == pytest.approx([2 + 4 / 2, 4 / 2 + 1])
+    # stopped after 3 and started again at 100: the time between is nobody's
+    assert timed((0, 3), (100, 104), (100, 102)) == pytest.approx([3, 1 + 2, 1])
+    assert timed() == []
+    unmeasured = msgspec.structs.replace(rated([1], 0.0)[0], cost=UNSET)
+    assert with_shares([unmeasured]) == [unmeasured]
+
+
+def test_the_shares_add_up_to_the_time_of_the_evaluation(root: Path) -> None:
+    found = costs(root / "served")
+    whole = max(c.began + c.seconds for c in found) - min(c.began for c in found)
+    assert sum(c.run_seconds or 0.0 for c in found) == pytest.approx(whole, rel=0.2)
+
+
 def rated(rights: Sequence[int], money: float, currency: str = "EUR") -> list[Scored]:
     """Episodes that each took 6 seconds, 4 of them the policy's, and cost so much money."""
     return [
         msgspec.structs.replace(
             scored(question(i), [turn(0, "so it is x", answer="x")], right=float(right)),
             cost=Cost(
-                seconds=6.0, policy_seconds=4.0, tokens_read=100, money=money, currency=currency
+                seconds=6.0,
+                policy_seconds=4.0,
+                run_seconds=3.0,
+                tokens_read=100,
+                money=money,
+                currency=currency,
             ),
         )
         for i, right in enumerate(rights)
@@ -161,9 +196,7 @@ def test_what_right_answers_cost_counts_wrong_ones() -> None:
             "turns": 2,
             "tokens": 8,
             "tokens_read": 200,
-            "seconds": 12,
-            "policy_seconds": 8,
-            "tool_seconds": 4,
+            "run_seconds": 6,
             "money": 1.0,
         }
     )
@@ -204,13 +237,14 @@ def test_every_table_shows_them(root: Path, tmp_path: Path) -> None:
     page = (tmp_path / "served" / "page.html").read_text()
     for found in (text, page):
         assert "Money per episode (EUR)" in found
-        assert "Seconds per episode" in found
+        assert "Seconds of the evaluation per episode" in found
         assert "Tokens read per episode" in found
     folders = [str(root / "served"), str(tmp_path / "served")]
     told = CliRunner().invoke(app, ["compare", *folders], env={"COLUMNS": "200"}).output
     assert re.search(r"Money per episode \(EUR\)\W+0\.000068\W+0\.000034", told)
     (found_,) = compare([read_evaluation(one) for one in folders])
-    assert {row.label for row in found_.rows} >= {"Seconds per episode", "Tokens read per episode"}
+    labels = {row.label for row in found_.rows}
+    assert labels >= {"Seconds of the evaluation per episode", "Tokens read per episode"}
 
 
 class Slow:

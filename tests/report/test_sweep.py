@@ -82,7 +82,7 @@ def test_missing_episodes_count_as_not_right_and_are_compared_too():
     assert [one.name for one in sweep.measures if one not in MEASURES] == ["missing"]
     assert sweep.compared("composite", sweep.measures[-1]).mean.mean == pytest.approx(1 / 3)
     assert "Missing episodes" in sweep_markdown(sweep, [], {}, verdict(sweep))
-    uncounted = ("tokens_read", "seconds", "policy_seconds", "tool_seconds", "money")
+    uncounted = ("tokens_read", "run_seconds", "seconds", "policy_seconds", "tool_seconds", "money")
     assert SWEEP.measures == tuple(one for one in MEASURES if one.name not in uncounted)
     gone = msgspec.structs.replace(
         RUNS[0],
