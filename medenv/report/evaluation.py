@@ -15,7 +15,7 @@ from medenv.evaluation.memory import Contrast
 from medenv.evaluation.official import figure_text
 from medenv.evaluation.selective import Selective
 from medenv.evaluation.statistics import Interval
-from medenv.evaluation.summary import SPENT, Summary, mean_of, summarise
+from medenv.evaluation.summary import SPENT, ComponentScore, Summary, means_of, summarise
 from medenv.io import write_text
 from medenv.records import Record, Scored
 from medenv.report.charts import Chart, Dots, Series, dots
@@ -238,18 +238,19 @@ def episodes_of(sampled: Sequence[Scored], greedy: Sequence[Scored]) -> list[dic
     ]
 
 
-def _failure_shares(scored: Sequence[Scored], seed: int) -> dict[FailureClass, Interval | None]:
+def _failure_shares(scored: Sequence[Scored], seed: int) -> dict[FailureClass, Interval]:
     """Return the share of episodes in each class that occurs, the most frequent first."""
     why = {id(one): found.why for one in scored if (found := failure_of(one))}
 
-    def share(wanted: FailureClass) -> Interval | None:
-        return mean_of(lambda one: float(why.get(id(one)) == wanted), scored, seed)
+    def is_of(wanted: FailureClass) -> ComponentScore:
+        return lambda one: float(why.get(id(one)) == wanted)
 
-    shares = {one: share(one) for one in sorted(set(why.values()))}
-    return dict(sorted(shares.items(), key=lambda pair: -(pair[1].mean if pair[1] else 0.0)))
+    classes = sorted(set(why.values()))
+    shares = means_of({one.value: is_of(one) for one in classes}, scored, seed)
+    return {one: shares[one.value] for one in sorted(classes, key=lambda one: -shares[one].mean)}
 
 
-def _charts(summary: Summary, failures: Mapping[FailureClass, Interval | None]) -> list[Dots]:
+def _charts(summary: Summary, failures: Mapping[FailureClass, Interval]) -> list[Dots]:
     """Return where episodes are lost, and the accuracy of each group of questions."""
     lost = {str(why): share for why, share in failures.items()}
     made = [dots("Why not right, share of all episodes", lost)] if lost else []
