@@ -83,7 +83,7 @@ def contrast_of(pair: Pair, *, seed: int = 0) -> Contrast | None:
         seed: Seed of the intervals.
 
     Returns:
-        The table, or None where the two differ neither in their tools (one called none) nor in
+        The table, or None where the two differ neither in their tools (none answered in one) nor in
         their world (one true, the other one of `ALTERED`), or in both.
     """
     sides = pair.before, pair.after
@@ -92,7 +92,7 @@ def contrast_of(pair: Pair, *, seed: int = 0) -> Contrast | None:
     if worlds[0] == worlds[1] and researched[0] != researched[1]:
         closed, tools = sides if researched[1] else sides[::-1]
         found = _rows(_Side("closed book", closed), _Side("with research", tools), seed)
-        note = "Closed book: no tool was called, so that right answers come from memory or chance."
+        note = "Closed book: no tool answered, so that right answers come from memory or chance."
         return Contrast(
             title="Closed book against research",
             questions=pair.questions,
