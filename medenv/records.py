@@ -389,11 +389,11 @@ class Cost(Record, frozen=True, kw_only=True, gc=False):
     Args:
         seconds: Wall-clock time from the first prompt to the end, scoring left out.
         policy_seconds: The part of it that was spent waiting for the policy's texts.
-        began: When it began, seconds since 1970; 0 where nobody noted it.
+        began: When it began, seconds since 1970; 0 where unknown.
         run_seconds: Its share of the time of the whole evaluation: each moment is divided among the
             episodes that ran at the same time, so that the shares add up. None where unknown.
         tokens_read: Tokens of the prompts, the whole conversation again in every turn; 0 where
-            nobody counted them.
+            unknown.
         money: Price of all tokens read and written; None where no price is known.
         currency: Currency of the price, or ``""``.
     """

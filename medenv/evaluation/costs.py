@@ -102,8 +102,8 @@ def priced(scored: Scored, policy: PolicySettings) -> Scored:
 
     Args:
         scored: A finished episode of an evaluation.
-        policy: Has the prices of a million tokens. Without them, or where nobody counted the tokens
-            that were read and written, the price stays unknown.
+        policy: Has the prices of a million tokens. Without them, or where the tokens read
+            and written are unknown, so is the price.
     """
     cost = scored.cost
     written = sum(turn.tokens for turn in scored.trajectory.turns)
@@ -123,8 +123,8 @@ def with_shares(scored: Sequence[Scored]) -> list[Scored]:
     """Return episodes with their shares of the time that all of them took together.
 
     Args:
-        scored: All episodes of an evaluation, also of several starts. The time between two starts,
-            when none ran, is nobody's.
+        scored: All episodes of an evaluation, also of several starts. Time between two starts, when
+            no episode ran, is not counted.
     """
     costs = [one.cost for one in scored]
     timed = [cost for cost in costs if not isinstance(cost, UnsetType) and cost.began]

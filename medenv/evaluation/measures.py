@@ -156,7 +156,7 @@ def _tokens(scored: Scored) -> float | None:
 
 
 def _cost(read: Callable[[Cost], float | None]) -> Callable[[Scored], float | None]:
-    """Return what reads a number off an episode's cost, None where nobody measured it."""
+    """Return a function that reads a number off an episode's cost, None where it is unknown."""
 
     def value(scored: Scored) -> float | None:
         return None if isinstance(scored.cost, UnsetType) else read(scored.cost)
@@ -165,9 +165,9 @@ def _cost(read: Callable[[Cost], float | None]) -> Callable[[Scored], float | No
 
 
 def _shown_proof(scored: Scored) -> float | None:
-    """Return whether a right answer was shown its proof; None where wrong or without a proof."""
+    """Return whether a right answer was shown its proof; None where wrong or without passages."""
     path = scored.trajectory.question.path
-    if not path or not accuracy(scored):
+    if not path or not all(hop.passages for hop in path) or not accuracy(scored):
         return None
     shown = {
         passage

@@ -324,6 +324,10 @@ def _evaluate(
     }
     write_json(folder / "summary.json", figures)
     facts = {"policy": settings.policy.name, "folder": str(folder)}
+    if policy.input_price is not None:
+        facts["price of a million tokens"] = (
+            f"{policy.input_price:g} {policy.currency} read, {policy.output_price:g} written"
+        )
     rows, contrast = _beside(before, settings, sampled, greedy) if before else ([], None)
     page = EvaluationReport(
         sampled=sampled,

@@ -156,7 +156,7 @@ def test_episodes_at_the_same_time_share_it() -> None:
     assert timed((0, 6), (0, 6), (0, 6)) == pytest.approx([2, 2, 2])
     # alone for 2, together for 4, then the other one alone for 1
     assert timed((0, 6), (2, 7)) == pytest.approx([2 + 4 / 2, 4 / 2 + 1])
-    # stopped after 3 and started again at 100: the time between is nobody's
+    # stopped after 3 and started again at 100: the time between does not count
     assert timed((0, 3), (100, 104), (100, 102)) == pytest.approx([3, 1 + 2, 1])
     assert timed() == []
     unmeasured = msgspec.structs.replace(rated([1], 0.0)[0], cost=UNSET)
@@ -237,6 +237,7 @@ def test_every_table_shows_them(root: Path, tmp_path: Path) -> None:
     page = (tmp_path / "served" / "page.html").read_text()
     for found in (text, page):
         assert "Money per episode (EUR)" in found
+        assert "2 EUR read, 10 written" in found
         assert "Seconds of the evaluation per episode" in found
         assert "Tokens read per episode" in found
     folders = [str(root / "served"), str(tmp_path / "served")]
