@@ -5,6 +5,7 @@ after another; those that look at one training with verl, Ray and vLLM go to the
 come first.
 """
 
+import gc
 import os
 import tempfile
 from typing import Any
@@ -13,9 +14,12 @@ import pytest
 from hypothesis import settings
 from xdist.scheduler import LoadFileScheduling
 
+from medenv.integrations.verl.imports import collect_rarely
+
 settings.register_profile("same", derandomize=True, print_blob=True)
 settings.load_profile("same")
 
+collect_rarely()  # verl and torch are imported here too
 os.environ["MEDENV_HOME"] = tempfile.mkdtemp()  # what a user has fetched changes no test
 
 TRAINING = (
@@ -53,3 +57,8 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> TrainersToge
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Put the tests that take minutes first."""
     items.sort(key=lambda item: place(item.nodeid))
+
+
+def pytest_collection_finish() -> None:
+    """Leave out of later searches for garbage what all tests share."""
+    gc.freeze()

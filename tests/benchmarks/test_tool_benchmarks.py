@@ -87,3 +87,19 @@ def test_retrieval_without_the_data_of_bioasq_says_what_is_missing(tmp_path: Pat
     (tmp_path / "bioasq_snippets.jsonl").write_text('{"pmid": "1", "passages": ["Gout."]}\n')
     with pytest.raises(DataError, match=r"holds no questions of BioASQ, such as bioasq_7b-10b"):
         program("retrieval").bioasq(tmp_path)
+
+
+@pytest.mark.verl
+@pytest.mark.filterwarnings("ignore")  # verl tells of engines it does not find
+def test_episodes_of_the_agent_loop_benchmark_end_with_their_answers(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.syspath_prepend(str(FOLDER))
+    measured = program("agent_loop")
+    bench, ready, opened = measured.open_bench([], str(tmp_path))
+    assert ready > 0
+    assert opened > 0
+    loop = measured.loops()["asyncio"]
+    assert bench.step(8, loop) > 0
+    slow = measured.slow(measured.load_environment(bench.path))
+    assert bench.step(8, loop, slow, wait=0.05) >= 4 * 0.05 + 3 * measured.TOOL_SECONDS

@@ -36,7 +36,7 @@ RECIPES: dict[str, type[RunSettings]] = {
 }
 TREES = {"train": "ppo_trainer", "ablate": "ppo_trainer", "sft": "sft_trainer_engine"}
 SHARED = ("graph", "corpus", "retriever", "questions", "env", "scoring")
-VERLS = ("policy", "algo", "hardware")
+VERLS = ("policy", "algo", "hardware", "adapter", "schedule")
 NAMED = {"trajectories": ("run=x",)}
 """Its default names choices, which Hydra knows in a program alone."""
 
@@ -70,10 +70,14 @@ def recipe_of(experiment: Path) -> str:
     return next(named, "train")
 
 
-@pytest.fixture(autouse=True)
-def hydra_at_conf() -> Iterator[None]:
+@pytest.fixture(autouse=True, scope="module")
+def schemas() -> None:
     for recipe, settings in RECIPES.items():
         schema.register_schema(recipe, settings)
+
+
+@pytest.fixture(autouse=True)
+def hydra_at_conf(schemas: None) -> Iterator[None]:
     with initialize_config_dir(str(CONF), version_base="1.3"):
         yield
 

@@ -1,16 +1,20 @@
 """Training for real: on a set that `synthesize` wrote, and on one's own questions and reward.
 
-The second is trained by GSPO, recomputed from the stored episodes.
+The first writes and trains at the same time, the second is trained by GSPO, recomputed from the
+stored episodes.
 """
 
 from __future__ import annotations
 
+import contextlib
 import json
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from ray.cluster_utils import Cluster
 
 from medenv.evaluation.summary import read_scored
 from medenv.records import Scored
@@ -71,6 +75,7 @@ def test_a_set_with_rare_chains_is_trained_on_by_its_folder(tmp_path: Path) -> N
     run = trained(
         tmp_path,
         *("questions=outputs/questions-rare_chains-0", "evaluation.questions=2"),
+        "schedule=colocate_async",
         *("data.max_prompt_length=420", "data.max_response_length=500"),
         "actor_rollout_ref.rollout.max_model_len=920",
     )
@@ -82,10 +87,30 @@ def test_a_set_with_rare_chains_is_trained_on_by_its_folder(tmp_path: Path) -> N
     assert {question.rare is not None for question in asked} == {True}
     validated = {one.trajectory.question.id for one in episodes(run, 2, "val-greedy")}
     assert len(validated) == 2
-    assert "val-core/medenv/sampled/acc/mean@2" in logged(run, 0)[2]
+    metrics = logged(run, 0)
+    assert "val-core/medenv/sampled/acc/mean@2" in metrics[2]
+    # The second step took what was begun before the first one changed the weights.
+    assert metrics[1]["training/off_policy/trajectory_staleness/max"] == 0
+    assert metrics[2]["training/off_policy/trajectory_staleness/max"] == 1
+    assert metrics[2]["rollout_corr/rollout_is_mean"] == pytest.approx(1.0, abs=0.2)
 
 
-def test_questions_passages_and_a_reward_of_ones_own_are_trained_on(tmp_path: Path) -> None:
+@contextlib.contextmanager
+def cluster_of_two_nodes() -> Iterator[str]:
+    """Runs a Ray cluster of two nodes on this machine; yields its address."""
+    node = {"num_cpus": 8, "num_gpus": 1, "object_store_memory": 300_000_000}
+    cluster = Cluster(initialize_head=True, head_node_args={**node, "include_dashboard": False})
+    try:
+        cluster.add_node(**node)
+        yield cluster.address
+    finally:
+        cluster.shutdown()
+
+
+def test_questions_passages_and_a_reward_of_ones_own_are_trained_on_over_two_nodes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("RAY_AUTH_MODE", "disabled")
     lines = [f"Which gene is altered in {disease}?,{gene}" for disease, gene in GENES.items()]
     (tmp_path / "mine.csv").write_text("\n".join(["question,answer", *lines]) + "\n")
     (tmp_path / "passages.jsonl").write_text(
@@ -100,7 +125,9 @@ def test_questions_passages_and_a_reward_of_ones_own_are_trained_on(tmp_path: Pa
     )
     # Dense: whatever words the tiny policy searches for, its search shows passages.
     chosen = ("questions=mine.csv", "corpus=passages.jsonl", "scoring=my_rewards:mine")
-    run = trained(tmp_path, *chosen, "retriever=dense", "algo=gspo")
+    with cluster_of_two_nodes() as address:
+        spread = (f"ray_kwargs.ray_init.address={address}", "trainer.nnodes=2")
+        run = trained(tmp_path, *chosen, "retriever=dense", "algo=gspo", *spread)
     assert_trained_by(run, gspo)
     for name in ("reward", "accuracy"):
         assert_logged(run, name)

@@ -90,6 +90,34 @@ def test_a_port_in_use_is_named(tmp_path: Path) -> None:
             check(asked)
 
 
+@pytest.mark.parametrize("address", ["auto", "127.0.0.1:{port}", "nowhere", "nowhere:x"])
+def test_an_address_without_a_cluster_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, address: str
+) -> None:
+    monkeypatch.setenv("RAY_TMPDIR", str(tmp_path))
+    monkeypatch.delenv("RAY_ADDRESS", raising=False)
+    with socket.socket() as listening:
+        listening.bind(("127.0.0.1", 0))
+        port = listening.getsockname()[1]
+        asked = config(tmp_path, policy__path=str(a_model(tmp_path / "model")))
+        OmegaConf.update(
+            asked, "ray_kwargs.ray_init.address", address.format(port=port), force_add=True
+        )
+        with pytest.raises(UsageError, match="no Ray cluster answers"):
+            check(asked)
+
+
+def test_an_address_that_listens_passes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = config(tmp_path, policy__path=str(a_model(tmp_path / "model")))
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        address = f"127.0.0.1:{listening.getsockname()[1]}"
+        OmegaConf.update(asked, "ray_kwargs.ray_init.address", address, force_add=True)
+        check(asked)
+        monkeypatch.setenv("RAY_ADDRESS", address)
+        OmegaConf.update(asked, "ray_kwargs.ray_init.address", "auto")
+        check(asked)
+
+
 def test_a_model_without_tokenizer_is_refused(tmp_path: Path) -> None:
     model = a_model(tmp_path / "model")
     (model / "tokenizer.json").unlink()

@@ -8,6 +8,7 @@ schema, so that a misspelt key is an error wherever it stands; for keys of verl'
 from __future__ import annotations
 
 import difflib
+import functools
 import importlib.util
 from collections.abc import Iterator
 from pathlib import Path
@@ -34,6 +35,9 @@ ADDED_KEYS = frozenset(
         "ray_kwargs.ray_init.dashboard_port",
         "ray_kwargs.ray_init.object_store_memory",
         "ray_kwargs.ray_init.log_to_driver",
+        "ray_kwargs.ray_init.address",
+        "ray_kwargs.ray_init.runtime_env.env_vars",
+        "ray_kwargs.ray_init.runtime_env.worker_process_setup_hook",
     }
 )
 """Keys that verl reads though its tree does not list them."""
@@ -128,8 +132,9 @@ def check_config(
     check_verl_keys(ours, verl_tree(tree), ADDED_KEYS)
 
 
+@functools.cache
 def verl_tree(tree: str) -> DictConfig:
-    """Compose verl's own tree, also from within a program that Hydra has started.
+    """Compose verl's own tree once, to be read, also from within a program that Hydra has started.
 
     Args:
         tree: Name of verl's own primary config.

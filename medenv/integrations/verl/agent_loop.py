@@ -110,19 +110,22 @@ class _ServerPolicy:
     def __init__(
         self, loop: MedEnvAgentLoop, episode: Episode, sampling_params: dict[str, Any]
     ) -> None:
-        self._loop, self._episode, self._config = loop, episode, loop.rollout_config
+        self._loop, self._episode, config = loop, episode, loop.rollout_config
+        # Read once: each look into a config with interpolations takes half a millisecond.
+        self._response_length = int(config.response_length)
+        self._max_model_len: int | None = config.max_model_len
         self._stop = episode.rules.dialect.stop
         self._params = dict(sampling_params)
-        if self._stop and (self._config.name == "vllm" or not self._config.skip_tokenizer_init):
+        if self._stop and (config.name == "vllm" or not config.skip_tokenizer_init):
             # Without a tokenizer an engine cannot compare texts. Some of them are control tokens.
             self._params |= {"stop": list(self._stop), "skip_special_tokens": False}
-        self._request = uuid4().hex
+        self._request, self._failures = uuid4().hex, 0
         self._shown: list[Message] = []
         self.prompt: list[int] = []
         self.response: list[int] = []
         self.mask: list[int] = []
         self.ends: list[int] = []
-        self.logprobs: list[float] | None = [] if self._config.calculate_log_probs else None
+        self.logprobs: list[float] | None = [] if config.calculate_log_probs else None
         self.extra: dict[str, Any] = {}
         self.seconds = 0.0
 
@@ -217,11 +220,12 @@ class _ServerPolicy:
 
     async def _generate(self, most: int) -> Any:
         """Return what the server writes next, at most `most` tokens."""
-        request, self._request = self._request, uuid4().hex  # after a failure, any server will do
+        failures = self._failures
+        self._failures += 1  # until it succeeds; after a failure, any server will do
         started = time.monotonic()
         try:
             out = await self._loop.server_manager.generate(
-                request_id=request,
+                request_id=f"{self._request}-{failures}",
                 prompt_ids=self.prompt + self.response,
                 sampling_params={**self._params, "max_tokens": most},
             )
@@ -231,15 +235,14 @@ class _ServerPolicy:
             self.seconds += time.monotonic() - started
         if out.stop_reason in ("aborted", "abort") or not out.token_ids:
             raise PolicyUnavailableError(f"the rollout server gave up (stop: {out.stop_reason})")
-        self._request = request
+        self._failures = failures
         return out
 
     def _room(self) -> int:
         """Return how many tokens the response can still take."""
-        room = int(self._config.response_length) - len(self.response)
-        if self._config.max_model_len is not None:
-            held = len(self.prompt) + len(self.response)
-            room = min(room, int(self._config.max_model_len) - held)
+        room = self._response_length - len(self.response)
+        if self._max_model_len is not None:
+            room = min(room, self._max_model_len - len(self.prompt) - len(self.response))
         return room
 
     def _note(self, told: dict[str, Any]) -> None:

@@ -12,6 +12,8 @@ import time
 
 from omegaconf import OmegaConf
 
+from medenv.integrations.verl.imports import collect_rarely
+
 
 def end_with_parent() -> None:
     """End this process when the one that started it is gone, even if that was killed.
@@ -36,6 +38,7 @@ def main(path: str) -> None:
         path: A composed config, as YAML.
     """
     end_with_parent()
+    collect_rarely()
     from verl.trainer.main_ppo import run_ppo
     from verl.trainer.ppo.utils import need_critic, need_reference_policy
     from verl.utils.config import validate_config

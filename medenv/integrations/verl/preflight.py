@@ -47,7 +47,7 @@ def check(config: DictConfig, questions: int) -> None:
     Raises:
         UsageError: A batch larger than the questions, a logger without login, checkpoints of which
             none would be whole while one is written, too little memory or disk, a port that is
-            taken, a policy without tokenizer.
+            taken, an address at which no cluster runs, a policy without tokenizer.
     """
     _batch(config, questions)
     check_loggers(config)
@@ -59,6 +59,7 @@ def check(config: DictConfig, questions: int) -> None:
     _disk(Path(config.root), disk - taken)
     for name, port in _ports(config).items():
         _free(name, port)
+    _cluster(OmegaConf.select(config, "ray_kwargs.ray_init.address"))
     check_policy(str(config.policy.path))
 
 
@@ -223,6 +224,26 @@ def _free(name: str, port: int) -> None:
             raise UsageError(
                 f"port {port} ({name}) is in use: choose another one, or end what listens there"
             ) from error
+
+
+def _cluster(address: str | None) -> None:
+    """Refuse an address at which no Ray cluster listens."""
+    if address is None or "://" in address:  # none, or one of Ray's own protocols
+        return
+    known = address
+    if address == "auto":
+        current = Path(os.environ.get("RAY_TMPDIR", "/tmp"), "ray", "ray_current_cluster")
+        written = current.read_text().strip() if current.exists() else ""
+        known = os.environ.get("RAY_ADDRESS", "") or written
+    host, _, port = known.rpartition(":")
+    try:
+        socket.create_connection((host, int(port)), timeout=5.0).close()
+    except (OSError, ValueError) as error:
+        shown = f"{address} ({known})" if known not in ("", address) else address
+        raise UsageError(
+            f"no Ray cluster answers at ray_kwargs.ray_init.address={shown}: start one with "
+            "`ray start --head`, or give the HOST:PORT that it printed"
+        ) from error
 
 
 def check_policy(policy: str) -> None:

@@ -32,6 +32,7 @@ from medenv.errors import UsageError
 from medenv.integrations.hydra.identity import claim, files_digest, identity
 from medenv.integrations.verl.algorithm import check_algorithm
 from medenv.integrations.verl.checkpoints import EXPORT, Layout, resume
+from medenv.integrations.verl.clusters import fit_to_cluster, with_environment
 from medenv.integrations.verl.following import HEARTBEAT, Logged, follow, next_metrics, persist
 from medenv.integrations.verl.lora import merge_adapter
 from medenv.integrations.verl.preflight import check_plan, check_policy
@@ -158,6 +159,7 @@ def open_run(config: DictConfig, settings: TrainSettings, progress: Progress) ->
         UsageError: Settings contradict each other, or a prompt is too long.
     """
     check_versions()
+    fit_to_cluster(config)
     check_algorithm(config)
     _check_validation(config, settings)
     check_policy(settings.policy.path)
@@ -210,17 +212,19 @@ def _attempt(run: Run, say: Callable[[str], None]) -> Iterator[Logged]:
         if found is not None:
             say(f"resuming after step {found.step}")
             merge_adapter(found.folder / "actor", run.config.actor_rollout_ref.model)
-    write_text(run.folder / "config.yaml", OmegaConf.to_yaml(run.config, resolve=True))
     heartbeat, metrics = run.folder / HEARTBEAT, next_metrics(run.folder / "metrics")
     heartbeat.unlink(missing_ok=True)
+    environment = {
+        **hardware.environment,
+        "VERL_FILE_LOGGER_PATH": str(metrics.absolute()),
+        "WANDB_DIR": str(run.folder.absolute()),
+    }
+    told = with_environment(run.config, environment)
+    write_text(run.folder / "config.yaml", OmegaConf.to_yaml(told, resolve=True))
     command = [sys.executable, "-m", "medenv.integrations.verl.main"]
     tree = Tree(
         [*hardware.launch, *command, str(run.folder / "config.yaml")],
-        {
-            **hardware.environment,
-            "VERL_FILE_LOGGER_PATH": str(metrics.absolute()),
-            "WANDB_DIR": str(run.folder.absolute()),
-        },
+        environment,
         run.log,
         mark_of(run.folder),
     )
