@@ -179,6 +179,8 @@ class Question(Record, frozen=True, kw_only=True):
             answers; it has none of them then. Unset, and absent in JSON, for other questions.
         question_set: Name of the set that it came from, where several sets are asked together.
             Unset, and absent in JSON, elsewhere.
+        origin: Id in the true world of the question that it was made from. Unset for questions of
+            the true world, and then absent in JSON.
     """
 
     id: str
@@ -203,6 +205,7 @@ class Question(Record, frozen=True, kw_only=True):
     options: tuple[str, ...] | UnsetType = UNSET
     rubric: tuple[Criterion, ...] | UnsetType = UNSET
     question_set: str | UnsetType = UNSET
+    origin: str | UnsetType = UNSET
 
     @property
     def asks_for_all(self) -> bool:
@@ -401,6 +404,35 @@ class Score(Record, frozen=True, kw_only=True, gc=False):
     gates: dict[str, bool] = {}
 
 
+class Cost(Record, frozen=True, kw_only=True, gc=False):
+    """What an episode took to play.
+
+    Args:
+        seconds: Wall-clock time from the first prompt to the end, scoring left out.
+        policy_seconds: The part of it that was spent waiting for the policy's texts.
+        began: When it began, seconds since 1970; 0 where unknown.
+        run_seconds: Its share of the time of the whole evaluation: each moment is divided among the
+            episodes that ran at the same time, so that the shares add up. None where unknown.
+        tokens_read: Tokens of the prompts, the whole conversation again in every turn; 0 where
+            unknown.
+        money: Price of all tokens read and written; None where no price is known.
+        currency: Currency of the price, or ``""``.
+    """
+
+    seconds: float
+    policy_seconds: float
+    began: float = 0.0
+    run_seconds: float | None = None
+    tokens_read: int = 0
+    money: float | None = None
+    currency: str = ""
+
+    @property
+    def tool_seconds(self) -> float:
+        """The rest of the time: tool calls, and the environment itself."""
+        return max(0.0, self.seconds - self.policy_seconds)
+
+
 class Scored(Record, frozen=True, kw_only=True):
     """A trajectory and its score, one line of a rollout file.
 
@@ -409,12 +441,15 @@ class Scored(Record, frozen=True, kw_only=True):
         score: Its score.
         sample: 0-based number of the sample among those of the same question.
         step: Training step of the policy that wrote it.
+        cost: What it took to play. Only evaluations measure it; unset elsewhere, and then absent
+            in JSON.
     """
 
     trajectory: Trajectory
     score: Score
     sample: int = 0
     step: int = 0
+    cost: Cost | UnsetType = UNSET
 
 
 class RewardFn(Protocol):
@@ -455,10 +490,12 @@ class Written(Record, frozen=True, kw_only=True, gc=False):
     Args:
         text: The text.
         tokens: How many tokens it has; 0 where the count is unknown.
+        tokens_read: How many tokens its prompt had; 0 where the count is unknown.
     """
 
     text: str
     tokens: int = 0
+    tokens_read: int = 0
 
 
 class CountingPolicy(Protocol):

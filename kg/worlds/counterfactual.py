@@ -151,11 +151,12 @@ def entities_of(question: Question) -> set[str]:
 
 
 def numbered(questions: Iterable[Question]) -> tuple[Question, ...]:
-    """Renumber questions by split, so that rejected questions leave no gaps."""
+    """Renumber questions by split without gaps; each keeps its former id as its origin."""
     counts: dict[str, int] = {}
     out = []
     for question in questions:
         number = counts.get(question.split, 0)
         counts[question.split] = number + 1
-        out.append(msgspec.structs.replace(question, id=f"{question.split}:{number}"))
+        renumbered = f"{question.split}:{number}"
+        out.append(msgspec.structs.replace(question, id=renumbered, origin=question.id))
     return tuple(out)

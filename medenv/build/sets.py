@@ -221,7 +221,12 @@ def _in_turn(named: Mapping[str, QuestionSet], split: str) -> list[Question]:
     """Return the questions of a split of all sets, one of each set after the other."""
     columns = [
         [
-            msgspec.structs.replace(one, id=f"{name}/{one.id}", question_set=name)
+            msgspec.structs.replace(
+                one,
+                id=f"{name}/{one.id}",
+                origin=f"{name}/{one.origin}" if one.origin else msgspec.UNSET,
+                question_set=name,
+            )
             for one in member.questions(split)
         ]
         for name, member in named.items()

@@ -219,6 +219,12 @@ class PolicySettings(Record, frozen=True, kw_only=True):
         engine: What runs a policy from a path outside a trainer: ``"vllm"``, ``"transformers"``, or
             ``"auto"`` for vLLM where it is installed and there is a GPU.
         engine_options: Further arguments of the engine.
+        input_price: Price of a million tokens that the policy reads, or None where none is known.
+        output_price: Price of a million tokens that it writes, likewise.
+        currency: Currency of both prices.
+
+    Raises:
+        UsageError: Two kinds of policy at once, or a price out of range or without the other.
     """
 
     path: str = ""
@@ -232,9 +238,18 @@ class PolicySettings(Record, frozen=True, kw_only=True):
     options: dict[str, Any] = msgspec.field(default_factory=dict)
     engine: str = AUTO
     engine_options: dict[str, Any] = msgspec.field(default_factory=dict)
+    input_price: float | None = None
+    output_price: float | None = None
+    currency: str = "USD"
 
     def __post_init__(self) -> None:
         """Validate the settings."""
+        prices = self.input_price, self.output_price
+        if prices.count(None) == 1 or any(one is not None and not one >= 0 for one in prices):
+            raise UsageError(
+                "expected policy.input_price and policy.output_price of at least 0 per million "
+                f"tokens, or neither; got {self.input_price} and {self.output_price}"
+            )
         given = [one for one in (self.path, self.url, self.baseline) if one]
         if len(given) > 1:
             raise UsageError(

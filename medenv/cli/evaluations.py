@@ -15,10 +15,12 @@ from medenv.envs.rendering import outcome, panel
 from medenv.errors import UsageError
 from medenv.evaluation.compare import Comparison, compare, read_evaluation, report_of
 from medenv.evaluation.failures import failure_of
+from medenv.evaluation.memory import MEMORY, Contrast
 from medenv.evaluation.summary import summarise
-from medenv.io import write_json
+from medenv.io import read_json, write_json
 from medenv.records import Scored
-from medenv.report.evaluation import PAGE, EvaluationReport, verdict, write_evaluation
+from medenv.report.contrast import contrast_table
+from medenv.report.evaluation import MARKDOWN, PAGE, EvaluationReport, verdict, write_evaluation
 from medenv.report.formatting import show
 from medenv.report.headline import failure_table, rich_table
 from medenv.report.training import write_training_report
@@ -41,6 +43,9 @@ def register(app: typer.Typer) -> None:
 def view(
     folder: Annotated[Path, typer.Argument(help="Folder of an evaluation.")],
     page: Annotated[Path | None, typer.Option(help="Output HTML page; FOLDER/page.html.")] = None,
+    markdown: Annotated[
+        Path | None, typer.Option(help="Output Markdown file; FOLDER/report.md.")
+    ] = None,
     terminal: Annotated[bool, typer.Option(help="Look at episodes here instead.")] = False,
     seed: Annotated[int, typer.Option(help="Seed of the intervals.")] = 0,
 ) -> None:
@@ -59,10 +64,11 @@ def view(
         sampled=run.sampled,
         greedy=run.greedy,
         facts={"folder": str(folder)},
+        contrast=read_json(folder / MEMORY, Contrast) if (folder / MEMORY).exists() else None,
         title=folder.resolve().name,
         seed=seed,
     )
-    write_evaluation(target, report)
+    write_evaluation(target, report, markdown or folder / MARKDOWN)
     console.print(f"wrote {target}: open it in a browser", markup=False, soft_wrap=True)
 
 
@@ -150,6 +156,8 @@ def compare_runs(
 
 def _print(console: Console, one: Comparison, flips: int, tests: int) -> None:
     console.print(rich_table(one.rows, f"{one.before} and {one.after}"))
+    if one.contrast is not None:
+        console.print(contrast_table(one.contrast))
     gained = sum(flip.after > flip.before for flip in one.flips)
     left_out = f"; {one.dropped:,} that only one of them has are left out" * (one.dropped > 0)
     corrected = f", {one.corrected:.2g} corrected for {tests} comparisons" * (tests > 1)

@@ -6,7 +6,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from medenv.errors import DataError, UsageError
+from medenv.evaluation.costs import with_costs
 from medenv.evaluation.measures import MEASURES
+from medenv.evaluation.memory import Contrast, contrast_of, same_questions
 from medenv.evaluation.statistics import holm, sign_flip_test
 from medenv.evaluation.summary import read_scored, summarise, values_by_question
 from medenv.records import Record, Scored
@@ -63,6 +65,7 @@ class Comparison(Record, frozen=True, kw_only=True):
         corrected: `p` corrected for the number of evaluations that are held against the first.
         flips: Questions whose share of right answers changed, the greatest change first.
         failures: Why answers were not right to their numbers before and after.
+        contrast: Memory against research, where the two differ in it; else None.
     """
 
     before: str
@@ -74,6 +77,7 @@ class Comparison(Record, frozen=True, kw_only=True):
     corrected: float
     flips: tuple[Flip, ...]
     failures: dict[str, tuple[int, int]]
+    contrast: Contrast | None = None
 
 
 def read_evaluation(folder: Path | str) -> Episodes:
@@ -88,15 +92,18 @@ def read_evaluation(folder: Path | str) -> Episodes:
     folder = Path(folder)
     if not (folder / "sampled.jsonl").exists():
         raise DataError(folder, "expected the folder of a finished evaluation")
+    sampled, greedy = (read_scored(folder / f"{name}.jsonl") for name in ("sampled", "greedy"))
     return Episodes(
         folder=str(folder),
-        sampled=tuple(read_scored(folder / "sampled.jsonl")),
-        greedy=tuple(read_scored(folder / "greedy.jsonl")),
+        sampled=tuple(with_costs(folder, sampled, greedy=False)),
+        greedy=tuple(with_costs(folder, greedy, greedy=True)),
     )
 
 
 def sides(before: Episodes, after: Episodes) -> tuple[Pair, Pair | None]:
     """Return the episodes to compare, and the greedy ones beside sampled ones, if both have them.
+
+    Questions of two worlds are paired by what they were made from.
 
     Args:
         before: The first evaluation.
@@ -106,7 +113,7 @@ def sides(before: Episodes, after: Episodes) -> tuple[Pair, Pair | None]:
         UsageError: One was sampled alone and the other is greedy alone, or they share no question.
     """
     kinds = ((before.sampled, after.sampled), (before.greedy, after.greedy))
-    pairs = [pair(*both) for both in kinds if all(both)]
+    pairs = [pair(*same_questions(*both)) for both in kinds if all(both)]
     if not pairs:
         raise UsageError(
             f"{before.folder} and {after.folder} cannot be compared: they have neither sampled nor "
@@ -143,6 +150,7 @@ def compare(runs: Sequence[Episodes], *, seed: int = 0) -> list[Comparison]:
             corrected=corrected,
             flips=_flips(main),
             failures=_failures(main, seed),
+            contrast=contrast_of(main, seed=seed),
         )
         for other, (main, greedy), p, corrected in zip(
             others, pairs, tests, holm(tests), strict=True
@@ -162,6 +170,7 @@ def report_of(before: Episodes, after: Episodes, *, seed: int = 0) -> TrainingRe
         UsageError: They cannot be compared, see `sides`.
     """
     main, other = sides(before, after)
+    contrast = contrast_of(main, seed=seed)
     return TrainingReport(
         before_sampled=list(main.before),
         after_sampled=list(main.after),
@@ -170,6 +179,7 @@ def report_of(before: Episodes, after: Episodes, *, seed: int = 0) -> TrainingRe
         facts={"before": before.folder, "after": after.folder},
         title="Comparison",
         training=False,
+        contrast=contrast,
         seed=seed,
     )
 

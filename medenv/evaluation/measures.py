@@ -6,9 +6,10 @@ from collections.abc import Callable, Iterator
 from typing import Literal, NamedTuple
 
 import msgspec
+from msgspec import UnsetType
 
 from medenv.errors import UsageError
-from medenv.records import Question, Scored, Status, ToolCall
+from medenv.records import Cost, Question, Scored, Status, ToolCall
 from medenv.report.formatting import Unit
 
 
@@ -154,6 +155,29 @@ def _tokens(scored: Scored) -> float | None:
     return float(sum(turn.tokens for turn in scored.trajectory.turns)) or None
 
 
+def _cost(read: Callable[[Cost], float | None]) -> Callable[[Scored], float | None]:
+    """Return a function that reads a number off an episode's cost, None where it is unknown."""
+
+    def value(scored: Scored) -> float | None:
+        return None if isinstance(scored.cost, UnsetType) else read(scored.cost)
+
+    return value
+
+
+def _shown_proof(scored: Scored) -> float | None:
+    """Return whether a right answer was shown its proof; None where wrong or without passages."""
+    path = scored.trajectory.question.path
+    if not path or not all(hop.passages for hop in path) or not accuracy(scored):
+        return None
+    shown = {
+        passage
+        for turn in scored.trajectory.turns
+        for result in turn.results
+        for passage in result.passages
+    }
+    return float(all(shown & set(hop.passages) for hop in path))
+
+
 MEASURES: tuple[Measure, ...] = (
     Measure("accuracy", "Accuracy", "share", 1, accuracy, missing=0.0),
     Measure("well_formed", "Well-formed episodes (format)", "share", 1, _well_formed),
@@ -164,9 +188,46 @@ MEASURES: tuple[Measure, ...] = (
     Measure(
         "accuracy_unsearched", "Accuracy where it did not search", "share", 1, _accuracy_unsearched
     ),
+    Measure("shown_proof", "Right answers that were shown every step", "share", 1, _shown_proof),
     Measure("wasted_calls", "Wasted tool calls per episode", "count", -1, _wasted_calls),
     Measure("turns", "Turns per episode", "count", 0, _turns),
     Measure("tokens", "Policy tokens per episode", "count", 0, _tokens),
+    Measure(
+        "tokens_read",
+        "Tokens read per episode",
+        "count",
+        0,
+        _cost(lambda cost: float(cost.tokens_read) or None),
+    ),
+    Measure(
+        "run_seconds",
+        "Seconds of the evaluation per episode",
+        "count",
+        0,
+        _cost(lambda cost: cost.run_seconds),
+    ),
+    Measure(
+        "seconds",
+        "Seconds from begin to end of an episode",
+        "count",
+        0,
+        _cost(lambda cost: cost.seconds),
+    ),
+    Measure(
+        "policy_seconds",
+        "Seconds of it waiting for the policy",
+        "count",
+        0,
+        _cost(lambda cost: cost.policy_seconds),
+    ),
+    Measure(
+        "tool_seconds",
+        "Seconds of it in tools and the environment",
+        "count",
+        0,
+        _cost(lambda cost: cost.tool_seconds),
+    ),
+    Measure("money", "Money per episode", "count", 0, _cost(lambda cost: cost.money)),
 )
 """All measures, in the order of the headline table."""
 

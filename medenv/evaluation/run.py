@@ -6,9 +6,12 @@ The folder of an evaluation holds
     episodes.jsonl     the journal: every episode that was played
     sampled.jsonl      the sampled episodes, one `Scored` a line
     greedy.jsonl       the greedy ones
-    summary.json       their figures with intervals
+    costs.jsonl        what each took: seconds, tokens read, money
+    summary.json       the figures of both with intervals
     page.html          how good, where it fails and why, and every episode turn by turn
+    report.md          the figures of the page in Markdown
     report.html        beside another evaluation: before against after
+    memory.json        likewise, where the two differ in their tools or their world
 
 An episode that cannot be played or scored, because a tool, the judge or the policy's server failed,
 is missing: its answer counts as not right, the figures say how many there are, and the same command
@@ -39,13 +42,21 @@ from medenv.build.settings import AUTO, PolicySettings, RunSettings, SamplingSet
 from medenv.errors import PolicyUnavailableError, UnknownNameError, UsageError
 from medenv.evaluation.baselines import BASELINES, open_baseline
 from medenv.evaluation.compare import Episodes, read_evaluation, report_of, sides
+from medenv.evaluation.costs import (
+    MeteredPolicy,
+    priced,
+    with_shares,
+    without_cost,
+    write_costs,
+)
+from medenv.evaluation.memory import MEMORY, Contrast
 from medenv.evaluation.summary import Summary, summarise, with_missing, write_scored
 from medenv.integrations.hydra.identity import claim, files_digest, significant
 from medenv.io import FolderLock, Journal, digest, write_json
 from medenv.kg.questions.sets import SPLITS
 from medenv.llm.endpoint import Endpoint, EndpointSettings
 from medenv.records import Policy, Question, Record, Scored
-from medenv.report.evaluation import PAGE, EvaluationReport, write_evaluation
+from medenv.report.evaluation import MARKDOWN, PAGE, EvaluationReport, write_evaluation
 from medenv.report.headline import Row, headline
 from medenv.report.training import write_training_report
 from medenv.rollouts.driver import AsyncPolicy, RolloutRetryPolicy
@@ -76,6 +87,7 @@ class EvaluateSettings(RunSettings, frozen=True, kw_only=True):
         samples: Sampled episodes of each question.
         greedy: Whether each is answered greedily too.
         sampling: How the policy writes when it samples.
+        closed_book: Whether the policy plays without tools in the same environment.
         concurrency: Episodes that run at the same time.
         against: Folder of an evaluation before, or empty.
 
@@ -89,6 +101,7 @@ class EvaluateSettings(RunSettings, frozen=True, kw_only=True):
     samples: int = 4
     greedy: bool = True
     sampling: SamplingSettings = SamplingSettings()
+    closed_book: bool = False
     concurrency: int = 256
     against: str = ""
 
@@ -137,11 +150,13 @@ class Evaluation(NamedTuple):
         sampled: The figures of the sampled episodes, or None where there are none.
         greedy: The figures of the greedy ones, likewise.
         rows: Beside another evaluation: before, after and the paired difference.
+        contrast: Beside one that differs in its tools or its world: memory against research.
     """
 
     sampled: Summary | None
     greedy: Summary | None
     rows: list[Row]
+    contrast: Contrast | None
 
 
 class GenerationBackend(Protocol):
@@ -264,7 +279,11 @@ def _evaluate(
         )
     if policy.baseline and policy.baseline not in BASELINES:
         raise UnknownNameError("baseline", policy.baseline, BASELINES)
+    before = read_evaluation(settings.against) if settings.against else None
     prepared = prepare(settings, Steps(say))
+    if settings.closed_book:
+        without = msgspec.structs.replace(prepared.spec.env, tools={})
+        prepared = prepared._replace(spec=msgspec.structs.replace(prepared.spec, env=without))
     splits = [settings.split] if settings.split else SPLITS
     whole = [question for split in splits for question in prepared.asked(split)]
     if not whole:
@@ -288,26 +307,40 @@ def _evaluate(
         asyncio.run(_play(settings, env, questions, journal, authors, _Told(say, report)))
     done = sorted(journal.known, key=lambda one: one.key)
     done = [one for one in done if one.sample < settings.samples]
+    costed = [priced(one, policy) for one in with_shares([one.scored for one in done])]
+    played = [(one.sample == GREEDY, scored) for one, scored in zip(done, costed, strict=True)]
     sampled = with_missing(
-        [one.scored for one in done if one.sample != GREEDY], questions, settings.samples
+        [scored for greedily, scored in played if not greedily], questions, settings.samples
     )
     greedy = with_missing(
-        [one.scored for one in done if one.sample == GREEDY], questions, int(settings.greedy)
+        [scored for greedily, scored in played if greedily], questions, int(settings.greedy)
     )
-    write_scored(folder / "sampled.jsonl", sampled)
-    write_scored(folder / "greedy.jsonl", greedy)
+    write_scored(folder / "sampled.jsonl", without_cost(sampled))
+    write_scored(folder / "greedy.jsonl", without_cost(greedy))
+    write_costs(folder, sampled, greedy)
     figures = {
         name: summarise(scored, seed=settings.seed) if scored else None
         for name, scored in (("sampled", sampled), ("greedy", greedy))
     }
     write_json(folder / "summary.json", figures)
     facts = {"policy": settings.policy.name, "folder": str(folder)}
+    if policy.input_price is not None:
+        facts["price of a million tokens"] = (
+            f"{policy.input_price:g} {policy.currency} read, {policy.output_price:g} written"
+        )
+    rows, contrast = _beside(before, settings, sampled, greedy) if before else ([], None)
     page = EvaluationReport(
-        sampled=sampled, greedy=greedy, facts=facts, title=settings.run, seed=settings.seed
+        sampled=sampled,
+        greedy=greedy,
+        facts=facts,
+        contrast=contrast,
+        title=settings.run,
+        seed=settings.seed,
     )
-    write_evaluation(folder / PAGE, page)
-    rows = _beside(settings, sampled, greedy) if settings.against else []
-    return Evaluation(figures["sampled"], figures["greedy"], rows)
+    write_evaluation(folder / PAGE, page, folder / MARKDOWN)
+    if contrast is not None:
+        write_json(folder / MEMORY, contrast)
+    return Evaluation(figures["sampled"], figures["greedy"], rows, contrast)
 
 
 class _Told(NamedTuple):
@@ -344,8 +377,8 @@ async def _play(
         nonlocal failures, played, why
         async with gate:
             number = i * 1000 + sample + 1
-            policy = authors.begin(questions[i], number, greedy=sample == GREEDY)
-            scored = without_times(await driver.arun(policy, questions[i], max(sample, 0)))
+            policy = MeteredPolicy(authors.begin(questions[i], number, greedy=sample == GREEDY))
+            scored = await driver.arun(policy, questions[i], max(sample, 0))
             if scored.score.total is None:
                 failures += 1
                 why = f"question {questions[i].id!r}: {scored.trajectory.failure or 'no score'}"
@@ -353,11 +386,14 @@ async def _play(
                     raise PolicyUnavailableError(f"{why}; {_GOES_ON}")
                 return
             failures, played = 0, played + 1
-            kept = Evaluated(
-                i=i, sample=sample, scored=msgspec.structs.replace(scored, sample=max(sample, 0))
+            kept = msgspec.structs.replace(
+                without_times(scored),
+                sample=max(sample, 0),
+                cost=policy.cost(scored.trajectory.seconds),
             )
-            journal.append(kept)
-            known.add(kept.key)
+            line = Evaluated(i=i, sample=sample, scored=kept)
+            journal.append(line)
+            known.add(line.key)
             report(len(known), total)
 
     say("answering")
@@ -422,13 +458,14 @@ def _identity(settings: EvaluateSettings, env: TrainingEnv) -> dict[str, Any]:
     }
 
 
-def _beside(settings: EvaluateSettings, sampled: list[Scored], greedy: list[Scored]) -> list[Row]:
-    """Hold an evaluation against one before; write the page, and return the rows of its table."""
-    before = read_evaluation(settings.against)
+def _beside(
+    before: Episodes, settings: EvaluateSettings, sampled: list[Scored], greedy: list[Scored]
+) -> tuple[list[Row], Contrast | None]:
+    """Hold an evaluation against one before; write the page, and return its tables."""
     after = Episodes(folder=str(settings.folder), sampled=tuple(sampled), greedy=tuple(greedy))
     report = report_of(before, after, seed=settings.seed)
     facts = {"policy": settings.policy.name, **report.facts}
     write_training_report(
         settings.folder / "report.html", msgspec.structs.replace(report, facts=facts)
     )
-    return headline(*sides(before, after), seed=settings.seed)
+    return headline(*sides(before, after), seed=settings.seed), report.contrast

@@ -7,16 +7,20 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
+from typing import NamedTuple
 
 import numpy as np
+from msgspec import UnsetType
 
 from medenv.errors import UsageError
 from medenv.evaluation.failures import failure_of
+from medenv.evaluation.flow import Stage, flow_of
 from medenv.evaluation.measures import MEASURES, Measure, chance_of, is_missing, waste
 from medenv.evaluation.official import official
 from medenv.evaluation.selective import Selective, selective
 from medenv.evaluation.statistics import (
     Interval,
+    Resampled,
     cluster_bootstrap,
     pass_at_k,
     pass_hat_k,
@@ -59,14 +63,16 @@ class Summary(Record, frozen=True, kw_only=True):
         wasted: Fault to wasted calls per episode; each call counts under its first fault.
         endings: Ending to the number of episodes.
         failures: Why episodes are not right, see `medenv.evaluation.failures`, to their number.
+        flow: How many episodes reach each stage, and where the others are lost.
         by: Stratum of `STRATA` to its groups of questions to the accuracy there; a stratum of one
             group is absent.
         pass_at: Number k of samples to the chance that at least one of k is right, pass@k; for k of
             2, 4, 8, ... up to the fewest samples of a question, and these.
         pass_hat: Likewise to the chance that all of k are right, pass^k.
         chance: Mean probability that a blind guess is right.
-        per_right: Tool calls, turns and policy tokens spent for each right answer, wrong episodes
-            included; empty where none is right.
+        per_right: Name of `SPENT` to what was spent for each right answer, wrong episodes included;
+            empty where none is right, and without what was not counted in every episode.
+        currency: Currency of all money; empty where none is known.
         selective: How right it is where its samples agree; None without several samples.
         official: Part of a published benchmark to its own measures, and the set in brackets where
             several sets have that part; empty without one.
@@ -80,11 +86,13 @@ class Summary(Record, frozen=True, kw_only=True):
     wasted: dict[str, float]
     endings: dict[str, int]
     failures: dict[str, int]
+    flow: list[Stage]
     by: dict[str, dict[str, Interval]]
     pass_at: dict[int, Interval]
     pass_hat: dict[int, Interval]
     chance: float
-    per_right: dict[str, float]
+    per_right: dict[str, Interval]
+    currency: str
     selective: Selective | None
     official: dict[str, dict[str, float]]
 
@@ -102,25 +110,30 @@ def summarise(scored: Sequence[Scored], *, seed: int = 0) -> Summary:
     valid = counted(scored)
     faults = [waste(one) for one in valid]
     tries = tries_by_question(scored)
+    failures = Counter(found.why.value for one in scored if (found := failure_of(one)))
     return Summary(
         episodes=len(valid),
         questions=len({one.trajectory.question.id for one in scored}),
         missing=len(scored) - len(valid),
-        measures=_means({m.name: m.of for m in MEASURES}, scored, seed),
-        parts=_means({name: part_value(name) for name in part_names(valid)}, valid, seed),
+        measures=means_of({m.name: m.of for m in MEASURES}, scored, seed),
+        parts=means_of({name: part_value(name) for name in part_names(valid)}, valid, seed),
         wasted={
             name: float(np.mean([getattr(fault, name) for fault in faults]))
             for name in ("refused", "repeated", "empty", "beyond")
         },
         endings=dict(sorted(Counter(str(one.trajectory.ending) for one in valid).items())),
-        failures=dict(
-            sorted(Counter(found.why.value for one in scored if (found := failure_of(one))).items())
+        failures=dict(sorted(failures.items())),
+        flow=flow_of(
+            failures,
+            len(scored),
+            certified=any(one.trajectory.question.certificate for one in scored),
         ),
         by=_by(scored, seed),
         pass_at={k: _passed(tries, k, pass_at_k, seed) for k in tries_of(tries)},
         pass_hat={k: _passed(tries, k, pass_hat_k, seed) for k in tries_of(tries)},
         chance=math.fsum(chance_of(one.trajectory.question) for one in scored) / len(scored),
-        per_right=_per_right(valid),
+        per_right=_per_right(valid, seed),
+        currency=currency_of(valid),
         selective=selective(scored),
         official=official(scored),
     )
@@ -255,6 +268,34 @@ def mean_of(value: ComponentScore, scored: Iterable[Scored], seed: int) -> Inter
     return cluster_bootstrap([v for v, _ in flat], [name for _, name in flat], seed=seed)
 
 
+def means_of(
+    values: Mapping[str, ComponentScore], scored: Sequence[Scored], seed: int
+) -> dict[str, Interval]:
+    """Return what `mean_of` returns for each of several values, without those that none counts for.
+
+    Values that every question has are taken from the same draws, which saves most of the time.
+
+    Args:
+        values: Name to what is read off an episode.
+        scored: The episodes.
+        seed: Seed of the draws.
+    """
+    groups = {name: values_by_question(scored, value) for name, value in values.items()}
+    whole = {name: group for name, group in groups.items() if group and all(group.values())}
+    drawn: dict[str, Interval | None] = {}
+    if whole:
+        ids = sorted(next(iter(whole.values())))
+        totals = np.array([[math.fsum(group[one]) for group in whole.values()] for one in ids])
+        sizes = np.array([[float(len(group[one])) for group in whole.values()] for one in ids])
+        resampled = Resampled(totals, sizes, seed=seed)
+        drawn = {name: resampled.mean(column) for column, name in enumerate(whole)}
+    found = {
+        name: drawn[name] if name in drawn else mean_of(value, scored, seed)
+        for name, value in values.items()
+    }
+    return {name: interval for name, interval in found.items() if interval is not None}
+
+
 def part_names(scored: Iterable[Scored]) -> list[str]:
     """Return the names of all reward components, in the order in which they first appear."""
     return list(dict.fromkeys(name for one in scored for name in one.score.parts))
@@ -292,27 +333,80 @@ def read_scored(path: Path | str) -> list[Scored]:
     return list(read_records(path, Scored))
 
 
-SPENT = ("tool_calls", "turns", "tokens")
-"""Names of the measures that count what an episode spends."""
-
-
-def _per_right(valid: Sequence[Scored]) -> dict[str, float]:
-    """Return what all episodes spent, divided by the number of right answers."""
-    right = math.fsum(MEASURES[0].of(one) or 0.0 for one in valid)
-    spent = {measure.name: measure for measure in MEASURES if measure.name in SPENT}
-    found = {name: [spent[name].value(one) for one in valid] for name in SPENT}
-    return {
-        name: math.fsum(value for value in values if value is not None) / right
-        for name, values in found.items()
-        if right and None not in values
+SPENT: Mapping[str, str] = MappingProxyType(
+    {
+        "tool_calls": "Tool calls",
+        "turns": "Turns",
+        "tokens": "Tokens written",
+        "tokens_read": "Tokens read",
+        "run_seconds": "Seconds of the evaluation",
+        "money": "Money",
     }
+)
+"""Measures that count what an episode spends: name to label."""
 
 
-def _means(
-    values: Mapping[str, ComponentScore], scored: Sequence[Scored], seed: int
-) -> dict[str, Interval]:
-    found = {name: mean_of(value, scored, seed) for name, value in values.items()}
-    return {name: interval for name, interval in found.items() if interval is not None}
+class Spending(NamedTuple):
+    """What the episodes of each question spent, and how many of them are right.
+
+    Args:
+        totals: Sums, one for each question.
+        right: Numbers of right answers, likewise.
+    """
+
+    totals: list[float]
+    right: list[float]
+
+
+def spending(scored: Sequence[Scored], name: str) -> Spending | None:
+    """Return what was spent on each question, in the order of their ids.
+
+    Args:
+        scored: Episodes; missing ones are left out.
+        name: A name of `SPENT`.
+
+    Returns:
+        What was spent; None where no answer is right, or an episode was not counted.
+    """
+    measure = next(one for one in MEASURES if one.name == name)
+    valid = [one for one in scored if not is_missing(one)]
+    right = values_by_question(valid, MEASURES[0].of)
+    spent = values_by_question(valid, measure.value)
+    ids = sorted({one.trajectory.question.id for one in scored})
+    complete = sum(map(len, spent.values())) == len(valid)
+    if not complete or not any(map(any, right.values())):
+        return None
+    return Spending(
+        [math.fsum(spent.get(one, ())) for one in ids],
+        [math.fsum(right.get(one, ())) for one in ids],
+    )
+
+
+def per_right(sides: Sequence[Spending], seed: int) -> Resampled:
+    """Return what is spent for each right answer, one column a side, from the same draws.
+
+    Args:
+        sides: Over the same questions.
+        seed: Seed of the draws.
+    """
+    totals, right = (np.array([side[i] for side in sides]).T for i in (0, 1))
+    return Resampled(totals, right, seed=seed)
+
+
+def currency_of(scored: Iterable[Scored]) -> str:
+    """Return the currency of all episodes that have a price, all of them if there are several."""
+    found = {one.cost.currency for one in scored if not isinstance(one.cost, UnsetType)}
+    return " and ".join(sorted(found - {""}))
+
+
+def _per_right(valid: Sequence[Scored], seed: int) -> dict[str, Interval]:
+    """Return what all episodes spent, divided by the number of right answers."""
+    known = {name: found for name in SPENT if (found := spending(valid, name))}
+    if not known:
+        return {}
+    drawn = per_right(list(known.values()), seed)
+    means = {name: drawn.mean(column) for column, name in enumerate(known)}
+    return {name: mean for name, mean in means.items() if mean is not None}
 
 
 def _by(scored: Sequence[Scored], seed: int) -> dict[str, dict[str, Interval]]:

@@ -9,19 +9,27 @@ from typing import Any
 from markupsafe import Markup
 
 from medenv.evaluation.failures import HELP, FailureClass, failure_of
-from medenv.evaluation.measures import MEASURES, calls, is_missing
+from medenv.evaluation.flow import LOST_BEFORE
+from medenv.evaluation.measures import MEASURES, Measure, calls, is_missing
+from medenv.evaluation.memory import Contrast
 from medenv.evaluation.official import figure_text
 from medenv.evaluation.selective import Selective
 from medenv.evaluation.statistics import Interval
-from medenv.evaluation.summary import Summary, mean_of, summarise
+from medenv.evaluation.summary import SPENT, ComponentScore, Summary, means_of, summarise
+from medenv.io import write_text
 from medenv.records import Record, Scored
 from medenv.report.charts import Chart, Dots, Series, dots
+from medenv.report.contrast import contrast_markdown
 from medenv.report.episodes import passages_of, path_steps
-from medenv.report.formatting import show, span
+from medenv.report.flow import draw_flow
+from medenv.report.formatting import markdown_row, show, span
 from medenv.report.html import escaped_json, write_page
 
 PAGE = "page.html"
 """The page of an evaluation, in its folder."""
+
+MARKDOWN = "report.md"
+"""Its figures in Markdown, likewise."""
 
 LONGEST = 4_000
 """Characters of a turn or an observation that the page holds; the rest is in the rollout file."""
@@ -34,6 +42,7 @@ class EvaluationReport(Record, frozen=True, kw_only=True):
         sampled: Sampled episodes; may be empty.
         greedy: Greedy ones; may be empty, but not both.
         facts: Policy, folder and settings: name to text.
+        contrast: Memory against research, beside another evaluation; else None.
         title: Title of the page.
         seed: Seed of the bootstrap intervals.
     """
@@ -41,16 +50,20 @@ class EvaluationReport(Record, frozen=True, kw_only=True):
     sampled: Sequence[Scored]
     greedy: Sequence[Scored]
     facts: Mapping[str, str]
+    contrast: Contrast | None = None
     title: str = "Evaluation"
     seed: int = 0
 
 
-def write_evaluation(path: Path | str, report: EvaluationReport) -> None:
-    """Write the page as one self-contained HTML file.
+def write_evaluation(
+    path: Path | str, report: EvaluationReport, markdown: Path | str | None = None
+) -> None:
+    """Write the page as one self-contained HTML file, and its figures in Markdown.
 
     Args:
         path: The HTML file.
         report: The data.
+        markdown: The Markdown file, or None for none.
 
     Raises:
         UsageError: No episode has a score, or one has no accuracy part.
@@ -59,13 +72,16 @@ def write_evaluation(path: Path | str, report: EvaluationReport) -> None:
     summary = summarise(main, seed=report.seed)
     other = summarise(report.greedy, seed=report.seed) if report.sampled and report.greedy else None
     failures = _failure_shares(main, report.seed)
+    said = verdict(summary, other)
     context = {
         "title": report.title,
-        "verdict": verdict(summary, other),
+        "verdict": said,
         "summary": summary,
-        "measures": [
-            (one, summary.measures[one.name]) for one in MEASURES if one.name in summary.measures
-        ],
+        "measures": _measures(summary),
+        "spent": _spent(summary),
+        "flow": draw_flow(summary.flow),
+        "proof": _proof(summary),
+        "contrast": report.contrast,
         "charts": _charts(summary, failures),
         "official": [
             (f"{name}: {figure}", figure_text(figure, value))
@@ -74,12 +90,106 @@ def write_evaluation(path: Path | str, report: EvaluationReport) -> None:
         ],
         "selective": _selective_chart(summary.selective),
         "failures": [
-            (str(why), summary.failures[why], HELP[FailureClass(why)]) for why in failures
+            (str(why), summary.failures[why], LOST_BEFORE[why], HELP[why]) for why in failures
         ],
         "facts": report.facts,
         "data": Markup(escaped_json(episodes_of(report.sampled, report.greedy))),
     }
     write_page(path, "evaluation.html.j2", context, script="evaluation.js.j2")
+    if markdown is not None:
+        write_text(markdown, _markdown(report, summary, said))
+
+
+def _markdown(report: EvaluationReport, summary: Summary, said: str) -> str:
+    """Return the figures of the page in Markdown."""
+    lines = [f"# {report.title}", "", said, "", *_measure_lines(summary)]
+    if report.contrast is not None:
+        lines += ["", *contrast_markdown(report.contrast)]
+    lines += ["", *_lost_lines(summary)]
+    for name, groups in summary.by.items():
+        lines += ["", f"## Accuracy by {name}", ""]
+        lines += markdown_row(name, "accuracy", "95 % interval", "episodes", head=True)
+        for group, found in groups.items():
+            cells = show(found.mean, "share"), span(found, "share"), f"{found.n:,}"
+            lines += markdown_row(group, *cells)
+    lines += ["", "## Setup", "", *(f"- {name}: {text}" for name, text in report.facts.items())]
+    return "\n".join(lines) + "\n"
+
+
+def _measure_lines(summary: Summary) -> list[str]:
+    """Return the measures and the costs in Markdown."""
+    lines = ["## Measures", ""]
+    lines += markdown_row("measure", "mean", "95 % interval", head=True)
+    for label, measure, found in _measures(summary):
+        lines += markdown_row(label, show(found.mean, measure.unit), span(found, measure.unit))
+    for k, found in summary.pass_at.items():
+        for label, one in ((f"pass@{k}", found), (f"pass^{k}", summary.pass_hat[k])):
+            lines += markdown_row(label, show(one.mean, "share"), span(one, "share"))
+    if summary.per_right:
+        lines += ["", "## Spent for each right answer, wrong episodes included", ""]
+        lines += markdown_row("spent", "mean", "95 % interval", head=True)
+        for label, found in _spent(summary):
+            lines += markdown_row(label, show(found.mean, "count"), span(found, "count"))
+    return lines
+
+
+def _lost_lines(summary: Summary) -> list[str]:
+    """Return where episodes are lost, and why, in Markdown."""
+    lines = ["## Where episodes are lost", "", _proof(summary), ""]
+    lines += markdown_row("stage", "episodes", "share", "lost before the next", head=True)
+    for stage in summary.flow:
+        lost = "; ".join(f"{why} {count:,}" for why, count in stage.lost.items())
+        share = show(stage.episodes / summary.flow[0].episodes, "share")
+        lines += markdown_row(stage.name, f"{stage.episodes:,}", share, lost)
+    if summary.failures:
+        lines += ["", "## Why not right", ""]
+        lines += markdown_row("reason", "episodes", "lost before", "what would help", head=True)
+        for name, count in sorted(summary.failures.items(), key=lambda pair: (-pair[1], pair[0])):
+            why = FailureClass(name)
+            lines += markdown_row(name, f"{count:,}", LOST_BEFORE[why], HELP[why])
+    return lines
+
+
+def _measures(summary: Summary) -> list[tuple[str, Measure, Interval]]:
+    """Return label, measure and mean of all measures, money with its currency."""
+    return [
+        (_with_currency(one.label, one.name, summary), one, summary.measures[one.name])
+        for one in MEASURES
+        if one.name in summary.measures
+    ]
+
+
+def _spent(summary: Summary) -> list[tuple[str, Interval]]:
+    """Return label and mean of what right answers cost, money with its currency."""
+    return [
+        (_with_currency(SPENT[name], name, summary), found)
+        for name, found in summary.per_right.items()
+    ]
+
+
+def _with_currency(label: str, name: str, summary: Summary) -> str:
+    return f"{label} ({summary.currency})" if name == "money" and summary.currency else label
+
+
+def spent_in_words(summary: Summary) -> str:
+    """Return what right answers cost in one line.
+
+    Args:
+        summary: The figures of an evaluation.
+    """
+    return ", ".join(
+        f"{show(found.mean, 'count')} {label[0].lower()}{label[1:]}"
+        for label, found in _spent(summary)
+    )
+
+
+def _proof(summary: Summary) -> str:
+    """Return how to read the flow, and how many right answers rest on evidence."""
+    said = "An episode leaves where its reason says; right ones go through, whatever they read."
+    shown = summary.measures.get("shown_proof")
+    if shown is None:
+        return said
+    return f"{said} {show(shown.mean, 'share')} of the right ones were shown every step."
 
 
 def verdict(summary: Summary, greedy: Summary | None = None) -> str:
@@ -105,7 +215,12 @@ def verdict(summary: Summary, greedy: Summary | None = None) -> str:
             f"not right); what would help: {HELP[FailureClass(why)]}."
         )
     if summary.missing:
-        said += f" {summary.missing:,} episodes are missing and count as not right."
+        are = (
+            "episode is missing and counts"
+            if summary.missing == 1
+            else "episodes are missing and count"
+        )
+        said += f" {summary.missing:,} {are} as not right."
     return said
 
 
@@ -123,18 +238,19 @@ def episodes_of(sampled: Sequence[Scored], greedy: Sequence[Scored]) -> list[dic
     ]
 
 
-def _failure_shares(scored: Sequence[Scored], seed: int) -> dict[FailureClass, Interval | None]:
+def _failure_shares(scored: Sequence[Scored], seed: int) -> dict[FailureClass, Interval]:
     """Return the share of episodes in each class that occurs, the most frequent first."""
     why = {id(one): found.why for one in scored if (found := failure_of(one))}
 
-    def share(wanted: FailureClass) -> Interval | None:
-        return mean_of(lambda one: float(why.get(id(one)) == wanted), scored, seed)
+    def is_of(wanted: FailureClass) -> ComponentScore:
+        return lambda one: float(why.get(id(one)) == wanted)
 
-    shares = {one: share(one) for one in sorted(set(why.values()))}
-    return dict(sorted(shares.items(), key=lambda pair: -(pair[1].mean if pair[1] else 0.0)))
+    classes = sorted(set(why.values()))
+    shares = means_of({one.value: is_of(one) for one in classes}, scored, seed)
+    return {one: shares[one.value] for one in sorted(classes, key=lambda one: -shares[one].mean)}
 
 
-def _charts(summary: Summary, failures: Mapping[FailureClass, Interval | None]) -> list[Dots]:
+def _charts(summary: Summary, failures: Mapping[FailureClass, Interval]) -> list[Dots]:
     """Return where episodes are lost, and the accuracy of each group of questions."""
     lost = {str(why): share for why, share in failures.items()}
     made = [dots("Why not right, share of all episodes", lost)] if lost else []

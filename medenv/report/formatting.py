@@ -43,6 +43,8 @@ def span(interval: Interval, unit: Unit, *, signed: bool = False) -> str:
 def _digits(value: float) -> int:
     """Return the number of decimals of a count."""
     size = abs(value)
+    if 1e-9 < size < 1e-3:  # money: two significant digits
+        return 1 - math.floor(math.log10(size))
     return 3 if 0 < size < 0.1 else 2 if size < 10 else 1 if size < 100 else 0
 
 
@@ -68,6 +70,17 @@ def odds(chance: float) -> str:
     if chance <= 0:
         return "none"
     return f"1 in {1 / chance:,.0f}" if chance < 0.5 else show(chance, "share")
+
+
+def markdown_row(*cells: str, head: bool = False) -> list[str]:
+    """Return a row of a table in Markdown, with the rule below it where it is the head.
+
+    Args:
+        cells: The texts of the cells.
+        head: Whether it is the head.
+    """
+    rule = [f"|{'---|' * len(cells)}"] if head else []
+    return [f"| {' | '.join(cell.replace('|', '/') for cell in cells)} |", *rule]
 
 
 def minus(text: str) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 
+import msgspec
 from rich.table import Table
 from rich.text import Text
 
@@ -19,11 +20,15 @@ from medenv.evaluation.statistics import (
     pass_hat_k,
 )
 from medenv.evaluation.summary import (
+    SPENT,
     STRATA,
     counted,
+    currency_of,
     mean_of,
     part_names,
     part_value,
+    per_right,
+    spending,
     strata,
     tries_by_question,
     tries_of,
@@ -34,6 +39,7 @@ from medenv.report.formatting import NBSP, Unit, show, show_difference, span
 
 _ACCURACY, _HOPS, _EPISODES = "Accuracy", "Accuracy by hops, sampled", "Episodes, sampled"
 _MISSING = "Episodes that never came"
+_SPENT = "Spent for each right answer, sampled, wrong episodes included"
 _TRIES = "Questions, sampled several times"
 
 
@@ -138,7 +144,10 @@ def headline(sampled: Pair, greedy: Pair | None, *, seed: int = 0) -> list[Row]:
     if greedy is not None:
         rows.append(_row(_ACCURACY, first._replace(label="Greedy answers"), greedy, seed))
     rows += _hop_rows(sampled, seed) + _tries_rows(sampled, seed)
-    rows += [_row(_EPISODES, measure, sampled, seed) for measure in rest]
+    for measure in rest:
+        row = _row(_EPISODES, measure, sampled, seed)
+        rows.append(_in_currency(row, sampled) if measure.name == "money" else row)
+    rows += _spent_rows(sampled, seed)
     for label, side in (("sampled", sampled), ("greedy", greedy)):
         if side is not None and any(side.missing):
             named = MISSING._replace(label=f"{MISSING.label}, {label}")
@@ -259,6 +268,36 @@ def _hop_rows(sampled: Pair, seed: int) -> list[Row]:
         measure = MEASURES[0]._replace(label=label)
         rows.append(_row(_HOPS, measure, part, seed, note))
     return rows
+
+
+def _spent_rows(sampled: Pair, seed: int) -> list[Row]:
+    """Return what each right answer costs, for what both sides counted."""
+    rows = []
+    for name, label in SPENT.items():
+        before, after = (spending(side, name) for side in (sampled.before, sampled.after))
+        if before is None or after is None:
+            continue
+        drawn = per_right([before, after], seed)
+        row = Row(
+            section=_SPENT,
+            label=label,
+            unit="count",
+            better=-1,
+            before=drawn.mean(0),
+            after=drawn.mean(1),
+            difference=drawn.difference(0, 1),
+        )
+        rows.append(_in_currency(row, sampled) if name == "money" else row)
+    return rows
+
+
+def _in_currency(row: Row, sampled: Pair) -> Row:
+    """Return a row of money with its currency, and no difference between two currencies."""
+    before, after = currency_of(sampled.before), currency_of(sampled.after)
+    if before == after:
+        return msgspec.structs.replace(row, note=before)
+    note = f"{before or 'no price'} before, {after or 'no price'} after"
+    return msgspec.structs.replace(row, note=note, difference=None)
 
 
 def _tries_rows(sampled: Pair, seed: int) -> list[Row]:

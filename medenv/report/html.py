@@ -21,6 +21,7 @@ from markupsafe import Markup
 from medenv.io import write_text
 from medenv.report import formatting as words
 from medenv.report.charts import SMALL, draw, shared_legend
+from medenv.report.contrast import contrast_cells, contrast_title
 
 NOTICE = "For research use. Not medical advice: do not use it to make decisions about patients."
 """Notice in the footer of every page."""
@@ -31,8 +32,8 @@ def environment() -> jinja2.Environment:
     """Return the template environment, with autoescaping and strict undefined names.
 
     Filters: `show`, `change` and `span` (numbers as text with a unit), `number`, `odds`, `draw`
-    (layout of a chart), `shared_legend`. The macros in ``parts.html.j2`` use them to draw charts,
-    tables and episodes.
+    (layout of a chart), `shared_legend`, `contrast_title` and `contrast_cells`. The macros in
+    ``parts.html.j2`` use them to draw charts, tables and episodes.
     """
     loader = jinja2.FunctionLoader(_read)
     found = jinja2.Environment(
@@ -49,6 +50,8 @@ def environment() -> jinja2.Environment:
         "number": words.number,
         "odds": words.odds,
         "draw": draw,
+        "contrast_title": contrast_title,
+        "contrast_cells": contrast_cells,
         "shared_legend": shared_legend,
     }
     found.globals["small"] = SMALL

@@ -17,7 +17,7 @@ from medenv.evaluation.statistics import Interval, cluster_bootstrap, paired_dif
 from medenv.evaluation.summary import counted, values_by_question
 from medenv.records import Record, Scored
 from medenv.report.charts import Chart, Dots, Point, Series, Tone, dots, smooth
-from medenv.report.formatting import show, show_difference, span
+from medenv.report.formatting import markdown_row, show, show_difference, span
 from medenv.report.html import write_page
 from medenv.reward.analysis.variants import Contrast
 
@@ -85,9 +85,12 @@ class Sweep:
 
     @property
     def measures(self) -> tuple[Measure, ...]:
-        """`MEASURES`, and `MISSING` if any episode is missing."""
-        missing = any(is_missing(episode) for run in self.runs for episode in run.evaluated)
-        return (*MEASURES, MISSING) if missing else MEASURES
+        """Those of `MEASURES` that any episode counts for, and `MISSING` if any is missing."""
+        episodes = [episode for run in self.runs for episode in run.evaluated]
+        known = [
+            one for one in MEASURES if any(one.of(episode) is not None for episode in episodes)
+        ]
+        return (*known, MISSING) if any(map(is_missing, episodes)) else tuple(known)
 
     def of(self, arm: str) -> list[TrainedRun]:
         """Return the runs of an arm, sorted by seed."""
@@ -224,22 +227,19 @@ def sweep_markdown(
     first = sweep.arms[0]
     lines = ["# Training runs compared", "", verdict, "", "## After training", ""]
     lines += [f"95 % intervals from drawing questions; Δ is the difference from {first}.", ""]
-    lines += _row("measure", *sweep.arms, head=True)
+    lines += markdown_row("measure", *sweep.arms, head=True)
     for measure in sweep.measures:
         cells = (_arm_cell(sweep, arm, measure) for arm in sweep.arms)
-        lines += _row(measure.label, *cells)
+        lines += markdown_row(measure.label, *cells)
     if found:
         lines += ["", "## What moves what", "", *(f"- {in_words(effect)}" for effect in found), ""]
-        lines += _row("measure", *(effect.label for effect in found), head=True)
+        lines += markdown_row("measure", *(effect.label for effect in found), head=True)
         for measure in sweep.measures:
-            lines += _row(measure.label, *(_effect_cell(effect, measure) for effect in found))
+            lines += markdown_row(
+                measure.label, *(_effect_cell(effect, measure) for effect in found)
+            )
     lines += ["", "## Setup", "", *(f"- {name}: {text}" for name, text in facts.items())]
     return "\n".join(lines) + "\n"
-
-
-def _row(*cells: str, head: bool = False) -> list[str]:
-    rule = [f"|{'---|' * len(cells)}"] if head else []
-    return [f"| {' | '.join(cell.replace('|', '/') for cell in cells)} |", *rule]
 
 
 def _arm_cell(sweep: Sweep, arm: str, measure: Measure) -> str:

@@ -8,6 +8,7 @@ import msgspec
 from rich.table import Table
 
 from medenv.evaluation.measures import is_missing
+from medenv.evaluation.memory import Contrast
 from medenv.evaluation.summary import Summary, summarise
 from medenv.records import Record, Scored
 from medenv.report.charts import forest
@@ -41,6 +42,7 @@ class TrainingReport(Record, frozen=True, kw_only=True):
         facts: Configuration, seed, machine and versions: name to text.
         notices: Licences and acknowledgements of the sources.
         title: Title of the page.
+        contrast: Memory against research, where the two sides differ in it; else None.
         training: Whether training lies between the two, which the page then says.
         seed: Seed of the bootstrap intervals.
     """
@@ -54,6 +56,7 @@ class TrainingReport(Record, frozen=True, kw_only=True):
     facts: dict[str, str] = msgspec.field(default_factory=dict)
     notices: list[str] = msgspec.field(default_factory=list)
     title: str = "Training report"
+    contrast: Contrast | None = None
     training: bool = True
     seed: int = 0
 
@@ -80,6 +83,7 @@ def write_training_report(path: Path | str, report: TrainingReport) -> None:
         "verdict": verdict(sampled, rows[0]),
         "sampled": sampled,
         "rows": rows,
+        "contrast": report.contrast,
         "components": component_rows(sampled, seed=report.seed),
         "forest": forest(accuracy_rows(rows)),
         "sides": _sides(report, sampled),

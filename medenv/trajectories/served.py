@@ -142,7 +142,9 @@ class ServedPolicy:
             params["seed"] = (self._settings.seed * 1_000_003 + self._i) * 64 + len(messages)
         asked = with_instructions(messages, self._instructions, self._settings.tool_role)
         reply = await self._endpoint.aask(asked, **params)
-        return Written(text=reply.text, tokens=reply.completion_tokens)
+        return Written(
+            text=reply.text, tokens=reply.completion_tokens, tokens_read=reply.prompt_tokens
+        )
 
 
 def with_instructions(

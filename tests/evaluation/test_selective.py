@@ -84,6 +84,7 @@ def test_one_sample_says_nothing_and_silence_is_no_answer() -> None:
 
 def test_what_right_answers_cost_counts_what_wrong_ones_spent() -> None:
     summary = summarise(asked(("gold", "else"), ("else", "else")))
-    assert summary.per_right == {"tool_calls": 0.0, "turns": 0.0}  # nobody counted tokens
+    spent = {name: found.mean for name, found in summary.per_right.items()}
+    assert spent == {"tool_calls": 0.0, "turns": 0.0}  # nobody counted tokens, seconds or money
     assert summary.selective is not None
     assert summarise(asked(("else", "else"))).per_right == {}

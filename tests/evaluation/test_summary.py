@@ -62,6 +62,7 @@ def test_every_figure_is_the_one_counted_by_hand() -> None:
             "searched": 2 / 4,
             "accuracy_searched": 1 / 2,
             "accuracy_unsearched": 1 / 2,
+            "shown_proof": 0 / 2,
             "wasted_calls": (1 + 1 + 1 + 2) / 4,
             "turns": (3 + 4 + 1 + 1) / 4,
             "tokens": (3 + 2 + 4 + 3 + 2 + 1 + 1 + 1 + 3) / 4,

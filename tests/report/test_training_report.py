@@ -313,7 +313,10 @@ def test_tokens_that_nobody_counted_have_no_row() -> None:
     counted = [rollout(9, 2, skill=0.5, search=1, seed=seed) for seed in (0, 1)]
     without = [[uncounted(one) for one in side] for side in counted]
     labels = [[row.label for row in headline(pair(*sides), None)] for sides in (counted, without)]
-    assert set(labels[0]) - set(labels[1]) == {"Policy tokens per episode"}
+    assert set(labels[0]) - set(labels[1]) == {
+        "Policy tokens per episode",
+        "Tokens written",
+    }
     one_side = headline(pair(counted[0], without[1]), None)
     assert "Policy tokens per episode" in [row.label for row in one_side]
 

@@ -337,6 +337,8 @@ def test_a_served_policy_asks_for_no_more_tokens_than_are_left_and_counts_them(
 
     with ChatServer(lambda _: (200, msgspec.json.encode(body))) as server:
         for options, own in ((params, {}), ({}, params)):
-            assert asyncio.run(ask(server.url, options, own)) == Written(text="hm", tokens=7)
+            assert asyncio.run(ask(server.url, options, own)) == Written(
+                text="hm", tokens=7, tokens_read=9
+            )
             asked = server.asked[-1]
             assert {name: asked[name] for name in asked if "tokens" in name} == sent

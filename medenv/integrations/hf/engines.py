@@ -302,6 +302,7 @@ class TokenPolicy:
             raise TokensExhaustedError(
                 f"no room for a turn: {len(self._ids)} of {limit} tokens of context are used"
             )
+        read = len(self._ids)
         written = await self._desk.write(GenerationRequest(list(self._ids), most, self._sampling))
         self.tokens += len(written)
         ended = written[-1:] == [chat.turn_end]
@@ -309,4 +310,4 @@ class TokenPolicy:
         text: str = chat.tokenizer.decode(
             written[:-1] if ended else written, skip_special_tokens=False
         )
-        return Written(text=text, tokens=len(written))
+        return Written(text=text, tokens=len(written), tokens_read=read)

@@ -25,7 +25,7 @@ from medenv.records import Record
 FILE = "identity.json"
 
 FREE = (
-    # Paths and names.
+    # Paths, names and prices.
     *("run", "root", "environment", "data.train_files", "data.val_files"),
     *("trainer.default_local_dir", "trainer.default_hdfs_dir", "trainer.project_name"),
     *("trainer.experiment_name", "trainer.logger", "trainer.rollout_data_dir"),
@@ -35,6 +35,7 @@ FREE = (
     *("scoring.judge.key_variable", "scoring.judge.concurrency"),
     *("scoring.judge.attempts", "scoring.judge.timeout"),
     *("policy.key_variable", "policy.attempts", "policy.timeout"),
+    *("policy.input_price", "policy.output_price", "policy.currency"),
     # Durations, frequencies, and how many checkpoints are kept.
     *("trainer.total_training_steps", "trainer.total_epochs", "trainer.save_freq"),
     *("trainer.test_freq", "trainer.val_before_train", "trainer.log_val_generations"),
