@@ -71,7 +71,8 @@ def ascending(values: NDArray[_Int]) -> NDArray[_Int]:
     ordered = np.sort(values)
     first = np.ones(ordered.size, dtype=bool)
     np.not_equal(ordered[1:], ordered[:-1], out=first[1:])
-    return ordered[first]
+    distinct: NDArray[_Int] = ordered[first]
+    return distinct
 
 
 @lru_cache(maxsize=32)

@@ -171,25 +171,30 @@ def single_out(
     drawn = (Clue(*offered[i]) for i in rng.permutation(len(offered)).tolist())
     pool = list(islice(_allowed(graph, target, drawn, choice), choice.offers))
     fits = [bearers(graph, clue.relation, clue.entity) for clue in pool]
+    left = [i for i, fit in enumerate(fits) if fit.size >= choice.least_fitting]
+    names = [False] * len(pool)
+    if choice.named < choice.most:  # else as many may name an entity as are chosen at all
+        names = [names_entity(graph, clue.relation, clue.entity) for clue in pool]
     chosen: list[Clue] = []
     named = 0
+    count = shared.ready or shared
     while found.size > 1 and len(chosen) < choice.most:
-        best: tuple[int, int, int] | None = None
-        for i, fit in enumerate(fits):
-            names = names_entity(graph, pool[i].relation, pool[i].entity)
-            if fit.size < choice.least_fitting or (names and named >= choice.named):
+        fewest, best = found.size, -1
+        for i in left:
+            fit = fits[i]
+            if (names[i] and named >= choice.named) or (
+                fewest == 1 and fit.size <= fits[best].size  # the target alone cannot be bettered
+            ):
                 continue
-            rest = shared(found, fit)
-            if rest < found.size and (best is None or rest <= best[0]):
-                rank = (rest, -fit.size, i)
-                best = rank if best is None else min(best, rank)
-        if best is None:
+            rest = count(found, fit)
+            if rest < fewest or (best >= 0 and rest == fewest and fit.size > fits[best].size):
+                fewest, best = rest, i
+        if best < 0:
             return None
-        taken = pool.pop(best[2])
-        fits.pop(best[2])
-        named += names_entity(graph, taken.relation, taken.entity)
-        chosen.append(taken)
-        found = narrow(graph, found, taken)
+        left.remove(best)
+        named += names[best]
+        chosen.append(pool[best])
+        found = narrow(graph, found, pool[best])
     return chosen if found.size == 1 else None
 
 
@@ -197,10 +202,12 @@ def _allowed(graph: Graph, node: int, pool: Iterable[Clue], choice: Choice) -> I
     """Yield the clues that may be told of a node: none names or tells what must stay unnamed."""
     unfit = unnameable(graph, choice.max_name_chars)
     hidden = [telling_words(graph, one) for one in {node, *choice.avoid}]
+    every = frozenset().union(*hidden)
     for clue in pool:
         if clue.entity not in choice.avoid and not unfit[clue.entity]:
             words = telling_words(graph, clue.entity)
-            if not words or not any(words <= own for own in hidden):  # as `tells` has it
+            # As `tells` has it; what does not stand in all names together is in none of them.
+            if not (words and words <= every and any(words <= own for own in hidden)):
                 yield clue
 
 

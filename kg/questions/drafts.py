@@ -3,15 +3,24 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from enum import StrEnum
 from functools import lru_cache
 from typing import Any, NamedTuple
 
+import msgspec
 import numpy as np
 import numpy.typing as npt
 
 from medenv.errors import NoPassageError, UsageError
-from medenv.kg.certificates.certificate import answers_of, certificate_of, kind_of, leaks_of
+from medenv.kg.certificates.certificate import (
+    answers_of,
+    certificate_of,
+    kind_of,
+    leaks_of,
+    outline_of,
+    shortcuts_of,
+)
 from medenv.kg.certificates.queries import Outcome, evaluate
 from medenv.kg.certificates.suffixes import suffixes
 from medenv.kg.documents import Documents
@@ -186,7 +195,12 @@ _NUMBER = re.compile(r"\d+\w?|[ivx]+[a-z]?|[a-z]|type|with|without|of|and|or|to|
 
 
 def finish(
-    documents: Documents, draft: Draft, split: str, max_chars: int, every_hop: bool = False
+    documents: Documents,
+    draft: Draft,
+    split: str,
+    max_chars: int,
+    every_hop: bool = False,
+    belongs: Callable[[Question], bool] = lambda _: True,
 ) -> tuple[Question, Outcome]:
     """Prove a draft; return its question, whose id is given later, and what its query came to.
 
@@ -196,6 +210,8 @@ def finish(
         split: ``"train"`` or ``"test"``.
         max_chars: Longest name of an entity in the question or its answer.
         every_hop: Whether to refuse a chain of which a suffix alone fixes the answer.
+        belongs: Receives the question before its passages are looked up, which takes longest;
+            returns whether it is one of the split.
 
     Raises:
         Rejected: It cannot be proved, gives its answer away, or can be answered without its path.
@@ -205,15 +221,12 @@ def finish(
         outcome = evaluate(graph, draft.query)
         if every_hop and any(end.fixes for end in suffixes(graph, draft.query, outcome)):
             raise Rejected(Rejection.SUFFIX_ENOUGH)
-        certificate = certificate_of(documents, draft.query, outcome)
-    except NoPassageError as error:
-        raise Rejected(Rejection.NO_PASSAGE) from error
     except UsageError as error:
         raise Rejected(Rejection.NO_CERTAIN_ANSWER) from error
     for node in (*outcome.named, *outcome.answers):
         if problem := name_problem(graph, node, max_chars):
             raise Rejected(problem)
-    if certificate.shortcuts:
+    if shortcuts_of(graph, draft.query, outcome):
         raise Rejected(Rejection.SHORTCUT)
     if leaks_of(graph, outcome, draft.text):
         raise Rejected(Rejection.NAMED_STEP)
@@ -228,14 +241,20 @@ def finish(
         split=split,
         topic=graph.entity(outcome.topic),
         answers=answers_of(graph, outcome),
-        certificate=certificate,
+        certificate=outline_of(graph, draft.query, outcome),
         template=draft.template,
         source=graph.info.label,
         level=draft.level,
         guidance=tuple(f"([MASK], {relation}, [MASK])" for _, relation, _ in outcome.path),
         reasoning=reasoning(graph, outcome),
     )
-    return question, outcome
+    if not belongs(question):
+        raise Rejected(Rejection.OTHER_SPLIT)
+    try:
+        certificate = certificate_of(documents, draft.query, outcome)
+    except NoPassageError as error:
+        raise Rejected(Rejection.NO_PASSAGE) from error
+    return msgspec.structs.replace(question, certificate=certificate), outcome
 
 
 def reasoning(graph: Graph, outcome: Outcome) -> str:

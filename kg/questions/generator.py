@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 
 import msgspec
 import numpy as np
@@ -42,7 +42,7 @@ from medenv.kg.questions.rare_chains import SAMPLINGS, ChainConfig, Sampling, dr
 from medenv.kg.questions.splits import Split, split_families, split_regions
 from medenv.kg.questions.store import entities_of
 from medenv.kg.questions.walks import WALKS, WalkPlan, draft_walk, plan_walks, walk_paths
-from medenv.records import Question, Record, Retriever
+from medenv.records import Passage, Question, Record, Retriever
 
 SPLITS = ("train", "test")
 KINDS = ("rare_chains", *FAMILIES, *MAKERS, *WALKS)
@@ -150,6 +150,11 @@ class QuestionGenerator:
     def graph(self) -> Graph:
         """The graph."""
         return self.documents.graph
+
+    @cached_property
+    def _searched(self) -> dict[str, list[Passage]]:
+        """What sentences that come again and again find."""
+        return {}
 
     @cached_property
     def specialties(self) -> Specialties:
@@ -335,9 +340,8 @@ class QuestionGenerator:
         if draft.query[0] == "chain" and draft.level not in self.config.levels:
             raise Rejected(Rejection.OTHER_LEVEL)
         longest, every_hop = self.config.max_name_chars, self.config.chains.every_hop
-        question, outcome = finish(self.documents, draft, split, longest, every_hop)
-        if not self._inside(split, question):
-            raise Rejected(Rejection.OTHER_SPLIT)
+        inside = partial(self._inside, split)
+        question, outcome = finish(self.documents, draft, split, longest, every_hop, inside)
         nodes = [self.graph.number(hop.tail) for hop in question.proof.path]
         specialty = self.specialties.of([*nodes[::-1], start])
         if self.config.specialties and specialty not in self.config.specialties:
@@ -347,7 +351,7 @@ class QuestionGenerator:
         question = msgspec.structs.replace(question, specialty=specialty, rare=rare)
         if self.retriever is None:
             return question
-        (found,) = search_parts(self.retriever, [question])
+        (found,) = search_parts(self.retriever, [question], self._searched)
         return self._graded(question, outcome, found)
 
     def _inside(self, split: str, question: Question) -> bool:

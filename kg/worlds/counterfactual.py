@@ -132,7 +132,7 @@ def graded(graph: Graph, question: Question, retriever: Retriever) -> Question:
     Raises:
         CorpusUnavailableError: The retriever did not answer.
     """
-    (found,) = search_parts(retriever, [question])
+    (found,) = search_parts(retriever, [question], {})
     grades = grade(graph, question, evaluate(graph, question.proof.query), found)
     rank = rank_among(question.proof, found.whole)
     return msgspec.structs.replace(
