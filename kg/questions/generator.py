@@ -298,7 +298,8 @@ class QuestionGenerator:
         voice = _voice(split, rng)
         level = self.config.levels[int(rng.integers(len(self.config.levels)))]
         seed = int(groups[group][place])
-        order = SampleSpec(seed, level, voice, rng, self.config.max_name_chars, self.fields)
+        longest = self.config.max_name_chars
+        order = SampleSpec(seed, level, voice, rng, longest, self.fields, lap)
         if kind == "rare_chains":
             part = Sampling(self.config.sampling, self.config.sample_nodes)
             return draft_chain(self.topologies[split], order, self.config.chains, part), seed

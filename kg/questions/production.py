@@ -41,7 +41,7 @@ from medenv.records import Question, Record, Retriever
 BLOCK = 32
 """Attempts that a worker makes at a time."""
 
-_MAKER = "6"  # raise it when the same attempt makes another question than before
+_MAKER = "7"  # raise it when the same attempt makes another question than before
 
 PATIENCE = 2_000
 """Attempts without a new question after which the graph is held to be exhausted."""
