@@ -100,7 +100,7 @@ class SampleSpec(NamedTuple):
         max_name_chars: Longest name of an entity that is named or asked for.
         fields: Number of each node's medical field; where given, a finding leads from one disease
             to another of the same field alone.
-        lap: How often questions were asked for around the rare entity before.
+        rounds: How often questions were asked for around each rare entity before, on average.
     """
 
     seed: int
@@ -109,7 +109,7 @@ class SampleSpec(NamedTuple):
     rng: np.random.Generator
     max_name_chars: int = MAX_NAME_CHARS
     fields: npt.NDArray[np.int8] | None = None
-    lap: int = 0
+    rounds: int = 0
 
 
 class Draft(NamedTuple):

@@ -299,7 +299,8 @@ class QuestionGenerator:
         level = self.config.levels[int(rng.integers(len(self.config.levels)))]
         seed = int(groups[group][place])
         longest = self.config.max_name_chars
-        order = SampleSpec(seed, level, voice, rng, longest, self.fields, lap)
+        rounds_before = i // sum(group.size for group in groups)
+        order = SampleSpec(seed, level, voice, rng, longest, self.fields, rounds_before)
         if kind == "rare_chains":
             part = Sampling(self.config.sampling, self.config.sample_nodes)
             return draft_chain(self.topologies[split], order, self.config.chains, part), seed

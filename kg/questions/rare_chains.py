@@ -93,7 +93,7 @@ def draft_chain(
     """
     if sampling.strategy == REGION.strategy:
         chain = _chain_around(topology, order.seed, config)
-        if order.lap >= OTHER_CHAINS:
+        if order.rounds >= OTHER_CHAINS:
             part = _around(topology, order.seed, config).shuffled(order.rng)
             chain = longest_chain(part, _SHORT_SEARCH)
     else:
@@ -118,9 +118,9 @@ def draft_chain(
     return max(drafts, key=lambda draft: draft.level)
 
 
-OTHER_CHAINS = 4
-"""How often a rare entity's longest chain is cut; from then on any long chain around it is, since
-few of the questions over the same one are new."""
+OTHER_CHAINS = 6
+"""How often the longest chain around each rare entity is cut, on average; from then on another long
+one is, since few of the questions over the same chain are new."""
 
 _SHORT_SEARCH = 500
 """Steps of the search for those."""
