@@ -263,6 +263,8 @@ def verify(
 ) -> list[str]:
     """Verify a question against the graph, given only its query.
 
+    A model's guess is taken as it is: no graph says what a model knows.
+
     Args:
         question: The question.
         graph: The graph of the question.
@@ -278,6 +280,7 @@ def verify(
         proof = certificate_of(documents or documents_of(graph), query, outcome)
     except UsageError as error:
         return [str(error)]
+    proof = msgspec.structs.replace(proof, guess=question.proof.guess)
     if retriever is None:
         proof = msgspec.structs.replace(proof, search_rank=question.proof.search_rank)
     else:

@@ -69,6 +69,8 @@ class Rejection(StrEnum):
     NO_FREQUENCY = "no frequency to ask for"
     NO_COMPARISON = "no frequencies to compare"
 
+    OTHER_ANSWER = "another answer than before"
+
     PASSAGE_LOST = "a passage beside the path is gone"
     UNDECIDED = "no single edge decides it"
     SAME_ANSWER = "the same answer as in the true world"

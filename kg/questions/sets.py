@@ -98,9 +98,12 @@ class QuestionSet(Record, frozen=True, kw_only=True):
             )
         version = read_json(path, _Version, "the contents of a question set").format
         if version != FORMAT:
-            raise DataError(
-                path, f"has format {version}, this version reads {FORMAT}; make the set anew"
+            advice = (
+                f"prove it anew with `medenv questions certify {folder}`, or make the set anew"
+                if version < FORMAT
+                else "a later version of medenv made it: update medenv"
             )
+            raise DataError(path, f"has format {version}, this version reads {FORMAT}; {advice}")
         return cls(folder=Path(folder), contents=read_json(path, Contents, "a question set"))
 
     @property

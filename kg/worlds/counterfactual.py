@@ -115,6 +115,7 @@ def proved_anew(
         rare=rare,
         grades={},
         difficulty=None,
+        calibration={},
     )
     if verify(made, graph, documents=documents):
         raise Rejected(Rejection.MISFIT_TEXT)
