@@ -69,6 +69,7 @@ class Rejection(StrEnum):
     NO_FREQUENCY = "no frequency to ask for"
     NO_COMPARISON = "no frequencies to compare"
 
+    OLD_FORM = "rests on a count or an absent record, which is asked no longer"
     OTHER_ANSWER = "another answer than before"
 
     PASSAGE_LOST = "a passage beside the path is gone"

@@ -23,6 +23,7 @@ from medenv.kg.questions.card import data_card, write_card
 from medenv.kg.questions.drafts import MAX_NAME_CHARS, Draft, Rejected, Rejection, finish
 from medenv.kg.questions.production import Produced, write_set
 from medenv.kg.questions.sets import (
+    CERTIFIED_ANEW,
     CONTENTS,
     FORMAT,
     SPLITS,
@@ -34,6 +35,9 @@ from medenv.kg.questions.store import read_questions
 from medenv.kg.worlds.counterfactual import graded
 from medenv.records import Question, Retriever
 from medenv.retrieval import BM25Retriever
+
+_OLD_FORMS = (b'["count",', b'["not",')
+"""How a query or a clue of an earlier version began that queries no longer have."""
 
 
 class Recertified(NamedTuple):
@@ -106,7 +110,7 @@ def recertify(
             shared=shared,
             origin=contents.origin,
             passages=len(documents.passages),
-            made_with={**contents.made_with, "certified_anew": True},
+            made_with={**contents.made_with, CERTIFIED_ANEW: True},
         )
         write_contents(built, fresh, graph)
     return Recertified(QuestionSet.open(target), dict(sorted(dropped.items())))
@@ -167,6 +171,9 @@ def _anew(documents: Documents, old: Question, rules: _Rules) -> Question:
         Rejected: It does not hold.
         UsageError: It has no certificate.
     """
+    written = msgspec.json.encode(old.proof.query)
+    if any(form in written for form in _OLD_FORMS):
+        raise Rejected(Rejection.OLD_FORM)
     draft = Draft(old.proof.query, old.text, old.template, old.level)
     fresh, _ = finish(documents, draft, old.split, rules.max_name_chars, rules.every_hop)
     if fresh.proof.answers != old.proof.answers:

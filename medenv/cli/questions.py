@@ -45,7 +45,7 @@ def register(app: typer.Typer) -> None:
 def graph_of(
     file: Path, source: str | None, path: str | None, namespace: list[str] | None
 ) -> Graph:
-    """Read the graph of a file of questions.
+    """Read the graph of a file of questions: the source anew, or what an older set was proved by.
 
     Args:
         file: The file, or the folder of a set, whose card names the graph.
@@ -57,10 +57,16 @@ def graph_of(
         DataError: A file is missing or damaged.
         UsageError: The source is unknown or cannot be opened with these options.
     """
+    from medenv.kg import Graph
     from medenv.kg.questions.card import read_card
+    from medenv.kg.questions.sets import CERTIFIED_ANEW, QuestionSet, is_question_set
     from medenv.kg.sources import GraphSettings, open_source
 
     folder = file if file.is_dir() else file.parent
+    if is_question_set(folder):
+        found = QuestionSet.open(folder)
+        if source is None and found.graph and found.contents.made_with.get(CERTIFIED_ANEW):
+            return Graph.load(found.graph)
     if source is not None or not (folder / "card.json").is_file():
         options = {"namespaces": namespace} if namespace else {}
         return open_source(source or "hpo", path, options)
