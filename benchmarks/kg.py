@@ -261,9 +261,9 @@ def scaling() -> None:
 
 def _production(recipe: GenerationSpec, number: int, journal: Path) -> tuple[float, float]:
     """Return questions per second of some processes, and the first one's own seconds for each."""
-    workshop = recipe.workshop()
+    workshop = recipe.generator()
     with workers(recipe, number) as attempts:
-        list(islice(attempts("train", 0, 32), 8 * number))  # imports and first touches
+        list(islice(attempts("train", 0, 32, set()), 8 * number))  # imports and first touches
         start, own = time.perf_counter(), time.process_time()
         made = len(produce(workshop, "train", SCALED * number, journal, attempts).questions)
         return made / (time.perf_counter() - start), (time.process_time() - own) / made
@@ -286,7 +286,7 @@ def _strangers(recipe: GenerationSpec, number: int) -> float:
 
 
 def _stranger(recipe: GenerationSpec, ready: Barrier) -> None:
-    workshop = recipe.workshop()
+    workshop = recipe.generator()
     _make(workshop, 0, 200)
     ready.wait()
     _make(workshop, 200, SCALED)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
 from enum import StrEnum
 from functools import lru_cache
 from typing import Any, NamedTuple
@@ -200,12 +199,7 @@ _NUMBER = re.compile(r"\d+\w?|[ivx]+[a-z]?|[a-z]|type|with|without|of|and|or|to|
 
 
 def finish(
-    documents: Documents,
-    draft: Draft,
-    split: str,
-    max_chars: int,
-    every_hop: bool = False,
-    belongs: Callable[[Question], bool] = lambda _: True,
+    documents: Documents, draft: Draft, split: str, max_chars: int, every_hop: bool = False
 ) -> tuple[Question, Outcome]:
     """Prove a draft; return its question, whose id is given later, and what its query came to.
 
@@ -215,13 +209,47 @@ def finish(
         split: ``"train"`` or ``"test"``.
         max_chars: Longest name of an entity in the question or its answer.
         every_hop: Whether to refuse a chain of which a suffix alone fixes the answer.
-        belongs: Receives the question before its passages are looked up, which takes longest;
-            returns whether it is one of the split.
 
     Raises:
         Rejected: It cannot be proved, gives its answer away, or can be answered without its path.
     """
-    graph = documents.graph
+    question, outcome = screen(documents.graph, draft, split, max_chars, every_hop)
+    return certified(documents, question, outcome), outcome
+
+
+def certified(documents: Documents, question: Question, outcome: Outcome) -> Question:
+    """Return a question that `screen` let pass with its certificate.
+
+    Args:
+        documents: The documents, with their graph.
+        question: The question.
+        outcome: What its query came to.
+
+    Raises:
+        Rejected: No passage states a step.
+    """
+    try:
+        proof = certificate_of(documents, question.proof.query, outcome)
+    except NoPassageError as error:
+        raise Rejected(Rejection.NO_PASSAGE) from error
+    return msgspec.structs.replace(question, certificate=proof)
+
+
+def screen(
+    graph: Graph, draft: Draft, split: str, max_chars: int, every_hop: bool = False
+) -> tuple[Question, Outcome]:
+    """Return the question of a draft with the outline of its certificate, and its outcome.
+
+    Args:
+        graph: The graph.
+        draft: The draft.
+        split: ``"train"`` or ``"test"``.
+        max_chars: Longest name of an entity in the question or its answer.
+        every_hop: Whether to refuse a chain of which a suffix alone fixes the answer.
+
+    Raises:
+        Rejected: It has no certain answer, gives it away, or can be answered without its path.
+    """
     try:
         outcome = evaluate(graph, draft.query)
         if every_hop and any(end.fixes for end in suffixes(graph, draft.query, outcome)):
@@ -253,13 +281,7 @@ def finish(
         guidance=tuple(f"([MASK], {relation}, [MASK])" for _, relation, _ in outcome.path),
         reasoning=reasoning(graph, outcome),
     )
-    if not belongs(question):
-        raise Rejected(Rejection.OTHER_SPLIT)
-    try:
-        certificate = certificate_of(documents, draft.query, outcome)
-    except NoPassageError as error:
-        raise Rejected(Rejection.NO_PASSAGE) from error
-    return msgspec.structs.replace(question, certificate=certificate), outcome
+    return question, outcome
 
 
 def reasoning(graph: Graph, outcome: Outcome) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass
-from functools import cached_property, partial
+from functools import cached_property
 
 import msgspec
 import numpy as np
@@ -26,7 +26,8 @@ from medenv.kg.questions.drafts import (
     Rejected,
     Rejection,
     SampleSpec,
-    finish,
+    certified,
+    screen,
 )
 from medenv.kg.questions.facts import MAKERS
 from medenv.kg.questions.families import (
@@ -333,6 +334,18 @@ class QuestionGenerator:
             Rejected: There is none; the reason says why.
             CorpusUnavailableError: The retriever did not answer.
         """
+        return self.proved(*self.screened(split, i))
+
+    def screened(self, split: str, i: int) -> tuple[Question, Outcome]:
+        """Return the question of attempt i without passages and grades, and its outcome.
+
+        Args:
+            split: ``"train"`` or ``"test"``.
+            i: Number of the attempt, from 0.
+
+        Raises:
+            Rejected: There is none; the reason says why.
+        """
         others, short = sum(self.seeded_kinds.values()), sum(self.walk_kinds.values())
         turn, place = divmod(i, others + short)
         if place < others:
@@ -342,15 +355,29 @@ class QuestionGenerator:
         if draft.query[0] == "chain" and draft.level not in self.config.levels:
             raise Rejected(Rejection.OTHER_LEVEL)
         longest, every_hop = self.config.max_name_chars, self.config.chains.every_hop
-        inside = partial(self._inside, split)
-        question, outcome = finish(self.documents, draft, split, longest, every_hop, inside)
+        question, outcome = screen(self.graph, draft, split, longest, every_hop)
+        if not self._inside(split, question):
+            raise Rejected(Rejection.OTHER_SPLIT)
         nodes = [self.graph.number(hop.tail) for hop in question.proof.path]
         specialty = self.specialties.of([*nodes[::-1], start])
         if self.config.specialties and specialty not in self.config.specialties:
             raise Rejected(Rejection.OTHER_SPECIALTY)
         around = place < others and draft.template.partition("/")[0] not in FAMILIES
         rare = self.graph.nodes.ids[start] if around else ""
-        question = msgspec.structs.replace(question, specialty=specialty, rare=rare)
+        return msgspec.structs.replace(question, specialty=specialty, rare=rare), outcome
+
+    def proved(self, question: Question, outcome: Outcome) -> Question:
+        """Return a screened question with its certificate and grades.
+
+        Args:
+            question: The question.
+            outcome: What its query came to.
+
+        Raises:
+            Rejected: No passage states a step, or it is too easy or too hard.
+            CorpusUnavailableError: The retriever did not answer.
+        """
+        question = certified(self.documents, question, outcome)
         if self.retriever is None:
             return question
         (found,) = search_parts(self.retriever, [question], self._searched)
