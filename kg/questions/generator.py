@@ -58,8 +58,9 @@ class QuestionSpec(Record, frozen=True, kw_only=True):
 
     Args:
         kinds: Kind of question to its weight among the attempts; 0 leaves it out.
-        levels: Obfuscation levels of chains, drawn evenly; a topic that cannot be hidden so far
-            gets the next lower of them. All other kinds name their topic.
+        levels: Obfuscation levels of chains, drawn evenly, so that one that stands here twice is
+            drawn twice as often; a topic that cannot be hidden so far gets the next lower of them.
+            All other kinds name their topic.
         rarity: Measure of `medenv.kg.graph.rarity`: ``"degree"``, ``"documents"``, which counts
             the documents that mention an entity, or ``"prevalence"``, where the graph states it.
         rare_percent: An entity is rare in the lowest so many percent of its kind.
