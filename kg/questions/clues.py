@@ -17,6 +17,7 @@ from medenv.kg.certificates.conditions import (
     Clue,
     bearers,
     entailed_counts,
+    inverse,
     narrow,
 )
 from medenv.kg.graph import Graph, IntArray
@@ -116,7 +117,7 @@ def common_findings(graph: Graph) -> frozenset[int]:
     """Return the findings that a share of `COMMON` of all diseases have, as entailed."""
     if HAS_PHENOTYPE.name not in graph.rows:
         return frozenset()
-    counts = entailed_counts(graph, HAS_PHENOTYPE.inverse)
+    counts = entailed_counts(graph, inverse(graph, HAS_PHENOTYPE.name))
     least = max(2.0, COMMON * graph.of_kind("disease").size)
     return frozenset(np.flatnonzero(counts >= least).tolist())
 
