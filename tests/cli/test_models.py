@@ -190,8 +190,10 @@ def synthesized(*arguments):
 
 
 def test_the_recipe_leaves_out_what_the_model_guesses_and_the_card_counts_it(tmp_path):
-    names = [q.answers[0].name for q in (*toy_questions().train, *toy_questions().test)]
-    common = max(set(names), key=names.count)
+    first = make_question_set(
+        tmp_path / "first", GraphSettings(source="toy"), toy_questions_settings()
+    )
+    common = first.questions("train")[0].answers[0].name
     settings = ["graph=toy", "questions=toy", f"questions.folder={tmp_path / 'set'}"]
     with ChatServer(lambda _: common) as server:
         wise = [f"calibrate.url={server.url}", "calibrate.model=wise", "calibrate.samples=1"]
