@@ -2,6 +2,7 @@
 
     python benchmarks/kg.py                      # some minutes on two idle cores
     python benchmarks/kg.py load sampling        # some parts only
+    python benchmarks/kg.py presets              # ten thousand questions of each choice
     python benchmarks/kg.py scaling              # two processes against one; on an idle machine
 
 Memory is the growth of the process's resident set in a fresh process. Times are seconds of one
@@ -24,21 +25,27 @@ from multiprocessing import get_context
 from multiprocessing.synchronize import Barrier
 from pathlib import Path
 
+import msgspec
 import networkx as nx
 import numpy as np
 from large_graphs import entailed_ends, joined, random_ends
+from omegaconf import OmegaConf
 from plain_chains import plain_around, plain_chain, plain_longest
 
+from medenv.data import is_here
+from medenv.integrations.hydra.launching import CONF
 from medenv.kg import Documents, Graph, load_hpo
 from medenv.kg.graph.rarity import rare_nodes
 from medenv.kg.graph.topology import Topology, longest_chain
 from medenv.kg.questions.drafts import Rejected
 from medenv.kg.questions.generator import QuestionGenerator, QuestionSpec
 from medenv.kg.questions.production import GenerationSpec, produce, workers
+from medenv.kg.sources import open_source
 from medenv.kg.sources.hpo import NAMESPACES
 from medenv.retrieval import BM25Retriever
 
 SCALED = 2_000  # questions of each process
+PRESET_SIZE = 10_000
 
 
 @contextmanager
@@ -228,6 +235,30 @@ def synthesis() -> None:
             )
 
 
+def presets() -> None:
+    """Ten thousand certified and graded questions of one process, by preset; minutes."""
+    for source, name, seed in (
+        ("atlas", "mixed", 19),
+        ("hpo", "mixed", 19),
+        ("hpo", "rare_chains", 7),
+    ):
+        if source == "atlas" and not is_here("atlas"):
+            report(f"{name} over the atlas", "not here", "medenv data fetch atlas")
+            continue
+        chosen = OmegaConf.to_container(OmegaConf.load(CONF / "questions" / f"{name}.yaml"))
+        known = {k: v for k, v in chosen.items() if k in QuestionSpec.__struct_fields__}
+        documents = Documents(open_source(source))
+        retriever = BM25Retriever(documents.passages)
+        generator = QuestionGenerator(
+            documents, msgspec.convert(known, QuestionSpec), seed, retriever
+        )
+        start = time.process_time()
+        produce(generator, "train", PRESET_SIZE)
+        took = time.process_time() - start
+        rate = f"{PRESET_SIZE / took:,.0f} per s ({took:,.0f} s)"
+        report(f"{name} seed={seed} over {source}", rate, ">= 100 per s and core")
+
+
 def scaling() -> None:
     """Two processes against one, by the clock, and what two that share nothing reach."""
     with tempfile.TemporaryDirectory() as name:
@@ -261,9 +292,9 @@ def scaling() -> None:
 
 def _production(recipe: GenerationSpec, number: int, journal: Path) -> tuple[float, float]:
     """Return questions per second of some processes, and the first one's own seconds for each."""
-    workshop = recipe.workshop()
+    workshop = recipe.generator()
     with workers(recipe, number) as attempts:
-        list(islice(attempts("train", 0, 32), 8 * number))  # imports and first touches
+        list(islice(attempts("train", 0, 32, set()), 8 * number))  # imports and first touches
         start, own = time.perf_counter(), time.process_time()
         made = len(produce(workshop, "train", SCALED * number, journal, attempts).questions)
         return made / (time.perf_counter() - start), (time.process_time() - own) / made
@@ -286,7 +317,7 @@ def _strangers(recipe: GenerationSpec, number: int) -> float:
 
 
 def _stranger(recipe: GenerationSpec, ready: Barrier) -> None:
-    workshop = recipe.workshop()
+    workshop = recipe.generator()
     _make(workshop, 0, 200)
     ready.wait()
     _make(workshop, 200, SCALED)
@@ -321,6 +352,7 @@ PARTS: dict[str, Callable[[], None]] = {
     "exhaustive": exhaustive,
     "large": large,
     "synthesis": synthesis,
+    "presets": presets,
     "scaling": scaling,
 }
 

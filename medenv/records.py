@@ -102,6 +102,20 @@ class Hop(Record, frozen=True, kw_only=True):
     passages: tuple[str, ...] = ()
 
 
+class Guess(Record, frozen=True, kw_only=True):
+    """The answer that a language model gave to a question from memory, without any tool.
+
+    Args:
+        model: Name of the model.
+        answer: What it wrote, without its thoughts.
+        right: Whether that is right, as rewards judge it.
+    """
+
+    model: str
+    answer: str
+    right: bool
+
+
 class Certificate(Record, frozen=True, kw_only=True):
     """The proof that a question has the answers it claims, re-checkable against the graph.
 
@@ -121,6 +135,8 @@ class Certificate(Record, frozen=True, kw_only=True):
         entries: Entities from which that suffix can be walked; 1 if it starts at the topic.
         needed_clues: Clues in it, a named topic included, of which none can be left out.
         hidden_bits: Bits needed to find the topic after its most telling clue was looked up.
+        guess: What a model guesses without a tool, the only field that no graph can prove. Unset
+            where no model was asked, and then absent in JSON.
     """
 
     query: list[Any]
@@ -136,6 +152,7 @@ class Certificate(Record, frozen=True, kw_only=True):
     entries: int = 0
     needed_clues: int = 0
     hidden_bits: float = 0.0
+    guess: Guess | UnsetType = UNSET
 
 
 class Criterion(Record, frozen=True, kw_only=True):

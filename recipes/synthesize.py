@@ -26,6 +26,7 @@ from rich.console import Console
 from medenv.build.llm_stages import Improvement, model_use
 from medenv.build.prepare import Prepared, origin_of, prepare, set_folder
 from medenv.build.settings import SynthesizeSettings
+from medenv.errors import UsageError
 from medenv.integrations.hydra.config import register_schema, settings_of
 from medenv.integrations.hydra.launching import CONF, launch, told_in_one_line
 from medenv.io import atomic_folder
@@ -44,13 +45,24 @@ def make(settings: SynthesizeSettings, progress: ConsoleProgress) -> Prepared:
         questions = msgspec.structs.replace(questions, n=settings.n)
     folder = set_folder(questions, settings.graph, Path(settings.root))
     rewrite, calibrate = model_use(settings.rewrite), model_use(settings.calibrate)
-    improvement = Improvement(folder / "work", rewrite, calibrate, progress.say)
+    if questions.drop_guessed and calibrate is None:
+        raise UsageError(
+            "questions.drop_guessed=true leaves out what a model guesses: name the model with"
+            " calibrate.url and calibrate.model"
+        )
+    improvement = Improvement(
+        folder / "work", rewrite, calibrate, progress.say, questions.drop_guessed
+    )
     extras = Extras(
         improvement if rewrite or calibrate else None, settings.worlds, settings.benchmarks
     )
     graph = origin_of(folder, questions, settings.graph, progress.say)
-    make_question_set(folder, graph, questions, progress, extras)
-    return prepare(settings, progress, n=settings.n)
+    made = make_question_set(folder, graph, questions, progress, extras)
+    sizes = {split: min(n, made.contents.questions[split]) for split, n in questions.sizes.items()}
+    taken = msgspec.structs.replace(
+        questions, path=str(made.folder), n=sizes["train"], n_test=sizes["test"]
+    )
+    return prepare(msgspec.structs.replace(settings, questions=taken), progress)
 
 
 def export(settings: SynthesizeSettings, prepared: Prepared) -> None:

@@ -78,27 +78,50 @@ def certificate_of(documents: Documents, query: list[Any], outcome: Outcome) -> 
         NoPassageError: No passage states a hop.
     """
     graph = documents.graph
-    path = tuple(_hop(documents, edge) for edge in outcome.path)
-    clues = tuple(_hop(documents, edge) for edge in outcome.clues)
+    outline = outline_of(graph, query, outcome)
+    path = tuple(_stated(documents, hop) for hop in outline.path)
     ordered = query[0] in ("walk", "chain")
     end = outcome.answers[0] if ordered else -1
-    shortcuts = _shortcuts(graph, outcome.topic, end, path) if ordered else ()
-    if outcome.enough:
-        shortcuts += (CLUES_ENOUGH,)
     needed = need_of(graph, query, outcome)
-    return Certificate(
-        query=query,
-        answers=tuple(answer.id for answer in answers_of(graph, outcome)),
+    return msgspec.structs.replace(
+        outline,
         path=path,
         min_hops=_distance(graph, outcome.topic, end, limit=len(path)) if ordered else 1,
         min_calls=_fewest(hop.passages for hop in path),
         chance=best_constant(graph, query, outcome),
-        shortcuts=shortcuts,
-        clues=clues,
+        shortcuts=shortcuts_of(graph, query, outcome),
+        clues=tuple(_stated(documents, hop) for hop in outline.clues),
         effective_hops=needed.hops,
         entries=needed.entries,
         needed_clues=needed.clues,
         hidden_bits=round(hidden_bits(graph, query, outcome.topic), 4),
+    )
+
+
+def outline_of(graph: Graph, query: list[Any], outcome: Outcome) -> Certificate:
+    """Return what a certificate says without a search: query, answers, and edges without passages.
+
+    Args:
+        graph: The graph.
+        query: The query.
+        outcome: Its outcome, see `evaluate`.
+    """
+    ids = graph.nodes.ids
+
+    def hops(edges: Iterable[Edge]) -> tuple[Hop, ...]:
+        return tuple(
+            Hop(head=ids[head], relation=relation, tail=ids[tail], passages=())
+            for head, relation, tail in edges
+        )
+
+    return Certificate(
+        query=query,
+        answers=tuple(answer.id for answer in answers_of(graph, outcome)),
+        path=hops(outcome.path),
+        min_hops=0,
+        min_calls=0,
+        chance=0.0,
+        clues=hops(outcome.clues),
     )
 
 
@@ -117,13 +140,12 @@ def answers_of(graph: Graph, outcome: Outcome) -> tuple[Entity, ...]:
     return (Entity(id=f"value:{outcome.value}", kind="value", name=name, aliases=tuple(aliases)),)
 
 
-def _hop(documents: Documents, edge: Edge) -> Hop:
-    ids = documents.graph.nodes.ids
-    head, relation, tail = ids[edge[0]], edge[1], ids[edge[2]]
-    passages = documents.supporting(head, relation, tail)
+def _stated(documents: Documents, hop: Hop) -> Hop:
+    """Return a hop with the passages that state it."""
+    passages = documents.supporting(hop.head, hop.relation, hop.tail)
     if not passages:
-        raise NoPassageError((head, relation, tail))
-    return Hop(head=head, relation=relation, tail=tail, passages=passages)
+        raise NoPassageError((hop.head, hop.relation, hop.tail))
+    return msgspec.structs.replace(hop, passages=passages)
 
 
 def _distance(graph: Graph, start: int, goal: int, limit: int) -> int:
@@ -150,13 +172,24 @@ def _fewest(passages_of_hops: Iterable[tuple[str, ...]]) -> int:
     return fewest(frozenset(range(len(needed))))
 
 
-def _shortcuts(graph: Graph, topic: int, answer: int, hops: tuple[Hop, ...]) -> tuple[str, ...]:
-    gold = {hops[0].relation} if len(hops) == 1 else set()
-    return tuple(
+def shortcuts_of(graph: Graph, query: list[Any], outcome: Outcome) -> tuple[str, ...]:
+    """Return what leads to a chain's answer without its path: relations, or the last clues.
+
+    Args:
+        graph: The graph.
+        query: The query.
+        outcome: Its outcome, see `evaluate`.
+    """
+    found = [CLUES_ENOUGH] if outcome.enough else []
+    if query[0] not in ("walk", "chain"):
+        return tuple(found)
+    gold = {outcome.last} if len(outcome.path) == 1 else set()
+    joining = [
         name
         for name in sorted(graph.rows)
-        if name not in gold and graph.has_edge(topic, name, answer)
-    )
+        if name not in gold and graph.has_edge(outcome.topic, name, outcome.answers[0])
+    ]
+    return (*joining, *found)
 
 
 def search_rank(certificate: Certificate, text: str, retriever: Retriever) -> int | None:
@@ -230,6 +263,8 @@ def verify(
 ) -> list[str]:
     """Verify a question against the graph, given only its query.
 
+    A model's guess is taken as it is: no graph says what a model knows.
+
     Args:
         question: The question.
         graph: The graph of the question.
@@ -245,6 +280,7 @@ def verify(
         proof = certificate_of(documents or documents_of(graph), query, outcome)
     except UsageError as error:
         return [str(error)]
+    proof = msgspec.structs.replace(proof, guess=question.proof.guess)
     if retriever is None:
         proof = msgspec.structs.replace(proof, search_rank=question.proof.search_rank)
     else:

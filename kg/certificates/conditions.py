@@ -18,7 +18,7 @@ from medenv.errors import UnknownNameError, UsageError
 from medenv.kg.graph import Graph, IntArray
 from medenv.kg.graph.graph import Rows
 from medenv.kg.graph.schema import ENTAILED_THROUGH
-from medenv.kg.graph.traversal import closure, walk
+from medenv.kg.graph.traversal import ascending, closure
 
 
 class Clue(NamedTuple):
@@ -37,10 +37,9 @@ class Clue(NamedTuple):
         return [self.relation, graph.nodes.ids[self.entity]]
 
 
-@lru_cache(maxsize=20_000)
 def reach(graph: Graph, node: int, relation: str) -> IntArray:
     """Return the targets of a relation from a node, including entailed ones, ascending."""
-    return walk(graph, node, [relation])[0]
+    return entailed_rows(graph, relation).of(node)
 
 
 def inverse(graph: Graph, relation: str) -> str:
@@ -70,7 +69,6 @@ def bearers(graph: Graph, relation: str, entity: int) -> IntArray:
     return found
 
 
-@lru_cache(maxsize=16)
 def entailed_rows(graph: Graph, relation: str) -> Rows:
     """Return the targets of a relation from every node, including entailed ones.
 
@@ -81,11 +79,17 @@ def entailed_rows(graph: Graph, relation: str) -> Rows:
     Raises:
         UnknownNameError: The graph has no such relation.
     """
-    below = ENTAILED_THROUGH.get(relation)
-    if below not in graph.rows:
-        inverse(graph, relation)
-        return graph.rows[relation]
-    found = _led_on(_reached(graph, str(below)), graph.rows[relation], len(graph))
+    if ENTAILED_THROUGH.get(relation) in graph.rows:
+        return _entailed(graph, relation)
+    inverse(graph, relation)
+    return graph.rows[relation]
+
+
+@lru_cache(maxsize=16)
+def _entailed(graph: Graph, relation: str) -> Rows:
+    """Return the targets of a relation that is entailed through another one, from every node."""
+    pairs = _reached(graph, ENTAILED_THROUGH[relation])
+    found = _led_on(pairs, graph.rows[relation], len(graph))
     starts = np.searchsorted(found, np.arange(len(graph) + 1, dtype=np.int64) * len(graph))
     return Rows(starts.astype(np.int32), (found % len(graph)).astype(np.int32))
 
@@ -98,7 +102,7 @@ def _reached(graph: Graph, relation: str) -> NDArray[np.int64]:
     while new.size:
         led = _led_on(new, graph.rows[relation], size)
         new = np.setdiff1d(led, reached, assume_unique=True)
-        reached = np.union1d(reached, new)
+        reached = ascending(np.concatenate([reached, new]))
     return reached
 
 
@@ -109,7 +113,7 @@ def _led_on(pairs: NDArray[np.int64], rows: Rows, size: int) -> NDArray[np.int64
     ends = np.cumsum(counts, dtype=np.int64)
     skipped = np.repeat(rows.starts[second] - ends + counts, counts)
     at = np.arange(len(skipped)) + skipped
-    return np.unique(np.repeat(first, counts) * size + rows.tails[at])
+    return ascending(np.repeat(first, counts) * size + rows.tails[at])
 
 
 def entailed_counts(graph: Graph, relation: str) -> IntArray:

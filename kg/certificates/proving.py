@@ -8,7 +8,7 @@ from medenv.kg.certificates.certificate import rank_among, verify
 from medenv.kg.certificates.queries import evaluate
 from medenv.kg.graph import Graph
 from medenv.kg.questions.difficulty import Found, difficulty, grade, search_parts
-from medenv.records import Question, Retriever
+from medenv.records import Passage, Question, Retriever
 
 BATCH = 64
 """Number of questions per search."""
@@ -27,11 +27,12 @@ def prove_all(
     Raises:
         CorpusUnavailableError: The retriever did not answer.
     """
+    known: dict[str, list[Passage]] = {}
     for batch in _batches(questions):
         problems = [verify(question, graph) for question in batch]
         graded = [i for i, question in enumerate(batch) if question.grades and not problems[i]]
         if retriever is not None and graded:
-            found = search_parts(retriever, [batch[i] for i in graded])
+            found = search_parts(retriever, [batch[i] for i in graded], known)
             for i, results in zip(graded, found, strict=True):
                 problems[i] = _graded(batch[i], graph, results)
         yield from zip(batch, problems, strict=True)

@@ -8,8 +8,10 @@ walked so ends at the answer, the steps before are not needed, however long they
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from functools import lru_cache
 from typing import Any, NamedTuple
 
+import msgspec
 import numpy as np
 
 from medenv.kg.certificates.conditions import (
@@ -25,6 +27,7 @@ from medenv.kg.certificates.conditions import (
 from medenv.kg.certificates.queries import Outcome
 from medenv.kg.graph import BoolArray, Graph
 from medenv.kg.graph.kernel import advance
+from medenv.kg.graph.traversal import ascending
 
 
 class Suffix(NamedTuple):
@@ -88,10 +91,30 @@ def suffixes(graph: Graph, query: list[Any], outcome: Outcome) -> Iterator[Suffi
         outcome: What it came to.
     """
     if query[0] in ("walk", "chain"):
-        chain = _read(graph, query, outcome)
-        fits = [_mask(graph, clues) for clues in chain.clues]
-        for place in range(len(chain.nodes) - 1, 0, -1):
-            yield _suffix(graph, chain, fits, place)
+        ends = _ends(graph, msgspec.json.encode(query), outcome)
+        for place in range(len(outcome.path), 0, -1):
+            yield ends.from_place(place)
+
+
+class _Ends:
+    """The suffixes of one chain, each worked out when it is first asked for."""
+
+    def __init__(self, graph: Graph, query: list[Any], outcome: Outcome) -> None:
+        self._graph, self._chain = graph, _read(graph, query, outcome)
+        self._fits = [_mask(graph, clues) for clues in self._chain.clues]
+        self._known: dict[int, Suffix] = {}
+
+    def from_place(self, place: int) -> Suffix:
+        """Return the suffix that starts at the entity in a place of the chain."""
+        if place not in self._known:
+            self._known[place] = _suffix(self._graph, self._chain, self._fits, place)
+        return self._known[place]
+
+
+@lru_cache(maxsize=4)
+def _ends(graph: Graph, query: bytes, outcome: Outcome) -> _Ends:
+    """Return the suffixes of a query, which is proved, certified and graded one after the other."""
+    return _Ends(graph, msgspec.json.decode(query), outcome)
 
 
 def _mask(graph: Graph, clues: Sequence[Clue]) -> BoolArray:
@@ -183,7 +206,7 @@ def _arrives(
         if not 0 < found.size <= _MOST:
             return False
         outcomes = [reach(graph, node, chain.relations[i]) for node in found.tolist()]
-        found = np.unique(np.concatenate(outcomes))
+        found = ascending(np.concatenate(outcomes))
         for clue in on[i + 1]:
             found = narrow(graph, found, clue)
     return bool(found.size == 1 and found[0] == chain.nodes[-1])

@@ -10,6 +10,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import chain
 from typing import NamedTuple
 
 from medenv.kg.documents.frequencies import bounds, in_words
@@ -138,9 +139,9 @@ def render(graph: Graph, node: int) -> tuple[Stated, ...]:
             entity=graph.nodes.ids[node],
             evidence="reference" if written else "",
         )
-        stated = {(node, relation, tail) for relation, tail in edges}
-        stated |= {(tail, graph.inverses[relation], node) for relation, tail in edges}
-        out.append(Stated(passage, frozenset(stated)))
+        forward = ((node, relation, tail) for relation, tail in edges)
+        back = ((tail, graph.inverses[relation], node) for relation, tail in edges)
+        out.append(Stated(passage, frozenset(chain(forward, back))))
     return (*out, *_prose_passages(graph, node))
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Iterator, Sequence
+from functools import lru_cache
 from typing import NamedTuple
 
 from medenv.kg.documents.frequencies import bounds, in_words
@@ -155,11 +156,12 @@ def sentences(graph: Graph, node: int) -> Iterator[Sentence]:
         graph: The graph.
         node: Number of the node.
     """
-    stated = [name for name in graph.rows if name not in _SILENT and graph.step(node, name).size]
-    if not stated or graph.kind(node) in ("inheritance", "onset", "course", "frequency"):
+    if graph.kind(node) in ("inheritance", "onset", "course", "frequency"):
+        return
+    stated = [name for name in _stated_of(graph, graph.kind(node)) if graph.step(node, name).size]
+    if not stated:
         return
     name = graph.nodes.names[node]
-    stated.sort(key=lambda r: _FIRST.index(r) if r in _FIRST else len(_FIRST))
     others = [relation for relation in stated if relation != HAS_PHENOTYPE.name]
     tables = [one for one in others if graph.step(node, one).size > LONGEST_LIST]
     for relation in others:
@@ -178,6 +180,14 @@ def sentences(graph: Graph, node: int) -> Iterator[Sentence]:
         yield Sentence(_worded("{name} is also known as {list}.", name, aliases[:LONGEST_LIST]))
     for relation in tables:
         yield from _about(graph, node, relation)
+
+
+@lru_cache(maxsize=64)
+def _stated_of(graph: Graph, kind: str) -> tuple[str, ...]:
+    """Return the relations that documents of a kind of entity state, in their order."""
+    of_kind = graph.of_kind(kind)
+    found = [r for r in graph.rows if r not in _SILENT and graph.degrees(r)[of_kind].any()]
+    return tuple(sorted(found, key=lambda r: _FIRST.index(r) if r in _FIRST else len(_FIRST)))
 
 
 def _about(graph: Graph, node: int, relation: str) -> Iterator[Sentence]:

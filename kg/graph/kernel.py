@@ -165,7 +165,7 @@ def _advance(
     """
     size, met, width = 0, seen.shape[1], out.shape[1]
     for walk in range(seen.shape[0]):
-        first, second, found, others = _new_outcomes(starts, tails, seen[walk], fits)
+        first, second, found, others = _new_outcomes(starts, tails, seen[walk], fits, back)
         if found == 1 and (not back or others > 1):
             out[size, :met] = seen[walk]
             out[size, met] = -1
@@ -181,13 +181,19 @@ def _advance(
 
 
 def _new_outcomes(
-    starts: IntArray, tails: IntArray, seen: IntArray, fits: BoolArray
+    starts: IntArray, tails: IntArray, seen: IntArray, fits: BoolArray, back: bool
 ) -> tuple[int, int, int, int]:
-    """Return two new outcomes of a walk that fit, the number of those, and of all new ones."""
+    """Return two new outcomes of a walk that fit, the number of those, and of all new ones.
+
+    The numbers are right as far as they decide: up to two of those that fit, or three with `back`,
+    and with `back` up to two of all new ones.
+    """
     node = seen[-1]
     first, second, found, others = -1, -1, 0, 0
     for at in range(starts[node], starts[node + 1]):
         tail = tails[at]
+        if not fits[tail] and (not back or others > 1):
+            continue
         new = True
         for met in seen:
             new &= met != tail
@@ -196,7 +202,7 @@ def _new_outcomes(
             if fits[tail]:
                 found += 1
                 first, second = (tail, second) if found == 1 else (first, tail)
-                if found > 2:
+                if found > 1 + back:
                     break
     return first, second, found, others
 

@@ -50,7 +50,7 @@ def _of_finding(graph: Graph, finding: int) -> tuple[int, ...]:
     known = systems(graph)
     if not known:
         return ()
-    above = closure(graph, _one(finding), IS_A.name)
+    above = set(closure(graph, _one(finding), IS_A.name).tolist())
     return tuple(one for one in known if one != finding and one in above)
 
 

@@ -54,6 +54,16 @@ class Subgraph(NamedTuple):
         """Return the degree of every local node, int32, shape [nodes]."""
         return np.diff(self.starts)
 
+    def shuffled(self, rng: np.random.Generator) -> Subgraph:
+        """Return the same part with the neighbours of each node in a drawn order.
+
+        Args:
+            rng: Draws the order.
+        """
+        heads = np.repeat(np.arange(self.nodes.size), self.degrees())
+        order = np.lexsort((rng.random(heads.size), heads))
+        return self._replace(tails=self.tails[order])
+
     @property
     def edge_count(self) -> int:
         """The number of undirected edges."""

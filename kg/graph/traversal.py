@@ -4,11 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import lru_cache
+from typing import TypeVar
 
 import numpy as np
+from numpy.typing import NDArray
 
 from medenv.kg.graph import Graph, IntArray
 from medenv.kg.graph.schema import ENTAILED_THROUGH
+
+_Int = TypeVar("_Int", np.int32, np.int64)
 
 
 def walk(graph: Graph, topic: int, relations: Sequence[str]) -> list[IntArray]:
@@ -53,7 +57,22 @@ def _union(rows: list[IntArray]) -> IntArray:
     """Return what is in any of some ascending rows, ascending."""
     if len(rows) == 1:
         return rows[0]
-    return np.unique(np.concatenate(rows)) if rows else np.empty(0, dtype=np.int32)
+    return ascending(np.concatenate(rows)) if rows else np.empty(0, dtype=np.int32)
+
+
+def ascending(values: NDArray[_Int]) -> NDArray[_Int]:
+    """Return the distinct values of an array, ascending.
+
+    `numpy.unique` hashes them, which takes fifty times as long for the numbers of pairs of nodes.
+
+    Args:
+        values: The values, integers, shape [values].
+    """
+    ordered = np.sort(values)
+    first = np.ones(ordered.size, dtype=bool)
+    np.not_equal(ordered[1:], ordered[:-1], out=first[1:])
+    distinct: NDArray[_Int] = ordered[first]
+    return distinct
 
 
 @lru_cache(maxsize=32)

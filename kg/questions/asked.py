@@ -9,15 +9,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from itertools import permutations
 
 import numpy as np
 import numpy.typing as npt
 
-from medenv.kg.certificates.conditions import entailed_counts
+from medenv.kg.certificates.conditions import entailed_counts, reach
 from medenv.kg.graph import BoolArray, Graph, Rows
 from medenv.kg.graph.schema import HAS_PHENOTYPE, IN_CLASS, IS_A
-from medenv.kg.graph.traversal import closure
 from medenv.kg.questions.drafts import telling_words, tells
 
 MOST_BEARERS = 60
@@ -115,18 +113,19 @@ def _values(graph: Graph, relation: str, qualifier: str, wanted: re.Pattern[str]
 
 
 def repeats(graph: Graph, path: Sequence[int]) -> bool:
-    """Whether a path names one thing twice: by a telling name, or as a finding and a kind of it.
+    """Whether the end of a path was named before: by a telling name, or as a kind of a finding.
 
     Args:
         graph: The graph.
-        path: The nodes.
+        path: The nodes, without a repetition up to the last one.
     """
-    if any(tells(graph, one, other) for one, other in permutations(path, 2)):
+    *before, last = path
+    if any(tells(graph, one, last) or tells(graph, last, one) for one in before):
         return True
-    findings = [node for node in path if graph.kind(node) == "phenotype"]
-    if len(findings) < 2 or IS_A.name not in graph.rows:
+    if graph.kind(last) != "phenotype" or IS_A.name not in graph.rows:
         return False
-    above = [closure(graph, np.array([node]), IS_A.name) for node in findings]
     return any(
-        node in line for i, line in enumerate(above) for j, node in enumerate(findings) if i != j
+        graph.kind(one) == "phenotype"
+        and (last in reach(graph, one, IS_A.name) or one in reach(graph, last, IS_A.name))
+        for one in before
     )

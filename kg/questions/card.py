@@ -46,6 +46,8 @@ class DataCard(Record, frozen=True, kw_only=True):
         found_by_one_search: Share of the questions that the one-search solver answers, or None.
         remembered: For each model that was asked without tools, how many questions it answered, and
             how many it was asked.
+        guessed: For each model whose guess the certificates record, how many of its guesses are
+            right, and how many there are.
         rejected: Number of attempts that came to nothing, by reason.
         origin: What the graph was read from.
         shared: Number of answers, gold edges, templates, ... that both splits have.
@@ -72,6 +74,7 @@ class DataCard(Record, frozen=True, kw_only=True):
     rejected: dict[str, int]
     origin: GraphSettings | None = None
     shared: dict[str, int] = msgspec.field(default_factory=dict)
+    guessed: dict[str, tuple[int, int]] = msgspec.field(default_factory=dict)
 
 
 def data_card(
@@ -123,6 +126,7 @@ def data_card(
         rejected=dict(sorted(rejected.items())),
         origin=origin,
         shared=shared or {},
+        guessed=_guessed(questions),
     )
 
 
@@ -140,6 +144,16 @@ def _remembered(questions: Sequence[Question]) -> dict[str, tuple[int, int]]:
     for question in questions:
         for model, (right, tries) in question.calibration.items():
             found.setdefault(model, []).append(2 * right >= tries > 0)
+    return {model: (sum(right), len(right)) for model, right in sorted(found.items())}
+
+
+def _guessed(questions: Sequence[Question]) -> dict[str, tuple[int, int]]:
+    """Return for each model how many of the guesses in the certificates are right."""
+    found: dict[str, list[bool]] = {}
+    for question in questions:
+        guess = question.certificate.guess if question.certificate is not None else msgspec.UNSET
+        if guess is not msgspec.UNSET:
+            found.setdefault(guess.model, []).append(guess.right)
     return {model: (sum(right), len(right)) for model, right in sorted(found.items())}
 
 
@@ -212,6 +226,11 @@ def _parts(card: DataCard) -> list[str]:
         )
     for model, (right, asked) in card.remembered.items():
         parts.append(f"{model}, asked without tools, answers {right:,} of {asked:,} questions.")
+    for model, (right, asked) in card.guessed.items():
+        parts.append(
+            f"The certificates record what {model} guesses without tools: {right:,} of {asked:,} "
+            "guesses are right."
+        )
     if card.difficulty:
         share = card.found_by_one_search or 0.0
         parts += [

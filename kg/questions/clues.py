@@ -7,9 +7,8 @@ be helped, clues are attributes and findings that many share, and only their com
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Sequence
 from functools import lru_cache
-from itertools import islice
 from typing import NamedTuple
 
 import numpy as np
@@ -130,17 +129,17 @@ def offers(graph: Graph, node: int) -> list[Clue]:
         graph: The graph.
         node: The node.
     """
-    return [Clue(*told) for told in _offered(graph, node)]
+    return list(_offered(graph, node))
 
 
 @lru_cache(maxsize=5_000)
-def _offered(graph: Graph, node: int) -> tuple[tuple[str, int], ...]:
-    """Return what `offers` returns as plain tuples: most are never drawn, and these are cheap."""
+def _offered(graph: Graph, node: int) -> tuple[Clue, ...]:
+    """Return what `offers` returns, from a cache."""
     kind = graph.kind(node)
     sayable = [name for name in _SAYABLE.get(kind, ()) if name in graph.rows]
     relations = sayable or graph.factual
     found = [
-        (relation, tail)
+        Clue(relation, tail)
         for relation in relations
         for tail in graph.step(node, relation).tolist()
         if relation not in _ENDS_WITH_KIND or graph.nodes.names[tail].endswith(graph.kind(tail))
@@ -148,7 +147,7 @@ def _offered(graph: Graph, node: int) -> tuple[tuple[str, int], ...]:
     ]
     above = {"disease": HAS_PHENOTYPE.name, "phenotype": IS_A.name}.get(kind, "")
     if above in relations:
-        found += [(above, system) for system in systems_of(graph, node)]
+        found += [Clue(above, system) for system in systems_of(graph, node)]
     return tuple(dict.fromkeys(found))
 
 
@@ -168,41 +167,52 @@ def single_out(
         return []
     offered = _offered(graph, target)
     if not choice.named:
-        offered = tuple(told for told in offered if not names_entity(graph, *told))
-    drawn = (Clue(*offered[i]) for i in rng.permutation(len(offered)).tolist())
-    pool = list(islice(_allowed(graph, target, drawn, choice), choice.offers))
+        offered = tuple(clue for clue in offered if not names_entity(graph, *clue))
+    drawn = [offered[i] for i in rng.permutation(len(offered)).tolist()]
+    pool = _allowed(graph, target, drawn, choice)
     fits = [bearers(graph, clue.relation, clue.entity) for clue in pool]
+    left = [i for i, fit in enumerate(fits) if fit.size >= choice.least_fitting]
+    names = [False] * len(pool)
+    if choice.named < choice.most:  # else as many may name an entity as are chosen at all
+        names = [names_entity(graph, clue.relation, clue.entity) for clue in pool]
     chosen: list[Clue] = []
     named = 0
+    count = shared.ready or shared
     while found.size > 1 and len(chosen) < choice.most:
-        best: tuple[int, int, int] | None = None
-        for i, fit in enumerate(fits):
-            names = names_entity(graph, pool[i].relation, pool[i].entity)
-            if fit.size < choice.least_fitting or (names and named >= choice.named):
+        fewest, best = found.size, -1
+        for i in left:
+            fit = fits[i]
+            if (names[i] and named >= choice.named) or (
+                fewest == 1 and fit.size <= fits[best].size  # the target alone cannot be bettered
+            ):
                 continue
-            rest = shared(found, fit)
-            if rest < found.size and (best is None or rest <= best[0]):
-                rank = (rest, -fit.size, i)
-                best = rank if best is None else min(best, rank)
-        if best is None:
+            rest = count(found, fit)
+            if rest < fewest or (best >= 0 and rest == fewest and fit.size > fits[best].size):
+                fewest, best = rest, i
+        if best < 0:
             return None
-        taken = pool.pop(best[2])
-        fits.pop(best[2])
-        named += names_entity(graph, taken.relation, taken.entity)
-        chosen.append(taken)
-        found = narrow(graph, found, taken)
+        left.remove(best)
+        named += names[best]
+        chosen.append(pool[best])
+        found = narrow(graph, found, pool[best])
     return chosen if found.size == 1 else None
 
 
-def _allowed(graph: Graph, node: int, pool: Iterable[Clue], choice: Choice) -> Iterator[Clue]:
-    """Yield the clues that may be told of a node: none names or tells what must stay unnamed."""
+def _allowed(graph: Graph, node: int, pool: Sequence[Clue], choice: Choice) -> list[Clue]:
+    """Return the first clues that may be told of a node: none tells what must stay unnamed."""
     unfit = unnameable(graph, choice.max_name_chars)
     hidden = [telling_words(graph, one) for one in {node, *choice.avoid}]
+    every = frozenset().union(*hidden)
+    allowed: list[Clue] = []
     for clue in pool:
         if clue.entity not in choice.avoid and not unfit[clue.entity]:
             words = telling_words(graph, clue.entity)
-            if not words or not any(words <= own for own in hidden):  # as `tells` has it
-                yield clue
+            # As `tells` has it; what does not stand in all names together is in none of them.
+            if not (words and words <= every and any(words <= own for own in hidden)):
+                allowed.append(clue)
+                if len(allowed) == choice.offers:
+                    break
+    return allowed
 
 
 def describe(

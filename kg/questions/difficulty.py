@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Sequence
+from itertools import chain
 from typing import NamedTuple
 
 from medenv.kg.certificates.certificate import SEARCH_DEPTH
@@ -36,24 +37,36 @@ class Found(NamedTuple):
 _SENTENCE = re.compile(r"(?<=[.?!])\s+(?=[A-Z])")
 
 
-def search_parts(retriever: Retriever, questions: Sequence[Question]) -> list[Found]:
+_KNOWN = 1_000
+"""Sentences of which it is remembered what they find: most questions end in one of a few."""
+
+
+def search_parts(
+    retriever: Retriever, questions: Sequence[Question], known: dict[str, list[Passage]]
+) -> list[Found]:
     """Search with each question's text and with each of its sentences.
 
     Args:
         retriever: The retriever.
         questions: The questions.
+        known: What sentences found with this retriever before; updated.
 
     Raises:
         CorpusUnavailableError: The retriever did not answer.
     """
-    queries, sizes = list[str](), list[int]()
-    for question in questions:
-        sentences = _SENTENCE.split(question.text)
-        sizes.append(len(sentences) if len(sentences) > 1 else 0)
-        queries += [question.text, *(sentences if len(sentences) > 1 else ())]
-    results = iter(retriever.search(queries, SEARCH_DEPTH))
-    searched = ([passage for passage, _ in found] for found in results)
-    return [Found(next(searched), [next(searched) for _ in range(size)]) for size in sizes]
+    cut = [_SENTENCE.split(question.text) for question in questions]
+    parts = [sentences if len(sentences) > 1 else [] for sentences in cut]
+    if len(known) > _KNOWN:
+        known.clear()
+    new = [sentence for sentence in dict.fromkeys(chain(*parts)) if sentence not in known]
+    whole = [question.text for question in questions]
+    results = retriever.search([*whole, *new], SEARCH_DEPTH)
+    searched = [[passage for passage, _ in found] for found in results]
+    known.update(zip(new, searched[len(whole) :], strict=True))
+    return [
+        Found(found, [known[sentence] for sentence in sentences])
+        for found, sentences in zip(searched[: len(whole)], parts, strict=True)
+    ]
 
 
 def grade(graph: Graph, question: Question, outcome: Outcome, found: Found) -> dict[str, float]:

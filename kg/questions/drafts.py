@@ -7,11 +7,19 @@ from enum import StrEnum
 from functools import lru_cache
 from typing import Any, NamedTuple
 
+import msgspec
 import numpy as np
 import numpy.typing as npt
 
 from medenv.errors import NoPassageError, UsageError
-from medenv.kg.certificates.certificate import answers_of, certificate_of, kind_of, leaks_of
+from medenv.kg.certificates.certificate import (
+    answers_of,
+    certificate_of,
+    kind_of,
+    leaks_of,
+    outline_of,
+    shortcuts_of,
+)
 from medenv.kg.certificates.queries import Outcome, evaluate
 from medenv.kg.certificates.suffixes import suffixes
 from medenv.kg.documents import Documents
@@ -60,6 +68,9 @@ class Rejection(StrEnum):
     NO_FREQUENCY = "no frequency to ask for"
     NO_COMPARISON = "no frequencies to compare"
 
+    OLD_FORM = "rests on a count or an absent record, which is asked no longer"
+    OTHER_ANSWER = "another answer than before"
+
     PASSAGE_LOST = "a passage beside the path is gone"
     UNDECIDED = "no single edge decides it"
     SAME_ANSWER = "the same answer as in the true world"
@@ -91,6 +102,7 @@ class SampleSpec(NamedTuple):
         max_name_chars: Longest name of an entity that is named or asked for.
         fields: Number of each node's medical field; where given, a finding leads from one disease
             to another of the same field alone.
+        rounds: How often questions were asked for around each rare entity before, on average.
     """
 
     seed: int
@@ -99,6 +111,7 @@ class SampleSpec(NamedTuple):
     rng: np.random.Generator
     max_name_chars: int = MAX_NAME_CHARS
     fields: npt.NDArray[np.int8] | None = None
+    rounds: int = 0
 
 
 class Draft(NamedTuple):
@@ -200,20 +213,53 @@ def finish(
     Raises:
         Rejected: It cannot be proved, gives its answer away, or can be answered without its path.
     """
-    graph = documents.graph
+    question, outcome = screen(documents.graph, draft, split, max_chars, every_hop)
+    return certified(documents, question, outcome), outcome
+
+
+def certified(documents: Documents, question: Question, outcome: Outcome) -> Question:
+    """Return a question that `screen` let pass with its certificate.
+
+    Args:
+        documents: The documents, with their graph.
+        question: The question.
+        outcome: What its query came to.
+
+    Raises:
+        Rejected: No passage states a step.
+    """
+    try:
+        proof = certificate_of(documents, question.proof.query, outcome)
+    except NoPassageError as error:
+        raise Rejected(Rejection.NO_PASSAGE) from error
+    return msgspec.structs.replace(question, certificate=proof)
+
+
+def screen(
+    graph: Graph, draft: Draft, split: str, max_chars: int, every_hop: bool = False
+) -> tuple[Question, Outcome]:
+    """Return the question of a draft with the outline of its certificate, and its outcome.
+
+    Args:
+        graph: The graph.
+        draft: The draft.
+        split: ``"train"`` or ``"test"``.
+        max_chars: Longest name of an entity in the question or its answer.
+        every_hop: Whether to refuse a chain of which a suffix alone fixes the answer.
+
+    Raises:
+        Rejected: It has no certain answer, gives it away, or can be answered without its path.
+    """
     try:
         outcome = evaluate(graph, draft.query)
         if every_hop and any(end.fixes for end in suffixes(graph, draft.query, outcome)):
             raise Rejected(Rejection.SUFFIX_ENOUGH)
-        certificate = certificate_of(documents, draft.query, outcome)
-    except NoPassageError as error:
-        raise Rejected(Rejection.NO_PASSAGE) from error
     except UsageError as error:
         raise Rejected(Rejection.NO_CERTAIN_ANSWER) from error
     for node in (*outcome.named, *outcome.answers):
         if problem := name_problem(graph, node, max_chars):
             raise Rejected(problem)
-    if certificate.shortcuts:
+    if shortcuts_of(graph, draft.query, outcome):
         raise Rejected(Rejection.SHORTCUT)
     if leaks_of(graph, outcome, draft.text):
         raise Rejected(Rejection.NAMED_STEP)
@@ -228,7 +274,7 @@ def finish(
         split=split,
         topic=graph.entity(outcome.topic),
         answers=answers_of(graph, outcome),
-        certificate=certificate,
+        certificate=outline_of(graph, draft.query, outcome),
         template=draft.template,
         source=graph.info.label,
         level=draft.level,

@@ -126,14 +126,11 @@ class Way(NamedTuple):
     Args:
         leading: For each entity on the way, whether each node may be it: it is of its kind and
             the rest of the way leads on from it, bool, shape [nodes].
+        starts: The nodes that the way may start from, ascending.
     """
 
     leading: tuple[BoolArray, ...]
-
-    @property
-    def starts(self) -> IntArray:
-        """The nodes that the way may start from, ascending."""
-        return np.flatnonzero(self.leading[0]).astype(np.int32)
+    starts: IntArray
 
 
 def ways_of(topology: Topology, name: str) -> list[Way]:
@@ -153,8 +150,9 @@ def ways_of(topology: Topology, name: str) -> list[Way]:
             of_kind = topology.path_nodes & (graph.kind_codes == graph.kinds.index(kind))
             leading.append(of_kind & leading[-1])
             leading.append(topology.next_to(leading[-1]))
-        one = Way(tuple(leading[1::2][::-1]))
-        found += [one] if one.leading[0].any() else []
+        onward = tuple(leading[1::2][::-1])
+        starts = np.flatnonzero(onward[0]).astype(np.int32)
+        found += [Way(onward, starts)] if starts.size else []
     return found
 
 

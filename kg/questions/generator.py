@@ -26,7 +26,8 @@ from medenv.kg.questions.drafts import (
     Rejected,
     Rejection,
     SampleSpec,
-    finish,
+    certified,
+    screen,
 )
 from medenv.kg.questions.facts import MAKERS
 from medenv.kg.questions.families import (
@@ -42,7 +43,7 @@ from medenv.kg.questions.rare_chains import SAMPLINGS, ChainConfig, Sampling, dr
 from medenv.kg.questions.splits import Split, split_families, split_regions
 from medenv.kg.questions.store import entities_of
 from medenv.kg.questions.walks import WALKS, WalkPlan, draft_walk, plan_walks, walk_paths
-from medenv.records import Question, Record, Retriever
+from medenv.records import Passage, Question, Record, Retriever
 
 SPLITS = ("train", "test")
 KINDS = ("rare_chains", *FAMILIES, *MAKERS, *WALKS)
@@ -57,8 +58,9 @@ class QuestionSpec(Record, frozen=True, kw_only=True):
 
     Args:
         kinds: Kind of question to its weight among the attempts; 0 leaves it out.
-        levels: Obfuscation levels of chains, drawn evenly; a topic that cannot be hidden so far
-            gets the next lower of them. All other kinds name their topic.
+        levels: Obfuscation levels of chains, drawn evenly, so that one that stands here twice is
+            drawn twice as often; a topic that cannot be hidden so far gets the next lower of them.
+            All other kinds name their topic.
         rarity: Measure of `medenv.kg.graph.rarity`: ``"degree"``, ``"documents"``, which counts
             the documents that mention an entity, or ``"prevalence"``, where the graph states it.
         rare_percent: An entity is rare in the lowest so many percent of its kind.
@@ -150,6 +152,11 @@ class QuestionGenerator:
     def graph(self) -> Graph:
         """The graph."""
         return self.documents.graph
+
+    @cached_property
+    def _searched(self) -> dict[str, list[Passage]]:
+        """What sentences that come again and again find."""
+        return {}
 
     @cached_property
     def specialties(self) -> Specialties:
@@ -293,7 +300,9 @@ class QuestionGenerator:
         voice = _voice(split, rng)
         level = self.config.levels[int(rng.integers(len(self.config.levels)))]
         seed = int(groups[group][place])
-        order = SampleSpec(seed, level, voice, rng, self.config.max_name_chars, self.fields)
+        longest = self.config.max_name_chars
+        rounds_before = i // sum(group.size for group in groups)
+        order = SampleSpec(seed, level, voice, rng, longest, self.fields, rounds_before)
         if kind == "rare_chains":
             part = Sampling(self.config.sampling, self.config.sample_nodes)
             return draft_chain(self.topologies[split], order, self.config.chains, part), seed
@@ -326,6 +335,18 @@ class QuestionGenerator:
             Rejected: There is none; the reason says why.
             CorpusUnavailableError: The retriever did not answer.
         """
+        return self.proved(*self.screened(split, i))
+
+    def screened(self, split: str, i: int) -> tuple[Question, Outcome]:
+        """Return the question of attempt i without passages and grades, and its outcome.
+
+        Args:
+            split: ``"train"`` or ``"test"``.
+            i: Number of the attempt, from 0.
+
+        Raises:
+            Rejected: There is none; the reason says why.
+        """
         others, short = sum(self.seeded_kinds.values()), sum(self.walk_kinds.values())
         turn, place = divmod(i, others + short)
         if place < others:
@@ -335,7 +356,7 @@ class QuestionGenerator:
         if draft.query[0] == "chain" and draft.level not in self.config.levels:
             raise Rejected(Rejection.OTHER_LEVEL)
         longest, every_hop = self.config.max_name_chars, self.config.chains.every_hop
-        question, outcome = finish(self.documents, draft, split, longest, every_hop)
+        question, outcome = screen(self.graph, draft, split, longest, every_hop)
         if not self._inside(split, question):
             raise Rejected(Rejection.OTHER_SPLIT)
         nodes = [self.graph.number(hop.tail) for hop in question.proof.path]
@@ -344,10 +365,23 @@ class QuestionGenerator:
             raise Rejected(Rejection.OTHER_SPECIALTY)
         around = place < others and draft.template.partition("/")[0] not in FAMILIES
         rare = self.graph.nodes.ids[start] if around else ""
-        question = msgspec.structs.replace(question, specialty=specialty, rare=rare)
+        return msgspec.structs.replace(question, specialty=specialty, rare=rare), outcome
+
+    def proved(self, question: Question, outcome: Outcome) -> Question:
+        """Return a screened question with its certificate and grades.
+
+        Args:
+            question: The question.
+            outcome: What its query came to.
+
+        Raises:
+            Rejected: No passage states a step, or it is too easy or too hard.
+            CorpusUnavailableError: The retriever did not answer.
+        """
+        question = certified(self.documents, question, outcome)
         if self.retriever is None:
             return question
-        (found,) = search_parts(self.retriever, [question])
+        (found,) = search_parts(self.retriever, [question], self._searched)
         return self._graded(question, outcome, found)
 
     def _inside(self, split: str, question: Question) -> bool:

@@ -8,10 +8,12 @@ workers, and a run that was killed goes on where its journal ends; a line cut sh
 from __future__ import annotations
 
 import gc
+import hashlib
 import os
 import threading
+from array import array
 from collections import Counter, deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Container, Iterable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
 from contextlib import contextmanager, nullcontext
 from multiprocessing import get_context, parent_process
@@ -41,7 +43,7 @@ from medenv.records import Question, Record, Retriever
 BLOCK = 32
 """Attempts that a worker makes at a time."""
 
-_MAKER = "6"  # raise it when the same attempt makes another question than before
+_MAKER = "7"  # raise it when the same attempt makes another question than before
 
 PATIENCE = 2_000
 """Attempts without a new question after which the graph is held to be exhausted."""
@@ -75,12 +77,32 @@ class Produced(NamedTuple):
     attempts: int
 
 
-Attempt = Question | Rejection
+class Unproved(NamedTuple):
+    """A screened question without passages and grades.
+
+    Args:
+        question: The question.
+        reason: Why it cannot be proved; None where nobody tried, as it was asked before or its
+            answer is asked for often enough.
+    """
+
+    question: Question
+    reason: Rejection | None = None
+
+
+Attempt = Question | Rejection | Unproved
 """What comes of an attempt."""
+
+Taken = Question | Rejection
+"""What is made of an attempt."""
 
 
 class _Judge:
-    """Takes attempts in order; refuses what was asked before and answers asked for too often."""
+    """Takes attempts in order; refuses what was asked before and answers asked for too often.
+
+    Attributes:
+        settled: Hashes of the texts and answers that are refused from now on, whatever comes.
+    """
 
     def __init__(self, max_per_answer: int) -> None:
         self.max_per_answer = max_per_answer
@@ -90,12 +112,20 @@ class _Judge:
         self._texts: set[str] = set()
         self._asked: Counter[tuple[str, tuple[str, ...]]] = Counter()
         self._kinds: Counter[str] = Counter()
+        self.settled: set[int] = set()
 
-    def take(self, attempt: Attempt) -> Attempt:
+    def take(self, attempt: Attempt) -> Taken:
         """Return the question with its number, or why it is refused."""
         self.attempts += 1
         self.idle += 1
-        found = attempt if isinstance(attempt, Rejection) else self._judged(attempt)
+        found: Taken
+        if isinstance(attempt, Rejection):
+            found = attempt
+        elif isinstance(attempt, Unproved):
+            # Without either, two texts or answers have one hash, which nobody will see.
+            found = self._refusal(attempt.question) or attempt.reason or Rejection.ASKED_BEFORE
+        else:
+            found = self._refusal(attempt) or self._numbered(attempt)
         if isinstance(found, Rejection):
             self.rejected[found] += 1
         else:
@@ -103,24 +133,43 @@ class _Judge:
             self.idle = 0
         return found
 
-    def _judged(self, question: Question) -> Attempt:
-        asked = (question.kind, constant(question))
+    def _refusal(self, question: Question) -> Rejection | None:
+        """Return why a question is not taken, or None."""
         if question.text in self._texts:
             return Rejection.ASKED_BEFORE
         most = float(self.max_per_answer)
         if is_drawn_evenly(question):
             most = min(most, 1 + MAX_SHARE * (self._kinds[question.kind] + 1))
-        if self._asked[asked] + 1 > most:
-            return Rejection.ANSWER_REPEATED
+        enough = self._asked[question.kind, constant(question)] + 1 > most
+        return Rejection.ANSWER_REPEATED if enough else None
+
+    def _numbered(self, question: Question) -> Question:
+        """Return a question with its number; its text and answer count from now on."""
+        asked = (question.kind, constant(question))
         self._texts.add(question.text)
         self._asked[asked] += 1
         self._kinds[question.kind] += 1
+        by_text, by_answer = _marks(question)
+        self.settled.add(by_text)
+        if self._asked[asked] >= self.max_per_answer:
+            self.settled.add(by_answer)
         number = len(self.questions)
         return msgspec.structs.replace(question, id=f"{question.split}:{number}")
 
 
-Attempts = Callable[[str, int, int], Iterator[list[Attempt]]]
-"""Makes attempts of a split, from a number on, a block at a time, without end."""
+def _marks(question: Question) -> tuple[int, int]:
+    """Return a question's text and its answer, with its kind, as numbers of 64 bits."""
+    answer = "\0".join((question.kind, *constant(question)))
+    text, asked = (
+        hashlib.blake2b(one.encode(), digest_size=8).digest() for one in (question.text, answer)
+    )
+    return int.from_bytes(text, "big"), int.from_bytes(asked, "big")
+
+
+Attempts = Callable[[str, int, int, set[int]], Iterator[list[Attempt]]]
+"""Makes attempts of a split, from a number on, a block at a time, without end.
+
+What is marked in the set, which grows meanwhile, need not be proved: it is refused."""
 
 
 def produce(
@@ -151,12 +200,13 @@ def produce(
     judge = _Judge(workshop.config.max_per_answer)
     identity = _identity(workshop, split)
     with Journal(journal, identity, Judged) if journal else nullcontext() as kept:
-        for attempt in _replay(kept) if kept else ():
+        for known in _replay(kept) if kept else ():
             if len(judge.questions) < n:
-                judge.take(attempt)
+                judge.take(known)
         made(len(judge.questions))
         if len(judge.questions) < n:
-            for block in (attempts or _inline(workshop))(split, judge.attempts, BLOCK):
+            make = attempts or _inline(workshop)
+            for block in make(split, judge.attempts, BLOCK, judge.settled):
                 judged = []
                 for attempt in block:
                     if len(judge.questions) < n:
@@ -205,13 +255,13 @@ def _identity(workshop: QuestionGenerator, split: str) -> dict[str, str]:
     }
 
 
-def _judged(i: int, attempt: Attempt) -> Judged:
+def _judged(i: int, attempt: Taken) -> Judged:
     if isinstance(attempt, Rejection):
         return Judged(i=i, reason=attempt)
     return Judged(i=i, line=encode(attempt, sealed=attempt.split == "test").decode())
 
 
-def _replay(journal: Journal[Judged]) -> Iterator[Attempt]:
+def _replay(journal: Journal[Judged]) -> Iterator[Taken]:
     """Yield the attempts of a journal."""
     for i, judged in enumerate(journal.known):
         if judged.i != i:
@@ -222,17 +272,23 @@ def _replay(journal: Journal[Judged]) -> Iterator[Attempt]:
             raise journal.damaged(i, str(error)) from error
 
 
-def _attempt(workshop: QuestionGenerator, split: str, i: int) -> Attempt:
+def _attempt(workshop: QuestionGenerator, split: str, i: int, settled: Container[int]) -> Attempt:
     try:
-        return workshop.attempt(split, i)
+        question, outcome = workshop.screened(split, i)
     except Rejected as rejected:
         return rejected.reason
+    if any(mark in settled for mark in _marks(question)):
+        return Unproved(question)
+    try:
+        return workshop.proved(question, outcome)
+    except Rejected as rejected:
+        return Unproved(question, rejected.reason)
 
 
 def _inline(workshop: QuestionGenerator) -> Attempts:
-    def attempts(split: str, first: int, block: int) -> Iterator[list[Attempt]]:
+    def attempts(split: str, first: int, block: int, settled: set[int]) -> Iterator[list[Attempt]]:
         while True:
-            yield [_attempt(workshop, split, i) for i in range(first, first + block)]
+            yield [_attempt(workshop, split, i, settled) for i in range(first, first + block)]
             first += block
 
     return attempts
@@ -284,8 +340,9 @@ def _end_with(parent: BaseProcess) -> None:
     os._exit(1)
 
 
-def _block(split: str, first: int, block: int) -> list[Attempt]:
-    return [_attempt(_OWN["workshop"], split, i) for i in range(first, first + block)]
+def _block(split: str, first: int, block: int, settled: bytes) -> list[Attempt]:
+    known = set(array("Q", settled))
+    return [_attempt(_OWN["workshop"], split, i, known) for i in range(first, first + block)]
 
 
 @contextmanager
@@ -304,12 +361,15 @@ def workers(recipe: GenerationSpec, number: int) -> Iterator[Attempts]:
     context = get_context("spawn")
     with ProcessPoolExecutor(number, context, _set_up, (recipe,)) as pool:
 
-        def attempts(split: str, first: int, block: int) -> Iterator[list[Attempt]]:
+        def attempts(
+            split: str, first: int, block: int, settled: set[int]
+        ) -> Iterator[list[Attempt]]:
             waiting: deque[Future[list[Attempt]]] = deque()
             try:
                 while True:
                     while len(waiting) < 3 * number:
-                        waiting.append(pool.submit(_block, split, first, block))
+                        known = array("Q", settled).tobytes()
+                        waiting.append(pool.submit(_block, split, first, block, known))
                         first += block
                     yield waiting.popleft().result()
             finally:

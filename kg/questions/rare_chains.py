@@ -93,6 +93,9 @@ def draft_chain(
     """
     if sampling.strategy == REGION.strategy:
         chain = _chain_around(topology, order.seed, config)
+        if order.rounds >= OTHER_CHAINS:
+            part = _around(topology, order.seed, config).shuffled(order.rng)
+            chain = longest_chain(part, _SHORT_SEARCH)
     else:
         around = _around(topology, order.seed, config)
         part = sampled_part(topology, around, sampling.strategy, sampling.nodes, order.rng)
@@ -115,12 +118,21 @@ def draft_chain(
     return max(drafts, key=lambda draft: draft.level)
 
 
+OTHER_CHAINS = 6
+"""How often the longest chain around each rare entity is cut, on average; from then on another long
+one is, since few of the questions over the same chain are new."""
+
+_SHORT_SEARCH = 500
+"""Steps of the search for those."""
+
+
 @lru_cache(maxsize=20_000)
 def _chain_around(topology: Topology, seed: int, config: ChainConfig) -> Chain:
     """Return the longest chain from a rare entity; large sets come back to each several times."""
     return longest_chain(_around(topology, seed, config), config.budget)
 
 
+@lru_cache(maxsize=5_000)
 def _around(topology: Topology, seed: int, config: ChainConfig) -> Subgraph:
     return topology.around(seed, hops=config.radius, max_nodes=config.max_nodes, fan=config.fan)
 

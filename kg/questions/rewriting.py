@@ -141,9 +141,10 @@ def _reworded(question: Question, text: str, model: str) -> Question:
         question,
         text=text,
         template=f"{question.template}, reworded by {model}",
-        certificate=msgspec.structs.replace(question.proof, search_rank=None),
+        certificate=msgspec.structs.replace(question.proof, search_rank=None, guess=msgspec.UNSET),
         grades={},
         difficulty=None,
+        calibration={},
     )
 
 

@@ -30,6 +30,9 @@ from medenv.records import Question, Record
 FORMAT = 2
 """Version of the layout; raised when an older folder can no longer be read."""
 
+CERTIFIED_ANEW = "certified_anew"
+"""Key in `Contents.made_with` of a set that was proved against the graph that it holds."""
+
 CONTENTS = "contents.json"
 SPLITS = ("train", "test")
 
@@ -96,11 +99,7 @@ class QuestionSet(Record, frozen=True, kw_only=True):
                 f"expected the folder of a question set with {CONTENTS}; make one with"
                 " `python recipes/synthesize.py`, or finish it with the command that began it",
             )
-        version = read_json(path, _Version, "the contents of a question set").format
-        if version != FORMAT:
-            raise DataError(
-                path, f"has format {version}, this version reads {FORMAT}; make the set anew"
-            )
+        check_format(Path(folder))
         return cls(folder=Path(folder), contents=read_json(path, Contents, "a question set"))
 
     @property
@@ -141,6 +140,27 @@ class _Version(msgspec.Struct):
     """The one field that all formats have."""
 
     format: int = 0
+
+
+def check_format(folder: Path) -> None:
+    """Refuse a question set of an earlier or later version in one line.
+
+    Args:
+        folder: The set's folder.
+
+    Raises:
+        DataError: The set has another format than this version reads.
+    """
+    version = read_json(folder / CONTENTS, _Version, "the contents of a question set").format
+    if version != FORMAT:
+        advice = (
+            f"prove it anew with `medenv questions certify {folder}`, or make the set anew"
+            if version < FORMAT
+            else "a later version of medenv made it: update medenv"
+        )
+        raise DataError(
+            folder / CONTENTS, f"has format {version}, this version reads {FORMAT}; {advice}"
+        )
 
 
 def is_question_set(path: Path | str) -> bool:

@@ -46,6 +46,8 @@ class QuestionsSettings(QuestionSpec, frozen=True, kw_only=True):
         world: ``"true"``, or a counterfactual world of `medenv.kg.worlds`, which is fiction.
         columns: For a file of one's own: our name of a column to the file's.
         graphs: Sources to make them from where the graph is ``"auto"``: the first that is here.
+        drop_guessed: Whether to leave out questions that a model guesses without a tool, by their
+            certificates; a model has to have been asked.
     """
 
     name: str = "questions"
@@ -60,6 +62,7 @@ class QuestionsSettings(QuestionSpec, frozen=True, kw_only=True):
     world: str = "true"
     columns: dict[str, str] = msgspec.field(default_factory=dict)
     graphs: tuple[str, ...] = ("hpo",)
+    drop_guessed: bool = False
 
     def __post_init__(self) -> None:
         """Validate the settings."""

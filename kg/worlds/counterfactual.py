@@ -115,6 +115,7 @@ def proved_anew(
         rare=rare,
         grades={},
         difficulty=None,
+        calibration={},
     )
     if verify(made, graph, documents=documents):
         raise Rejected(Rejection.MISFIT_TEXT)
@@ -132,7 +133,7 @@ def graded(graph: Graph, question: Question, retriever: Retriever) -> Question:
     Raises:
         CorpusUnavailableError: The retriever did not answer.
     """
-    (found,) = search_parts(retriever, [question])
+    (found,) = search_parts(retriever, [question], {})
     grades = grade(graph, question, evaluate(graph, question.proof.query), found)
     rank = rank_among(question.proof, found.whole)
     return msgspec.structs.replace(

@@ -1,5 +1,7 @@
 """How often a model answers a question from memory, by the project's own equivalence of answers.
 
+The first answer is the guess that the question's certificate records.
+
 A question that a strong model answers more often than not asks for no research. Only answers that
 came count: where the endpoint failed there is no answer, which is not a wrong one.
 """
@@ -11,11 +13,12 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import NamedTuple
 
 import msgspec
+from msgspec import UNSET
 
 from medenv.errors import ModelUnavailableError, UsageError
 from medenv.llm.batch import BatchClient
 from medenv.llm.endpoint import EndpointSettings
-from medenv.records import Message, Parsed, PolicyText, Question, Trajectory, Turn
+from medenv.records import Guess, Message, Parsed, PolicyText, Question, Trajectory, Turn
 from medenv.reward import COMPONENTS, EntityNames, Knowledge
 
 AT_MOST = 0.5
@@ -79,10 +82,19 @@ def calibrate(
             missing += 1
             out.append(question)
             continue
-        right = sum(is_right(question, answer, knowledge) for answer in there)
-        measured = question.calibration | {model: (right, samples)}
-        out.append(msgspec.structs.replace(question, calibration=measured))
+        right = [is_right(question, answer, knowledge) for answer in there]
+        measured = question.calibration | {model: (sum(right), samples)}
+        guess = Guess(model=model, answer=_without_thoughts(there[0]), right=right[0])
+        out.append(_guessed(msgspec.structs.replace(question, calibration=measured), guess))
     return Calibrated(tuple(out), missing, failure)
+
+
+def _guessed(question: Question, guess: Guess) -> Question:
+    """Return a question whose certificate, where it has one, records a model's guess."""
+    if question.certificate is None:
+        return question
+    certificate = msgspec.structs.replace(question.certificate, guess=guess)
+    return msgspec.structs.replace(question, certificate=certificate)
 
 
 def _keys(question: Question, samples: int) -> list[str]:
@@ -116,10 +128,45 @@ def is_right(question: Question, reply: str, knowledge: Knowledge) -> bool:
         reply: What the model wrote; thoughts that end in ``</think>`` are no part of its answer.
         knowledge: The index of names.
     """
-    answer = reply.rpartition("</think>")[2].strip()
+    answer = _without_thoughts(reply)
     turn = Turn(text=PolicyText(answer), parsed=Parsed(answer=answer))
     said = Trajectory(question=question, turns=(turn,), ending="answered", answer=answer)
     return COMPONENTS["accuracy"].measure(said, knowledge).raw == 1.0
+
+
+def _without_thoughts(reply: str) -> str:
+    return reply.rpartition("</think>")[2].strip()
+
+
+def is_guessed(question: Question) -> bool:
+    """Return whether the guess in a question's certificate is right.
+
+    Args:
+        question: The question; without a guess it is not.
+    """
+    guess = question.certificate.guess if question.certificate is not None else UNSET
+    return guess is not UNSET and guess.right
+
+
+def unguessed(questions: Sequence[Question]) -> tuple[Question, ...]:
+    """Return the questions that a model does not guess.
+
+    Args:
+        questions: The questions.
+
+    Raises:
+        UsageError: No certificate among them records a guess.
+    """
+    if questions and all(
+        question.certificate is None or question.certificate.guess is UNSET
+        for question in questions
+    ):
+        raise UsageError(
+            f"expected certificates with a model's guess, got {len(questions):,} questions without"
+            " one; ask a model with `medenv questions calibrate` or with calibrate.url and"
+            " calibrate.model of recipes/synthesize.py"
+        )
+    return tuple(question for question in questions if not is_guessed(question))
 
 
 def too_easy(question: Question, at_most: float = AT_MOST) -> bool:

@@ -23,6 +23,7 @@ from medenv.records import Question, Retriever
 from medenv.reward import EntityNames
 
 DROPPED = "a model answers it from memory"
+GUESSED = "a model guesses it from memory"
 
 
 class LLMStageSettings(EndpointSettings, frozen=True, kw_only=True):
@@ -103,12 +104,14 @@ class Improvement:
         rewrite: The model that rewords questions, or None.
         calibrate: The model that answers them from memory, or None.
         say: Receives what is being done, in words.
+        drop_guessed: Whether questions are dropped that the calibrating model guesses.
     """
 
     folder: Path
     rewrite: LLMStageSettings | None = None
     calibrate: LLMStageSettings | None = None
     say: Callable[[str], object] = lambda _: None
+    drop_guessed: bool = False
 
     def __call__(
         self, graph: Graph, retriever: Retriever | None, produced: dict[str, Produced]
@@ -143,6 +146,10 @@ class Improvement:
                 raise found.failure
             questions, easy = calibration.kept(found.questions, self.calibrate.at_most)
             rejected |= {DROPPED: len(easy)} if easy else {}
+            if self.drop_guessed and questions:
+                left = calibration.unguessed(questions)
+                rejected |= {GUESSED: len(questions) - len(left)} if left != questions else {}
+                questions = left
         return made._replace(questions=questions, rejected=rejected)
 
 

@@ -10,6 +10,7 @@ from typing import NamedTuple
 
 import msgspec
 
+from medenv.build.calibration import unguessed
 from medenv.build.environment import Parts, make_dialect, make_parts
 from medenv.build.plugins import RETRIEVERS, TOOLS
 from medenv.build.retrieval import open_retriever, prepare_corpus
@@ -58,20 +59,35 @@ class Prepared(NamedTuple):
         train: Number of training questions that are used, or None for all.
         test: Number of test questions, likewise.
         spec: Everything an episode needs.
+        drop_guessed: Whether questions that a model guesses are left out.
     """
 
     questions: QuestionSet
     train: int | None
     test: int | None
     spec: EnvironmentSpec
+    drop_guessed: bool = False
 
     def asked(self, split: str) -> tuple[Question, ...]:
         """Return the questions of a split that are used.
 
         Args:
             split: ``"train"`` or ``"test"``.
+
+        Raises:
+            DataError: A file is missing or damaged.
+            UsageError: The set holds fewer than are to be used, or no guesses to leave out.
         """
-        return self.questions.questions(split, self.train if split == "train" else self.test)
+        n = self.train if split == "train" else self.test
+        if not self.drop_guessed:
+            return self.questions.questions(split, n)
+        left = unguessed(self.questions.questions(split))
+        if n is not None and len(left) < n:
+            raise UsageError(
+                f"{self.questions.folder} holds {len(left):,} {split} questions that no model"
+                f" guesses, {n:,} were asked for"
+            )
+        return left[:n]
 
     def for_training(self) -> tuple[Question, ...]:
         """Return the training questions that are used.
@@ -131,7 +147,7 @@ def prepare(
         scoring=settings.scoring,
         verdicts=settings.scoring.judge.cache or str(root / "verdicts"),
     )
-    return Prepared(found, asked.n, asked.n_test, spec)
+    return Prepared(found, asked.n, asked.n_test, spec, asked.drop_guessed)
 
 
 def check(settings: RunSettings) -> None:

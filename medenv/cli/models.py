@@ -154,6 +154,9 @@ def calibrate(  # noqa: PLR0913 - each parameter is an option of the command
     at_most: Annotated[
         float, typer.Option(help="Maximum share of right answers of a question to keep.")
     ] = 0.5,
+    drop_guessed: Annotated[
+        bool, typer.Option(help="Drop questions whose first answer, the model's guess, is right.")
+    ] = False,
     graph: Annotated[
         str, typer.Option(help="Graph with names to distinguish typos from other entities.")
     ] = "",
@@ -162,7 +165,7 @@ def calibrate(  # noqa: PLR0913 - each parameter is an option of the command
     temperature: _Temperature = 0.7,
 ) -> None:
     """Answer questions with a model from memory, and drop the questions that it answers."""
-    from medenv.build.calibration import kept
+    from medenv.build.calibration import kept, unguessed
     from medenv.build.llm_stages import calibrated
     from medenv.kg import read_questions, write_questions
     from medenv.kg.sources import open_named
@@ -179,7 +182,8 @@ def calibrate(  # noqa: PLR0913 - each parameter is an option of the command
     if found.failure is not None:
         raise found.failure
     hard, easy = kept(found.questions, at_most)
-    write_questions(target, hard, sealed=_sealed(file))
+    left = unguessed(hard) if drop_guessed else hard
+    write_questions(target, left, sealed=_sealed(file))
     console = Console()
     asked = [q.calibration[model] for q in found.questions if model in q.calibration]
     right, of = sum(r for r, _ in asked), sum(n for _, n in asked)
@@ -189,9 +193,10 @@ def calibrate(  # noqa: PLR0913 - each parameter is an option of the command
             f"{samples} answers each",
             soft_wrap=True,
         )
+    guessed = f" and {len(hard) - len(left):,} that are guessed" if drop_guessed else ""
     console.print(
-        f"wrote {target}: {len(hard):,} questions; dropped {len(easy):,} that are answered "
-        f"rightly more often than {at_most:.0%}",
+        f"wrote {target}: {len(left):,} questions; dropped {len(easy):,} that are answered "
+        f"rightly more often than {at_most:.0%}{guessed}",
         soft_wrap=True,
     )
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
+from msgspec import UNSET
 from rich.console import Console
 from rich.markup import escape
 from rich.panel import Panel
@@ -16,7 +17,7 @@ from medenv.errors import UsageError
 
 if TYPE_CHECKING:
     from medenv.kg.graph import Graph
-    from medenv.records import Question
+    from medenv.records import Guess, Question
 
 questions_app = typer.Typer(no_args_is_help=True, help="Inspect and verify questions.")
 
@@ -44,7 +45,7 @@ def register(app: typer.Typer) -> None:
 def graph_of(
     file: Path, source: str | None, path: str | None, namespace: list[str] | None
 ) -> Graph:
-    """Read the graph of a file of questions.
+    """Read the graph of a file of questions: the source anew, or what an older set was proved by.
 
     Args:
         file: The file, or the folder of a set, whose card names the graph.
@@ -56,10 +57,16 @@ def graph_of(
         DataError: A file is missing or damaged.
         UsageError: The source is unknown or cannot be opened with these options.
     """
+    from medenv.kg import Graph
     from medenv.kg.questions.card import read_card
+    from medenv.kg.questions.sets import CERTIFIED_ANEW, QuestionSet, is_question_set
     from medenv.kg.sources import GraphSettings, open_source
 
     folder = file if file.is_dir() else file.parent
+    if is_question_set(folder):
+        found = QuestionSet.open(folder)
+        if source is None and found.graph and found.contents.made_with.get(CERTIFIED_ANEW):
+            return Graph.load(found.graph)
     if source is not None or not (folder / "card.json").is_file():
         options = {"namespaces": namespace} if namespace else {}
         return open_source(source or "hpo", path, options)
@@ -197,7 +204,12 @@ def _proved(question: Question) -> list[tuple[str, str]]:
         ("chance", f"{proof.chance:.3g}"),
         ("search rank", rank if question.grades or proof.search_rank else "not searched"),
         ("shortcuts", ", ".join(proof.shortcuts) or "none"),
+        ("guess", "not asked" if proof.guess is UNSET else _guess(proof.guess)),
     ]
+
+
+def _guess(guess: Guess) -> str:
+    return f"{guess.answer or 'nothing'} ({guess.model}, {'right' if guess.right else 'wrong'})"
 
 
 @questions_app.command("verify")
@@ -224,8 +236,9 @@ def verify_file(
         raise UsageError(f"{file} has no question")
     if any(q.certificate is not None and q.proof.effective_hops == 0 for q in questions):
         raise UsageError(
-            f"{file} has certificates of an earlier version, which know no effective hops; make the"
-            " questions anew with the command that made them"
+            f"{file} has certificates of an earlier version, which know no effective hops; prove"
+            f" them anew with `medenv questions certify {file if file.is_dir() else file.parent}`,"
+            " or make the questions anew with the command that made them"
         )
     graded = search and any(question.grades for question in questions)
     retriever = BM25Retriever(documents_of(graph).passages) if graded else None
@@ -260,6 +273,37 @@ def _check_leakage(folder: Path, sets: dict[str, tuple[Question, ...]], console:
     if not same:
         console.print("leakage.json does not match the files")
     return (not same) + (not found.clean)
+
+
+@questions_app.command("certify")
+def certify_folder(
+    folder: Annotated[Path, typer.Argument(help="Folder of a question set, which is only read.")],
+    out: Annotated[
+        Path | None, typer.Option(help="The new folder; by default FOLDER-certified.")
+    ] = None,
+) -> None:
+    """Prove a set of an earlier version anew; write what holds, with its graph, to a new folder."""
+    from rich.progress import Progress
+
+    from medenv.kg.questions.recertify import recertify
+
+    console = Console()
+    with Progress(console=console, transient=True) as progress:
+        task = progress.add_task("proving", total=None)
+        found = recertify(
+            folder,
+            out,
+            lambda step: console.print(f"{step} ...", soft_wrap=True, markup=False),
+            lambda done: progress.update(task, completed=done),
+        )
+    made = ", ".join(f"{n:,} {split}" for split, n in found.questions.contents.questions.items())
+    console.print(
+        f"wrote {found.questions.folder}: {made} questions, proved; "
+        f"{sum(found.dropped.values()):,} dropped",
+        soft_wrap=True,
+    )
+    for reason, count in found.dropped.items():
+        console.print(f"dropped, {escape(reason)}: {count:,}", soft_wrap=True)
 
 
 @questions_app.command("browse")

@@ -1,17 +1,27 @@
 """How often a model knows an answer by heart, as rewards judge it; outages are no answers."""
 
+import json
 import random
 import threading
 
 import msgspec
 import pytest
 
-from medenv.build.calibration import calibrate, digest, is_right, kept, prompt, too_easy
+from medenv.build.calibration import (
+    calibrate,
+    digest,
+    is_guessed,
+    is_right,
+    kept,
+    prompt,
+    too_easy,
+    unguessed,
+)
 from medenv.errors import ModelUnavailableError, UsageError
-from medenv.kg import read_questions, toy_graph, toy_questions, write_questions
+from medenv.kg import read_questions, toy_graph, toy_questions, verify, write_questions
 from medenv.llm.batch import BatchClient, BatchLimits, open_journal
 from medenv.llm.endpoint import Endpoint, EndpointSettings
-from medenv.records import Entity
+from medenv.records import Entity, Guess
 from medenv.reward import EntityNames, Knowledge
 
 from ..chat_server import ChatServer, asked_by
@@ -40,6 +50,12 @@ class Memory:
         knows = tried < list(BY_TEXT).index(text) % 5
         return BY_TEXT[text].answers[0].name if knows else "Glass tendon disease type 99"
 
+    @staticmethod
+    def names(body):
+        """Answer every other question rightly."""
+        place = list(BY_TEXT).index(asked_by(body))
+        return "Glass tendon disease type 99" if place % 2 else QUESTIONS[place].answers[0].name
+
 
 def test_the_share_of_right_answers_is_stored_with_each_question(tmp_path):
     with ChatServer(Memory()) as server:
@@ -51,6 +67,33 @@ def test_the_share_of_right_answers_is_stored_with_each_question(tmp_path):
     assert (done.missing, done.failure) == (0, None)
     write_questions(tmp_path / "q.jsonl", done.questions)
     assert read_questions(tmp_path / "q.jsonl") == done.questions
+
+
+def test_the_first_answer_is_the_guess_that_the_certificate_records(tmp_path):
+    with ChatServer(lambda body: f"<think>Hm.</think> {Memory.names(body)}") as server:
+        done = ask(server, tmp_path / "j", samples=2)
+    right = [question.id for question in QUESTIONS[::2]]
+    for question, before in zip(done.questions, QUESTIONS, strict=True):
+        known = question.id in right
+        answer = before.answers[0].name if known else "Glass tendon disease type 99"
+        assert question.proof.guess == Guess(model="wise", answer=answer, right=known)
+        assert is_guessed(question) is known
+        assert not is_guessed(before)
+        assert verify(question, toy_graph()) == []
+    assert [q.id for q in unguessed(done.questions)] == [q.id for q in QUESTIONS[1::2]]
+    again = json.loads(msgspec.json.encode(QUESTIONS[0]))["certificate"]
+    assert "guess" not in again, "what no model was asked is the same bytes as before"
+    with pytest.raises(UsageError, match="got 16 questions without one; ask a model with"):
+        unguessed(QUESTIONS)
+    assert unguessed(()) == ()
+
+
+def test_a_question_without_a_certificate_has_no_guess(tmp_path):
+    own = [msgspec.structs.replace(question, certificate=None) for question in QUESTIONS[:2]]
+    with ChatServer(Memory.names) as server:
+        done = ask(server, tmp_path / "j", own, samples=1)
+    assert [q.calibration for q in done.questions] == [{"wise": (1, 1)}, {"wise": (0, 1)}]
+    assert [q.certificate for q in done.questions] == [None, None]
 
 
 def test_what_is_answered_more_than_half_the_time_is_dropped_and_half_is_not(tmp_path):

@@ -4,21 +4,31 @@ import json
 import os
 import subprocess
 import sys
+from collections import Counter
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 from typer.testing import CliRunner
 
 from medenv.build.llm_stages import Improvement, LLMStageSettings, model_use
+from medenv.build.prepare import prepare
+from medenv.build.settings import RunSettings
 from medenv.cli.main import app
 from medenv.errors import DataError, InfraError, UsageError
 from medenv.kg import read_questions, toy_graph, toy_questions, verify, write_questions
+from medenv.kg.questions.card import read_card
 from medenv.kg.questions.production import Produced
+from medenv.kg.questions.sets import QuestionSet
+from medenv.kg.questions.synthesis import QuestionsSettings, make_question_set
+from medenv.kg.sources import GraphSettings
+from medenv.records import Guess
 from medenv.retrieval import BM25Retriever
 
 from ..chat_server import ChatServer, asked_by
 from ..kg.random_graphs import random_graph
 from ..kg.test_growth import CORPUS, recorded
+from ..toy import toy_questions_settings
 
 ROOT = Path(__file__).parents[2]
 
@@ -91,6 +101,30 @@ def test_questions_are_calibrated_and_what_the_model_knows_is_dropped(toy, tmp_p
     where = ["--file", tmp_path / "hard.jsonl", "--graph", "saved", "--path", tmp_path / "graph"]
     shown = run("questions", "show", hard[0].id, *where)
     assert "m 0/2" in shown.output
+    assert "no idea (m, wrong)" in shown.output
+
+
+def test_what_a_model_guesses_is_dropped_where_that_is_asked_for(toy, tmp_path):
+    file, graph = toy
+    questions = {q.text: q for q in read_questions(file)}
+    known = list(questions)[:6]
+    tries = Counter()
+
+    def first_time_only(body):
+        text = asked_by(body)
+        tries[text] += 1
+        knows = text in known and tries[text] == 1
+        return questions[text].answers[0].name if knows else "no idea"
+
+    with ChatServer(first_time_only) as server:
+        common = [*model(server), "--samples", 2, "--concurrency", 1, "--graph", graph]
+        out = tmp_path / "hard.jsonl"
+        run("questions", "calibrate", file, *common, "--out", out)
+        assert len(read_questions(out)) == 16, "one right answer of two is not more than half"
+        done = run("questions", "calibrate", file, *common, "--out", out, "--drop-guessed")
+    assert "10 questions; dropped 0 that are answered" in done.output
+    assert "and 6 that are guessed" in " ".join(done.output.split())
+    assert {q.text for q in read_questions(out)} == set(questions) - set(known)
 
 
 def test_an_endpoint_that_fails_is_told_in_one_line_and_what_came_is_kept(toy):
@@ -149,6 +183,62 @@ def test_what_a_model_knows_by_heart_is_no_part_of_a_set_and_is_counted(tmp_path
     assert Improvement(tmp_path)(toy_graph(), None, made) == made
 
 
+def synthesized(*arguments):
+    command = [sys.executable, str(ROOT / "recipes" / "synthesize.py"), *map(str, arguments)]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "NUMBA_NUM_THREADS": "1"}
+    return subprocess.run(command, capture_output=True, text=True, env=environment)
+
+
+def test_the_recipe_leaves_out_what_the_model_guesses_and_the_card_counts_it(tmp_path):
+    first = make_question_set(
+        tmp_path / "first", GraphSettings(source="toy"), toy_questions_settings()
+    )
+    common = first.questions("train")[0].answers[0].name
+    settings = ["graph=toy", "questions=toy", f"questions.folder={tmp_path / 'set'}"]
+    with ChatServer(lambda _: common) as server:
+        wise = [f"calibrate.url={server.url}", "calibrate.model=wise", "calibrate.samples=1"]
+        every = synthesized(*settings, *wise, "calibrate.at_most=1")
+        assert every.returncode == 0, every.stdout + every.stderr
+        made = QuestionSet.open(tmp_path / "set").questions()
+        guessed = [q.id for q in made if q.proof.guess.right]
+        assert guessed == [q.id for q in made if q.answers[0].name == common]
+        assert 0 < len(guessed) < len(made)
+        page = (tmp_path / "set" / "README.md").read_text()
+        assert f"what wise guesses without tools: {len(guessed)} of {len(made)}" in page
+        done = synthesized(*settings, *wise, "calibrate.at_most=1", "questions.drop_guessed=true")
+        assert done.returncode == 0, done.stdout + done.stderr
+    left = QuestionSet.open(tmp_path / "set").questions()
+    assert [q.id for q in left] == [q.id for q in made if q.id not in guessed]
+    card = read_card(tmp_path / "set")
+    assert card.guessed == {"wise": (0, len(left))}
+    assert card.rejected["a model guesses it from memory"] == len(guessed)
+    refused = synthesized(*settings, "questions.drop_guessed=true")
+    assert refused.returncode == 2
+    told = " ".join(refused.stdout.split())
+    assert "name the model with calibrate.url and calibrate.model" in told
+
+
+def test_a_set_is_taken_without_what_a_model_guesses(tmp_path):
+    folder = tmp_path / "set"
+    taken = RunSettings(questions=QuestionsSettings(path=str(folder), drop_guessed=True))
+    made = make_question_set(folder, GraphSettings(source="toy"), toy_questions_settings())
+    with pytest.raises(UsageError, match="questions without one; ask a model with"):
+        prepare(taken).asked("train")
+    train = made.questions("train")
+    guess = [Guess(model="m", answer="?", right=i < 3) for i in range(len(train))]
+    write_questions(
+        folder / "train.jsonl",
+        [
+            replace(q, certificate=replace(q.proof, guess=one))
+            for q, one in zip(train, guess, strict=True)
+        ],
+    )
+    assert [q.id for q in prepare(taken).asked("train")] == [q.id for q in train[3:]]
+    assert len(prepare(taken, n=2).asked("train")) == 2
+    with pytest.raises(UsageError, match=r"holds 5 train questions that no model guesses, 6 were"):
+        prepare(taken, n=6).asked("train")
+
+
 def test_the_recipe_rewords_calibrates_and_makes_worlds_of_what_is_left(tmp_path):
     random_graph(1, diseases=60, findings=60, genes=30, dense=0.3).save(tmp_path / "graph")
 
@@ -156,17 +246,14 @@ def test_the_recipe_rewords_calibrates_and_makes_worlds_of_what_is_left(tmp_path
         return politely(body) if asked_by(body).startswith("{") else "no idea"
 
     with ChatServer(either) as server:
-        command = [
-            *(sys.executable, str(ROOT / "recipes" / "synthesize.py")),
+        done = synthesized(
             *(f"graph={tmp_path / 'graph'}", f"questions.folder={tmp_path / 'set'}"),
             *("n=12", "questions.n_test=4", "questions.workers=1", "questions.levels=[0]"),
             "worlds=[renamed]",
             *("questions.rare_percent=100", "questions.chains.min_hops=2"),
             *(f"rewrite.url={server.url}", "rewrite.model=editor"),
             *(f"calibrate.url={server.url}", "calibrate.model=wise", "calibrate.samples=2"),
-        ]
-        environment = {**os.environ, "OMP_NUM_THREADS": "1", "NUMBA_NUM_THREADS": "1"}
-        done = subprocess.run(command, capture_output=True, text=True, env=environment)
+        )
     assert done.returncode == 0, done.stdout + done.stderr
     for name in ("train", "test"):
         made = read_questions(tmp_path / "set" / f"{name}.jsonl")

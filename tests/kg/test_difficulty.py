@@ -77,7 +77,7 @@ def test_a_union_of_searches_guesses_among_all_that_any_of_them_found(graph: Gra
 def test_each_sentence_of_a_question_is_searched_alone(graph: Graph) -> None:
     made, _ = question(graph, ["chain", "TOY:D6", STEPS], "Night lake syndrome has a gene. Which?")
     retriever = BM25Retriever(Documents(graph).passages)
-    (found,) = search_parts(retriever, [made])
+    (found,) = search_parts(retriever, [made], {})
     alone = [
         retriever.search([text], 10)[0] for text in ("Night lake syndrome has a gene.", "Which?")
     ]
@@ -107,7 +107,7 @@ def test_a_workshop_with_a_retriever_grades_every_question(graph: Graph) -> None
             continue
     assert made
     for one in made:
-        (found,) = search_parts(retriever, [one])
+        (found,) = search_parts(retriever, [one], {})
         assert one.certificate.search_rank == rank_among(one.certificate, found.whole)
         outcome = evaluate(graph, one.certificate.query)
         assert one.grades == grade(graph, one, outcome, found)

@@ -1,10 +1,12 @@
 import contextlib
+import itertools
 import json
 import os
 import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import msgspec
@@ -13,12 +15,21 @@ import pytest
 
 from medenv.errors import DataError, UnknownNameError, UsageError
 from medenv.kg import Documents, Graph, read_questions, verify, write_questions
+from medenv.kg.certificates.queries import Outcome
 from medenv.kg.graph.sampling import STRATEGIES
 from medenv.kg.questions.drafts import Rejected, Rejection
 from medenv.kg.questions.generator import KINDS, QuestionGenerator, QuestionSpec
-from medenv.kg.questions.production import GenerationSpec, Produced, produce, workers, write_set
+from medenv.kg.questions.production import (
+    Attempt,
+    GenerationSpec,
+    Produced,
+    produce,
+    workers,
+    write_set,
+)
 from medenv.kg.questions.rare_chains import ChainConfig
 from medenv.kg.questions.store import entities_of, leakage_certificate
+from medenv.records import Question
 
 from .random_graphs import random_graph
 
@@ -108,6 +119,36 @@ def test_any_number_of_workers_makes_the_same_bytes(big: Graph, tmp_path: Path) 
         journal = tmp_path / "with two"
         assert content(produce(workshop(big), "train", 50, journal, attempts)) == content(alone)
         assert journal.read_bytes() == (tmp_path / "alone").read_bytes()
+
+
+def test_what_will_be_refused_is_not_proved_and_no_question_differs(
+    big: Graph, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    proofs: list[str] = []
+    prove = QuestionGenerator.proved
+
+    def counted(self: QuestionGenerator, question: Question, outcome: Outcome) -> Question:
+        proofs.append(question.text)
+        return prove(self, question, outcome)
+
+    def every(split: str, first: int, block: int, settled: set[int]) -> Iterator[list[Attempt]]:
+        del settled, block
+        for i in itertools.count(first):
+            try:
+                yield [generator.attempt(split, i)]
+            except Rejected as rejected:
+                yield [rejected.reason]
+
+    monkeypatch.setattr(QuestionGenerator, "proved", counted)
+    config = msgspec.structs.replace(CONFIG, max_per_answer=1)
+    generator = workshop(big, config)
+    all_proved = produce(generator, "train", 60, attempts=every)
+    spared, refused = len(proofs), ("asked before", "answer asked for often enough")
+    proofs.clear()
+    made = produce(generator, "train", 60)
+    assert content(made) == content(all_proved)
+    assert sum(made.rejected.get(reason, 0) for reason in refused) > 10
+    assert 60 <= len(proofs) < spared  # numbers and attributes have a limit that grows
 
 
 @pytest.mark.parametrize("cut", [0.2, 0.5, 0.9, 0.99])

@@ -18,7 +18,7 @@ from medenv.kg.graph.topology import Topology
 from medenv.kg.questions.drafts import Draft, Rejected, Rejection, SampleSpec, finish
 from medenv.kg.questions.facts import MAKERS
 from medenv.kg.questions.phrases import VOICES
-from medenv.kg.questions.rare_chains import ChainConfig, draft_chain
+from medenv.kg.questions.rare_chains import OTHER_CHAINS, ChainConfig, draft_chain
 from medenv.kg.sources.hpo import bundled_folder
 from medenv.records import Question
 
@@ -58,6 +58,20 @@ def made(
 def chains_of(graph: Graph, orders: list[SampleSpec], config: ChainConfig) -> list[Question]:
     topology = Topology(graph)
     return made(graph, lambda order: draft_chain(topology, order, config), orders)[0]
+
+
+def test_from_some_round_on_other_chains_than_the_longest_are_cut() -> None:
+    graph = random_graph(2, diseases=14, findings=14, genes=6)
+    paths = {}
+    for rounds in (0, OTHER_CHAINS - 1, OTHER_CHAINS):
+        orders = [ordered(graph, 2, i)._replace(rounds=rounds) for i in range(60)]
+        questions = chains_of(graph, orders, SHORT)
+        assert len(questions) > 5
+        assert [verify(question, graph) for question in questions] == [[]] * len(questions)
+        rare = {graph.nodes.ids[order.seed] for order in orders}
+        assert all(rare & {q.topic.id, *q.certificate.answers} for q in questions)
+        paths[rounds] = {tuple(hop.tail for hop in q.certificate.path) for q in questions}
+    assert paths[0] == paths[OTHER_CHAINS - 1] != paths[OTHER_CHAINS]
 
 
 def test_every_chain_on_random_graphs_is_proved_and_gives_nothing_away() -> None:

@@ -45,6 +45,16 @@ def test_a_subgraph_keeps_its_limits_and_hangs_together(seed: int, most: int, fa
     assert nx.is_connected(undirected(sub))
 
 
+def test_a_shuffled_subgraph_has_the_same_edges_in_a_drawn_order() -> None:
+    part = Topology(random_graph(3)).around(0, hops=3, max_nodes=40)
+    rng, rows = np.random.default_rng(5), range(part.nodes.size)
+    shuffled = [part.shuffled(rng) for _ in range(5)]
+    for one in shuffled:
+        assert np.array_equal(one.nodes, part.nodes)
+        assert [sorted(one.row(i)) for i in rows] == [sorted(part.row(i)) for i in rows]
+    assert len({one.tails.tobytes() for one in shuffled}) == 5
+
+
 def test_neighbours_come_rare_first_and_ties_by_number(graph: Graph) -> None:
     topology = Topology(graph)
     for node in range(len(graph)):
