@@ -109,12 +109,12 @@ def test_with_stop_a_run_ends_at_the_checkpoint_and_goes_on_with_another_bound(
     from medenv.integrations.verl.run import watched
 
     metrics, seen = entropies(0.5, 0.05, 0.04, 0.03, 0.02, 0.02), []
-    stopping = watched(steps_of(metrics), run_of(tmp_path, {}, stop=True), [].append)
+    stopping = watched(steps_of(metrics), run_of(tmp_path, {}, stop=True), lambda _: None)
     with pytest.raises(TrainingCollapsedError, match=r"checkpoint of step 4.*entropy_below"):
         seen += [step for step, _ in stopping]
     rest = {step: metrics[step] for step in (5, 6)}
     earlier = {step: metrics[step] for step in range(1, 5)}
-    resumed = watched(steps_of(rest), run_of(tmp_path, earlier), [].append)
+    resumed = watched(steps_of(rest), run_of(tmp_path, earlier), lambda _: None)
     assert [step for step, _ in resumed] == [5, 6]
 
 

@@ -146,8 +146,8 @@ def _check_alarms(config: DictConfig, settings: TrainSettings) -> None:
     every = int(config.trainer.save_freq)
     if settings.alarms.stop and every <= 0:
         raise UsageError(
-            f"alarms.stop=true ends the run after a checkpoint, and trainer.save_freq={every} saves "
-            "none: set it to the steps between checkpoints"
+            f"alarms.stop=true ends the run after a checkpoint, and trainer.save_freq={every} "
+            "saves none: set it to the steps between checkpoints"
         )
 
 
