@@ -359,6 +359,44 @@ class RunSettings(Record, frozen=True, kw_only=True):
     scoring: ScoringSettings = ScoringSettings()
 
 
+class AlarmSettings(Record, frozen=True, kw_only=True):
+    """Bounds beyond which a training counts as collapsed; None for no bound.
+
+    Args:
+        steps: Training steps in a row that a measure has to be beyond its bound.
+        entropy_below: Least entropy of the policy, nats a token.
+        length_below: Least mean length of what the policy writes in an episode, tokens.
+        length_above: Greatest mean length, tokens.
+        well_formed_below: Least share of well-formed episodes, in [0, 1].
+        dead_groups_above: Greatest share of groups whose rollouts all earned the same, in [0, 1].
+        stop: Whether an alarm ends the run after the next checkpoint.
+
+    Raises:
+        UsageError: `steps` below 1, a share outside [0, 1], or a negative bound.
+    """
+
+    steps: int = 10
+    entropy_below: float | None = 0.001
+    length_below: float | None = 4.0
+    length_above: float | None = None
+    well_formed_below: float | None = 0.1
+    dead_groups_above: float | None = 0.95
+    stop: bool = False
+
+    def __post_init__(self) -> None:
+        """Validate the bounds."""
+        if self.steps < 1:
+            raise UsageError(f"expected alarms.steps >= 1, got {self.steps}")
+        for name in ("entropy_below", "length_below", "length_above"):
+            value = getattr(self, name)
+            if value is not None and not value >= 0:
+                raise UsageError(f"expected alarms.{name} >= 0 or null, got {value}")
+        for name in ("well_formed_below", "dead_groups_above"):
+            value = getattr(self, name)
+            if value is not None and not 0 <= value <= 1:
+                raise UsageError(f"expected alarms.{name} in [0, 1] or null, got {value}")
+
+
 class TrainSettings(RunSettings, frozen=True, kw_only=True):
     """What a training with verl composes from, besides verl's own keys.
 
@@ -366,11 +404,13 @@ class TrainSettings(RunSettings, frozen=True, kw_only=True):
         policy: The policy.
         evaluation: How it is validated.
         hardware: What the machine has to have.
+        alarms: When a training counts as collapsed.
     """
 
     policy: PolicySettings = PolicySettings()
     evaluation: ValidationSettings = ValidationSettings()
     hardware: HardwareSettings = HardwareSettings()
+    alarms: AlarmSettings = AlarmSettings()
 
 
 class SynthesizeSettings(RunSettings, frozen=True, kw_only=True):

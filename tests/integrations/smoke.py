@@ -26,7 +26,10 @@ FILTERED = (
 )
 """As in DAPO; what is not filtered trains elsewhere, with PPO."""
 
-EVERY_SAVED = (*FILTERED, "trainer.save_freq=1", f"trainer.test_freq={LAST}")
+ALARMED = ("alarms.steps=1", "alarms.entropy_below=100")
+"""An alarm goes off in the first step, and the run goes on."""
+
+EVERY_SAVED = (*FILTERED, *ALARMED, "trainer.save_freq=1", f"trainer.test_freq={LAST}")
 LONGER = (*EVERY_SAVED, f"trainer.total_training_steps={LAST}")
 
 

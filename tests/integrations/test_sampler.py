@@ -197,13 +197,15 @@ def test_groups_whose_rewards_are_equal_are_replaced(make: Make, mode: str, metr
     assert metrics["training/filter_groups/evicted_samples"] >= 3
     assert refill.asked >= 2
     assert metrics["groups/dropped"] == 0.0
+    assert 1 / 3 <= metrics["groups/dead"] < 1.0  # the replaced ones
 
 
 def test_without_the_filter_equal_groups_stay(make: Make) -> None:
     group(0, [1.0, 1.0, 1.0])
     group(1, [0.0, 0.0, 0.0])
-    batch, _ = make().sample(global_steps=3, partition_id="train", batch_size=2)
+    batch, metrics = make().sample(global_steps=3, partition_id="train", batch_size=2)
     assert groups_of(batch) == {"uid0": 3, "uid1": 3}
+    assert metrics["groups/dead"] == 1.0
 
 
 def test_a_filter_that_never_finds_a_group_ends_the_run(make: Make) -> None:

@@ -159,6 +159,15 @@ def test_the_best_policy_is_kept_with_a_card(run: Path) -> None:
     assert f"{100 * best.accuracy:.1f} %" in card
 
 
+def test_an_alarm_is_written_and_stands_in_the_report(run: Path) -> None:
+    (alarm,) = map(json.loads, (run / "alarms.jsonl").read_text().splitlines())
+    assert (alarm["step"], alarm["setting"]) == (1, "entropy_below")
+    assert alarm["value"] == logged(run, 0)[1]["actor/entropy"]
+    assert (
+        "below alarms.entropy_below=100 for 1 steps in a row" in (run / "report.html").read_text()
+    )
+
+
 def test_a_finished_run_is_shown_again_without_training(root: Path, run: Path) -> None:
     again = train(root, *LONGER)
     assert again.returncode == 0, again.stderr[-2000:]

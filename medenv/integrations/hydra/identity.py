@@ -43,6 +43,7 @@ FREE = (
     *("trainer.esi_redundant_time", "trainer.max_actor_ckpt_to_keep"),
     *("trainer.max_critic_ckpt_to_keep", "trainer.max_ckpt_to_keep"),
     *("trainer.checkpoint_callback_class", "trainer.remove_previous_ckpt_in_save"),
+    "alarms",
     # The machine.
     *("hardware", "ray_kwargs", "transfer_queue", "global_profiler", "profiler"),
     *("trainer.device", "trainer.nnodes", "trainer.n_gpus_per_node", "trainer.balance_batch"),

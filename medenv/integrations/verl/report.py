@@ -12,6 +12,7 @@ import psutil
 from medenv.build.scoring import title
 from medenv.errors import DataError
 from medenv.evaluation.summary import read_scored, with_missing
+from medenv.integrations.verl.alarms import alarms_in
 from medenv.integrations.verl.run import Run
 from medenv.records import Scored
 from medenv.report.training import TrainingReport
@@ -123,6 +124,7 @@ def facts(run: Run) -> dict[str, str]:
         "algorithm": f"{config.algorithm.adv_estimator}, "
         f"{config.data.train_batch_size} questions x {config.actor_rollout_ref.rollout.n} rollouts "
         f"a step, learning rate {config.actor_rollout_ref.actor.optim.lr:g}, {run.steps} steps",
+        "alarms": "; ".join(map(str, alarms_in(run.metrics(), run.settings.alarms))) or "none",
         "questions": f"{run.questions['train']:,} for training, {run.questions['test']:,} held "
         f"out; shared between them: {shared}",
         "graph": f"{contents.source}: {contents.nodes:,} entities, {contents.edges:,} edges, "

@@ -10,6 +10,7 @@ metrics/          one JSONL file for each attempt, one line a step
 rollouts/         every episode: train/, val-sampled/, val-greedy/, a file a step
 checkpoints/      verl's own
 best/             the best policy by its validations, with a model card
+alarms.jsonl      the alarms that went off, if any
 heartbeat.json    step and finished episodes, as the trainer's own process reports them
 train.log         all output of all processes
 """
@@ -18,8 +19,8 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Generator, Iterator
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -31,6 +32,8 @@ from medenv.build.scoring import own_code
 from medenv.build.settings import TrainSettings
 from medenv.errors import UsageError
 from medenv.integrations.hydra.identity import claim, files_digest, identity
+from medenv.integrations.verl.alarms import FILE as ALARMS
+from medenv.integrations.verl.alarms import TrainingCollapsedError, active, alarms_in
 from medenv.integrations.verl.algorithm import check_algorithm
 from medenv.integrations.verl.best import BEST, keep_best
 from medenv.integrations.verl.checkpoints import EXPORT, Layout, resume
@@ -41,7 +44,7 @@ from medenv.integrations.verl.preflight import check_plan, check_policy
 from medenv.integrations.verl.processes import Tree, mark_of, own_folder
 from medenv.integrations.verl.rows import count_rows, rows, write_agent_loop, write_rows
 from medenv.integrations.verl.versions import check_versions
-from medenv.io import digest, write_text
+from medenv.io import digest, write_records, write_text
 from medenv.kg.questions.synthesis import Progress
 from medenv.records import Question
 
@@ -141,6 +144,16 @@ def _check_validation(config: DictConfig, settings: TrainSettings) -> None:
         )
 
 
+def _check_alarms(config: DictConfig, settings: TrainSettings) -> None:
+    """Refuse alarms that end a run which saves nothing to go on from."""
+    every = int(config.trainer.save_freq)
+    if settings.alarms.stop and every <= 0:
+        raise UsageError(
+            f"alarms.stop=true ends the run after a checkpoint, and trainer.save_freq={every} "
+            "saves none: set it to the steps between checkpoints"
+        )
+
+
 @contextmanager
 def open_run(config: DictConfig, settings: TrainSettings, progress: Progress) -> Iterator[Run]:
     """Lock a run's folder, and make the data that the run needs or reuse it.
@@ -164,6 +177,7 @@ def open_run(config: DictConfig, settings: TrainSettings, progress: Progress) ->
     fit_to_cluster(config)
     check_algorithm(config)
     _check_validation(config, settings)
+    _check_alarms(config, settings)
     check_policy(settings.policy.path)
     check_plan(config)
     folder = Path(settings.root) / settings.run
@@ -201,13 +215,48 @@ def train(run: Run, say: Callable[[str], None]) -> Iterator[Logged]:
         TrainingFailedError: The trainer failed, lost a process or made no progress for as long as
             the preset's patience, and may not be restarted any more.
         UsageError: The checkpoint was saved by another number of processes.
+        TrainingCollapsedError: `alarms.stop` is set and an alarm held when a checkpoint was saved.
     """
     restarts = int(run.config.hardware.restarts)
-    for step, logged in persist(lambda: _attempt(run, say), restarts, run.is_finished, say):
-        best = keep_best(run, step, logged)
-        if best is not None:
-            say(f"step {step}: the best policy so far is in {run.folder / BEST}")
+    attempts = persist(lambda: _attempt(run, say), restarts, run.is_finished, say)
+    with closing(watched(attempts, run, say)) as steps:
+        for step, logged in steps:
+            if keep_best(run, step, logged) is not None:
+                say(f"step {step}: the best policy so far is in {run.folder / BEST}")
+            yield step, logged
+
+
+def watched(
+    steps: Iterator[Logged], run: Run, say: Callable[[str], None]
+) -> Generator[Logged, None, None]:
+    """Yield what a trainer logs, and report the alarms that go off.
+
+    Args:
+        steps: What the trainer logs.
+        run: The run; its earlier steps count.
+        say: Receives each alarm in words.
+
+    Raises:
+        TrainingCollapsedError: As `train`.
+    """
+    settings, every = run.settings.alarms, int(run.config.trainer.save_freq)
+    metrics = {step: logged for step, logged in run.metrics().items() if step}
+    for step, logged in steps:
         yield step, logged
+        metrics.setdefault(step, {}).update(logged)
+        held = list(active(metrics, settings, step))
+        went_off = [alarm for alarm, is_new in held if is_new]
+        for alarm in went_off:
+            say(str(alarm))
+        if went_off:
+            past = {one: values for one, values in metrics.items() if one <= step}
+            write_records(run.folder / ALARMS, alarms_in(past, settings))
+        if held and settings.stop and step % every == 0 and step < run.steps:
+            alarm, _ = held[0]
+            raise TrainingCollapsedError(
+                f"{alarm}; stopped after the checkpoint of step {step}: to go on from there, "
+                f"change alarms.{alarm.setting} or set alarms.stop=false"
+            )
 
 
 def _attempt(run: Run, say: Callable[[str], None]) -> Iterator[Logged]:

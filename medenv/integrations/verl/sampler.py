@@ -149,6 +149,8 @@ class MedEnvSampler(ReplayBuffer):  # type: ignore[misc]  # verl is untyped to u
             metrics["episodes/unavailable"] = float(missing + len(self._evicted))
             batch, scored = self._without_short_groups(batch, scored, metrics)
             metrics |= batch_metrics(scored)
+            if compares_within_groups(self.settings.estimator):
+                metrics["groups/dead"] = self._dead_share(batch, scored)
             trained = [int(mask.sum()) for mask in _get(batch, "response_mask").unbind()]
             metrics["episodes/trained_tokens"] = sum(trained) / len(trained)
             if self.settings.shuffle_seed is not None:
@@ -245,6 +247,14 @@ class MedEnvSampler(ReplayBuffer):  # type: ignore[misc]  # verl is untyped to u
             tags=[batch.tags[row] for row in kept],
         )
         return left, [scored[row] for row in kept]
+
+    def _dead_share(self, batch: KVBatchMeta, scored: Sequence[Scored]) -> float:
+        """Return the share of groups whose members all have the same total, replaced ones too."""
+        totals: dict[str, set[float | None]] = defaultdict(set)
+        for key, one in zip(batch.keys, scored, strict=True):
+            totals[_group(key)].add(one.score.total)
+        dead = sum(len(own) == 1 for own in totals.values()) + self._uniform
+        return dead / (len(totals) + self._uniform)
 
     def _store(self, phase: str, step: int, episodes: Iterable[tuple[str, Scored]]) -> None:
         """Write a phase's episodes, sampled and greedy ones of a validation apart.
