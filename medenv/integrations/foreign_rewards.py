@@ -57,16 +57,14 @@ def policy_text(text: str, markers: tuple[str, str]) -> str:
     return "".join(kept)
 
 
-def policy_messages(messages: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+def policy_messages(messages: Sequence[Any]) -> list[Any]:
     """Return a conversation in which every message but the assistant's is empty.
 
     Args:
-        messages: Messages with a ``role``; their number and order stay.
+        messages: Mappings, or records of pydantic as newer versions of verifiers have; their form,
+            number and order stay.
     """
-    return [
-        dict(message) if message.get("role") == _ONLY_POLICY else _emptied(message)
-        for message in messages
-    ]
+    return [_policy_message(message) for message in messages]
 
 
 def for_verl(
@@ -147,20 +145,23 @@ def _markers(dialect: str, markers: tuple[str, str] | None) -> tuple[str, str]:
 def _completion(completion: Any, markers: tuple[str, str]) -> Any:
     if isinstance(completion, str):
         return policy_text(completion, markers)
-    return policy_messages([_as_mapping(message) for message in completion])
+    return policy_messages(completion)
 
 
-def _as_mapping(message: Any) -> Mapping[str, Any]:
-    """Return a message as a mapping; newer versions of verifiers have records of pydantic."""
-    if isinstance(message, Mapping):
-        return message
-    found: dict[str, Any] = message.model_dump()
-    return found
-
-
-def _emptied(message: Mapping[str, Any]) -> dict[str, Any]:
+def _policy_message(message: Any) -> Any:
+    if not isinstance(message, Mapping):
+        if message.role == _ONLY_POLICY:
+            return message
+        return message.model_copy(update={"content": _empty(message.content)})
+    if message.get("role") == _ONLY_POLICY:
+        return dict(message)
     kept = {name: message[name] for name in _KEPT if name in message}
-    return kept | {"content": [] if isinstance(message.get("content"), list) else ""}
+    return kept | {"content": _empty(message.get("content"))}
+
+
+def _empty(content: Any) -> Any:
+    """Return the empty content of the same type."""
+    return [] if isinstance(content, list) else ""
 
 
 def _wrapped(

@@ -193,13 +193,16 @@ def test_messages_keep_their_number_and_order() -> None:
     ]
 
 
-def test_records_of_messages_are_read_too() -> None:
-    class Message:
-        def __init__(self, **fields: Any) -> None:
-            self.fields = fields
+def test_records_of_messages_stay_records() -> None:
+    from pydantic import BaseModel
 
-        def model_dump(self) -> dict[str, Any]:
-            return self.fields
+    class Message(BaseModel):
+        role: str
+        content: str
 
-    both = [Message(**one) for one in UNANSWERED]
-    assert for_verifiers(matches)(completion=both, answer="FBN1") == 0.0
+    def last(completion: list[Message], answer: str) -> float:
+        return float(completion[-1].content == answer)
+
+    tool, said = (Message(role=role, content="FBN1") for role in ("tool", "assistant"))
+    assert [last([one], "FBN1") for one in (tool, said)] == [1.0, 1.0]
+    assert [for_verifiers(last)(completion=[one], answer="FBN1") for one in (tool, said)] == [0, 1]
