@@ -59,7 +59,7 @@ def evaluated(
     paths = [str(packages), str(ROOT / "examples" / "verifiers_medenv"), str(ROOT)]
     with ChatServer(reply) as server:
         run(
-            packages, str(HERE / "verifiers_peer.py"), str(folder / "made.json"),
+            packages, str(HERE / "verifiers_peer.py"), str(folder / "made.json"), server.url,
             "verifiers-medenv", "--model", "scripted", "--client.base-url", server.url,
             "--no-push", "--no-rich", "-o", str(folder), "--run.name", "played",
             PYTHONPATH=":".join(paths), HOME=str(folder),
@@ -106,6 +106,19 @@ def test_a_failure_of_the_endpoint_is_no_reward(evaluated: Any) -> None:
     assert trace["rewards"] == {}
     assert trace["ok"] is False
     assert [error["type"] for error in trace["errors"]] == ["ProviderError"]
+
+
+def test_a_failure_of_a_tool_is_no_reward(evaluated: Any) -> None:
+    broken = evaluated[0]["broken"]
+    assert (broken["ok"], broken["rewards"]) == (False, [{}])
+    assert [kind for kind, _ in broken["errors"]] == ["EnvError"]
+    assert "injected on purpose" in broken["errors"][0][1]
+
+
+def test_an_episode_that_a_limit_ends_pays_nothing(evaluated: Any) -> None:
+    limited = evaluated[0]["limited"]
+    assert (limited["ok"], limited["rewards"]) == (True, [{"medenv": 0.0}])
+    assert limited["stopped"] == ["max_turns"]
 
 
 def test_no_trace_of_a_task_tells_its_answer(evaluated: Any) -> None:
