@@ -37,7 +37,7 @@ def test_the_page_names_every_gate(name):
 
 
 def test_the_examples_print_what_stands_below_them(tmp_path):
-    assert (len(CODE), len(COMMANDS)) == (6, 2)
+    assert (len(CODE), len(COMMANDS)) == (7, 2)
     for code, printed in CODE:
         if named := re.match(r"# (\w+\.py)\n", code):  # a file next to where the commands run
             (tmp_path / named[1]).write_text(code)
