@@ -25,6 +25,7 @@ __all__ = [
     "AblateSettings",
     "AblationSettings",
     "CorpusSettings",
+    "CurriculumSettings",
     "EnvSettings",
     "EnvironmentSpec",
     "GraphSettings",
@@ -329,6 +330,39 @@ class HardwareSettings(Record, frozen=True, kw_only=True):
     environment: dict[str, str] = msgspec.field(default_factory=dict)
 
 
+class CurriculumSettings(Record, frozen=True, kw_only=True):
+    """The config group `curriculum`: which training questions are drawn how often.
+
+    Args:
+        by: ``"none"`` for each question once in an epoch, or ``"success"`` for the weights of
+            `medenv.integrations.verl.curriculum.Curriculum`.
+        start: Share of the questions, easiest first, of which new ones are drawn at full weight at
+            the beginning, in (0, 1].
+        pace: Draws for each question until all new ones are drawn at full weight; 0 for at once.
+        decay: What an earlier rollout of a question counts for at its next outcome, in [0, 1].
+        floor: Least weight of a question where the largest is 1, in (0, 1].
+
+    Raises:
+        UsageError: A number out of its range.
+    """
+
+    by: Literal["none", "success"] = "none"
+    start: float = 0.25
+    pace: float = 1.0
+    decay: float = 0.5
+    floor: float = 0.05
+
+    def __post_init__(self) -> None:
+        """Validate the settings."""
+        if not (
+            0 < self.start <= 1 and self.pace >= 0 and 0 <= self.decay <= 1 and 0 < self.floor <= 1
+        ):
+            raise UsageError(
+                "curriculum needs start in (0, 1], pace >= 0, decay in [0, 1] and floor in (0, 1], "
+                f"got {self.start}, {self.pace}, {self.decay} and {self.floor}"
+            )
+
+
 class RunSettings(Record, frozen=True, kw_only=True):
     """What every recipe composes from.
 
@@ -405,12 +439,14 @@ class TrainSettings(RunSettings, frozen=True, kw_only=True):
         evaluation: How it is validated.
         hardware: What the machine has to have.
         alarms: When a training counts as collapsed.
+        curriculum: Which questions are drawn how often.
     """
 
     policy: PolicySettings = PolicySettings()
     evaluation: ValidationSettings = ValidationSettings()
     hardware: HardwareSettings = HardwareSettings()
     alarms: AlarmSettings = AlarmSettings()
+    curriculum: CurriculumSettings = CurriculumSettings()
 
 
 class SynthesizeSettings(RunSettings, frozen=True, kw_only=True):

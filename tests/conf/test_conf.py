@@ -36,7 +36,7 @@ RECIPES: dict[str, type[RunSettings]] = {
 }
 TREES = {"train": "ppo_trainer", "ablate": "ppo_trainer", "sft": "sft_trainer_engine"}
 SHARED = ("graph", "corpus", "retriever", "questions", "env", "scoring")
-VERLS = ("policy", "algo", "hardware", "adapter", "schedule")
+VERLS = ("policy", "algo", "hardware", "adapter", "schedule", "curriculum")
 NAMED = {"trajectories": ("run=x",)}
 """Its default names choices, which Hydra knows in a program alone."""
 

@@ -1,7 +1,7 @@
 """Training for real: on a set that `synthesize` wrote, and on one's own questions and reward.
 
-The first writes and trains at the same time, the second is trained by GSPO, recomputed from the
-stored episodes.
+The first writes and trains at the same time and draws its questions by their success; the second
+is trained by GSPO, recomputed from the stored episodes.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ import contextlib
 import json
 import subprocess
 import sys
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -75,7 +76,7 @@ def test_a_set_with_rare_chains_is_trained_on_by_its_folder(tmp_path: Path) -> N
     run = trained(
         tmp_path,
         *("questions=outputs/questions-rare_chains-0", "evaluation.questions=2"),
-        "schedule=colocate_async",
+        *("schedule=colocate_async", "curriculum=success"),
         *("data.max_prompt_length=420", "data.max_response_length=500"),
         "actor_rollout_ref.rollout.max_model_len=920",
     )
@@ -88,6 +89,10 @@ def test_a_set_with_rare_chains_is_trained_on_by_its_folder(tmp_path: Path) -> N
     validated = {one.trajectory.question.id for one in episodes(run, 2, "val-greedy")}
     assert len(validated) == 2
     metrics = logged(run, 0)
+    assert [metrics[step]["curriculum/new"] for step in (1, 2)] == [1.0, 1.0]
+    assert [metrics[step]["curriculum/seen"] for step in (1, 2)] == [4 / 16, 8 / 16]
+    counts = Counter(one.trajectory.question.id for step in (1, 2) for one in episodes(run, step))
+    assert set(counts.values()) == {4}
     assert "val-core/medenv/sampled/acc/mean@2" in metrics[2]
     # The second step took what was begun before the first one changed the weights.
     assert metrics[1]["training/off_policy/trajectory_staleness/max"] == 0

@@ -296,8 +296,10 @@ def _identity(run: Run) -> dict[str, Any]:
         one.lr_scheduler_type != "constant" or one.lr_warmup_steps_ratio > 0 for one in optimizers
     )
     questions = run.prepared.questions
+    # Without a curriculum its numbers change nothing; runs begun before there were any have none.
+    unused = ("curriculum",) if run.settings.curriculum.by == "none" else ()
     return {
-        **identity(run.config, _OF_OTHER_RECIPES),
+        **identity(run.config, (*_OF_OTHER_RECIPES, *unused)),
         "policy.path (its files)": files_digest(run.settings.policy.path),
         **{
             f"{name} (its file)": files_digest(file)

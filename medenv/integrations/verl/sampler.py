@@ -27,6 +27,7 @@ from verl.trainer.ppo.v1.replay_buffer import ReplayBuffer, ReplayBufferAsync
 from medenv.errors import InfraError, UsageError
 from medenv.evaluation.summary import batch_metrics
 from medenv.integrations.hydra.config import plain
+from medenv.integrations.verl.curriculum import Curriculum
 from medenv.integrations.verl.estimators import GDPO, compares_within_groups
 from medenv.integrations.verl.unscored import Unscored, take
 from medenv.io import write_records
@@ -95,7 +96,11 @@ class MedEnvSampler(ReplayBuffer):  # type: ignore[misc]  # verl is untyped to u
 
     Attributes:
         least: Members that a training group needs to teach anything.
+        curriculum: What draws the questions and learns from their outcomes; None where each is
+            asked once in an epoch.
     """
+
+    curriculum: Curriculum | None = None
 
     def __init__(self, **given: Any) -> None:
         self.settings = msgspec.convert(plain(given["sampler_kwargs"]), SamplerSettings)
@@ -151,6 +156,8 @@ class MedEnvSampler(ReplayBuffer):  # type: ignore[misc]  # verl is untyped to u
             metrics |= batch_metrics(scored)
             if compares_within_groups(self.settings.estimator):
                 metrics["groups/dead"] = self._dead_share(batch, scored)
+            if self.curriculum is not None:
+                metrics |= self.curriculum.learn(scored)
             trained = [int(mask.sum()) for mask in _get(batch, "response_mask").unbind()]
             metrics["episodes/trained_tokens"] = sum(trained) / len(trained)
             if self.settings.shuffle_seed is not None:
@@ -188,6 +195,8 @@ class MedEnvSampler(ReplayBuffer):  # type: ignore[misc]  # verl is untyped to u
     ) -> Any:
         """Replace groups as verl does, but not for ever."""
         _, uniform, failed, _ = eviction_reasons
+        if self.curriculum is not None and partition_id == TRAIN and uniform:
+            self.curriculum.learn(self._episodes_of(uniform))
         evicted = super()._evict_terminal_groups(global_steps, partition_id, eviction_reasons)
         self._uniform, self._failed = self._uniform + len(uniform), self._failed + len(failed)
         if self._failed > 2 * self.settings.batch_size:
@@ -203,6 +212,16 @@ class MedEnvSampler(ReplayBuffer):  # type: ignore[misc]  # verl is untyped to u
                 "set it higher"
             )
         return evicted
+
+    def _episodes_of(self, uids: set[str]) -> list[Scored]:
+        """Return the episodes with a score of some training groups that are in the queue."""
+        keys = sorted(key for key in self.partitions[TRAIN] if key not in uids)
+        rows = [key for key in keys if _group(key) in uids]
+        if not rows:
+            return []
+        batch = KVBatchMeta(partition_id=TRAIN, keys=rows, tags=[{} for _ in rows])
+        extra = [_unwrapped(row) for row in _get(batch, "extra_fields")]
+        return [msgspec.json.decode(row["scored"], type=Scored) for row in extra]
 
     def _clear_groups(self, partition_id: str, uids: set[str]) -> None:
         """Clear groups as verl does, but count their episodes without a score."""

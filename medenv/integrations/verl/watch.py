@@ -24,6 +24,7 @@ from verl.trainer.main_ppo import TaskRunnerV1
 from verl.trainer.ppo.checkpoint_callback import CheckpointCallback
 
 from medenv.integrations.verl.checkpoints import Layout, prune
+from medenv.integrations.verl.curriculum import install
 from medenv.integrations.verl.following import HEARTBEAT, Heartbeat
 from medenv.integrations.verl.lora import merge_adapter
 
@@ -153,10 +154,14 @@ def _needed(trainer: Any, agent_loops: Iterable[Any]) -> Iterator[tuple[str, Any
 
 @ray.remote
 class WatchedTaskRunner(TaskRunnerV1.__ray_metadata__.modified_class.__ray_actor_class__):  # type: ignore[misc]  # the class that ray.remote wraps; verl is untyped to us
-    """verl's task runner with a `Watch` from the moment that everything is started."""
+    """verl's task runner with medenv's curriculum, and a `Watch` once everything is started."""
 
     def init_agent_loop_manager(self) -> None:
-        """Start the workers that play episodes, then the watch."""
+        """Start the workers that play episodes, then the watch.
+
+        It is called after verl's trainer has loaded its checkpoint and before it draws questions.
+        """
+        install(self.trainer)
         super().init_agent_loop_manager()
         path = Path(self.config.root) / self.config.run / HEARTBEAT
         Watch(self.trainer, self.agent_loop_manager.agent_loop_workers, path).start()
