@@ -14,6 +14,7 @@ import torch
 from omegaconf import OmegaConf
 from tensordict import NonTensorStack, TensorDict
 
+from medenv.build.settings import CurriculumSettings
 from medenv.errors import InfraError, UsageError
 from medenv.evaluation.summary import read_scored, summarise
 from medenv.integrations.verl.unscored import PARTITION, Unscored, report
@@ -206,6 +207,26 @@ def test_without_the_filter_equal_groups_stay(make: Make) -> None:
     batch, metrics = make().sample(global_steps=3, partition_id="train", batch_size=2)
     assert groups_of(batch) == {"uid0": 3, "uid1": 3}
     assert metrics["groups/dead"] == 1.0
+
+
+@pytest.mark.parametrize("mode", ["sync", "colocate_async"])
+def test_a_curriculum_learns_from_groups_that_are_replaced_too(make: Make, mode: str) -> None:
+    from medenv.integrations.verl.curriculum import Curriculum
+
+    group(0, [1.0, 1.0, 1.0])
+    group(1, [1.0, 0.0, 0.0])
+    group(2, [0.0, 1.0, 1.0])
+    sampler = make(mode, Refill([0.0, 1.0, 0.0]), filter_groups=filtering())
+    asked = [question(number) for number in range(4)]
+    sampler.curriculum = Curriculum(asked, CurriculumSettings(by="success"), 0, 0)
+    batch, metrics = sampler.sample(global_steps=3, partition_id="train", batch_size=2)
+    learned = {"uid0"} | (groups_of(batch).keys() & {"uid1", "uid2"})  # verl chooses the order
+    expected = {"uid0": 3.5 / 4, "uid1": 1.5 / 4, "uid2": 2.5 / 4}
+    for number, (uid, success) in enumerate(expected.items()):
+        assert sampler.curriculum.success[number] == (success if uid in learned else 0.5)
+    assert metrics["curriculum/seen"] == len(learned) / 4
+    mean = sum(expected[uid] for uid in learned) / len(learned)
+    assert metrics["curriculum/success"] == pytest.approx(mean)
 
 
 def test_a_filter_that_never_finds_a_group_ends_the_run(make: Make) -> None:
