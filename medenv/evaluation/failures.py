@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from enum import StrEnum
 from typing import NamedTuple
 
-from medenv.evaluation.measures import accuracy, is_missing
+from medenv.evaluation.measures import accuracy, is_missing, searched
 from medenv.records import Entity, Hop, Scored, Trajectory, Turn
 from medenv.text import fold, fold_name, occurs
 
@@ -123,7 +123,7 @@ def _without_evidence(trajectory: Trajectory) -> Failure:
     ]
     if failed and not _tried_again(turns, failed[-1]):
         return Failure(FailureClass.TOOL_FAILURE, failed[-1], hop.relation)
-    if not any(turn.calls for turn in turns):
+    if not searched(trajectory):
         return Failure(
             FailureClass.NEVER_SEARCHED, last, question.topic.id if question.topic else ""
         )

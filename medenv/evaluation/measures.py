@@ -9,7 +9,7 @@ import msgspec
 from msgspec import UnsetType
 
 from medenv.errors import UsageError
-from medenv.records import Cost, Question, Scored, Status, ToolCall
+from medenv.records import Cost, Question, Scored, Status, ToolCall, Trajectory
 from medenv.report.formatting import Unit
 
 
@@ -118,16 +118,26 @@ def calls(scored: Scored) -> Iterator[tuple[ToolCall, Status | None]]:
             yield call, status.get(call.id)
 
 
+def searched(trajectory: Trajectory) -> bool:
+    """Return whether a tool answered any call, with something or with nothing found.
+
+    Args:
+        trajectory: The episode.
+    """
+    results = (result for turn in trajectory.turns for result in turn.results)
+    return any(result.status in ("ok", "empty") for result in results)
+
+
 def _searched(scored: Scored) -> float:
-    return float(any(status in ("ok", "empty") for _, status in calls(scored)))
+    return float(searched(scored.trajectory))
 
 
 def _accuracy_searched(scored: Scored) -> float | None:
-    return accuracy(scored) if _searched(scored) else None
+    return accuracy(scored) if searched(scored.trajectory) else None
 
 
 def _accuracy_unsearched(scored: Scored) -> float | None:
-    return None if _searched(scored) else accuracy(scored)
+    return None if searched(scored.trajectory) else accuracy(scored)
 
 
 def _answered(scored: Scored) -> float:

@@ -13,7 +13,7 @@ from typing import NamedTuple
 import msgspec
 from msgspec import UnsetType
 
-from medenv.evaluation.measures import MEASURES
+from medenv.evaluation.measures import MEASURES, searched
 from medenv.evaluation.statistics import Interval, cluster_bootstrap, paired_difference
 from medenv.evaluation.summary import values_by_question
 from medenv.records import Entity, Question, Record, Scored
@@ -87,7 +87,7 @@ def contrast_of(pair: Pair, *, seed: int = 0) -> Contrast | None:
         their world (one true, the other one of `ALTERED`), or in both.
     """
     sides = pair.before, pair.after
-    researched = [any(map(_researched, side)) for side in sides]
+    researched = [any(searched(one.trajectory) for one in side) for side in sides]
     worlds = [_worlds(side) for side in sides]
     if worlds[0] == worlds[1] and researched[0] != researched[1]:
         closed, tools = sides if researched[1] else sides[::-1]
@@ -169,15 +169,6 @@ def _origin(question: Question, true: Mapping[str, str]) -> str:
 
 def _worlds(scored: Sequence[Scored]) -> set[str]:
     return {one.trajectory.question.world for one in scored}
-
-
-def _researched(scored: Scored) -> bool:
-    """Return whether a tool answered any call."""
-    return any(
-        result.status in ("ok", "empty")
-        for turn in scored.trajectory.turns
-        for result in turn.results
-    )
 
 
 def _rows(first: _Side, second: _Side, seed: int) -> list[ContrastRow]:

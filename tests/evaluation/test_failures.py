@@ -183,5 +183,12 @@ def test_another_call_after_a_failed_one_was_a_recovery() -> None:
     assert found.why == FailureClass.NOT_OPENED
 
 
+def test_a_call_that_was_refused_is_no_search() -> None:
+    turns = [search("Syndrome 3", status="bad_call"), answer("Gene number 9")]
+    found = failure_of(played(3, "answered", turns))
+    assert found is not None
+    assert found.why is FailureClass.NEVER_SEARCHED
+
+
 def test_each_class_names_what_would_help() -> None:
     assert set(HELP) == set(FailureClass)
