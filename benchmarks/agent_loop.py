@@ -1,4 +1,4 @@
-"""What episodes cost a step of training beside generation: environment, tools, rewards, tokens.
+"""The cost of episodes in a training step beside generation: environment, tools, rewards, tokens.
 
 Run it with `python benchmarks/agent_loop.py`; what follows is set as in `recipes/train.py`, such as
 `graph=hpo questions=short`. verl's rollout server is replaced by one that answers at once, or after
@@ -66,7 +66,7 @@ class Engine:
 
 
 class Bench(NamedTuple):
-    """What episodes are played with.
+    """The environment, tokenizer and questions of the benchmark.
 
     Attributes:
         config: The composed config of a training.

@@ -422,7 +422,7 @@ class Score(Record, frozen=True, kw_only=True, gc=False):
 
 
 class Cost(Record, frozen=True, kw_only=True, gc=False):
-    """What an episode took to play.
+    """Time, tokens and money that an episode took.
 
     Args:
         seconds: Wall-clock time from the first prompt to the end, scoring left out.

@@ -155,7 +155,7 @@ class QuestionGenerator:
 
     @cached_property
     def _searched(self) -> dict[str, list[Passage]]:
-        """What sentences that come again and again find."""
+        """Search results of sentences that occur in many questions, by sentence."""
         return {}
 
     @cached_property

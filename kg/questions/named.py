@@ -17,7 +17,7 @@ from medenv.retrieval.disk import read_passages
 
 
 class SetName(NamedTuple):
-    """What a name of a question set says.
+    """A parsed name of a question set.
 
     Attributes:
         benchmark: Name of a published benchmark, see `medenv.kg.questions.published`, or ``""``.
@@ -29,12 +29,12 @@ class SetName(NamedTuple):
 
     @property
     def short(self) -> str:
-        """What reports call the set: the benchmark, or the file or folder without its ending."""
+        """Name of the set in reports: the benchmark, or the file or folder without its ending."""
         return self.benchmark or self.path.name.partition(".")[0]
 
 
 class ReadSet(NamedTuple):
-    """What a question set holds, in memory.
+    """Questions and passages of a question set, in memory.
 
     Attributes:
         questions: All of its questions.
@@ -46,7 +46,7 @@ class ReadSet(NamedTuple):
 
 
 def set_name(text: str) -> SetName:
-    """Return what a name says: ``"FOLDER"``, ``"FILE"`` or ``"BENCHMARK:PATH"``.
+    """Parse a name: ``"FOLDER"``, ``"FILE"`` or ``"BENCHMARK:PATH"``.
 
     Args:
         text: The name. A path that exists is a path, even with a colon in it.

@@ -1,4 +1,4 @@
-"""What questions share with a benchmark that is not to be trained on: word n-grams and answers.
+"""Overlap between questions and a benchmark that is not to be trained on: n-grams and answers.
 
 `overlaps` holds made questions against any file of a benchmark; `overlap_of_sets` holds one
 question set against another, and against a corpus. GPT-3's authors searched for runs of 13 words
@@ -86,7 +86,7 @@ def overlaps(
 
 
 class QuestionOverlap(Record, frozen=True, kw_only=True):
-    """What one question shares with a question set and a corpus.
+    """Overlap of one question with a question set and a corpus.
 
     Args:
         question: Id of the question.
@@ -105,13 +105,13 @@ class QuestionOverlap(Record, frozen=True, kw_only=True):
 
     @property
     def worst(self) -> tuple[bool, float, int]:
-        """Return what orders questions by how much they share."""
+        """Sort key: questions that share more are greater."""
         shares = (*self.in_questions.values(), *self.in_corpus.values())
         return self.identical, max(shares, default=0.0), len(self.entities)
 
 
 class RunOverlap(Record, frozen=True, kw_only=True):
-    """How many runs of words a question set shares.
+    """Number of word runs that a question set shares.
 
     Args:
         questions: Questions that share a run.
@@ -125,7 +125,7 @@ class RunOverlap(Record, frozen=True, kw_only=True):
 
 
 class SetOverlap(Record, frozen=True, kw_only=True):
-    """What a question set shares with another and with a corpus.
+    """Overlap of a question set with another one and with a corpus.
 
     Args:
         questions: Number of questions of the set.

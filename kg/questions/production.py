@@ -94,7 +94,7 @@ Attempt = Question | Rejection | Unproved
 """What comes of an attempt."""
 
 Taken = Question | Rejection
-"""What is made of an attempt."""
+"""Result of an attempt."""
 
 
 class _Judge:

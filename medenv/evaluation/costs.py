@@ -1,4 +1,4 @@
-"""What the episodes of an evaluation cost: seconds, tokens read, money.
+"""Cost of the episodes of an evaluation: seconds, tokens read, money.
 
 Durations differ from run to run, and rollout files of equal episodes are equal bytes. So costs are
 measured beside the episodes: in the journal of an evaluation, and in its ``costs.jsonl``.

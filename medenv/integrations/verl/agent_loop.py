@@ -111,7 +111,6 @@ class _ServerPolicy:
         self, loop: MedEnvAgentLoop, episode: Episode, sampling_params: dict[str, Any]
     ) -> None:
         self._loop, self._episode, config = loop, episode, loop.rollout_config
-        # Read once: each look into a config with interpolations takes half a millisecond.
         self._response_length = int(config.response_length)
         self._max_model_len: int | None = config.max_model_len
         self._stop = episode.rules.dialect.stop

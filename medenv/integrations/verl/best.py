@@ -22,7 +22,7 @@ _PREFIX, _MEAN = "val-core/medenv/", "/acc/mean@"
 
 
 class Best(Record, frozen=True, kw_only=True):
-    """Which step the kept policy is of.
+    """Record of the policy that is kept.
 
     Args:
         step: The step after which it was validated.

@@ -215,11 +215,12 @@ class MedEnvSampler(ReplayBuffer):  # type: ignore[misc]  # verl is untyped to u
 
     def _episodes_of(self, uids: set[str]) -> list[Scored]:
         """Return the episodes with a score of some training groups that are in the queue."""
-        keys = sorted(key for key in self.partitions[TRAIN] if key not in uids)
-        rows = [key for key in keys if _group(key) in uids]
-        if not rows:
+        keys = sorted(
+            key for key in self.partitions[TRAIN] if key not in uids and _group(key) in uids
+        )
+        if not keys:
             return []
-        batch = KVBatchMeta(partition_id=TRAIN, keys=rows, tags=[{} for _ in rows])
+        batch = KVBatchMeta(partition_id=TRAIN, keys=keys, tags=[{} for _ in keys])
         extra = [_unwrapped(row) for row in _get(batch, "extra_fields")]
         return [msgspec.json.decode(row["scored"], type=Scored) for row in extra]
 
