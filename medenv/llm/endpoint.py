@@ -18,7 +18,7 @@ import re
 import threading
 import time
 from collections.abc import Awaitable, Callable, Iterator, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import msgspec
 
@@ -35,8 +35,8 @@ _AGAIN = frozenset((408, 409, 425, 429))
 _SHOWN = 200
 _JITTER = 0.25
 _POOLS = 32
-"""Pools of connections: for each request httpx looks several times through all of one, so that one
-pool takes ten times as long over 256 requests at once as many small ones."""
+"""Number of pools of connections. For each request httpx looks several times through all connections
+of a pool: 256 requests at once took six times as long through one."""
 _OVERFLOW_CODES = frozenset(("context_length_exceeded", "exceed_context_size_error"))
 _OVERFLOW_STATUSES = frozenset((400, 413, 422))
 _OVERFLOW = re.compile(
@@ -116,6 +116,20 @@ class Usage(msgspec.Struct):
     completion_tokens: int = 0
 
 
+class _Pools(NamedTuple):
+    """The connections of one event loop.
+
+    Attributes:
+        loop: The event loop.
+        clients: A client for each pool.
+        in_turn: The clients, one after the other without end.
+    """
+
+    loop: asyncio.AbstractEventLoop
+    clients: list[httpx.AsyncClient]
+    in_turn: Iterator[httpx.AsyncClient]
+
+
 class Endpoint:
     """Asks a model; safe to share between threads, and to pickle.
 
@@ -126,10 +140,7 @@ class Endpoint:
     """
 
     _sync: httpx.Client | None
-    _loop: (
-        tuple[asyncio.AbstractEventLoop, Iterator[httpx.AsyncClient], list[httpx.AsyncClient]]
-        | None
-    )
+    _pools: _Pools | None
 
     def __init__(
         self,
@@ -208,10 +219,10 @@ class Endpoint:
 
     async def aclose(self) -> None:
         """Close the connections of asynchronous use, in the event loop that used them."""
-        if self._loop is not None and self._loop[0] is asyncio.get_running_loop():
-            for client in self._loop[2]:
+        if self._pools is not None and self._pools.loop is asyncio.get_running_loop():
+            for client in self._pools.clients:
                 await client.aclose()
-        self._loop = None
+        self._pools = None
 
     def _request(self, messages: Sequence[Message], params: dict[str, Any]) -> dict[str, Any]:
         key = os.environ.get(self.settings.key_variable, "")
@@ -269,7 +280,7 @@ class Endpoint:
         import httpx
 
         loop = asyncio.get_running_loop()
-        if self._loop is None or self._loop[0] is not loop:
+        if self._pools is None or self._pools.loop is not loop:
             # Callers bound how much is asked at once. By default httpx keeps 20 connections and
             # opens a new one for each request beyond.
             limits = httpx.Limits(max_connections=None, max_keepalive_connections=None)
@@ -281,8 +292,8 @@ class Endpoint:
                 )
                 for _ in range(_POOLS)
             ]
-            self._loop = loop, itertools.cycle(clients), clients
-        return next(self._loop[1])
+            self._pools = _Pools(loop, clients, itertools.cycle(clients))
+        return next(self._pools.in_turn)
 
     @staticmethod
     def _failures() -> tuple[type[Exception], ...]:
@@ -292,7 +303,7 @@ class Endpoint:
 
     def _open(self) -> None:
         self._lock = threading.Lock()
-        self._sync = self._loop = None
+        self._sync = self._pools = None
         self._route = route_to(self.settings.url)
 
     @property
