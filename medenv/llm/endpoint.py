@@ -35,8 +35,8 @@ _AGAIN = frozenset((408, 409, 425, 429))
 _SHOWN = 200
 _JITTER = 0.25
 _POOLS = 32
-"""Number of pools of connections. For each request httpx looks several times through all of a pool's
-connections, which takes longer than the request where there are hundreds."""
+"""Number of pools of connections. For each request httpx looks several times through all of a
+pool, which takes longer than the request where there are hundreds of connections."""
 _OVERFLOW_CODES = frozenset(("context_length_exceeded", "exceed_context_size_error"))
 _OVERFLOW_STATUSES = frozenset((400, 413, 422))
 _OVERFLOW = re.compile(
