@@ -9,9 +9,11 @@ import os
 import sys
 import threading
 import time
+from contextlib import ExitStack
 
 from omegaconf import OmegaConf
 
+from medenv.integrations.verl.fork_server import fork_server
 from medenv.integrations.verl.imports import collect_rarely
 
 
@@ -39,21 +41,25 @@ def main(path: str) -> None:
     """
     end_with_parent()
     collect_rarely()
-    from verl.trainer.main_ppo import run_ppo
-    from verl.trainer.ppo.utils import need_critic, need_reference_policy
-    from verl.utils.config import validate_config
-    from verl.utils.device import auto_set_device
-
-    from medenv.integrations.verl.watch import WatchedTaskRunner
-
     config = OmegaConf.load(path)
-    auto_set_device(config)
-    validate_config(
-        config=config,
-        use_reference_policy=need_reference_policy(config),
-        use_critic=need_critic(config),
-    )
-    run_ppo(config, task_runner_class=WatchedTaskRunner)
+    with ExitStack() as stack:
+        if config.trainer.device == "cpu" and not config.ray_kwargs.ray_init.get("address"):
+            command = stack.enter_context(fork_server())
+            config.ray_kwargs.ray_init.runtime_env.py_executable = command
+        from verl.trainer.main_ppo import run_ppo
+        from verl.trainer.ppo.utils import need_critic, need_reference_policy
+        from verl.utils.config import validate_config
+        from verl.utils.device import auto_set_device
+
+        from medenv.integrations.verl.watch import WatchedTaskRunner
+
+        auto_set_device(config)
+        validate_config(
+            config=config,
+            use_reference_policy=need_reference_policy(config),
+            use_critic=need_critic(config),
+        )
+        run_ppo(config, task_runner_class=WatchedTaskRunner)
 
 
 if __name__ == "__main__":
