@@ -331,7 +331,7 @@ class HardwareSettings(Record, frozen=True, kw_only=True):
 
 
 class CurriculumSettings(Record, frozen=True, kw_only=True):
-    """The config group `curriculum`: which training questions are drawn how often.
+    """The config group `curriculum`: how often questions are drawn, how long episodes are.
 
     Args:
         by: ``"none"`` for each question once in an epoch, or ``"success"`` for the weights of
@@ -341,6 +341,9 @@ class CurriculumSettings(Record, frozen=True, kw_only=True):
         pace: Draws for each question until all new ones are drawn at full weight; 0 for at once.
         decay: What an earlier rollout of a question counts for at its next outcome, in [0, 1].
         floor: Least weight of a question where the largest is 1, in (0, 1].
+        turns: Most turns of a training episode in the first step; ``None`` for the budget of `env`
+            in all steps.
+        turn_steps: Steps over which they grow to that budget.
 
     Raises:
         UsageError: A number out of its range.
@@ -351,9 +354,16 @@ class CurriculumSettings(Record, frozen=True, kw_only=True):
     pace: float = 1.0
     decay: float = 0.5
     floor: float = 0.05
+    turns: int | None = None
+    turn_steps: int = 100
 
     def __post_init__(self) -> None:
         """Validate the settings."""
+        if (self.turns is not None and self.turns < 1) or self.turn_steps < 1:
+            raise UsageError(
+                "curriculum.turns and curriculum.turn_steps are at least 1, "
+                f"got {self.turns} and {self.turn_steps}"
+            )
         if not (
             0 < self.start <= 1 and self.pace >= 0 and 0 <= self.decay <= 1 and 0 < self.floor <= 1
         ):
@@ -361,6 +371,18 @@ class CurriculumSettings(Record, frozen=True, kw_only=True):
                 "curriculum needs start in (0, 1], pace >= 0, decay in [0, 1] and floor in (0, 1], "
                 f"got {self.start}, {self.pace}, {self.decay} and {self.floor}"
             )
+
+    def turns_at(self, step: int, budget: int) -> int:
+        """Return the most turns of a training episode; they grow evenly, rounded down.
+
+        Args:
+            step: The training step, from 1.
+            budget: Turns that the environment allows.
+        """
+        if self.turns is None:
+            return budget
+        grown = (budget - self.turns) * (step - 1) // self.turn_steps
+        return min(budget, self.turns + grown)
 
 
 class RunSettings(Record, frozen=True, kw_only=True):
@@ -439,7 +461,10 @@ class TrainSettings(RunSettings, frozen=True, kw_only=True):
         evaluation: How it is validated.
         hardware: What the machine has to have.
         alarms: When a training counts as collapsed.
-        curriculum: Which questions are drawn how often.
+        curriculum: Which questions are drawn how often, and how long episodes are.
+
+    Raises:
+        UsageError: Episodes of training begin no shorter than they may be.
     """
 
     policy: PolicySettings = PolicySettings()
@@ -447,6 +472,15 @@ class TrainSettings(RunSettings, frozen=True, kw_only=True):
     hardware: HardwareSettings = HardwareSettings()
     alarms: AlarmSettings = AlarmSettings()
     curriculum: CurriculumSettings = CurriculumSettings()
+
+    def __post_init__(self) -> None:
+        """Check that turns have something to grow to."""
+        first, budget = self.curriculum.turns, self.env.budget.turns
+        if first is not None and first >= budget:
+            raise UsageError(
+                f"curriculum.turns={first} is no less than env.budget.turns={budget}, to which it "
+                "grows: set it lower, or to null"
+            )
 
 
 class SynthesizeSettings(RunSettings, frozen=True, kw_only=True):

@@ -5,7 +5,10 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
+from copy import copy
 from typing import Any
+
+import msgspec
 
 from medenv.dialects.base import Dialect, PromptStyle, json_parameters
 from medenv.errors import UsageError
@@ -131,6 +134,20 @@ class EpisodeRules:
             "tools": self.tools,
         }
         self.config_hash = digest(settings, 16)
+
+    def shortened(self, turns: int) -> EpisodeRules:
+        """Return these rules with a smaller budget of turns, under a hash of their own.
+
+        Args:
+            turns: Maximum number of turns.
+        """
+        if turns >= self.max_turns:
+            return self
+        made = copy(self)
+        made.budget = msgspec.structs.replace(self.budget, turns=turns)
+        made.max_turns = turns
+        made.config_hash = digest([self.config_hash, turns], 16)
+        return made
 
     def notice(self, turns: int, calls: int, spent: str | None) -> str:
         """Return the line that announces the end of a budget, or ``""``.

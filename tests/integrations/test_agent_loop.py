@@ -120,6 +120,8 @@ def play(
         logprobs: str = "each",
         tools: Sequence[Tool] = (),
         environment: str = str(tmp_path / "environment.json"),
+        split: str = "test",
+        horizon: tuple[int, int] | None = None,
         **changes: Any,
     ) -> tuple[list[Any], Server]:
         described = OmegaConf.create({**msgspec.to_builtins(spec)})
@@ -149,10 +151,12 @@ def play(
                 data_config=DictConfigWrap(changed.data),
                 hf_model_type="qwen3",
                 environment=environment,
+                **({"turns": horizon[0], "turn_steps": horizon[1]} if horizon else {}),
             )
             if tools:
                 loop.env = loop.env._replace(parts=loop.env.parts._replace(toolbox=ToolBox(tools)))
-            info = {"question": msgspec.json.encode(question).decode(), "sampling": sampling}
+            asked = msgspec.structs.replace(question, split=split)
+            info = {"question": msgspec.json.encode(asked).decode(), "sampling": sampling}
             params = {"temperature": 1.0, "top_p": 1.0, "top_k": -1}
             return await loop.run(params, extra_info=info, uid="uid", session_id=3, global_steps=7)
 
@@ -424,6 +428,18 @@ def test_an_episode_tells_the_first_and_the_last_version_of_the_weights(play: Pl
     told = output.extra_fields
     assert (told["min_global_steps"], told["max_global_steps"], told["global_steps"]) == (3, 5, 5)
     assert told["spec_num_draft_tokens"] == 30
+
+
+@pytest.mark.parametrize(("split", "turns"), [("train", 2), ("test", 4)])
+def test_training_episodes_have_as_many_turns_as_the_step_allows(
+    play: Play, split: str, turns: int
+) -> None:
+    calls = [CALL("search", {"query": f"topic {number}"}) + "<|im_end|>" for number in range(4)]
+    (output,), server = play(*calls, split=split, horizon=(1, 12), env__budget__turns=4)
+    scored = msgspec.json.decode(output.extra_fields["scored"], type=Scored)
+    assert len(scored.trajectory.turns) == len(server.asked) == turns  # 1 + 3 * 6 // 12 in step 7
+    told = ["This is your last turn" in turn.observation for turn in scored.trajectory.turns]
+    assert told == [number == turns - 2 for number in range(turns)]
 
 
 def test_a_prompt_is_never_cut(play: Play) -> None:

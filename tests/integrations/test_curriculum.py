@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 from omegaconf import OmegaConf
 
-from medenv.build.settings import CurriculumSettings
+from medenv.build.settings import CurriculumSettings, EnvSettings, TrainSettings
+from medenv.episodes.episode import Budget
 from medenv.errors import UsageError
 from medenv.records import Part, Question, Score, Scored, Trajectory
 
@@ -111,6 +112,21 @@ def test_the_sequence_depends_on_seed_and_outcomes_alone() -> None:
 def test_numbers_out_of_range_are_refused() -> None:
     with pytest.raises(UsageError, match="floor in"):
         CurriculumSettings(floor=0.0)
+    with pytest.raises(UsageError, match="at least 1, got 0 and 100"):
+        CurriculumSettings(turns=0)
+
+
+def test_turns_grow_evenly_to_the_budget() -> None:
+    grows = CurriculumSettings(turns=2, turn_steps=8)
+    assert [grows.turns_at(step, 6) for step in range(1, 12)] == [2, 2, 3, 3, 4, 4, 5, 5, 6, 6, 6]
+    assert CurriculumSettings().turns_at(1, 6) == 6
+
+
+def test_a_horizon_that_is_no_shorter_than_the_budget_is_refused() -> None:
+    env = EnvSettings(budget=Budget(turns=4))
+    with pytest.raises(UsageError, match=r"curriculum.turns=4 is no less than env.budget.turns=4"):
+        TrainSettings(env=env, curriculum=CurriculumSettings(turns=4))
+    TrainSettings(env=env, curriculum=CurriculumSettings(turns=3))
 
 
 class Rows:

@@ -77,6 +77,7 @@ def test_a_set_with_rare_chains_is_trained_on_by_its_folder(tmp_path: Path) -> N
         tmp_path,
         *("questions=outputs/questions-rare_chains-0", "evaluation.questions=2"),
         *("schedule=colocate_async", "curriculum=success"),
+        *("curriculum.turns=1", "curriculum.turn_steps=1"),
         *("data.max_prompt_length=420", "data.max_response_length=500"),
         "actor_rollout_ref.rollout.max_model_len=920",
     )
@@ -86,6 +87,7 @@ def test_a_set_with_rare_chains_is_trained_on_by_its_folder(tmp_path: Path) -> N
     assert min(len(question.path) for question in asked) >= 3
     assert len({question.id for question in asked}) == 2 * 4
     assert {question.rare is not None for question in asked} == {True}
+    assert {len(one.trajectory.turns) for one in episodes(run, 1)} == {1}
     validated = {one.trajectory.question.id for one in episodes(run, 2, "val-greedy")}
     assert len(validated) == 2
     metrics = logged(run, 0)

@@ -18,6 +18,7 @@ import torch
 from verl.experimental.agent_loop.agent_loop import AgentLoopBase, AgentLoopOutput
 
 from medenv.build.prepare import load_environment
+from medenv.build.settings import CurriculumSettings
 from medenv.episodes.episode import Episode
 from medenv.errors import PolicyUnavailableError, TokensExhaustedError, UsageError
 from medenv.integrations.verl.unscored import Unscored, report
@@ -36,12 +37,21 @@ class MedEnvAgentLoop(AgentLoopBase):  # type: ignore[misc]  # verl is untyped t
 
     Args:
         environment: Path of the `environment.json`; see `rows.write_agent_loop`.
+        turns: Most turns of a training question in the first step; see `CurriculumSettings`.
+        turn_steps: Steps over which they grow.
 
     Raises:
         UsageError: No environment is named.
     """
 
-    def __init__(self, *args: Any, environment: str = "", **kwargs: Any) -> None:
+    def __init__(
+        self,
+        *args: Any,
+        environment: str = "",
+        turns: int | None = None,
+        turn_steps: int = 1,
+        **kwargs: Any,
+    ) -> None:
         super().__init__(*args, **kwargs)
         if not environment:
             raise UsageError(
@@ -50,6 +60,7 @@ class MedEnvAgentLoop(AgentLoopBase):  # type: ignore[misc]  # verl is untyped t
                 "that medenv wrote beside the rows"
             )
         self.env = load_environment(environment)
+        self._horizon = CurriculumSettings(turns=turns, turn_steps=turn_steps)
 
     async def run(
         self, sampling_params: dict[str, Any], **row: Any
@@ -68,7 +79,10 @@ class MedEnvAgentLoop(AgentLoopBase):  # type: ignore[misc]  # verl is untyped t
         question = msgspec.json.decode(info["question"], type=Question)
         if info["sampling"] == "greedy":
             sampling_params = {**sampling_params, "temperature": 0.0, "top_p": 1.0, "top_k": -1}
-        episode = Episode(question, self.env.parts.rules, sample)
+        rules = self.env.parts.rules
+        if question.split == "train":
+            rules = rules.shortened(self._horizon.turns_at(step, rules.max_turns))
+        episode = Episode(question, rules, sample)
         policy = _ServerPolicy(self, episode, sampling_params)
         played = await self.env.driver(step).play(policy, episode, contained=True)
         scored = msgspec.structs.replace(played, sample=sample, step=step)

@@ -12,6 +12,7 @@ import pyarrow.parquet as pq
 from omegaconf import DictConfig, OmegaConf
 
 from medenv.build.prepare import ENVIRONMENT, Prepared, open_environment, write_environment
+from medenv.build.settings import CurriculumSettings
 from medenv.episodes.episode import Episode, EpisodeRules
 from medenv.errors import UsageError
 from medenv.integrations.hf.chat_tokens import ChatTokens, open_tokenizer
@@ -117,21 +118,26 @@ def write_rows(
             pq.write_table(pa.Table.from_pylist(kept), partial)
 
 
-def write_agent_loop(path: Path, environment: Path) -> Path:
+def write_agent_loop(
+    path: Path, environment: Path, curriculum: CurriculumSettings | None = None
+) -> Path:
     """Write the file in which verl finds the class that plays episodes, and its environment.
 
     Args:
         path: The file, for `actor_rollout_ref.rollout.agent.agent_loop_config_path`.
         environment: An `environment.json`.
+        curriculum: How many turns training episodes may have; the environment's budget by default.
 
     Returns:
         The file's absolute path.
     """
-    loop = {
+    loop: dict[str, Any] = {
         "name": AGENT_NAME,
         "_target_": "medenv.integrations.verl.agent_loop.MedEnvAgentLoop",
         "environment": str(environment.absolute()),
     }
+    if curriculum is not None and curriculum.turns is not None:
+        loop |= {"turns": curriculum.turns, "turn_steps": curriculum.turn_steps}
     write_text(path, OmegaConf.to_yaml(OmegaConf.create([loop])))
     return path.absolute()
 

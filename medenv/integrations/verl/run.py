@@ -187,7 +187,7 @@ def open_run(config: DictConfig, settings: TrainSettings, progress: Progress) ->
         known = claim(folder, _identity(run), run.is_begun())
         environment = folder / ENVIRONMENT
         write_environment(environment, prepared.spec)
-        loops = write_agent_loop(folder / "agent_loop.yaml", environment)
+        loops = write_agent_loop(folder / "agent_loop.yaml", environment, settings.curriculum)
         config.actor_rollout_ref.rollout.agent.agent_loop_config_path = str(loops)
         loggers = config.trainer.logger
         loggers = [loggers] if isinstance(loggers, str) else list(loggers)
@@ -297,7 +297,8 @@ def _identity(run: Run) -> dict[str, Any]:
     )
     questions = run.prepared.questions
     # Without a curriculum its numbers change nothing; runs begun before there were any have none.
-    unused = ("curriculum",) if run.settings.curriculum.by == "none" else ()
+    curriculum = run.settings.curriculum
+    unused = ("curriculum",) if curriculum.by == "none" and curriculum.turns is None else ()
     return {
         **identity(run.config, (*_OF_OTHER_RECIPES, *unused)),
         "policy.path (its files)": files_digest(run.settings.policy.path),
