@@ -14,7 +14,7 @@ from typing import Any
 
 from medenv.build.environment import registered_parts
 from medenv.errors import require
-from medenv.integrations.episode_tools import ANSWERED, ENDED, INSTRUCTIONS, ToolEpisode
+from medenv.integrations.episode_tools import INSTRUCTIONS, ToolEpisode
 from medenv.records import ToolSpec
 from medenv.tools.waiting import in_thread
 
@@ -22,7 +22,7 @@ require("langchain_core", "langgraph", "tools for LangGraph")
 
 from langchain_core.tools import StructuredTool  # noqa: E402 - named in one line where it is missing
 
-__all__ = ["ANSWERED", "ENDED", "INSTRUCTIONS", "Episode", "medenv_episode"]
+__all__ = ["INSTRUCTIONS", "Episode", "medenv_episode"]
 
 
 class Episode(ToolEpisode):

@@ -17,14 +17,14 @@ from typing import Any
 
 from medenv.build.environment import registered_parts
 from medenv.errors import require
-from medenv.integrations.episode_tools import ANSWERED, ENDED, ToolEpisode
+from medenv.integrations.episode_tools import ANSWERED, ToolEpisode
 from medenv.records import ToolSpec
 
 require("smolagents", "smolagents", "tools for smolagents")
 
 from smolagents import Tool  # noqa: E402 - named in one line where it is missing
 
-__all__ = ["ENDED", "Episode", "medenv_episode"]
+__all__ = ["Episode", "medenv_episode"]
 
 
 class Episode(ToolEpisode):

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import importlib
 import json
-import subprocess
 import sys
 from collections import Counter
 from pathlib import Path
@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from medenv.envs.registration import make
+from medenv.errors import MissingExtraError
 from medenv.integrations.episode_tools import ANSWERED, ENDED
 
 from ..peers import ROOT, installed, run
@@ -125,9 +126,8 @@ def test_the_example_plays_its_episodes(packages: Path) -> None:
     assert float(mean.split()[2]) > 0.8
 
 
-def test_a_missing_package_is_named_in_one_line() -> None:
-    done = subprocess.run(
-        [sys.executable, "-c", "import medenv.integrations.langgraph"],
-        capture_output=True, text=True, check=False,
-    )  # fmt: skip
-    assert "pip install 'medenv-rl[langgraph]'" in done.stderr.splitlines()[-1]
+def test_a_missing_package_is_named_in_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "langchain_core", None)
+    monkeypatch.delitem(sys.modules, "medenv.integrations.langgraph", raising=False)
+    with pytest.raises(MissingExtraError, match=r"pip install 'medenv-rl\[langgraph\]'$"):
+        importlib.import_module("medenv.integrations.langgraph")

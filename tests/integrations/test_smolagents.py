@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import importlib
 import json
-import subprocess
 import sys
 from collections import Counter
 from pathlib import Path
@@ -12,8 +12,10 @@ from typing import Any
 import pytest
 
 from medenv.envs.registration import make
+from medenv.errors import MissingExtraError
 from medenv.integrations.episode_tools import ENDED
 
+from ..chat_server import ChatServer
 from ..peers import ROOT, installed, run
 
 HERE = Path(__file__).parent
@@ -159,9 +161,36 @@ def test_the_example_plays_its_episodes(packages: Path) -> None:
     assert float(mean.split()[2]) > 0.8
 
 
-def test_a_missing_package_is_named_in_one_line() -> None:
-    done = subprocess.run(
-        [sys.executable, "-c", "import medenv.integrations.smolagents"],
-        capture_output=True, text=True, check=False,
-    )  # fmt: skip
-    assert "pip install 'medenv-rl[smolagents]'" in done.stderr.splitlines()[-1]
+def test_the_example_asks_a_served_model(packages: Path) -> None:
+    asked = []
+
+    def reply(body: dict[str, Any]) -> tuple[int, bytes]:
+        asked.append(body)
+        function = {"name": "final_answer", "arguments": '{"answer": "PLYX9"}'}
+        call = {"id": "1", "type": "function", "function": function}
+        message = {"role": "assistant", "content": None, "tool_calls": [call]}
+        choice = {"index": 0, "message": message, "finish_reason": "tool_calls"}
+        usage = {"prompt_tokens": 7, "completion_tokens": 2, "total_tokens": 9}
+        return 200, json.dumps(
+            {
+                "id": "chat-1", "object": "chat.completion", "created": 1, "model": "scripted",
+                "choices": [choice], "usage": usage,
+            }
+        ).encode()  # fmt: skip
+
+    with ChatServer(reply) as server:
+        printed = run(
+            packages, "examples/smolagents_agent.py", "scripted",
+            PYTHONPATH=f"{packages}:{ROOT}", BASE_URL=server.url,
+        )  # fmt: skip
+    rewards = [float(line.split()[0]) for line in printed.splitlines()[:-1]]
+    assert rewards == [1.3, 0.0, 0.0, 1.3, 0.0, 0.0]
+    names = [tool["function"]["name"] for tool in asked[0]["tools"]]
+    assert names == [one.name for one in make("medenv/Research-v0").rules.tools] + ["final_answer"]
+
+
+def test_a_missing_package_is_named_in_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "smolagents", None)
+    monkeypatch.delitem(sys.modules, "medenv.integrations.smolagents", raising=False)
+    with pytest.raises(MissingExtraError, match=r"pip install 'medenv-rl\[smolagents\]'$"):
+        importlib.import_module("medenv.integrations.smolagents")
