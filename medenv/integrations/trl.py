@@ -12,12 +12,14 @@ import inspect
 from collections.abc import Callable
 from typing import Any, get_type_hints
 
-from medenv.build.environment import registered_parts
-from medenv.envs.env import MedResearchEnv
+from medenv.build.environment import Parts, registered_parts
+from medenv.errors import InfraError, UsageError
+from medenv.integrations.episode_tools import ENDED, INSTRUCTIONS, ToolEpisode
 from medenv.kg.questions.benchmarks import refuse_benchmarks
 from medenv.tools import Tool
 
-ENDED = "The episode has ended: nothing more can be looked up or answered."
+__all__ = ["ENDED", "medenv_environment", "rows"]
+
 _RESERVED = ("reset", "get_reward", "answer")
 
 
@@ -59,11 +61,7 @@ def rows(
         UsageError: A question is of a published benchmark, which is never trained on.
     """
     parts = registered_parts(env_id, **settings)
-    told = (
-        "Research the question with the tools, then call the tool answer with a short answer. "
-        "Nothing but that call counts."
-    )
-    prompt = [{"role": "system", "content": told}, {"role": "user", "content": ""}]
+    prompt = [{"role": "system", "content": INSTRUCTIONS}, {"role": "user", "content": ""}]
     chosen = [one for one in parts.questions if one.split == split]
     refuse_benchmarks(chosen)
     return [{"prompt": prompt, "question": one.id} for one in chosen]
@@ -72,23 +70,27 @@ def rows(
 class _Environment:
     """Base class; the tools are methods of the subclass."""
 
-    _parts: Any
+    _parts: Parts
 
     def __init__(self) -> None:
-        self._env: MedResearchEnv = self._parts.env()
+        self._episode: ToolEpisode | None = None
         self._begun = 0
-        self._reward = 0.0
 
     def reset(self, question: str | int | None = None, **_: Any) -> str:
         """Begin an episode; return the question."""
-        options = None if question is None else {"question": question}
-        self._env.reset(seed=None if options else self._begun, options=options)
-        self._begun, self._reward = self._begun + 1, 0.0
-        return self._env.episode.question.text
+        self._episode = ToolEpisode(self._parts, question=question, seed=self._begun)
+        self._begun += 1
+        return self._episode.question
 
-    def get_reward(self) -> float:
-        """Return what the episode has earned; 0 without an answer."""
-        return self._reward
+    def get_reward(self) -> float | None:
+        """Return what the episode has earned; 0 without an answer, None if it has no score.
+
+        TRL leaves an episode without a reward out of its group.
+        """
+        try:
+            return self._running.reward or 0.0
+        except InfraError:
+            return None
 
     def answer(self, text: str) -> str:
         """Answer the question, once and for all.
@@ -96,15 +98,14 @@ class _Environment:
         Args:
             text: The answer, a short name.
         """
-        return self._take(self._env.rules.dialect.write_answer(text))
+        return self._running.answer(text)
 
-    def _take(self, turn: str) -> str:
-        """Take a turn; return what came back."""
-        if self._env.episode.ended:
-            return ENDED
-        shown, reward, *_, info = self._env.step(turn)
-        self._reward = float(reward)
-        return str(shown) or "; ".join(info.get("problems", ())) or ENDED
+    @property
+    def _running(self) -> ToolEpisode:
+        """The episode that `reset` began."""
+        if self._episode is None:
+            raise UsageError("there is no episode yet: call reset first")
+        return self._episode
 
 
 def _method(tool: Tool) -> Callable[..., str]:
@@ -112,8 +113,7 @@ def _method(tool: Tool) -> Callable[..., str]:
 
     def call(self: _Environment, *given: Any, **named: Any) -> str:
         bound = signature.bind(*given, **named)
-        dialect = self._env.rules.dialect
-        return self._take(dialect.write_call(tool.name, dict(bound.arguments)))
+        return self._running.call(tool.name, bound.arguments)
 
     signature = inspect.signature(tool.call)
     hints = get_type_hints(tool.call)
