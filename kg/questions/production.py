@@ -19,7 +19,7 @@ from contextlib import contextmanager, nullcontext
 from multiprocessing import get_context, parent_process
 from multiprocessing.process import BaseProcess
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import msgspec
 
@@ -43,7 +43,7 @@ from medenv.records import Question, Record, Retriever
 BLOCK = 32
 """Attempts that a worker makes at a time."""
 
-_MAKER = "7"  # raise it when the same attempt makes another question than before
+_MAKER = "8"  # raise it when the same attempt makes another question than before
 
 PATIENCE = 2_000
 """Attempts without a new question after which the graph is held to be exhausted."""
@@ -101,7 +101,7 @@ class _Judge:
     """Takes attempts in order; refuses what was asked before and answers asked for too often.
 
     Attributes:
-        settled: Hashes of the texts and answers that are refused from now on, whatever comes.
+        settled: Hashes of the queries and answers that are refused from now on, whatever comes.
     """
 
     def __init__(self, max_per_answer: int) -> None:
@@ -109,7 +109,7 @@ class _Judge:
         self.questions: list[Question] = []
         self.rejected: Counter[Rejection] = Counter()
         self.attempts = self.idle = 0
-        self._texts: set[str] = set()
+        self._queries: set[int] = set()
         self._asked: Counter[tuple[str, tuple[str, ...]]] = Counter()
         self._kinds: Counter[str] = Counter()
         self.settled: set[int] = set()
@@ -122,7 +122,7 @@ class _Judge:
         if isinstance(attempt, Rejection):
             found = attempt
         elif isinstance(attempt, Unproved):
-            # Without either, two texts or answers have one hash, which nobody will see.
+            # Without either, two queries or answers have one hash, which nobody will see.
             found = self._refusal(attempt.question) or attempt.reason or Rejection.ASKED_BEFORE
         else:
             found = self._refusal(attempt) or self._numbered(attempt)
@@ -135,7 +135,7 @@ class _Judge:
 
     def _refusal(self, question: Question) -> Rejection | None:
         """Return why a question is not taken, or None."""
-        if question.text in self._texts:
+        if _marks(question)[0] in self._queries:
             return Rejection.ASKED_BEFORE
         most = float(self.max_per_answer)
         if is_drawn_evenly(question):
@@ -144,13 +144,13 @@ class _Judge:
         return Rejection.ANSWER_REPEATED if enough else None
 
     def _numbered(self, question: Question) -> Question:
-        """Return a question with its number; its text and answer count from now on."""
+        """Return a question with its number; its query and answer count from now on."""
         asked = (question.kind, constant(question))
-        self._texts.add(question.text)
         self._asked[asked] += 1
         self._kinds[question.kind] += 1
-        by_text, by_answer = _marks(question)
-        self.settled.add(by_text)
+        by_query, by_answer = _marks(question)
+        self._queries.add(by_query)
+        self.settled.add(by_query)
         if self._asked[asked] >= self.max_per_answer:
             self.settled.add(by_answer)
         number = len(self.questions)
@@ -158,12 +158,22 @@ class _Judge:
 
 
 def _marks(question: Question) -> tuple[int, int]:
-    """Return a question's text and its answer, with its kind, as numbers of 64 bits."""
-    answer = "\0".join((question.kind, *constant(question)))
-    text, asked = (
-        hashlib.blake2b(one.encode(), digest_size=8).digest() for one in (question.text, answer)
-    )
-    return int.from_bytes(text, "big"), int.from_bytes(asked, "big")
+    """Return a question's query, however it is worded, and its answer, as numbers of 64 bits."""
+    query = _without_order(question.proof.query)
+    return _mark(query), _mark((question.kind, *constant(question)))
+
+
+def _mark(what: Any) -> int:
+    return int.from_bytes(hashlib.blake2b(msgspec.json.encode(what), digest_size=8).digest(), "big")
+
+
+def _without_order(query: Any) -> Any:
+    """Return a query with its clues sorted: in another order they ask the same."""
+    if not isinstance(query, list):
+        return query
+    parts = [_without_order(part) for part in query]
+    clues = all(isinstance(part, list) and all(isinstance(x, str) for x in part) for part in parts)
+    return sorted(parts) if clues else parts
 
 
 Attempts = Callable[[str, int, int, set[int]], Iterator[list[Attempt]]]

@@ -50,6 +50,27 @@ def workshop(graph: Graph, config: QuestionSpec = CONFIG, seed: int = 0) -> Ques
     return QuestionGenerator(Documents(graph), config, seed)
 
 
+def asks(query: object) -> object:
+    """A query with its clues as sets."""
+
+    def clues(written: list[list[str]]) -> frozenset[tuple[str, ...]]:
+        return frozenset(map(tuple, written))
+
+    match query:
+        case ["where", kind, [*written]]:
+            return ("where", kind, clues(written))
+        case ["chain", root, [*steps]]:
+            return (asks(root), tuple((relation, clues(written)) for relation, written in steps))
+    return json.dumps(query)
+
+
+def test_nothing_is_asked_twice_in_other_words(big: Graph) -> None:
+    config = msgspec.structs.replace(CONFIG, kinds={"intersection": 1}, max_per_answer=50)
+    made = produce(workshop(big, config), "train", 80)
+    assert len({asks(q.proof.query) for q in made.questions}) == 80
+    assert made.rejected["asked before"] > 0
+
+
 def test_every_question_is_proved_numbered_and_asked_once(big: Graph, tmp_path: Path) -> None:
     made = produce(workshop(big), "train", 100, tmp_path / "j")
     assert [q.id for q in made.questions] == [f"train:{i}" for i in range(100)]
