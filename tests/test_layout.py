@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
 import tomllib
@@ -105,6 +106,35 @@ def test_recipes_run_where_nothing_but_the_wheel_is_installed(wheel: Path, tmp_p
     assert found.contents.questions == {"train": 8, "test": 4}
     helped = run("-m", "medenv.cli", "--help", cwd=tmp_path, PYTHONPATH=str(site))
     assert all(recipe in helped.stdout for recipe in RECIPES)
+
+
+def other_python() -> str | None:
+    """A Python 3.12 of pyenv, whose commands on the path may be mere shims, or on the path."""
+    of_pyenv = Path.home().glob(".pyenv/versions/3.12.*/bin/python3.12")
+    return next(map(str, sorted(of_pyenv)), None) or shutil.which("python3.12")
+
+
+def test_the_wheel_plays_and_checks_in_an_empty_environment_of_python_3_12(
+    wheel: Path, tmp_path: Path
+) -> None:
+    python = other_python()
+    if python is None:
+        pytest.skip("there is no Python 3.12 here")
+    subprocess.run([python, "-m", "venv", str(tmp_path / "env")], check=True)
+    command = [str(tmp_path / "env/bin/pip"), "install", "--quiet", "--no-compile", str(wheel)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=300)
+    if done.returncode:
+        pytest.skip(f"its dependencies cannot be installed: {done.stderr.strip()[-200:]}")
+    site = tmp_path / "env/lib/python3.12/site-packages"
+    files = [one for one in site.rglob("*") if one.is_file() and one.suffix != ".pyc"]
+    sizes = [one.stat().st_size for one in files if one.relative_to(site).parts[0][:3] != "pip"]
+    assert 80e6 < sum(sizes) < 115e6  # compiled, a third more: 150 MB at most
+    medenv = str(tmp_path / "env/bin/medenv")
+    for given in (["demo"], ["check", "reward:composite"]):
+        ran = subprocess.run(
+            [medenv, *given], cwd=tmp_path, capture_output=True, text=True, check=False
+        )
+        assert ran.returncode == 0, ran.stdout + ran.stderr
 
 
 def test_importing_medenv_is_light() -> None:
