@@ -218,6 +218,27 @@ def test_the_real_atlas_merges_no_diseases_of_different_genes(real: Graph) -> No
         assert all(one & other for one, other in itertools.combinations(sets, 2))
 
 
+def test_names_of_people_and_chromosomes_are_written_large() -> None:
+    builder = GraphBuilder(GraphInfo(source="names", version="1", licence=""))
+    names = (
+        *("Adult Leigh syndrome", "Maternal Leigh syndrome", "Infantile Leigh syndrome"),
+        *("Encephalopathy, subacute, of leigh, adult", "46, xy sex reversal 7"),
+        *("Axonal Marie-Tooth disease", "Early Marie-Tooth disease", "Loss of a tooth"),
+        *("Charcot-marie-tooth disease", "Late Marie-Tooth disease"),
+    )
+    for number, name in enumerate(names):
+        builder.node(f"D:{number}", kind="disease", name=name)
+    builder.node("F:0", kind="phenotype", name="Carious tooth")
+    shown, counts = with_shown_names(builder.build())
+    assert shown.nodes.names[3:5] == (
+        "Encephalopathy, subacute, of Leigh, adult",
+        "46, XY sex reversal 7",
+    )
+    assert shown.nodes.names[7:9] == ("Loss of a tooth", "Charcot-Marie-Tooth disease")
+    assert shown.find("Encephalopathy, subacute, of leigh, adult") == (3,)
+    assert counts["names repaired or replaced for display"] == 3
+
+
 def test_names_are_repaired_and_offensive_ones_are_not_shown() -> None:
     builder = GraphBuilder(GraphInfo(source="names", version="1", licence=""))
     for n in range(3):
