@@ -148,7 +148,7 @@ def test_ray_starts_its_workers_so(folder: Path) -> None:
 import os, sys, psutil, ray
 from medenv.integrations.verl.fork_server import fork_server
 with fork_server(early=["fractions"], late=["ray", "recorded"]) as command:
-    ray.init(num_cpus=2, include_dashboard=False, runtime_env={
+    ray.init("local", num_cpus=2, include_dashboard=False, runtime_env={
         "py_executable": command, "env_vars": {"WORKER": "job"},
         "worker_process_setup_hook": "medenv.integrations.verl.imports.collect_rarely"})
 

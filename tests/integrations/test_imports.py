@@ -23,7 +23,8 @@ def test_a_worker_of_ray_calls_it_before_it_imports_anything() -> None:
     program = """
 import gc, sys, ray
 hook = "medenv.integrations.verl.imports.collect_rarely"
-ray.init(num_cpus=1, include_dashboard=False, runtime_env={"worker_process_setup_hook": hook})
+runtime_env = {"worker_process_setup_hook": hook}
+ray.init("local", num_cpus=1, include_dashboard=False, runtime_env=runtime_env)
 told = ray.get(ray.remote(lambda: (gc.get_threshold()[0], "torch" in sys.modules)).remote())
 assert told == (100_000, False), told
 """

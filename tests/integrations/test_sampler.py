@@ -37,6 +37,7 @@ def queue() -> Iterator[None]:
     for last in (False, False, True):
         try:
             ray.init(
+                "local",
                 num_cpus=4,
                 include_dashboard=False,
                 object_store_memory=80_000_000,

@@ -30,7 +30,8 @@ class Worker:
     def work(self):
         time.sleep(600)
 
-ray.init(num_cpus=4, include_dashboard=False, object_store_memory=80_000_000, log_to_driver=False)
+options = {"object_store_memory": 80_000_000, "log_to_driver": False}
+ray.init("local", num_cpus=4, include_dashboard=False, **options)
 idle, busy, doomed = (Worker.remote() for _ in range(3))
 pid = ray.get(doomed.pid.remote())
 actors = Actors([("idle", idle), ("busy", busy), ("doomed", doomed)])

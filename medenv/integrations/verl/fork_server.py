@@ -27,7 +27,7 @@ import subprocess
 import sys
 import traceback
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import NamedTuple, NoReturn
@@ -109,7 +109,7 @@ class _Server:
                 self._woken.recv(4096)
                 self._tell_ends()
             for pid, client in list(self._forks.items()):
-                if client in ready and not client.recv(1):
+                if client in ready:  # which sends nothing more: it is gone
                     self._selector.unregister(client)
                     os.kill(pid, signal.SIGKILL)
             if self._listener in ready:
@@ -140,7 +140,7 @@ class _Server:
             os.close(stream)
         self._forks[fork] = client
         self._selector.register(client, selectors.EVENT_READ)
-        client.sendall(b"%d\n" % fork)
+        _tell(client, fork)
         return ()
 
     def _tell_ends(self) -> None:
@@ -152,7 +152,7 @@ class _Server:
             with self._forks.pop(pid) as client:
                 if client in self._selector.get_map():
                     self._selector.unregister(client)
-                    client.sendall(b"%d\n" % os.waitstatus_to_exitcode(status))
+                    _tell(client, os.waitstatus_to_exitcode(status))
 
     def _forget(self) -> None:
         """Close in a fork what is the server's alone."""
@@ -160,6 +160,11 @@ class _Server:
         self._selector.close()
         for one in (self._listener, self._starter, self._woken, self._wake, *self._forks.values()):
             one.close()
+
+
+def _tell(client: socket.socket, number: int) -> None:
+    with suppress(OSError):  # it was killed meanwhile, which the selector tells, too
+        client.sendall(b"%d\n" % number)
 
 
 def _become(asked: Asked, streams: Sequence[int]) -> NoReturn:
