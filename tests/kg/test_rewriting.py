@@ -148,7 +148,7 @@ def without(pattern):
 def test_what_a_form_of_question_asks_for_has_to_stay(kind, change, reason, tmp_path):
     graph = random_graph(1, diseases=60, findings=60, genes=30, dense=0.5)
     config = msgspec.structs.replace(CONFIG, kinds={kind: 1})
-    made = produce(QuestionGenerator(Documents(graph), config), "train", 3, tmp_path / "journal")
+    made = produce(QuestionGenerator(Documents(graph), config), "train", 2, tmp_path / "journal")
     for question in made.questions:
         assert refused(politely(question.text), question, graph) == ""
         proposed = json.dumps({"question": change(question.text)})
