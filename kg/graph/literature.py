@@ -34,7 +34,9 @@ SOURCE = "PubMed"
 """Name of the source of the texts."""
 
 STATED, NAMED = "stated", "named"
-"""How a text has an edge: as a fact, or as two names beside a word for the relation."""
+MORE_OF_HEAD, MORE_OF_TAIL = "stated, more of head", "stated, more of tail"
+"""How a text has an edge: as a fact, or as two names beside a word for the relation; as a fact while
+texts name a drug for its head, or its tail, that the graph does not have."""
 
 STATEMENT = "statement"
 """Qualifier of the edges, with one of these values."""
@@ -50,11 +52,11 @@ _REFUSED = re.compile(
     r"unlikely|unclear|unknown|putative|perhaps|possib\w+|potential\w*|probabl\w+|suggest\w*|"
     r"hypothe\w+|whether|if|seems?|appear\w*|suspected|propos\w+|promis\w+|candidates?|aim\w*|"
     r"investigat\w+|evaluat\w+|assess\w*|examin\w+|explor\w+|trials?|phase|preclinical|emerging|"
-    r"experimental|developed|development|developing|tested|fail\w*|ineffective|withdrawn|"
+    r"experimental|tested|fail\w*|ineffective|withdrawn|"
     r"unapproved|off-label|controvers\w+|debat\w+|mice|mouse|murine|rats?|zebrafish|rodents?|"
-    r"drosophila|dogs?|monkeys?|yeast|vitro|xenograft\w*|animals?|cells|cultured?|compar\w+|versus|"
+    r"drosophila|dogs?|monkeys?|yeast|vitro|xenograft\w*|animals?|compar\w+|versus|"
     r"vs|than|superior|inferior|rather|unlike|combin\w+|plus|together|except|discontinu\w+|"
-    r"novel targets?|studied|study|objective|hope|future|will|rarely|only if|anecdotal\w*|case)\b"
+    r"novel targets?|studied|study|rarely|only if|anecdotal\w*)\b"
     r"|\?",
     re.IGNORECASE,
 )
@@ -66,7 +68,7 @@ _PEOPLE = (
     r"(?:(?:adult|adults|pediatric|paediatric|children|patients|people|individuals|those|all|the|"
     r"with|and|in|of|having|who have|symptomatic|active|acute|chronic|severe|moderate|mild|to|"
     r"advanced|metastatic|relapsed|refractory|recurrent|or|relapsing|newly diagnosed|early|"
-    r"moderate-to-severe|cases|rare disease|rare disorder|disease|disorder|a|an) )*"
+    r"moderate-to-severes|rare disease|rare disorder|disease|disorder|a|an) )*"
 )
 _END = (
     rf"(?={_PAREN}(?:[.,;:)]|$| (?:and|in|with|who|whose|by|is|are|was|were|has|have|that|which|to|"
@@ -76,30 +78,37 @@ _END = (
 _ADJECTIVES = r"(?:[\w-]+,? ){0,7}?"
 _AGENT = r"(?:inhibitor|antagonist|blocker)s?"
 
+_IS = r"(?:is|was|are|has been|have been|became|is being)"
+_APART = r"(?:,[^<>;:]{1,80},)?"
+_NO_RECEPTOR = r"(?! receptors?| ligand)"
+
 _PATTERNS: dict[str, tuple[str, ...]] = {
     REPORTED_TREATMENT.name: (
-        rf"<R>{_PAREN},?{_FILL} (?:is|was|are|has been|have been|became) {_FILL}\b(?:treatment|therapy|"
-        rf"management|drug|medication|agent) (?:approved |used |indicated |available )?(?:of|for) "
-        rf"(?:the treatment of )?{_PEOPLE}<D>{_END}",
-        rf"<R>{_PAREN},?{_FILL} (?:approved|licensed|indicated|authori[sz]ed|used|effective|"
-        rf"recommended|marketed){_FILL} (?:for|in|to treat) (?:the )?(?:use in )?(?:the )?"
+        rf"<R>{_PAREN}{_APART} {_IS} {_FILL}\b(?:treatment|therapy|management|drug|medication|"
+        rf"agent) (?:approved |used |indicated |available )?(?:of|for) (?:the treatment of )?"
+        rf"{_PEOPLE}<D>{_END}",
+        rf"<R>{_PAREN}{_APART} {_IS} {_FILL}(?:approved|licensed|indicated|authori[sz]ed|used|"
+        rf"effective|recommended|marketed){_FILL} (?:for|in|to treat) (?:the )?(?:use in )?"
+        rf"(?:the )?"
         rf"(?:treatment of |management of |therapy of |treating )?{_PEOPLE}<D>{_END}",
-        rf"<D>{_PAREN} (?:is|are|was|were|can be) (?:\w+ly )?(?:treated|managed) with "
-        rf"(?:oral |intravenous |subcutaneous |intrathecal |the drug )?<R>",
+        rf"<D>{_PAREN} {_IS} (?:\w+ly )?(?:treated|managed) with "
+        r"(?:oral |intravenous |subcutaneous |intrathecal |the drug )?<R>",
         rf"(?:approv\w+|licen[sc]\w+) (?:the use )?(?:of )?<R>{_PAREN} (?:for|in) (?:the )?"
         rf"(?:treatment of |management of )?{_PEOPLE}<D>{_END}",
     ),
     REPORTED_TARGET.name: (
-        rf"<R>{_PAREN} (?:is|was) (?:a|an|the) {_ADJECTIVES}{_AGENT} (?:of|for|against) (?:the )?"
-        rf"(?:enzyme |receptor |protein )?<G>{_END}",
-        rf"<R>{_PAREN},? (?:(?:is|was|which is) )?(?:a|an|the) {_ADJECTIVES}(?:anti-)?<G>{_PAREN}"
-        rf"(?: [\w-]+){{0,2}} (?:{_AGENT}|(?:monoclonal )?antibody)\b",
+        rf"<R>{_PAREN}{_APART} {_IS} (?:a|an|the) {_ADJECTIVES}{_AGENT} (?:of|for|against) "
+        rf"(?:the )?"
+        rf"(?:enzyme |receptor |protein )?<G>{_NO_RECEPTOR}{_END}",
+        rf"<R>{_PAREN},? (?:(?:is|was|which is) )?(?:a|an|the) {_ADJECTIVES}(?:anti-)?<G>"
+        rf"{_NO_RECEPTOR}{_PAREN}(?: [\w-]+){{0,2}} (?:{_AGENT}|(?:monoclonal )?antibody)\b",
         rf"<R>{_PAREN},? (?:(?:is|was) )?(?:a|an|the) {_ADJECTIVES}antibody (?:\w+ )?(?:that "
-        rf"(?:inhibits|blocks|targets|binds|binds to)|against|to|targeting|directed against|"
-        rf"directed at|inhibiting|blocking|directed to) (?:the )?(?:human )?<G>{_END}",
+        r"(?:inhibits|blocks|targets|binds|binds to)|against|to|targeting|directed against|"
+        rf"directed at|inhibiting|blocking|directed to) (?:the )?(?:human )?<G>"
+        rf"{_NO_RECEPTOR}{_END}",
         rf"<R>{_PAREN} (?:\w+ly )?(?:inhibits|blocks|antagoni[sz]es|targets) (?:the )?"
-        rf"(?:enzyme |receptor |protein |activity of )?<G>{_END}",
-        rf"(?:anti-)?<G>{_PAREN} (?:receptor )?(?:{_AGENT}|(?:monoclonal )?antibody),? <R>",
+        rf"(?:enzyme |receptor |protein |activity of )?<G>{_NO_RECEPTOR}{_END}",
+        rf"(?:anti-)?<G>{_PAREN} (?:{_AGENT}|(?:monoclonal )?antibody),? <R>",
     ),
 }
 """Relation to patterns in a marked sentence, where D, R and G are a disease, drug and gene."""
@@ -252,13 +261,33 @@ class Reader:
                 for node in nodes[letter]
             }
         stated = set[_Fact]()
-        if not _REFUSED.search(_MARK.sub(" ", text)):
-            for name, patterns in _COMPILED.items():
-                _, one, other = _RELATIONS[name]
-                for pattern in patterns:
-                    for found in pattern.finditer(text):
+        for name, patterns in _COMPILED.items():
+            _, one, other = _RELATIONS[name]
+            for pattern in patterns:
+                for found in pattern.finditer(text):
+                    if not _refused(text, *found.span()):
                         stated.add((name, int(found[one]), int(found[other])))
         return Reading(frozenset(stated), frozenset(named | stated), frozenset(disputed))
+
+
+def _refused(text: str, start: int, end: int) -> bool:
+    """Whether a match is of a clause that states nothing, or begins within a longer name or list.
+
+    Args:
+        text: The marked sentence.
+        start: Where the match begins.
+        end: Where it ends.
+    """
+    around = text[max(0, start - _BEFORE) : end + _AFTER]
+    return bool(_WITHIN.search(text[:start]) or _REFUSED.search(_MARK.sub(" ", around)))
+
+
+_BEFORE, _AFTER = 120, 40
+"""Characters around a match in which no word may refuse it."""
+
+_WITHIN = re.compile(
+    r"(?:\b(?:and|or|of|with|to|than|like|interfering|anti)|[/>,-]) ?$", re.IGNORECASE
+)
 
 
 def sentences_of(text: str) -> Iterator[str]:
@@ -274,8 +303,7 @@ def with_literature(graph: Graph, passages: Iterable[Passage]) -> tuple[Graph, d
     """Return the graph with the facts that passages state, the passages, and counts.
 
     An edge is ``"named"`` and not ``"stated"`` where a text only names its ends beside a word for
-    the relation, where another source of the graph has it in place of the literature, and where a
-    text names a drug there that the graph does not have.
+    the relation, or where another source of the graph has it in place of the literature.
 
     Args:
         graph: The graph.
@@ -297,19 +325,25 @@ def with_literature(graph: Graph, passages: Iterable[Passage]) -> tuple[Graph, d
             disputed |= reading.disputed
     rivals = _rivals(graph, {node for _, head, tail in stated for node in (head, tail)})
     certain = {
-        fact
+        fact: MORE_OF_HEAD
+        if (fact[0], fact[1]) in disputed
+        else MORE_OF_TAIL
+        if (fact[0], fact[2]) in disputed
+        else STATED
         for fact in stated
-        if fact not in rivals and not {(fact[0], fact[1]), (fact[0], fact[2])} & disputed
+        if fact not in rivals
     }
     for name, (relation, _, _) in _RELATIONS.items():
         pairs = sorted({fact[1:] for fact in (*named, *rivals) if fact[0] == name})
         rows = both_ways(pairs, len(graph))
-        codes = np.array([(name, *pair) not in certain for pair in pairs], dtype=np.int32)
+        values = (NAMED, STATED, MORE_OF_HEAD, MORE_OF_TAIL)
+        found = [values.index(certain.get((name, *pair), NAMED)) for pair in pairs]
+        codes = np.array(found, dtype=np.int32)
         graph = replace(
             graph,
             relations={**graph.relations, name: relation},
             rows={**graph.rows, name: rows[0], relation.inverse: rows[1]},
-            columns={**graph.columns, name: {STATEMENT: Column(codes, (STATED, NAMED))}},
+            columns={**graph.columns, name: {STATEMENT: Column(codes, values)}},
         )
     prose = sorted(
         (*graph.prose, *_prose(graph, named, stated)),
@@ -318,7 +352,7 @@ def with_literature(graph: Graph, passages: Iterable[Passage]) -> tuple[Graph, d
     return replace(graph, prose=tuple(prose)), {
         "BioASQ: passages of PubMed read": read,
         "BioASQ: facts that a sentence states": len(stated),
-        "BioASQ: facts in dispute, not asked about": len(stated) - len(certain),
+        "BioASQ: facts that other sources record, not asked about": len(stated) - len(certain),
         "BioASQ: pairs named beside a word for a relation, not asked about": len(named)
         - len(stated),
     }
@@ -326,23 +360,24 @@ def with_literature(graph: Graph, passages: Iterable[Passage]) -> tuple[Graph, d
 
 def _rivals(graph: Graph, nodes: set[int]) -> set[_Fact]:
     """Return what other sources of a graph record of some nodes in the same sense."""
-    found = set[_Fact]()
-    if TREATMENT_NAMES.name in graph.rows:
-        for name, back in ((TREATMENT_NAMES.name, False), (TREATMENT_NAMES.inverse, True)):
-            for node in nodes:
-                for other in graph.step(node, name).tolist():
-                    pair = (other, node) if back else (node, other)
-                    found.add((REPORTED_TREATMENT.name, *pair))
-    if {INHIBITS.name, HAS_ACTIVITY.name} <= set(graph.rows):
-        for node in nodes:
-            if graph.kind(node) == "drug":
-                for enzyme in graph.step(node, INHIBITS.name).tolist():
-                    genes = graph.step(enzyme, HAS_ACTIVITY.inverse).tolist()
-                    found |= {(REPORTED_TARGET.name, node, gene) for gene in genes}
-            elif graph.kind(node) == "gene":
-                for enzyme in graph.step(node, HAS_ACTIVITY.name).tolist():
-                    drugs = graph.step(enzyme, INHIBITS.inverse).tolist()
-                    found |= {(REPORTED_TARGET.name, drug, node) for drug in drugs}
+    treated, known = (TREATMENT_NAMES.name, TREATMENT_NAMES.inverse), set(graph.rows)
+    inhibited = {INHIBITS.name, HAS_ACTIVITY.name} <= known
+    found, treats = set[_Fact](), REPORTED_TREATMENT.name
+    for node in nodes:
+        if treated[0] in known:
+            found |= {(treats, node, n) for n in graph.step(node, treated[0]).tolist()}
+            found |= {(treats, n, node) for n in graph.step(node, treated[1]).tolist()}
+        if inhibited:
+            found |= {
+                (REPORTED_TARGET.name, node, gene)
+                for enzyme in graph.step(node, INHIBITS.name).tolist()
+                for gene in graph.step(enzyme, HAS_ACTIVITY.inverse).tolist()
+            }
+            found |= {
+                (REPORTED_TARGET.name, drug, node)
+                for enzyme in graph.step(node, HAS_ACTIVITY.name).tolist()
+                for drug in graph.step(enzyme, INHIBITS.inverse).tolist()
+            }
     return found
 
 

@@ -100,7 +100,7 @@ FAMILIES = {
         "phenotype > disease > drug > disease",
     ),
     "literature": _family(
-        (*LITERATURE, HAS_GENE, HAS_PHENOTYPE, IN_PATHWAY, IN_FAMILY, HAS_ACTIVITY),
+        (*LITERATURE, HAS_GENE, HAS_PHENOTYPE, IN_PATHWAY, HAS_ACTIVITY, INHIBITS),
         "drug > gene",
         "gene > drug",
         "disease > drug",
@@ -112,6 +112,8 @@ FAMILIES = {
         "enzyme > gene > drug",
         "gene > drug > disease",
         "disease > drug > gene",
+        "enzyme > drug > disease",
+        "enzyme > drug > gene",
         needed=LITERATURE,
     ),
 }

@@ -180,7 +180,7 @@ _STEPS |= {
             "There is just one {other}{noun} that targets the product of {from} by passages of "
             "PubMed.",
             "By passages of PubMed, only one {other}{noun} targets the product of {from}.",
-            "A single {other}{noun} is stated in passages of PubMed to target the product of {from}.",
+            "A single {other}{noun} is said in passages of PubMed to target the product of {from}.",
         ),
         "targeting the product of {from} by passages of PubMed",
     ),

@@ -34,7 +34,7 @@ class _Asked(msgspec.Struct):
 def with_bioasq(
     graph: Graph, held_out: Path | str | None = None, path: Path | str | None = None
 ) -> tuple[Graph, dict[str, int]]:
-    """Return a graph with the facts that BioASQ's passages state, see `with_literature`, and counts.
+    """Return a graph with the facts that BioASQ's passages state, and counts.
 
     Args:
         graph: The graph.
