@@ -35,7 +35,7 @@ SOURCE = "PubMed"
 
 STATED, NAMED = "stated", "named"
 MORE_OF_HEAD, MORE_OF_TAIL = "stated, more of head", "stated, more of tail"
-"""How a text has an edge: as a fact, or as two names beside a word for the relation; as a fact while
+"""How a text has an edge: as a fact, or as two names beside a word for the relation; a fact while
 texts name a drug for its head, or its tail, that the graph does not have."""
 
 STATEMENT = "statement"

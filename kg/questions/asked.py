@@ -81,8 +81,8 @@ def asked_edges(graph: Graph) -> dict[str, Rows]:
 
     They are the factual ones, and those from diseases to their classes. An edge is left out where
     one end's name tells the other's, where it rests on one patient, where guidance does not
-    recommend to act on it, and where a text names its ends without stating it. Those that texts name
-    more of than the graph has are not asked for.
+    recommend to act on it, and where a text names its ends without stating it. An edge is not taken
+    to where texts name more entities than the graph has.
 
     Args:
         graph: The graph.

@@ -66,7 +66,7 @@ def graph(bare: Graph, snippets: Path) -> Graph:
 
 def made(graph: Graph) -> list[Question]:
     spec = QuestionSpec(
-        kinds={"literature": 1}, rare_percent=100, test_share=0.1, min_degree=1, levels=(0,)
+        kinds={"literature": 1}, rare_percent=100, test_share=0.4, min_degree=1, levels=(0,)
     )
     generator, questions = QuestionGenerator(Documents(graph), spec), []
     for i in range(200):
