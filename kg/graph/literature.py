@@ -50,12 +50,12 @@ _SENTENCE = re.compile(r"(?<=[a-z0-9)\]>%][.!?])\s+(?=[A-Z<])")
 _REFUSED = re.compile(
     r"\b(may|might|could|would|should|can|not|no|nor|neither|never|none|without|lacks?|lacking|"
     r"unlikely|unclear|unknown|putative|perhaps|possib\w+|potential\w*|probabl\w+|suggest\w*|"
-    r"hypothe\w+|whether|if|seems?|appear\w*|suspected|propos\w+|promis\w+|candidates?|aim\w*|"
-    r"investigat\w+|evaluat\w+|assess\w*|examin\w+|explor\w+|trials?|phase|preclinical|emerging|"
+    r"hypothe\w+|whether|if|seems?|appear\w*|suspected|propos\w+|promising|candidates?|aim\w*|"
+    r"investigat\w+|evaluat\w+|assess\w*|examined?|examines|examining|explor\w+|trials?|phase|preclinical|emerging|"
     r"experimental|tested|fail\w*|ineffective|withdrawn|"
     r"unapproved|off-label|controvers\w+|debat\w+|mice|mouse|murine|rats?|zebrafish|rodents?|"
     r"drosophila|dogs?|monkeys?|yeast|vitro|xenograft\w*|animals?|compar\w+|versus|"
-    r"vs|than|superior|inferior|rather|unlike|combin\w+|plus|together|except|discontinu\w+|"
+    r"vs|than|superior|inferior|rather|unlike|combine[sd]?|combining|combinations?|plus|together|except|discontinu\w+|"
     r"novel targets?|studied|study|rarely|only if|anecdotal\w*)\b"
     r"|\?",
     re.IGNORECASE,
@@ -115,7 +115,7 @@ _PATTERNS: dict[str, tuple[str, ...]] = {
 
 _CUES = {
     REPORTED_TREATMENT.name: re.compile(
-        r"treat|therap|approv|indicat|manag|administ|effective", re.I
+        r"treat|therap|approv|indicated|indication|manag|administ|effective", re.I
     ),
     REPORTED_TARGET.name: re.compile(
         r"inhibit|block|antagoni|agonist|antibod|target|bind|against|anti-|modulat", re.I
@@ -142,7 +142,7 @@ _COMPILED = {
 }
 _MARK = re.compile(r"<([A-Z])(\d+)>")
 _UNKNOWN_DRUG = re.compile(
-    r"\b\w{3,}(?:mab|nib|cept|ersen|siran|statin|gliptin|gliflozin|parin|vir|lukast|prazole|"
+    r"\b\w{3,}(?:mab|nib|cept|ersen|siran|statin|gliptin|gliflozin|\wparin|vir|lukast|prazole|"
     r"sartan|platin|rubicin|taxel|limus|parib|ciclib|dronate|setron|triptan)s?\b",
     re.IGNORECASE,
 )
