@@ -51,11 +51,13 @@ _REFUSED = re.compile(
     r"\b(may|might|could|would|should|can|not|no|nor|neither|never|none|without|lacks?|lacking|"
     r"unlikely|unclear|unknown|putative|perhaps|possib\w+|potential\w*|probabl\w+|suggest\w*|"
     r"hypothe\w+|whether|if|seems?|appear\w*|suspected|propos\w+|promising|candidates?|aim\w*|"
-    r"investigat\w+|evaluat\w+|assess\w*|examined?|examines|examining|explor\w+|trials?|phase|preclinical|emerging|"
+    r"investigat\w+|evaluat\w+|assess\w*|examined?|examines|examining|explor\w+|"
+    r"trials?|phase|preclinical|emerging|"
     r"experimental|tested|fail\w*|ineffective|withdrawn|"
     r"unapproved|off-label|controvers\w+|debat\w+|mice|mouse|murine|rats?|zebrafish|rodents?|"
     r"drosophila|dogs?|monkeys?|yeast|vitro|xenograft\w*|animals?|compar\w+|versus|"
-    r"vs|than|superior|inferior|rather|unlike|combine[sd]?|combining|combinations?|plus|together|except|discontinu\w+|"
+    r"vs|than|superior|inferior|rather|unlike|combine[sd]?|combining|"
+    r"combinations?|plus|together|except|discontinu\w+|"
     r"novel targets?|studied|study|rarely|only if|anecdotal\w*)\b"
     r"|\?",
     re.IGNORECASE,

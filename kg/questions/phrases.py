@@ -150,7 +150,7 @@ _STEPS |= {
     REPORTED_TREATMENT.name: _Step(
         (
             "Passages of PubMed state exactly one {other}{noun} as a treatment of {from}.",
-            "There is one single {other}{noun} that passages of PubMed state to treat {from}.",
+            "There is just one {other}{noun} that passages of PubMed state as treating {from}.",
             "Passages of PubMed state only one {other}{noun} as a treatment of {from}.",
             "A single {other}{noun} is stated in passages of PubMed as a treatment of {from}.",
         ),
