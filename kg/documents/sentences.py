@@ -34,6 +34,8 @@ from medenv.kg.graph.schema import (
     IS_A,
     LACKS_PHENOTYPE,
     LOCATED_AT,
+    REPORTED_TARGET,
+    REPORTED_TREATMENT,
     RESPONSE_DEPENDS_ON,
     TREATMENT_NAMES,
     VARIANT_IN,
@@ -121,8 +123,12 @@ _SYSTEMS = {
 _SILENT = {
     relation.inverse
     for relation in (HAS_INHERITANCE, HAS_ONSET, HAS_COURSE, HAS_HISTORY, HAS_MODIFIER, IS_A)
-} | {TREATMENT_NAMES.name, TREATMENT_NAMES.inverse}
-"""Relations that the documents leave out; what texts on treatment name stands there alone."""
+} | {
+    name
+    for relation in (TREATMENT_NAMES, REPORTED_TREATMENT, REPORTED_TARGET)
+    for name in (relation.name, relation.inverse)
+}
+"""Relations that the documents leave out; what texts alone say stands there alone."""
 _FIRST = (HAS_GENE.name, HAS_GENE.inverse, *(r.name for r in (HAS_INHERITANCE, HAS_ONSET)))
 _GROUPS = (
     (0.8, "Nearly all patients have {list}."),

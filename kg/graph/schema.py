@@ -44,6 +44,12 @@ RESPONSE_DEPENDS_ON = Relation(
 TREATMENT_NAMES = Relation(  # disease to drug, in a text on the treatment of the disease
     name="treatment_names", inverse="named_in_treatment_of", factual=True
 )
+REPORTED_TREATMENT = Relation(  # disease to drug, in a sentence of the literature
+    name="reported_treatment", inverse="reported_to_treat", factual=True
+)
+REPORTED_TARGET = Relation(  # drug to the gene of its target, in such a sentence
+    name="reported_to_target", inverse="reported_target_of", factual=True
+)
 HAS_ROLE = Relation(name="has_role", inverse="role_of")  # drug to role
 HAS_KEYWORD = Relation(name="has_keyword", inverse="keyword_of")  # disease to keyword
 LOCATED_AT = Relation(name="located_at", inverse="location_of")  # gene to chromosome band

@@ -15,6 +15,7 @@ import numpy.typing as npt
 
 from medenv.kg.certificates.conditions import entailed_counts, reach
 from medenv.kg.graph import BoolArray, Graph, Rows
+from medenv.kg.graph.literature import MORE_OF_HEAD, MORE_OF_TAIL, NAMED, STATEMENT
 from medenv.kg.graph.schema import HAS_PHENOTYPE, IN_CLASS, IS_A
 from medenv.kg.questions.drafts import telling_words, tells
 
@@ -23,6 +24,7 @@ MOST_BEARERS = 60
 
 _NO_DISEASE = re.compile(r"susceptib|modifie[rd]|predispos|resistance|protection against", re.I)
 _NOT_ACTED_ON = re.compile(r"[CD](/[CD])?|")  # CPIC: of its levels, A and B have guidance
+_NAMED_ALONE, _MORE_OF_HEAD, _MORE_OF_TAIL = map(re.compile, (NAMED, MORE_OF_HEAD, MORE_OF_TAIL))
 _ONE_PATIENT = re.compile(r"1/\d+(\|1/\d+)*")
 
 
@@ -78,8 +80,9 @@ def asked_edges(graph: Graph) -> dict[str, Rows]:
     """Return the edges that a path may take, by relation, in both directions.
 
     They are the factual ones, and those from diseases to their classes. An edge is left out where
-    one end's name tells the other's, where it rests on one patient, and where guidance does not
-    recommend to act on it.
+    one end's name tells the other's, where it rests on one patient, where guidance does not
+    recommend to act on it, and where a text names its ends without stating it. An edge is not taken
+    to where texts name more entities than the graph has.
 
     Args:
         graph: The graph.
@@ -92,10 +95,13 @@ def asked_edges(graph: Graph) -> dict[str, Rows]:
             heads, tails = rows.heads(), rows.tails
             keep = ~_values(graph, relation.name, "frequency", _ONE_PATIENT)
             keep &= ~_values(graph, relation.name, "level", _NOT_ACTED_ON)
+            keep &= ~_values(graph, relation.name, STATEMENT, _NAMED_ALONE)
             for edge in np.flatnonzero(keep).tolist():
                 head, tail = words[heads[edge]], words[tails[edge]]
                 keep[edge] = not ((head and head <= tail) or (tail and tail <= head))
-            asked[relation.name] = rows.where(keep)
+            of_head = _values(graph, relation.name, STATEMENT, _MORE_OF_HEAD)
+            asked[relation.name] = rows.where(keep & ~of_head)
+            keep &= ~_values(graph, relation.name, STATEMENT, _MORE_OF_TAIL)
             pairs = heads[keep].astype(np.int64) + tails[keep].astype(np.int64) * len(graph)
             back = graph.rows[relation.inverse]
             found = np.isin(back.tails + back.heads().astype(np.int64) * len(graph), pairs)

@@ -23,6 +23,8 @@ from medenv.kg.graph.schema import (
     IN_FAMILY,
     IN_PATHWAY,
     INHIBITS,
+    REPORTED_TARGET,
+    REPORTED_TREATMENT,
     RESPONSE_DEPENDS_ON,
     TREATMENT_NAMES,
     VARIANT_IN,
@@ -39,16 +41,23 @@ class Family(NamedTuple):
     Args:
         relations: Relations that a step may take, in either direction.
         ways: Kinds of the entities on the way, in each of which a question may be asked.
+        needed: Relations of which a graph must have one.
     """
 
     relations: frozenset[str]
     ways: tuple[tuple[str, ...], ...]
+    needed: frozenset[str]
 
 
-def _family(relations: Iterable[Relation], *ways: str) -> Family:
+def _family(relations: Iterable[Relation], *ways: str, needed: Iterable[Relation] = ()) -> Family:
     """Return a family from its relations, and its ways as kinds between arrows."""
     names = frozenset(relation.name for relation in relations)
-    return Family(names, tuple(tuple(way.split(" > ")) for way in ways))
+    least = frozenset(relation.name for relation in needed) or names
+    return Family(names, tuple(tuple(way.split(" > ")) for way in ways), least)
+
+
+LITERATURE = (REPORTED_TREATMENT, REPORTED_TARGET)
+"""Relations that sentences of the literature state."""
 
 
 FAMILIES = {
@@ -90,6 +99,23 @@ FAMILIES = {
         "drug > disease > gene",
         "phenotype > disease > drug > disease",
     ),
+    "literature": _family(
+        (*LITERATURE, HAS_GENE, HAS_PHENOTYPE, IN_PATHWAY, HAS_ACTIVITY, INHIBITS),
+        "drug > gene",
+        "gene > drug",
+        "disease > drug",
+        "drug > disease",
+        "gene > disease > drug",
+        "phenotype > disease > drug",
+        "disease > gene > drug",
+        "pathway > gene > drug",
+        "enzyme > gene > drug",
+        "gene > drug > disease",
+        "disease > drug > gene",
+        "enzyme > drug > disease",
+        "enzyme > drug > gene",
+        needed=LITERATURE,
+    ),
 }
 """The families by name."""
 
@@ -103,7 +129,7 @@ def has_data(graph: Graph, name: str) -> bool:
     """
     family = FAMILIES[name]
     ways = any(set(way) <= set(graph.kinds) for way in family.ways)
-    return ways and bool(family.relations & set(graph.relations))
+    return ways and bool(family.needed & set(graph.relations))
 
 
 def family_topology(topology: Topology, edges: Mapping[str, Rows], name: str) -> Topology:

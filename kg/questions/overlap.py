@@ -136,6 +136,8 @@ class SetOverlap(Record, frozen=True, kw_only=True):
         in_corpus: The same for passages; empty without a corpus.
         with_entities: Questions with an entity that the other set has too.
         entities: Number of such entities, by name.
+        given: Passages that the set brings along.
+        shared_passages: How many of those stand in the corpus, word for word.
         found: Each question that shares something, the one that shares most first.
     """
 
@@ -148,6 +150,8 @@ class SetOverlap(Record, frozen=True, kw_only=True):
     with_entities: int
     entities: int
     found: tuple[QuestionOverlap, ...]
+    given: int = 0
+    shared_passages: int = 0
 
 
 def overlap_of_sets(
@@ -155,6 +159,7 @@ def overlap_of_sets(
     others: Iterable[Question],
     corpus: Iterable[Passage] = (),
     runs: Sequence[int] = RUNS,
+    given: Iterable[Passage] = (),
 ) -> SetOverlap:
     """Return what questions, such as a benchmark's, share with training questions and a corpus.
 
@@ -163,6 +168,7 @@ def overlap_of_sets(
         others: The questions that are trained on.
         corpus: The passages that are trained on or searched.
         runs: Words in a row that count as shared wording.
+        given: The passages that the questions bring along, such as a benchmark's snippets.
 
     Raises:
         UsageError: No question, or a run below 1 word.
@@ -181,7 +187,10 @@ def overlap_of_sets(
         seen.add(_stem(other))
         texts.add(" ".join(words(_stem(other))))
         names |= _entities(other).keys()
+    brought = {" ".join(words(passage.text)) for passage in given}
+    known = set[str]()
     for passage in corpus:
+        known |= brought & {" ".join(words(passage.text))}
         read.add(f"{passage.title} {passage.text}")
     made = []
     for one, its in zip(questions, mine, strict=True):
@@ -204,6 +213,8 @@ def overlap_of_sets(
         in_corpus=_runs([one.in_corpus for one in made], mine, runs) if read.texts else {},
         with_entities=sum(bool(one.entities) for one in made),
         entities=len({name for one in made for name in one.entities}),
+        given=len(brought),
+        shared_passages=len(known),
         found=tuple(
             sorted((one for one in made if any(one.worst)), key=lambda one: one.worst, reverse=True)
         ),

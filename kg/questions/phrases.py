@@ -31,6 +31,8 @@ from medenv.kg.graph.schema import (
     INHIBITS,
     LACKS_PHENOTYPE,
     LOCATED_AT,
+    REPORTED_TARGET,
+    REPORTED_TREATMENT,
     RESPONSE_DEPENDS_ON,
     TREATMENT_NAMES,
     VARIANT_IN,
@@ -145,6 +147,45 @@ _STEPS |= {
     ),
 }
 _STEPS |= {
+    REPORTED_TREATMENT.name: _Step(
+        (
+            "Passages of PubMed state exactly one {other}{noun} as a treatment of {from}.",
+            "There is just one {other}{noun} that passages of PubMed state as treating {from}.",
+            "Passages of PubMed state only one {other}{noun} as a treatment of {from}.",
+            "A single {other}{noun} is stated in passages of PubMed as a treatment of {from}.",
+        ),
+        "stated in passages of PubMed as treatments of {from}",
+    ),
+    REPORTED_TREATMENT.inverse: _Step(
+        (
+            "Passages of PubMed state {from} as a treatment of exactly one {other}{noun}.",
+            "There is just one {other}{noun} that {from} treats by passages of PubMed.",
+            "Passages of PubMed state {from} as a treatment of only one {other}{noun}.",
+            "A single {other}{noun} has {from} stated as its treatment in passages of PubMed.",
+        ),
+        "treated with {from} by passages of PubMed",
+    ),
+    REPORTED_TARGET.name: _Step(
+        (
+            "By passages of PubMed, {from} targets the product of exactly one {other}{noun}.",
+            "There is just one {other}{noun} whose product {from} targets by passages of PubMed.",
+            "By passages of PubMed, {from} targets the product of only one {other}{noun}.",
+            "A single {other}{noun} codes for the target of {from} by passages of PubMed.",
+        ),
+        "whose products {from} targets by passages of PubMed",
+    ),
+    REPORTED_TARGET.inverse: _Step(
+        (
+            "By passages of PubMed, exactly one {other}{noun} targets the product of {from}.",
+            "There is just one {other}{noun} that targets the product of {from} by passages of "
+            "PubMed.",
+            "By passages of PubMed, only one {other}{noun} targets the product of {from}.",
+            "A single {other}{noun} is said in passages of PubMed to target the product of {from}.",
+        ),
+        "targeting the product of {from} by passages of PubMed",
+    ),
+}
+_STEPS |= {
     relation: _relative(*clauses)
     for one in MECHANISMS.values()
     for relation, clauses in {
@@ -183,6 +224,7 @@ _CLOSINGS = (
     "Identify the {noun} that the records of {sources} lead to.",
 )
 _CATALOGUES = {"OMIM": "OMIM", "ORPHA": "Orphanet", "DECIPHER": "DECIPHER"}
+_LITERATURE = "passages of PubMed (BioASQ)"
 _SOURCES = {
     IN_PATHWAY.name: "Reactome",
     IN_FAMILY.name: "HGNC",
@@ -190,6 +232,8 @@ _SOURCES = {
     VARIANT_IN.name: "UniProt",
     RESPONSE_DEPENDS_ON.name: "CPIC",
     TREATMENT_NAMES.name: "MedQuAD",
+    REPORTED_TREATMENT.name: _LITERATURE,
+    REPORTED_TARGET.name: _LITERATURE,
     HAS_ACTIVITY.name: "HGNC",
     INHIBITS.name: "ChEBI",
 } | {name: "DrugMechDB" for name in MECHANISMS}
@@ -206,6 +250,7 @@ _RELATIONS = (
         VARIANT_IN,
         HAS_ACTIVITY,
     ),
+    *(REPORTED_TREATMENT, REPORTED_TARGET),
     *(INHIBITS, RESPONSE_DEPENDS_ON, TREATMENT_NAMES, *(m.relation for m in MECHANISMS.values())),
 )
 _FORWARD = {relation.inverse: relation.name for relation in _RELATIONS}
@@ -246,6 +291,10 @@ _SINGLE = {
     INHIBITS.name: "inhibits {names}",
     TREATMENT_NAMES.name: "has {names} named in texts on its treatment",
     TREATMENT_NAMES.inverse: "is named in texts on the treatment of {names}",
+    REPORTED_TREATMENT.name: "is treated with {names} by passages of PubMed",
+    REPORTED_TREATMENT.inverse: "treats {names} by passages of PubMed",
+    REPORTED_TARGET.name: "targets the product of {names} by passages of PubMed",
+    REPORTED_TARGET.inverse: "has a product that {names} targets by passages of PubMed",
     RESPONSE_DEPENDS_ON.name: "has an effect that depends on {names}",
     RESPONSE_DEPENDS_ON.inverse: "affects the response to {names}",
     VARIANT_IN.name: "has been found in {names}",
@@ -292,6 +341,10 @@ _VERBS = {relation.name: "has" for relation in ATTRIBUTES.values()} | {
     RESPONSE_DEPENDS_ON.inverse: "affects the response to",
     TREATMENT_NAMES.name: "has a treatment that includes",
     TREATMENT_NAMES.inverse: "is named in the treatment of",
+    REPORTED_TREATMENT.name: "is treated with",
+    REPORTED_TREATMENT.inverse: "treats",
+    REPORTED_TARGET.name: "targets the product of",
+    REPORTED_TARGET.inverse: "codes for a target of",
 }
 _VERBS |= {one.name: one.verb for one in MECHANISMS.values()}
 _VERBS |= {one.inverse: one.passive for one in MECHANISMS.values()}

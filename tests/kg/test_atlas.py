@@ -150,7 +150,7 @@ def test_an_absent_data_set_and_an_unknown_extra_are_named(
     monkeypatch.setenv("MEDENV_HOME", str(tmp_path / "empty"))
     with pytest.raises(DataError, match="medenv data fetch mondo"):
         open_source("atlas", hpo_folder)
-    with pytest.raises(UsageError, match="orphapackets, drugmechdb, medquad"):
+    with pytest.raises(UsageError, match="orphapackets, drugmechdb, medquad, bioasq"):
         open_source("atlas", hpo_folder, {"extras": ["drugbank"]})
 
 

@@ -97,7 +97,7 @@ def made(graph: Graph, family: str, tries: int = 400) -> list[Question]:
     return questions
 
 
-@pytest.mark.parametrize("family", sorted(FAMILIES))
+@pytest.mark.parametrize("family", sorted({*FAMILIES} - {"literature"}))
 def test_a_family_is_proved_and_takes_one_of_its_ways(graph: Graph, family: str) -> None:
     ways = {">".join(way) for way in FAMILIES[family].ways}
     if family == "treatment":
