@@ -1,7 +1,7 @@
 """How far credits of turns are from their true worth, which is enumerated over the toy graph.
 
     python benchmarks/turn_worth.py                   # prints the tables
-    python benchmarks/turn_worth.py --write docs/results/turn_worth_tables.md \
+    python benchmarks/turn_worth.py --write outputs/turn_worth.md \
         --figure docs/results/turn_worth.svg
 
 A scripted policy has a few turns to choose from in each state, with fixed probabilities. Snapshots
@@ -664,6 +664,7 @@ def measure(
     steps: int,
     size: int,
     seed: int,
+    questions: int | None = None,
     policy: Callable[[Parts], ChoicePolicy] = Researcher,
 ) -> Result:
     """Enumerate what turns are worth and compare what they are credited with.
@@ -673,6 +674,7 @@ def measure(
         steps: Groups of each question.
         size: Episodes of a group.
         seed: Step i draws from ``default_rng([seed, 0, i])``.
+        questions: Number of questions, the first ones; None for all of the toy graph.
         policy: Makes the policy.
 
     Raises:
@@ -684,7 +686,7 @@ def measure(
     parts, paid = every[0], [one.scoring for one in every]
     rewards = [_total(one) for one in paid]
     choose = policy(parts)
-    worths = [Worths(parts.env(), one, choose, rewards) for one in parts.questions]
+    worths = [Worths(parts.env(), one, choose, rewards) for one in parts.questions[:questions]]
     space = space_of(worths)
     played = [play(worths, paid, size, np.random.default_rng([seed, 0, i])) for i in range(steps)]
     draw = Bootstrap(steps, seed)
@@ -740,8 +742,11 @@ def tables(result: Result) -> str:
         ],
     )
     numbers = [f"turn {k + 1}" for k in range(MAX_TURN)]
-    for field in ("drift", "weight"):
-        lines += [f"{field}:", ""]
+    for field, title in (
+        ("drift", "Mean credit by the turn's number, in units of worth (true: 0):"),
+        ("weight", "Weight of turns in the gradient by their number (true: 1):"),
+    ):
+        lines += [title, ""]
         lines += _table(
             ("reward", "estimator", *numbers),
             [(s, ESTIMATORS[e], *getattr(r, field)) for (s, e), r in reports.items()],
@@ -800,6 +805,9 @@ def draw_kinds(result: Result, scoring: str, path: Path) -> None:
 def main(
     steps: Annotated[int, typer.Option(help="Groups of each question.")] = 200,
     size: Annotated[int, typer.Option(help="Episodes of a group.")] = 8,
+    questions: Annotated[
+        int | None, typer.Option(min=1, help="Number of questions, the first ones.")
+    ] = None,
     seed: Annotated[int, typer.Option(help="Seed of the episodes and intervals.")] = 0,
     scoring: Annotated[
         list[str] | None,
@@ -813,7 +821,7 @@ def main(
     """Compare credits of turns with their true worth over the toy graph."""
     chosen = scoring or list(SCORINGS)
     try:
-        result = measure(chosen, steps=steps, size=size, seed=seed)
+        result = measure(chosen, steps=steps, size=size, seed=seed, questions=questions)
     except MedEnvError as error:
         print(f"turn_worth: {error}", file=sys.stderr)
         raise typer.Exit(1) from error

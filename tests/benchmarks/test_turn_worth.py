@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 import numpy as np
 import pytest
+import typer
+from typer.testing import CliRunner
 
 from medenv.build.environment import Parts, registered_parts
 from medenv.records import Scored, Trajectory
 
-from .test_tool_benchmarks import FOLDER, program
+from .test_tool_benchmarks import program
 
 pytestmark = [
     pytest.mark.verl,
@@ -122,16 +122,26 @@ def test_credits_are_those_of_the_estimators_that_training_uses(
         assert credit == pytest.approx([value] * len(one.trajectory.turns), abs=1e-4)
 
 
-def test_the_command_writes_tables_and_a_figure_and_repeats_them(tmp_path: Path) -> None:
-    def run(*given: str) -> subprocess.CompletedProcess[str]:
-        command = [sys.executable, str(FOLDER / "turn_worth.py"), *given]
-        return subprocess.run(command, capture_output=True, text=True, check=False)
+def test_the_command_writes_tables_and_a_figure_and_repeats_them(
+    bench: ModuleType, tmp_path: Path
+) -> None:
+    app = typer.Typer()
+    app.command()(bench.main)
+    written = []
+    for name in ("a", "b"):
+        table, drawing = tmp_path / f"{name}.md", tmp_path / f"{name}.svg"
+        given = ["--steps=3", "--size=3", "--questions=2", "--scoring=answer_only"]
+        done = CliRunner().invoke(app, [*given, f"--write={table}", f"--figure={drawing}"])
+        assert done.exit_code == 0, done.output
+        written.append((table.read_text(), drawing.read_bytes()))
+    assert written[0] == written[1]
+    assert "| answer_only | turn credit |" in written[0][0]
+    assert b"answer rightly" in written[0][1]
 
-    files = ("--write", str(tmp_path / "a.md"), "--figure", str(tmp_path / "a.svg"))
-    done = run("--steps", "2", "--size", "3", "--scoring", "answer_only", *files)
-    assert done.returncode == 0, done.stderr
-    assert "| answer_only | turn credit |" in (tmp_path / "a.md").read_text()
-    assert "answer rightly" in (tmp_path / "a.svg").read_text()
-    wrong = run("--scoring", "process,tokens")
-    assert (wrong.returncode, wrong.stderr.count("\n")) == (1, 1)
-    assert wrong.stderr.startswith("turn_worth: expected REWARD or REWARD,turns")
+
+def test_a_way_to_pay_that_does_not_exist_is_one_line(bench: ModuleType) -> None:
+    app = typer.Typer()
+    app.command()(bench.main)
+    done = CliRunner().invoke(app, ["--scoring=process,tokens"])
+    assert done.exit_code == 1
+    assert done.stderr == ("turn_worth: expected REWARD or REWARD,turns, got 'process,tokens'\n")
