@@ -802,7 +802,7 @@ def draw_kinds(result: Result, scoring: str, path: Path) -> None:
         axes.legend(fontsize=8, loc="lower right")
 
 
-def main(
+def main(  # noqa: PLR0913 - the options of the command
     steps: Annotated[int, typer.Option(help="Groups of each question.")] = 200,
     size: Annotated[int, typer.Option(help="Episodes of a group.")] = 8,
     questions: Annotated[
