@@ -438,7 +438,7 @@ class Bootstrap:
 
 def _estimate(samples: Floats) -> Estimate:
     """Return the first of some samples with the interval of the others."""
-    low, high = np.quantile(samples[1:], [0.025, 0.975])
+    low, high = np.nanquantile(samples[1:], [0.025, 0.975])
     return Estimate(float(samples[0]), float(low), float(high))
 
 
@@ -550,7 +550,8 @@ def _mean_cosine(draw: Bootstrap, products: Floats, along: Floats, square: float
     """
     counts, steps = draw.counts, draw.counts.shape[1]
     pairs = (counts @ products * counts).sum(axis=1) - counts**2 @ np.diag(products)
-    pairs /= steps**2 - (counts**2).sum(axis=1)
+    number = steps**2 - (counts**2).sum(axis=1)  # 0 in a draw of one step alone, which says nothing
+    pairs = np.divide(pairs, number, out=np.full(len(pairs), np.nan), where=number > 0)
     samples: Floats = counts @ along / steps / np.sqrt(np.maximum(pairs, 1e-300) * square)
     return _estimate(samples)
 
@@ -799,7 +800,7 @@ def draw_kinds(result: Result, scoring: str, path: Path) -> None:
             axes.plot(credit, heights, "o", color=COLOURS[place], label=title, markersize=4)
         axes.axvline(0, color="#888888", linewidth=0.8)
         axes.set(xlabel="mean worth of the turn, and its scaled credit", title=scoring)
-        axes.legend(fontsize=8, loc="lower right")
+        axes.legend(fontsize=8, loc="upper left")
 
 
 def main(  # noqa: PLR0913 - the options of the command
