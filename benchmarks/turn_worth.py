@@ -433,12 +433,14 @@ class Bootstrap:
             function: Takes the sum of each column in each draw.
             columns: Arrays of shape (steps,).
         """
-        return _estimate(function(*(self.counts @ column for column in columns)))
+        with np.errstate(divide="ignore", invalid="ignore"):  # draws without such a turn
+            return _estimate(function(*(self.counts @ column for column in columns)))
 
 
 def _estimate(samples: Floats) -> Estimate:
     """Return the first of some samples with the interval of the others."""
-    low, high = np.nanquantile(samples[1:], [0.025, 0.975])
+    drawn = samples[1:][np.isfinite(samples[1:])]
+    low, high = np.quantile(drawn, [0.025, 0.975]) if drawn.size else (np.nan, np.nan)
     return Estimate(float(samples[0]), float(low), float(high))
 
 
