@@ -5,6 +5,7 @@ if __name__ != "medenv.reward":
 
 from medenv.reward.analysis.groups import (
     advantage_shares,
+    advantages_of_parts,
     dead_group_rate,
     decoupled_advantages,
     group_advantages,
@@ -44,6 +45,7 @@ __all__ = [
     "Reward",
     "Schedule",
     "advantage_shares",
+    "advantages_of_parts",
     "check_questions",
     "compose",
     "dead_group_rate",

@@ -7,12 +7,13 @@ A group is the set of rollouts of one question in one step. All functions take f
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from medenv.errors import UsageError
+from medenv.records import Score
 
 EPSILON = 1e-6
 """Added to the standard deviation, as verl 0.9.1 does in `compute_grpo_outcome_advantage`."""
@@ -76,6 +77,26 @@ def decoupled_advantages(
     mixed = np.sum(parts, axis=0)
     whole = np.zeros(len(mixed))
     return group_advantages(mixed, whole, epsilon)
+
+
+def advantages_of_parts(scores: Sequence[Score], group: ArrayLike) -> Floats:
+    """Return the GDPO advantage of every rollout by the parts of its score that have a weight.
+
+    Args:
+        scores: The scores of a batch; a part that a score lacks counts as 0 in it.
+        group: Group labels, shape (n,).
+
+    Raises:
+        UsageError: No part has a weight, the shapes differ or a value is not finite.
+    """
+    weights = {
+        name: part.weight for one in scores for name, part in one.parts.items() if part.weight
+    }
+    weighted = {
+        name: [one.parts[name].weighted if name in one.parts else 0.0 for one in scores]
+        for name in sorted(weights)
+    }
+    return decoupled_advantages(weighted, weights, group)
 
 
 def dead_group_rate(totals: ArrayLike, group: ArrayLike) -> float:

@@ -32,7 +32,7 @@ from medenv.integrations.verl.estimators import GDPO, compares_within_groups
 from medenv.integrations.verl.unscored import Unscored, take
 from medenv.io import write_records
 from medenv.records import Record, Scored
-from medenv.reward import decoupled_advantages, shuffle_batch
+from medenv.reward import advantages_of_parts, shuffle_batch
 
 TRAIN = "train"
 """verl's partition of training episodes; that of validation is "val"."""
@@ -313,20 +313,9 @@ class MedEnvSampler(ReplayBuffer):  # type: ignore[misc]  # verl is untyped to u
 
     def _decouple(self, batch: KVBatchMeta, scored: Sequence[Scored]) -> None:
         """Put GDPO's advantages where rewards lie, in place in the queue."""
-        parts = {
-            name: part.weight
-            for one in scored
-            for name, part in one.score.parts.items()
-            if part.weight
-        }
-        weighted: dict[str, list[float]] = {
-            name: [
-                one.score.parts[name].weighted if name in one.score.parts else 0.0 for one in scored
-            ]
-            for name in sorted(parts)
-        }
         groups = [_group(key) for key in batch.keys]
-        _put_rewards(batch, decoupled_advantages(weighted, parts, groups).tolist())
+        advantages = advantages_of_parts([one.score for one in scored], groups)
+        _put_rewards(batch, advantages.tolist())
 
 
 class MedEnvAsyncSampler(MedEnvSampler, ReplayBufferAsync):  # type: ignore[misc]  # as above
