@@ -473,7 +473,7 @@ class Report(NamedTuple):
 
 
 MAX_TURN = 5
-"""Turns that are told apart by number; later ones are rare."""
+"""Last turn with figures of its own; few episodes are longer."""
 
 
 def report(turns: Turns, credit: Floats, space: Space, number: int, draw: Bootstrap) -> Report:
@@ -644,10 +644,10 @@ def _last_search(trajectory: Trajectory) -> str:
 
 
 class Result(NamedTuple):
-    """What was measured.
+    """Results of the benchmark.
 
     Args:
-        reports: Scoring and estimator to how far it is from the truth.
+        reports: Scoring and estimator to the distance of its credits from the truth.
         worth: Scoring and kind of turn to its mean worth.
         states: Number of states of all questions.
         turns: Number of turns that were credited.
@@ -730,7 +730,7 @@ def tables(result: Result) -> str:
     """Return the tables of the page.
 
     Args:
-        result: What was measured.
+        result: The results.
     """
     reports = result.reports
     lines = _table(
@@ -788,7 +788,7 @@ def draw_kinds(result: Result, scoring: str, path: Path) -> None:
     """Draw the worth of each kind of turn and what it is credited with.
 
     Args:
-        result: What was measured.
+        result: The results.
         scoring: The scoring.
         path: The file, PNG or SVG by its suffix.
     """

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import subprocess
 import sys
 from hashlib import sha256
 from pathlib import Path
+from typing import Any
 
 import pytest
+
+from medenv.envs.registration import make
 
 ROOT = Path(__file__).parents[1]
 
@@ -47,3 +51,18 @@ def run(packages: Path, *arguments: str, **env: str) -> str:
     )  # fmt: skip
     assert done.returncode == 0, done.stderr[-2000:]
     return done.stdout
+
+
+def reported(packages: Path, script: Path) -> dict[str, Any]:
+    """Run a script of the tests with such packages; return the JSON object that it printed."""
+    found: dict[str, Any] = json.loads(run(packages, str(script), PYTHONPATH=f"{packages}:{ROOT}"))
+    return found
+
+
+def gymnasium_episode(*queries: str) -> tuple[list[str], float]:
+    """Observations and reward of a question that is answered rightly after these searches."""
+    env = make("medenv/Research-v0")
+    env.reset(options={"question": "test:4"})
+    write = env.rules.dialect.write_call
+    shown = [env.step(write("search", {"query": query}))[0] for query in queries]
+    return shown, float(env.step(env.rules.dialect.write_answer("ZORI4"))[1])

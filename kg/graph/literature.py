@@ -156,7 +156,7 @@ _Fact = tuple[str, int, int]
 
 
 class Reading(NamedTuple):
-    """What one sentence says.
+    """Facts and names in one sentence.
 
     Attributes:
         stated: Relation, head and tail of the facts that it states.
@@ -326,15 +326,7 @@ def with_literature(graph: Graph, passages: Iterable[Passage]) -> tuple[Graph, d
                 named[fact].append(passage)
             disputed |= reading.disputed
     rivals = _rivals(graph, {node for _, head, tail in stated for node in (head, tail)})
-    certain = {
-        fact: MORE_OF_HEAD
-        if (fact[0], fact[1]) in disputed
-        else MORE_OF_TAIL
-        if (fact[0], fact[2]) in disputed
-        else STATED
-        for fact in stated
-        if fact not in rivals
-    }
+    certain = {fact: _statement(fact, disputed) for fact in stated if fact not in rivals}
     for name, (relation, _, _) in _RELATIONS.items():
         pairs = sorted({fact[1:] for fact in (*named, *rivals) if fact[0] == name})
         rows = both_ways(pairs, len(graph))
@@ -358,6 +350,14 @@ def with_literature(graph: Graph, passages: Iterable[Passage]) -> tuple[Graph, d
         "BioASQ: pairs named beside a word for a relation, not asked about": len(named)
         - len(stated),
     }
+
+
+def _statement(fact: _Fact, disputed: set[tuple[str, int]]) -> str:
+    """Return the qualifier of a fact by the ends of which texts name more than the graph has."""
+    relation, head, tail = fact
+    if (relation, head) in disputed:
+        return MORE_OF_HEAD
+    return MORE_OF_TAIL if (relation, tail) in disputed else STATED
 
 
 def _rivals(graph: Graph, nodes: set[int]) -> set[_Fact]:

@@ -22,7 +22,7 @@ ACKNOWLEDGEMENT = (
     "no redistribution): hold a set made of them against the questions of BioASQ before it is "
     "evaluated on them (`medenv questions overlap`)."
 )
-"""What a set that was made of such passages says of itself."""
+"""Acknowledgement in the card of a set made from these passages."""
 
 
 class _Asked(msgspec.Struct):

@@ -11,11 +11,11 @@ import json
 import threading
 from collections.abc import Mapping
 from functools import partial
-from typing import Any
+from typing import Any, Self
 
 import msgspec
 
-from medenv.build.environment import Parts
+from medenv.build.environment import Parts, registered_parts
 from medenv.errors import InfraError, UsageError, describe
 from medenv.io import RetryPolicy, Waits, retrying
 from medenv.records import Scored, ToolCall, ToolSpec
@@ -82,6 +82,31 @@ class ToolEpisode:
         self._lock = threading.Lock()
         self._scored: Scored | None = None
         self._failure: Exception | None = None
+
+    @classmethod
+    def begin(
+        cls,
+        env_id: str = "medenv/Research-v0",
+        *,
+        question: str | int | None = None,
+        seed: int | None = None,
+        **settings: Any,
+    ) -> Self:
+        """Begin an episode of a registered environment.
+
+        For many episodes of one environment, make its parts once, with
+        `medenv.build.environment.registered_parts`, and an episode of them for each.
+
+        Args:
+            env_id: Id of an environment of medenv.
+            question: Id or number of the question; None draws one.
+            seed: Seed of the draw.
+            settings: Fields of `medenv.build.environment.MakeSettings`, such as ``questions``.
+
+        Raises:
+            UsageError: The settings make no environment, or the question is unknown.
+        """
+        return cls(registered_parts(env_id, **settings), question=question, seed=seed)
 
     @property
     def specs(self) -> tuple[ToolSpec, ...]:

@@ -1,6 +1,6 @@
 """Tools for LangGraph: the tools of an episode as LangChain's `StructuredTool`.
 
-    episode = medenv_episode("medenv/Research-v0", question="test:4")
+    episode = Episode.begin("medenv/Research-v0", question="test:4")
     tools = episode.tools()                       # for ToolNode, create_agent, bind_tools
     ...                                           # the agent is asked episode.question
     episode.reward                                # None until the agent has called `answer`
@@ -12,7 +12,6 @@ from __future__ import annotations
 
 from typing import Any
 
-from medenv.build.environment import registered_parts
 from medenv.errors import require
 from medenv.integrations.episode_tools import INSTRUCTIONS, ToolEpisode
 from medenv.records import ToolSpec
@@ -22,7 +21,7 @@ require("langchain_core", "langgraph", "tools for LangGraph")
 
 from langchain_core.tools import StructuredTool  # noqa: E402 - named in one line where it is missing
 
-__all__ = ["INSTRUCTIONS", "Episode", "medenv_episode"]
+__all__ = ["INSTRUCTIONS", "Episode"]
 
 
 class Episode(ToolEpisode):
@@ -61,30 +60,6 @@ class Episode(ToolEpisode):
             func=call,
             coroutine=acall,
         )
-
-
-def medenv_episode(
-    env_id: str = "medenv/Research-v0",
-    *,
-    question: str | int | None = None,
-    seed: int | None = None,
-    **settings: Any,
-) -> Episode:
-    """Begin an episode for a LangGraph agent.
-
-    For many episodes of one environment, make its parts once, with
-    `medenv.build.environment.registered_parts`, and an `Episode` of them for each.
-
-    Args:
-        env_id: Id of an environment of medenv.
-        question: Id or number of the question; None draws one.
-        seed: Seed of the draw.
-        settings: Fields of `medenv.build.environment.MakeSettings`, such as ``questions``.
-
-    Raises:
-        UsageError: The settings make no environment, or the question is unknown.
-    """
-    return Episode(registered_parts(env_id, **settings), question=question, seed=seed)
 
 
 class _EpisodeTool(StructuredTool):  # type: ignore[misc]  # LangChain is not checked

@@ -1,6 +1,6 @@
 """Tools for smolagents: the tools of an episode as its `Tool`.
 
-    episode = medenv_episode("medenv/Research-v0", question="test:4")
+    episode = Episode.begin("medenv/Research-v0", question="test:4")
     agent = ToolCallingAgent(
         tools=episode.tools(), model=model, step_callbacks=[episode.stop_if_failed]
     )
@@ -15,7 +15,6 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from medenv.build.environment import registered_parts
 from medenv.errors import require
 from medenv.integrations.episode_tools import ANSWERED, ToolEpisode
 from medenv.records import ToolSpec
@@ -24,7 +23,7 @@ require("smolagents", "smolagents", "tools for smolagents")
 
 from smolagents import Tool  # noqa: E402 - named in one line where it is missing
 
-__all__ = ["Episode", "medenv_episode"]
+__all__ = ["Episode"]
 
 
 class Episode(ToolEpisode):
@@ -93,30 +92,6 @@ class Episode(ToolEpisode):
             return answer if said == ANSWERED else said
 
         return final_answer
-
-
-def medenv_episode(
-    env_id: str = "medenv/Research-v0",
-    *,
-    question: str | int | None = None,
-    seed: int | None = None,
-    **settings: Any,
-) -> Episode:
-    """Begin an episode for an agent of smolagents.
-
-    For many episodes of one environment, make its parts once, with
-    `medenv.build.environment.registered_parts`, and an `Episode` of them for each.
-
-    Args:
-        env_id: Id of an environment of medenv.
-        question: Id or number of the question; None draws one.
-        seed: Seed of the draw.
-        settings: Fields of `medenv.build.environment.MakeSettings`, such as ``questions``.
-
-    Raises:
-        UsageError: The settings make no environment, or the question is unknown.
-    """
-    return Episode(registered_parts(env_id, **settings), question=question, seed=seed)
 
 
 class _EpisodeTool(Tool):  # type: ignore[misc]  # smolagents is not checked

@@ -1,4 +1,4 @@
-"""What turns are worth is enumerated exactly, and compared with what training credits."""
+"""The worth of turns is enumerated exactly, and compared with the credits of training."""
 
 from __future__ import annotations
 

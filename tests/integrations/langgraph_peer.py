@@ -18,7 +18,7 @@ from pydantic import Field
 
 from medenv.build.environment import registered_parts
 from medenv.errors import InfraError
-from medenv.integrations.langgraph import Episode, medenv_episode
+from medenv.integrations.langgraph import Episode
 from medenv.io import RetryPolicy
 from medenv.tools.faults import Faulty
 
@@ -68,7 +68,7 @@ TURNS = calls(("search", {"query": QUERY})), calls(("answer", {"text": ANSWER}))
 
 def known():
     """The known episode, played by an agent."""
-    episode = medenv_episode(question="test:4")
+    episode = Episode.begin(question="test:4")
     model, played = agent(episode, *TURNS)
     result = played.invoke({"messages": [HumanMessage(episode.question)]})
     return {
@@ -84,7 +84,7 @@ def known():
 
 async def waited():
     """The known episode, played asynchronously, beside another one."""
-    episodes = [medenv_episode(question="test:4") for _ in range(2)]
+    episodes = [Episode.begin(question="test:4") for _ in range(2)]
     played = [agent(one, *TURNS)[1] for one in episodes]
     asked = {"messages": [HumanMessage("go")]}
     results = await asyncio.gather(*(one.ainvoke(asked) for one in played))
@@ -92,7 +92,7 @@ async def waited():
 
 
 def node(episode, *wanted, **options):
-    """What a `ToolNode` in a graph makes of calls: a graph and its input."""
+    """A graph of one `ToolNode`, and a message with calls as its input."""
     graph = StateGraph(MessagesState)
     graph.add_node("tools", ToolNode(episode.tools(), **options))
     graph.add_edge(START, "tools")
@@ -105,7 +105,7 @@ def parallel():
     queries = [QUERY, "Pale harbour anaemia", "nothing like it", QUERY, "marrow", "lake"]
     found = {}
     for way in ("threads", "tasks"):
-        episode = medenv_episode(question="test:4")
+        episode = Episode.begin(question="test:4")
         graph, given = node(episode, *(("search", {"query": query}) for query in queries))
         result = graph.invoke(given) if way == "threads" else asyncio.run(graph.ainvoke(given))
         episode.answer(ANSWER)
@@ -116,7 +116,7 @@ def parallel():
 
 def wrong():
     """Calls that are wrong, and what can be seen after them."""
-    episode = medenv_episode(question="test:4", tools=["search"])
+    episode = Episode.begin(question="test:4", tools=["search"])
     wanted = [
         ("search", {"query": 7}),
         ("search", {}),

@@ -19,7 +19,7 @@ from smolagents.models import (
 from medenv.build.environment import registered_parts
 from medenv.errors import InfraError
 from medenv.integrations.episode_tools import ToolEpisode
-from medenv.integrations.smolagents import Episode, medenv_episode
+from medenv.integrations.smolagents import Episode
 from medenv.io import RetryPolicy
 from medenv.records import Question
 from medenv.tools import FunctionTool
@@ -87,7 +87,7 @@ def known():
         ("calls", ToolCallingAgent, (search, [("final_answer", {"answer": ANSWER})])),
         ("code", CodeAgent, (f"print(search({QUERY!r}))", f"final_answer({ANSWER!r})")),
     ):
-        episode = medenv_episode(question="test:4")
+        episode = Episode.begin(question="test:4")
         found[name] = play(episode, *turns, kind=kind)
         *_, last = episode.tools()
         found[name]["refused"] = [last("another"), episode.reward]
@@ -98,7 +98,7 @@ def known():
 def parallel():
     """Calls of one message, which smolagents makes in threads."""
     queries = [QUERY, "Pale harbour anaemia", "nothing like it", "marrow"]
-    episode = medenv_episode(question="test:4")
+    episode = Episode.begin(question="test:4")
     played = play(
         episode,
         [("search", {"query": query}) for query in queries],
@@ -121,8 +121,8 @@ def wrong():
     ]
     code = ["search(7)", "search('x', 'y')", "search(1, nonsense=2)", "final_answer({})"]
     return {
-        "calls": play(medenv_episode(question="test:4"), *([one] for one in calls)),
-        "code": play(medenv_episode(question="test:4"), *code, "final_answer(7)", kind=CodeAgent),
+        "calls": play(Episode.begin(question="test:4"), *([one] for one in calls)),
+        "code": play(Episode.begin(question="test:4"), *code, "final_answer(7)", kind=CodeAgent),
     }
 
 
@@ -146,7 +146,7 @@ def broken():
 
 def exhausted():
     """An episode whose budget ends before the answer."""
-    episode = medenv_episode(question="test:4", budget={"turns": 1})
+    episode = Episode.begin(question="test:4", budget={"turns": 1})
     calls = ("search", {"query": QUERY}), ("final_answer", {"answer": ANSWER})
     return play(episode, *([one] for one in calls))
 
@@ -182,7 +182,7 @@ def reachable(tools, depth=4):
 
 def spied():
     """What code of an agent finds out about the answer from its tools."""
-    episode = medenv_episode(question="test:4")
+    episode = Episode.begin(question="test:4")
     spies = [
         "print(search.forward.__closure__)",
         "print(search.__call__.__globals__)",
@@ -192,7 +192,7 @@ def spied():
         "print([name for name in dir(search)])",
     ]
     played = play(episode, *spies, f"final_answer({ANSWER!r})", kind=CodeAgent)
-    fresh = medenv_episode(question="test:4")
+    fresh = Episode.begin(question="test:4")
     return played | {
         "reachable": reachable(fresh.tools()),
         "careless": reachable([Careless(fresh)]),
@@ -213,7 +213,7 @@ def chart(kind: str | None, sizes: list[int], wide: bool | int = True, scale: fl
 
 def typed():
     """A tool with parameters of several types, and how a call of it comes through."""
-    episode = medenv_episode(tools=[chart])
+    episode = Episode.begin(tools=[chart])
     tool, _ = episode.tools()
     calls = [{"kind": None, "sizes": [1, 2], "wide": None}, {"kind": "x", "sizes": [], "scale": 2}]
     played = play(episode, *([("chart", one)] for one in calls))

@@ -84,6 +84,9 @@ def test_an_error_is_told_as_python_tells_it(command: list[str], folder: Path) -
     done = ran(command, program(folder, "raise KeyError('lost')"))
     assert done.stderr.splitlines()[-1] == "KeyError: 'lost'"
     assert done.returncode == 1
+    done = ran(command, program(folder, "import sys\nsys.exit('no such file')"))
+    assert (done.stderr, done.returncode) == ("no such file\n", 1)
+    assert ran(command, program(folder, "import sys\nsys.exit()")).returncode == 0
 
 
 @pytest.mark.parametrize(("number", "status"), [(signal.SIGTERM, 143), (signal.SIGKILL, -9)])

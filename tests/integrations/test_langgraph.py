@@ -15,7 +15,7 @@ from medenv.envs.registration import make
 from medenv.errors import MissingExtraError
 from medenv.integrations.episode_tools import ANSWERED, ENDED
 
-from ..peers import ROOT, installed, run
+from ..peers import ROOT, gymnasium_episode, installed, reported, run
 
 HERE = Path(__file__).parent
 PACKAGES = HERE / "langgraph.txt"
@@ -29,18 +29,7 @@ def packages(pytestconfig: pytest.Config) -> Path:
 
 @pytest.fixture(scope="module")
 def report(packages: Path) -> dict[str, Any]:
-    printed = run(packages, str(HERE / "langgraph_peer.py"), PYTHONPATH=f"{packages}:{ROOT}")
-    found: dict[str, Any] = json.loads(printed)
-    return found
-
-
-def gymnasium_episode(*queries: str) -> tuple[list[str], float]:
-    """Observations and reward of the question when it is answered after these searches."""
-    env = make("medenv/Research-v0")
-    env.reset(options={"question": "test:4"})
-    write = env.rules.dialect.write_call
-    shown = [env.step(write("search", {"query": query}))[0] for query in queries]
-    return shown, float(env.step(env.rules.dialect.write_answer("ZORI4"))[1])
+    return reported(packages, HERE / "langgraph_peer.py")
 
 
 def test_an_agent_earns_what_the_same_turns_earn_in_gymnasium(report: dict[str, Any]) -> None:

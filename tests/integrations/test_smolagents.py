@@ -16,7 +16,7 @@ from medenv.errors import MissingExtraError
 from medenv.integrations.episode_tools import ENDED
 
 from ..chat_server import ChatServer
-from ..peers import ROOT, installed, run
+from ..peers import ROOT, gymnasium_episode, installed, reported, run
 
 HERE = Path(__file__).parent
 PACKAGES = HERE / "smolagents.txt"
@@ -33,18 +33,7 @@ def packages(pytestconfig: pytest.Config) -> Path:
 
 @pytest.fixture(scope="module")
 def report(packages: Path) -> dict[str, Any]:
-    printed = run(packages, str(HERE / "smolagents_peer.py"), PYTHONPATH=f"{packages}:{ROOT}")
-    found: dict[str, Any] = json.loads(printed)
-    return found
-
-
-def gymnasium_episode(*queries: str) -> tuple[list[str], float]:
-    """Observations and reward of the question when it is answered after these searches."""
-    env = make("medenv/Research-v0")
-    env.reset(options={"question": "test:4"})
-    write = env.rules.dialect.write_call
-    shown = [env.step(write("search", {"query": query}))[0] for query in queries]
-    return shown, float(env.step(env.rules.dialect.write_answer("ZORI4"))[1])
+    return reported(packages, HERE / "smolagents_peer.py")
 
 
 @pytest.mark.parametrize("agent", AGENTS)

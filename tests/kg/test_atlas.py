@@ -298,6 +298,23 @@ def test_a_disease_has_the_specialties_of_its_classes() -> None:
     assert specialties.all_of(graph.number("D:2")) == ()
 
 
+def test_passages_of_pubmed_state_treatments_but_those_held_out(
+    atlas: Graph, hpo_folder: Path, tmp_path: Path
+) -> None:
+    del atlas  # whose data sets are here
+    passages, asked = tmp_path / "passages.jsonl", tmp_path / "asked.jsonl"
+    text = "Nailazole is approved for the treatment of nail disease."
+    passages.write_text(json.dumps({"pmid": "7", "passages": [text]}) + "\n")
+    asked.write_text(json.dumps({"question": "?", "pmids": ["7"]}) + "\n")
+    data.add("bioasq", passages)
+    told = open_source("atlas", hpo_folder)
+    assert tails(told, "OMIM:1", "reported_treatment") == ["MESH:D2"]
+    assert "Passages of PubMed" in told.info.acknowledgement
+    held = open_source("atlas", hpo_folder, {"held_out": str(asked)})
+    assert tails(held, "OMIM:1", "reported_treatment") == []
+    assert held.info.notes["BioASQ: passages held out, not read"] == 1
+
+
 def test_extras_add_mechanisms_and_answers(atlas: Graph, hpo_folder: Path, tmp_path: Path) -> None:
     nodes = [
         {"id": "MESH:D2", "label": "Drug", "name": "nailazole"},

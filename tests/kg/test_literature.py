@@ -1,15 +1,18 @@
 """Facts that sentences of the literature state, and the questions of them."""
 
 import gzip
+import itertools
 import json
 import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
-from medenv.kg import Documents, Graph, GraphBuilder, GraphInfo, verify
+from medenv.kg import Documents, Graph, GraphBuilder, GraphInfo, read_questions, verify
 from medenv.kg.graph.literature import Reader, document_of
-from medenv.kg.graph.schema import HAS_GENE
+from medenv.kg.graph.schema import HAS_GENE, HAS_PHENOTYPE, IS_A
 from medenv.kg.questions.drafts import Rejected
 from medenv.kg.questions.families import has_data
 from medenv.kg.questions.generator import QuestionGenerator, QuestionSpec
@@ -101,6 +104,50 @@ def test_questions_are_proved_by_the_passages_that_name_both_ends(graph: Graph) 
             assert texts[passage].source in {f"PubMed {pmid}" for pmid in STATES}
             for end in (last.head, last.tail):
                 assert graph.entity(graph.number(end)).name.lower() in texts[passage].text.lower()
+
+
+def test_the_commands_make_prove_and_teach_them(tmp_path: Path) -> None:
+    builder = GraphBuilder(GraphInfo(source="invented", version="1", rendering="sentences"))
+    for relation in (HAS_GENE, HAS_PHENOTYPE, IS_A):
+        builder.relation(relation)
+    builder.node("HP:0", kind="phenotype", name="Any sign")
+    rows = []
+    for number, (first, last) in enumerate(itertools.product("bdfgklmpstvz", "ai")):
+        word = f"{first}o{last}mel"
+        builder.node(f"DI:{number}", kind="disease", name=f"{word}na fever")
+        builder.node(f"DR:{number}", kind="drug", name=f"{word}kitor")
+        builder.node(f"GE:{number}", kind="gene", name=f"{word.upper()}{number}")
+        builder.node(f"HP:{number + 1}", kind="phenotype", name=f"Sign of {word}lus")
+        builder.edge(f"DI:{number}", HAS_GENE.name, f"GE:{number}")
+        builder.edge(f"DI:{number}", HAS_PHENOTYPE.name, f"HP:{number + 1}")
+        builder.edge(f"HP:{number + 1}", IS_A.name, "HP:0")
+        treats = f"{word}kitor is approved for the treatment of {word}na fever."
+        targets = f"{word}kitor is a selective {word.upper()}{number} inhibitor."
+        rows += [{"pmid": f"{number}{n}", "passages": [t]} for n, t in enumerate((treats, targets))]
+    passages = tmp_path / "s.jsonl"
+    passages.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    with_bioasq(builder.build(), path=passages)[0].save(tmp_path / "graph")
+
+    def ran(*given: str) -> str:
+        done = subprocess.run(
+            [sys.executable, "-m", "medenv.cli", *given],
+            capture_output=True, text=True, check=False,
+        )  # fmt: skip
+        assert done.returncode == 0, done.stdout + done.stderr
+        return " ".join(done.stdout.split())
+
+    root = f"root={tmp_path}"
+    weights = "{literature: 1, rare_chains: 0, comparison: 0}"
+    ran(
+        *("synthesize", "graph=saved", f"graph.path={tmp_path / 'graph'}", root, "n=6"),
+        *("questions=mixed", f"questions.kinds={weights}", "questions.n_test=2"),
+        *("questions.levels=[0]", "questions.rare_percent=100", "questions.min_degree=1"),
+    )
+    folder = tmp_path / "questions-saved-mixed-0"
+    walked = {hop.relation for one in read_questions(folder / "train.jsonl") for hop in one.path}
+    assert walked & {"reported_treatment", "reported_to_treat", "reported_to_target"}
+    assert "8 questions, searched, 0 problems" in ran("questions", "verify", str(folder))
+    assert "0 leaks" in ran("trajectories", f"questions={folder}", root, "n=4")
 
 
 def test_a_graph_without_literature_has_no_such_family(bare: Graph) -> None:

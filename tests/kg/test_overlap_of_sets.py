@@ -76,7 +76,7 @@ def test_no_question_or_no_run_is_refused() -> None:
 
 
 def test_the_command_prints_a_table_and_writes_json(tmp_path: Path) -> None:
-    rows = {"1": {"QUESTION": f"Is {LONG}?", "CONTEXTS": ["x"], "final_decision": "yes"}}
+    rows = {"1": {"QUESTION": f"Is {LONG}?", "CONTEXTS": [LONG, "x"], "final_decision": "yes"}}
     (tmp_path / "p.json").write_text(json.dumps(rows))
     (tmp_path / "mine.csv").write_text(
         f"question,answer,split\n{LONG},FBN1,train\nIs {LONG}?,FBN1,test\n"
@@ -94,7 +94,9 @@ def test_the_command_prints_a_table_and_writes_json(tmp_path: Path) -> None:
     told = " ".join(done.output.split())
     assert "1 questions, held against 1 questions and 1 passages" in told
     assert "13 words in a row, in the corpus" in told
+    assert "a passage that they bring along (1 of 2)" in told
     found = json.loads((tmp_path / "o.json").read_text())
     assert set(found) == set(SetOverlap.__struct_fields__)
     assert found["identical"] == 0  # the test question of the other set is not looked at
+    assert (found["given"], found["shared_passages"]) == (2, 1)
     assert found["in_questions"]["13"]["share"] == pytest.approx(2 / 3)

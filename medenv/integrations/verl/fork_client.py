@@ -1,7 +1,8 @@
-"""What Ray starts instead of Python: asks the fork server for a process, and lives as long as it.
+"""The program that Ray starts in place of Python; it asks the fork server for a process.
 
-`python -I -S fork_client.py SOCKET PROGRAM ...` imports the standard library alone and starts in
-milliseconds. Where no server answers, it becomes a Python that runs the program.
+`python -I -S fork_client.py SOCKET PROGRAM ...` lives as long as that process. It imports the
+standard library alone and starts in milliseconds. Where no server answers, it becomes a Python that
+runs the program.
 """
 
 from __future__ import annotations

@@ -186,7 +186,10 @@ def _become(asked: Asked, streams: Sequence[int]) -> NoReturn:
         runpy.run_path(sys.argv[0], run_name="__main__")
         status = 0
     except SystemExit as end:
-        status = end.code if isinstance(end.code, int) else int(end.code is not None)
+        if isinstance(end.code, int | None):
+            status = end.code or 0
+        else:
+            print(end.code, file=sys.stderr)  # noqa: T201 - as Python does
     except BaseException:  # as Python does with what nobody caught
         traceback.print_exc()
     finally:
